@@ -1,0 +1,5 @@
+"""Region attacks: what changes only inside a region, inside an L-infinity ball, and may flip the verdict."""
+
+from attacks.base import AttackResult, RegionAttack
+
+__all__ = ["AttackResult", "RegionAttack"]

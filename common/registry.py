@@ -1,0 +1,36 @@
+"""Names on the command line: a registered name, or a user's own `package.module:Name`."""
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from common.errors import InputError
+
+T = TypeVar("T")
+
+
+def resolve(name: str, known: Mapping[str, T], kind: str) -> T:
+    """What `name` stands for: `known[name]`, or the object at `package.module:Name`.
+
+    `kind` is the word for the message ("method", "attack", ...). Raises InputError for an unknown name (the
+    nearest known ones are suggested) and for a module or attribute that cannot be found.
+    """
+    if name in known:
+        return known[name]
+    if ":" in name:
+        return _import(name, kind)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise InputError(f"unknown {kind} {name!r}{hint}; known: {', '.join(known)}, or your own as package.module:Name")
+
+
+def _import(name: str, kind: str) -> Any:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(f"{kind} {name!r}: cannot import {module_name!r} ({error})") from error
+    if not hasattr(module, attribute):
+        raise InputError(f"{kind} {name!r}: module {module_name!r} has no {attribute!r}")
+    return getattr(module, attribute)

@@ -1,0 +1,61 @@
+"""What a detector is: images in [0, 1] to logits, with its own normalisation, size and classes."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+REAL = "Real"
+
+
+class Detector(nn.Module):
+    """Base of every detector: subclasses set the attributes below and define `forward`.
+
+    `forward(images)` takes (N, 3, S, S) float32 RGB in [0, 1] and returns logits (N, C); normalisation happens
+    inside it and nowhere else. A network with one logit z is presented as the two classes [0, z].
+
+    Attributes:
+        input_size: S, the side in pixels of the square input.
+        class_names: C names; the class that accepts a frame is named "Real".
+        real: the index of "Real" in `class_names`.
+        mean: the RGB colour in [0, 1] that the normalisation maps to zero, which hides a pixel best.
+        antialias: whether `resize` smooths before it shrinks; each detector states how it was trained.
+    """
+
+    input_size: int
+    class_names: tuple[str, ...]
+    real: int
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    antialias: bool = False
+
+    def label_of(self, family: str | None) -> int | None:
+        """The class that a frame of `family` belongs to, or None where this detector has no such class.
+
+        A detector of two classes takes every manipulation as its other class; one that tells families apart
+        knows only those it names. An unknown family (None) has no class.
+        """
+        if family is None:
+            return None
+        if family == REAL:
+            return self.real
+        if family in self.class_names:
+            return self.class_names.index(family)
+        return 1 - self.real if len(self.class_names) == 2 else None
+
+    def prepare(self, image: np.ndarray) -> Tensor:
+        """One frame (H, W, 3) uint8 RGB as this detector's input: (3, S, S) float32 in [0, 1]."""
+        return resize(image, self.input_size, self.antialias)
+
+
+def resize(image: np.ndarray, size: int, antialias: bool) -> Tensor:
+    """A frame (H, W, 3) uint8 RGB resized by bicubic interpolation: (3, size, size) float32 in [0, 1].
+
+    An image of that size already is only scaled to [0, 1]. As in the published classifier's transform, the
+    interpolation works on bytes, so its result is rounded to 1/255 and stays in range.
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    if pixels.shape[1:] != (size, size):
+        batch = pixels[None].float()
+        batch = functional.interpolate(batch, (size, size), mode="bicubic", antialias=antialias, align_corners=False)
+        pixels = batch[0].round_().clamp_(0, 255)
+    return pixels.float().div(255.0).contiguous()

@@ -1,0 +1,78 @@
+"""The one way a detector is called in bulk: in chunks, without gradients, and counted."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from common.errors import InputError
+from detectors.base import Detector
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Queries:
+    """Batched, counted, gradient-free access to a detector.
+
+    `batch_size` images go through the detector at a time. `precision` "bfloat16" runs the network under autocast
+    (not for finite differences: sigma 0.001 vanishes in it); logits and everything after are float32 always.
+    Inputs may live on any device; results are on the CPU.
+
+    Attributes:
+        images: how many images have been passed to the detector so far.
+        calls: in how many forward passes.
+    """
+
+    def __init__(self, detector: Detector, batch_size: int = 32, precision: str = "float32") -> None:
+        if batch_size < 1:
+            raise InputError(f"batch size must be at least 1, got {batch_size}")
+        if precision not in PRECISIONS:
+            raise InputError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+        self.detector = detector
+        self.batch_size = batch_size
+        self.precision = precision
+        self.images = 0
+        self.calls = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the detector's weights live."""
+        parameter = next(self.detector.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (N, C) float32 of images (N, 3, S, S) in [0, 1]."""
+        device = self.device
+        autocast = torch.autocast(device.type, PRECISIONS[self.precision], enabled=self.precision != "float32")
+        chunks = []
+        with evaluating(self.detector), torch.inference_mode(), autocast:
+            for chunk in images.split(self.batch_size):
+                chunk = chunk.to(device).contiguous(memory_format=torch.channels_last)
+                chunks.append(self.detector(chunk).float().cpu())
+                self.images += len(chunk)
+                self.calls += 1
+        return torch.cat(chunks) if chunks else torch.empty(0, len(self.detector.class_names))
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Softmax of the logits, (N, C): the only place where it is taken."""
+        return self.logits(images).softmax(dim=1)
+
+    def log_probability(self, images: Tensor, target: int) -> Tensor:
+        """log p(target), (N,): exact also where p itself would round to 0 or 1."""
+        return self.logits(images).log_softmax(dim=1)[:, target]
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Puts every submodule in evaluation mode and gives each its own mode back afterwards."""
+    modes = {child: child.training for child in module.modules()}
+    if not any(modes.values()):
+        yield
+        return
+    module.eval()
+    try:
+        yield
+    finally:
+        for child, training in modes.items():
+            child.training = training

@@ -1,0 +1,1 @@
+"""From a frame to rows of scores: runs on disk, metrics, statistics, tables."""

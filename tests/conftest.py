@@ -1,0 +1,31 @@
+"""Shared fixtures: the real clips and the reference outputs, where they are beside the checkout."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def ffpp() -> Path:
+    """The FaceForensics++ root with the real clips; skips where it is absent."""
+    root = SHARED / "ffpp"
+    if not root.is_dir():
+        pytest.skip(f"the real clips are not at {root}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of reference outputs of the published detectors; skips where it is absent."""
+    folder = SHARED / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"the reference outputs are not at {folder}")
+    return folder

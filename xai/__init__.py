@@ -1,0 +1,1 @@
+"""Explanations of a detector's verdict: explainers, their fills, segments and rankings."""
