@@ -23,6 +23,7 @@ from common.errors import InputError
 
 console = Console()
 errors = Console(stderr=True)
+INTERRUPTED = 130
 
 
 def application(description: str) -> typer.Typer:
@@ -49,13 +50,12 @@ def status(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     """Runs a command as `run` does and returns its exit status."""
     try:
         result = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        if result == INTERRUPTED:  # typer's way of returning from Ctrl-C
+            fail("interrupted; what was finished is saved")
         return result if isinstance(result, int) else 0
     except TyperException as error:
         fail(error.format_message())
         return 2
-    except (KeyboardInterrupt, typer.Abort):
-        fail("interrupted; what was finished is saved")
-        return 130
     except InputError as error:
         fail(str(error))
     except OSError as error:

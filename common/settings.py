@@ -48,6 +48,8 @@ def _read(text: str, kind: Any, name: str) -> Any:
             return tuple(_read(part.strip(), item, name) for part in text.split(","))
         if kind is str:
             return text
+    except InputError:
+        raise
     except (ValueError, KeyError, ZeroDivisionError) as error:
         raise InputError(f"{name}={text!r} is not of type {getattr(kind, '__name__', kind)}") from error
     raise InputError(f"{name} cannot be set from the command line")

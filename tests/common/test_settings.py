@@ -1,0 +1,49 @@
+"""Settings are overridden by name and read as their own type."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from common.errors import InputError
+from common.settings import override
+
+
+@dataclass(frozen=True)
+class Example:
+    samples: int = 2000
+    epsilon: float = 0.1
+    adversarial: bool = False
+    colour: str = "mean"
+    top: tuple[int, ...] = (1, 2, 3)
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"samples must be at least 1, got {self.samples}")
+
+
+def test_strings_are_read_as_the_fields_type() -> None:
+    values = {"samples": "500", "epsilon": "16/255", "adversarial": "yes", "colour": "blur", "top": "1, 5"}
+    assert override(Example(), values, "LIME") == Example(500, 16 / 255, True, "blur", (1, 5))
+
+
+def test_values_of_the_right_type_pass_and_the_rest_stays() -> None:
+    assert override(Example(), {"samples": 7}, "LIME") == Example(samples=7)
+    assert override(Example(), {}, "LIME") == Example()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sample": "1"}, "LIME has no setting 'sample'; it has: samples, epsilon"),
+        ({"samples": "many"}, "LIME.samples='many' is not of type int"),
+        ({"samples": "1.5"}, "LIME.samples='1.5' is not of type int"),
+        ({"samples": "0"}, "samples must be at least 1"),
+        ({"epsilon": "1/0"}, "LIME.epsilon='1/0' is not of type float"),
+        ({"epsilon": "nan"}, "LIME.epsilon='nan' is not of type float"),
+        ({"adversarial": "perhaps"}, "is not of type bool"),
+        ({"top": "1,x"}, "LIME.top='x' is not of type int"),
+    ],
+)
+def test_wrong_settings_say_what_is_wrong(values: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        override(Example(), values, "LIME")
