@@ -1,6 +1,6 @@
-"""The contracts of an explanation: a score, a fill, an explainer."""
+"""The contracts of an explanation: a score, a fill, an explainer; and how masks become scores, a chunk at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -40,8 +40,23 @@ class Explainer(Protocol):
         """The saliency map (H, W) float32, higher is more important.
 
         `image` is (3, H, W) float32 in [0, 1], `segments` (H, W) labels 0..K-1. Every draw comes from `generator`.
+        Masks are best made on `image.device`, `score.batch_size` at a time (`chunks`).
         """
         ...
+
+
+def chunks(count: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of at most `size` that cover 0..count-1."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def score_masks(score: Score, fill: Fill, masks: Iterable[Tensor]) -> np.ndarray:
+    """The scores (N,) float64 of the images that `fill` makes of chunks of keep-masks, in order.
+
+    `masks` yields chunks (n, 1, H, W) and is consumed lazily, so that one chunk of images exists at a time.
+    """
+    return torch.cat([score(fill(chunk)) for chunk in masks]).double().numpy()
 
 
 def torch_generator(generator: np.random.Generator) -> torch.Generator:

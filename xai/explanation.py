@@ -1,0 +1,209 @@
+"""The explanations of one frame: its segments and adversarial image are made once, its methods share them."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.errors import InputError
+from common.seeds import derive_seed, generator
+from detectors.base import Detector
+from detectors.queries import Queries
+from xai.base import Explainer, Fill, Score
+from xai.fills import composite
+from xai.methods import ADVERSARIAL, Method, parse
+from xai.ranking import rank, weak
+from xai.settings import Settings, build
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why a detector gives a class to a frame, says one method.
+
+    Attributes:
+        saliency: (H, W) float32 at the detector's input size, higher is more important.
+        segments: (H, W) int32 labels 0..K-1, the same for every method.
+        target: the explained class.
+        forwards: images passed to the detector for it, the adversarial image's included where its fill uses it.
+        seconds: wall time, likewise.
+    """
+
+    saliency: np.ndarray
+    segments: np.ndarray
+    target: int
+    forwards: int
+    seconds: float
+
+    @property
+    def ranking(self) -> np.ndarray:
+        """The segments' labels, best first, (K,)."""
+        return rank(self.saliency, self.segments)
+
+    @property
+    def weak(self) -> bool:
+        """Whether the ranking says little (see `xai.ranking.weak`)."""
+        return weak(self.saliency, self.segments)
+
+
+@dataclass(frozen=True, eq=False)
+class AdversarialImage:
+    """A frame attacked as a whole, and what that took.
+
+    Attributes:
+        image: (3, H, W) float32 in [0, 1], on the CPU; the frame itself where the detector called it real at once.
+        flipped: whether the detector calls it real.
+        steps: of the attack.
+        forwards: images passed to the detector.
+        seconds: wall time.
+    """
+
+    image: Tensor
+    flipped: bool
+    steps: int
+    forwards: int
+    seconds: float
+
+
+class FrameExplanations:
+    """Explains one frame by any number of methods.
+
+    The segments are made when first needed, and so is the adversarial image; both are kept. A draw depends on the
+    seed, the frame's key and the explainer, not on the fill: LIME and LIME_adv show the same subsets, so that they
+    differ by the fill alone.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        image: Tensor,
+        target: int,
+        settings: Settings,
+        seed: int = 0,
+        key: str = "",
+        batch_size: int = 32,
+        precision: str = "float32",
+    ) -> None:
+        """`image` is (3, S, S) float32 in [0, 1] at the detector's size; `target` the class to explain.
+
+        `precision` is that of the methods' queries; the adversarial image is always made in float32. Raises
+        InputError for another image size or a class that the detector does not have.
+        """
+        size = detector.input_size
+        if image.shape != (3, size, size):
+            raise InputError(f"expected an image of shape (3, {size}, {size}), got {tuple(image.shape)}")
+        if not 0 <= target < len(detector.class_names):
+            raise InputError(f"class {target} cannot be explained: the detector has {len(detector.class_names)}")
+        self._queries = Queries(detector, batch_size, precision)
+        self.detector, self.target, self.settings = detector, target, settings
+        self.image = image.to(self._queries.device)
+        self.seed, self.key = seed, key
+
+    @cached_property
+    def segments(self) -> np.ndarray:
+        """The frame's superpixels, (S, S) int32."""
+        return self.settings.segments(self.image)
+
+    @cached_property
+    def adversarial(self) -> AdversarialImage:
+        """The frame attacked as a whole, and its cost."""
+        started = time.perf_counter()
+        whole = torch.ones(1, *self.image.shape[1:], dtype=torch.bool)
+        seeds = [derive_seed(self.seed, self.key, ADVERSARIAL)]
+        result = self.settings.adversarial(self.detector, self.image[None], whole, seeds, self._queries.batch_size)
+        return AdversarialImage(
+            image=result.images[0],
+            flipped=bool(result.flipped[0]),
+            steps=int(result.steps[0]),
+            forwards=int(result.forwards[0]),
+            seconds=time.perf_counter() - started,
+        )
+
+    def explain(self, method: str | Method) -> Explanation:
+        """The explanation by a method, named as `xai.methods.parse` reads it.
+
+        Raises InputError for an unknown method, one whose explainer the settings lack, or one whose saliency map is
+        not finite and of the image's size.
+        """
+        method = parse(method) if isinstance(method, str) else method
+        explainer = self._explainer(method)
+        segments = self.segments  # made outside the clock: it belongs to the frame, not to the first method
+        extra = self.adversarial if method.fill == ADVERSARIAL else None
+        before, started = self._queries.images, time.perf_counter()
+        score = Score(self._queries, self.target)
+        draws = generator(self.seed, self.key, "explain", method.explainer)
+        saliency = explainer(score, self.image, segments, self.fill(method.fill), draws)
+        seconds = time.perf_counter() - started
+        return Explanation(
+            saliency=_checked(saliency, segments.shape, method.name),
+            segments=segments,
+            target=self.target,
+            forwards=self._queries.images - before + (extra.forwards if extra else 0),
+            seconds=seconds + (extra.seconds if extra else 0.0),
+        )
+
+    def fill(self, name: str) -> Fill:
+        """The frame's fill of that name in the settings, or "adversarial". Raises InputError for an unknown one."""
+        if name == ADVERSARIAL:
+            return composite(self.image, self.adversarial.image.to(self.image))
+        if name not in self.settings.fills:
+            raise InputError(f"unknown fill {name!r}; known: {', '.join(self.settings.fills)}, {ADVERSARIAL}")
+        background = self.settings.fills[name](self.image, self.segments, self.detector.mean)
+        return composite(self.image, background)
+
+    def _explainer(self, method: Method) -> Explainer:
+        if method.explainer not in self.settings.explainers:
+            raise InputError(f"the settings have no explainer {method.explainer!r}: give the method to settings.build")
+        return self.settings.explainers[method.explainer]
+
+
+def explained_class(probabilities: Tensor, real: int) -> int:
+    """The class that an explanation is about: the predicted one, or where that is Real, the likeliest fake.
+
+    `probabilities` is (C,). What makes a face look real is the absence of what the other classes look for, so for a
+    frame called real the evidence for the likeliest fake is explained.
+    """
+    order = probabilities.argsort(descending=True, stable=True).tolist()
+    return order[0] if order[0] != real else order[1]
+
+
+def explain(
+    detector: Detector,
+    image: np.ndarray,
+    method: str,
+    target: int | None = None,
+    preset: str = "published",
+    seed: int = 0,
+    *,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    key: str = "",
+    batch_size: int = 32,
+    precision: str = "float32",
+) -> Explanation:
+    """Explains a detector's verdict on one image.
+
+    `image` is (H, W, 3) uint8 RGB of any size; the explanation is at the detector's input size. `method` is LIME,
+    LIME_adv, SHAP, ..., or your own `package.module:Name`. `target` is the class to explain; by default that of
+    `explained_class`. `preset` and `overrides` are as in `xai.settings.build`; `seed` and `key` (the frame's name)
+    fix every draw. Raises InputError for names or values that stand for nothing.
+    """
+    chosen = parse(method)
+    settings = build(preset, overrides, [chosen])
+    prepared = detector.prepare(image)
+    if target is None:
+        target = explained_class(Queries(detector, precision=precision).probabilities(prepared[None])[0], detector.real)
+    frame = FrameExplanations(detector, prepared, target, settings, seed, key, batch_size, precision)
+    return frame.explain(chosen)
+
+
+def _checked(saliency: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
+    if not isinstance(saliency, np.ndarray) or saliency.shape != shape:
+        got = getattr(saliency, "shape", type(saliency).__name__)
+        raise InputError(f"method {name!r} returned {got} instead of a saliency map, a numpy array of shape {shape}")
+    if not np.isfinite(saliency).all():
+        raise InputError(f"method {name!r} returned a saliency map with values that are not finite")
+    return saliency.astype(np.float32, copy=False)

@@ -1,0 +1,80 @@
+"""LIME: a weighted linear model of the score over which segments are shown."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import Ridge
+from torch import Tensor
+
+from xai.base import Fill, Score, chunks, score_masks
+
+
+@dataclass(frozen=True)
+class LIME:
+    """LIME for images (Ribeiro et al. 2016), equal to the lime package's on the same draws.
+
+    Random subsets of the segments are shown, the rest is hidden by the fill. The saliency of a segment is its weight
+    in a ridge regression of the score on the subset, where subsets near the whole image count more.
+
+    Attributes:
+        samples: how many subsets; the first is the whole image.
+        kernel_width: of the exponential kernel on the cosine distance to the whole image.
+        alpha: the ridge penalty.
+    """
+
+    samples: int = 2000
+    kernel_width: float = 0.25
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise ValueError(f"samples must be at least 2, got {self.samples}")
+        if not self.kernel_width > 0 or not self.alpha >= 0:
+            raise ValueError(
+                f"kernel_width must be above 0 and alpha at least 0, got {self.kernel_width} and {self.alpha}"
+            )
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        """The weight of each pixel's segment, (H, W) float32; `samples` forwards."""
+        design = subsets(self.samples, int(segments.max()) + 1, generator)
+        masks = keep_masks(design, torch.from_numpy(segments).to(image.device), score.batch_size)
+        scores = score_masks(score, fill, masks)
+        weights = fit(design, scores, proximity(design, self.kernel_width), self.alpha)
+        return weights.astype(np.float32)[segments]
+
+
+def subsets(samples: int, features: int, generator: np.random.Generator) -> np.ndarray:
+    """Random subsets of the features, (samples, features) of 0 and 1, each shown with probability 1/2; first, all."""
+    design = generator.integers(0, 2, size=(samples, features))
+    design[0] = 1
+    return design
+
+
+def keep_masks(design: np.ndarray, segments: Tensor, size: int) -> Iterator[Tensor]:
+    """The subsets as keep-masks over the pixels, in chunks (n, 1, H, W) float32 of at most `size`."""
+    rows = torch.from_numpy(design).float().to(segments.device)
+    for at in chunks(len(rows), size):
+        yield rows[at][:, None, segments]
+
+
+def proximity(design: np.ndarray, kernel_width: float) -> np.ndarray:
+    """How near each subset is to the whole image, (samples,) in (0, 1]: sqrt(exp(-d^2 / width^2)).
+
+    The cosine distance d between a subset of m of K features and the whole is 1 - sqrt(m / K).
+    """
+    distance = 1 - np.sqrt(design.mean(axis=1))
+    return np.sqrt(np.exp(-(distance**2) / kernel_width**2))
+
+
+def fit(design: np.ndarray, scores: np.ndarray, proximities: np.ndarray, alpha: float) -> np.ndarray:
+    """The weights (features,) of the ridge regression with intercept of `scores` (samples,) on `design`.
+
+    Scores are taken relative to the whole image's: the intercept takes that up, and weights are exactly zero where
+    the scores are all equal.
+    """
+    model = Ridge(alpha=alpha).fit(design, scores - scores[0], sample_weight=proximities)
+    return model.coef_

@@ -1,0 +1,73 @@
+"""RISE: how high the score is, on average, when a pixel is shown."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xai.base import Fill, Score, chunks
+
+
+@dataclass(frozen=True)
+class RISE:
+    """Randomized input sampling for explanation (Petsiuk et al. 2018).
+
+    Coarse random grids are upsampled, shifted at random and used as masks; the saliency is the sum of the masks
+    weighted by their scores, over samples * keep: an estimate of the score's mean given that a pixel is shown.
+
+    Attributes:
+        samples: how many masks, and forwards.
+        cells: cells of a grid along each side.
+        keep: the probability that a cell is shown.
+    """
+
+    samples: int = 4000
+    cells: int = 7
+    keep: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.cells < 1:
+            raise ValueError(f"samples and cells must be at least 1, got {self.samples} and {self.cells}")
+        if not 0 < self.keep < 1:
+            raise ValueError(f"keep must be between 0 and 1, got {self.keep}")
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        """The weighted mean of the masks, (H, W) float32 in [0, 1 / keep]."""
+        height, width = image.shape[1:]
+        grids = draw_grids(self.samples, self.cells, self.keep, generator)
+        shifts = draw_shifts(self.samples, self.cells, (height, width), generator)
+        total = np.zeros((height, width))
+        for at in chunks(self.samples, score.batch_size):
+            masks = upsample(grids[at].to(image.device), shifts[at], (height, width))
+            scores = score(fill(masks)).to(image.device)
+            total += torch.tensordot(scores, masks[:, 0], dims=1).cpu().numpy()
+        return (total / (self.samples * self.keep)).astype(np.float32)
+
+
+def draw_grids(samples: int, cells: int, keep: float, generator: np.random.Generator) -> Tensor:
+    """Coarse masks (samples, 1, cells, cells) float32 of 0 and 1; a cell is 1 with probability `keep`."""
+    return torch.from_numpy((generator.random((samples, 1, cells, cells)) < keep).astype(np.float32))
+
+
+def draw_shifts(samples: int, cells: int, size: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
+    """Where each mask is cropped, (samples, 2): row and column, uniform over the pixels of one upsampled cell."""
+    return generator.integers(0, _cell_sides(cells, size), size=(samples, 2))
+
+
+def upsample(grids: Tensor, shifts: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """Masks (N, 1, H, W) in [0, 1]: grids upsampled bilinearly to one cell more than the image, cropped at `shifts`."""
+    height, width = size
+    cells = grids.shape[-1]
+    sides = [(cells + 1) * side for side in _cell_sides(cells, size)]
+    large = functional.interpolate(grids, sides, mode="bilinear", align_corners=False)
+    crops = [mask[:, y : y + height, x : x + width] for mask, (y, x) in zip(large, shifts.tolist(), strict=True)]
+    return torch.stack(crops)
+
+
+def _cell_sides(cells: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width in pixels of an upsampled cell, rounded up so that every crop lies inside."""
+    return -(-size[0] // cells), -(-size[1] // cells)
