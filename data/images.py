@@ -1,0 +1,106 @@
+"""Pictures as arrays: decoding the bytes of an image or a mask, and encoding arrays as PNG."""
+
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from common.errors import InputError
+
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+MIN_SIDE = 16
+MAX_PIXELS = 64_000_000
+
+# What Pillow's readers raise for damaged bytes, besides OSError (which includes UnidentifiedImageError).
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """The picture that `data` encodes, as (H, W, 3) uint8 RGB.
+
+    Grey becomes three equal channels; a palette, CMYK and YCbCr are converted; 16-bit values keep their high byte;
+    transparent pixels are laid over black; the EXIF orientation is applied; of several pages the first is taken;
+    colour profiles are ignored. `name` is what messages call the picture.
+
+    Raises InputError for bytes that do not decode (truncated, damaged, or not one of FORMATS), a picture with a
+    side under MIN_SIDE pixels or with more than MAX_PIXELS pixels, and 32-bit pictures, whose range is unknown.
+    """
+    image = _open(data, name)
+    if min(image.size) < MIN_SIDE:
+        raise InputError(f"{name}: {_size(image)} pixels is too small; each side needs at least {MIN_SIDE}")
+    if image.mode.startswith(("I", "F")):
+        return np.repeat(_grey(image, name)[..., None], 3, axis=2)
+    return np.array(_convert(image, "RGB", name))
+
+
+def decode_mask(data: bytes, name: str) -> np.ndarray:
+    """The mask that `data` encodes, as (H, W) bool: True where the picture is brighter than half.
+
+    A picture with no value above 1 is read as 0 and 1. Raises InputError as `decode` does, but for small sides.
+    """
+    image = _open(data, name)
+    grey = _grey(image, name) if image.mode.startswith(("I", "F")) else np.array(_convert(image, "L", name))
+    return grey > (127 if grey.max() > 1 else 0)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """A picture (H, W, 3) uint8 RGB or (H, W) uint8 as PNG; a mask (H, W) bool becomes 0 and 255.
+
+    `decode` and `decode_mask` give the same array back. Raises ValueError for other shapes and types.
+    """
+    if image.dtype == np.bool_ and image.ndim == 2:
+        image = image.astype(np.uint8) * np.uint8(255)
+    if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise ValueError(f"expected (H, W, 3) or (H, W) uint8, or (H, W) bool; got {image.shape} {image.dtype}")
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    """The decoded picture, upright."""
+    if not data:
+        raise InputError(f"{name}: the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of what it could repair; our own limit follows
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(f"{name}: {_size(image)} pixels is too large; at most {MAX_PIXELS:,} are decoded")
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return image
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name}: too large; at most {MAX_PIXELS:,} pixels are decoded") from error
+    except Image.UnidentifiedImageError as error:
+        raise InputError(f"{name}: not a picture in a known format ({', '.join(FORMATS)})") from error
+    except DAMAGED as error:
+        raise InputError(f"{name}: does not decode, it is truncated or damaged ({error}); replace the file") from error
+
+
+def _convert(image: Image.Image, mode: str, name: str) -> Image.Image:
+    try:
+        if image.has_transparency_data:
+            black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+            image = Image.alpha_composite(black, image.convert("RGBA"))
+        return image.convert(mode)
+    except DAMAGED as error:
+        raise InputError(f"{name}: pixels of mode {image.mode} cannot be read as {mode}; save it as RGB") from error
+
+
+def _grey(image: Image.Image, name: str) -> np.ndarray:
+    """A picture of 16-bit grey as (H, W) uint8: the high byte of each value."""
+    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    if not sixteen:
+        raise InputError(f"{name}: pixels of mode {image.mode} (32 bits) have no known range; save it with 8 bits")
+    return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+
+
+def _size(image: Image.Image) -> str:
+    return f"{image.width}x{image.height}"
