@@ -1,6 +1,7 @@
 """Region attacks: what changes only inside a region, inside an L-infinity ball, and may flip the verdict."""
 
-from attacks.base import AttackResult, RegionAttack
+from attacks.base import AttackResult, Batch, RegionAttack
 from attacks.nes import NES
+from attacks.registry import build, describe
 
-__all__ = ["NES", "AttackResult", "RegionAttack"]
+__all__ = ["NES", "AttackResult", "Batch", "RegionAttack", "build", "describe"]

@@ -1,0 +1,65 @@
+"""Attacks by name, with presets and overrides."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from attacks.base import RegionAttack
+from attacks.nes import NES
+from attacks.torchattacks_bridge import FGSM, PGD, TorchAttack, torch_attack
+from common.errors import InputError
+from common.registry import resolve
+from common.settings import override
+
+ATTACKS: Mapping[str, type[RegionAttack]] = MappingProxyType({"nes": NES, "pgd": PGD, "fgsm": FGSM})
+"""The attacks with a name of their own."""
+
+FAMILIES: Mapping[str, Callable[[str], type[RegionAttack]]] = MappingProxyType({"torchattacks": torch_attack})
+"""Attacks named `family:MEMBER`, by what makes a family's members."""
+
+PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "published": {},  # the classes' own defaults
+        "quick": {"nes": {"pairs": 10, "steps": 16, "step": 2 / 255}},  # at most 337 forwards on a pair
+    }
+)
+"""Settings of each attack that differ from its own defaults, by preset."""
+
+
+def build(name: str, preset: str = "published", overrides: Mapping[str, Any] = MappingProxyType({})) -> RegionAttack:
+    """The attack of a name: nes, pgd, fgsm, torchattacks:NAME or a user's own package.module:Name.
+
+    `preset` is "published" or "quick"; `overrides` are settings by name, on top of it, as strings from a command
+    line ("16/255") or as values. Raises InputError for an unknown name, preset or setting and for a value that
+    the attack refuses.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    family, _, member = name.partition(":")
+    attack = FAMILIES[family](member) if family in FAMILIES else resolve(name, ATTACKS, "attack")
+    if not (isinstance(attack, type) and issubclass(attack, RegionAttack) and dataclasses.is_dataclass(attack)):
+        raise InputError(f"attack {name!r} is not a dataclass derived from attacks.RegionAttack")
+    required = [each.name for each in dataclasses.fields(attack) if _required(each)]
+    if required:
+        raise InputError(f"attack {name!r}: every setting needs a default; missing for {', '.join(required)}")
+    return override(override(attack(), PRESETS[preset].get(name, {}), name), overrides, name)
+
+
+def describe(attack: RegionAttack) -> dict[str, Any]:
+    """What an attack is, for a run's configuration: its name for `build` and every setting."""
+    return {"attack": _name_of(type(attack)), **dataclasses.asdict(attack)}
+
+
+def _name_of(attack: type[RegionAttack]) -> str:
+    for name, known in ATTACKS.items():
+        if attack is known:
+            return name
+    if issubclass(attack, TorchAttack):
+        return f"torchattacks:{attack.algorithm.__name__}"
+    return f"{attack.__module__}:{attack.__qualname__}"
+
+
+def _required(setting: dataclasses.Field[Any]) -> bool:
+    missing = dataclasses.MISSING
+    return setting.init and setting.default is missing and setting.default_factory is missing
