@@ -1,0 +1,124 @@
+"""Frames from an index and a source of images, decoded one at a time."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from common.errors import InputError
+from data.frames import Frame
+from data.images import SUFFIXES, decode, decode_mask
+from data.index import Entry, read_index
+from data.stores import FolderImages, ImageSource, open_images
+from data.stores.lmdb_format import is_store
+
+
+class IndexedFrames(Sequence[Frame]):
+    """The frames that `entries` name, read from `images` and decoded whenever one is asked for.
+
+    Nothing is kept, so it can be as long as a data set, and it can be pickled and forked into workers. A slice is
+    an IndexedFrames again. `frames[i]` raises InputError, naming the key and the source, where the image or its
+    mask is missing, does not decode, or differ in size.
+    """
+
+    def __init__(self, entries: Sequence[Entry], images: ImageSource) -> None:
+        self.entries = tuple(entries)
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "IndexedFrames": ...
+
+    def __getitem__(self, index: int | slice) -> "Frame | IndexedFrames":
+        if isinstance(index, slice):
+            return IndexedFrames(self.entries[index], self.images)
+        entry = self.entries[index]
+        image = decode(self.images.read(entry.key), f"{entry.key} in {self.images.path}")
+        return Frame(entry.key, image, entry.label, entry.family, entry.video, self._mask(entry, image))
+
+    def missing(self) -> list[str]:
+        """The keys of images and masks that the source does not have, told without reading any."""
+        named = (key for entry in self.entries for key in (entry.key, entry.mask) if key)
+        return [key for key in dict.fromkeys(named) if key not in self.images]
+
+    def fingerprint(self) -> str:
+        """A SHA-256, in hexadecimal, of the entries in order and of each image's and mask's stamp.
+
+        It changes with any label, split, mask or order, and with an image's size in bytes or last bytes (for PNG a
+        checksum of the pixels), but not with where the images lie: a folder and a store with the same files agree.
+        """
+        digest = hashlib.sha256()
+        for entry in self.entries:
+            stamps = [self.images.stamp(key) for key in (entry.key, entry.mask) if key]
+            digest.update(repr((entry.key, entry.fake, entry.label, entry.split, entry.mask, stamps)).encode())
+        return digest.hexdigest()
+
+    def _mask(self, entry: Entry, image: np.ndarray) -> np.ndarray | None:
+        if entry.mask is None:
+            return None
+        name = f"{entry.mask} in {self.images.path}"
+        mask = decode_mask(self.images.read(entry.mask), name)
+        if mask.shape != image.shape[:2]:
+            raise InputError(
+                f"{name}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels, "
+                f"but its image {entry.key} is {image.shape[1]}x{image.shape[0]}"
+            )
+        return mask
+
+
+def read_frames(index: str | Path, images: ImageSource, split: str | None = None) -> IndexedFrames:
+    """The frames of an index file, all or those of one split, with their images from `images`.
+
+    Raises InputError for an unusable index (see `read_index`) or a split that it does not have.
+    """
+    return IndexedFrames(of_split(read_index(index), split, index), images)
+
+
+def open_frames(frames: str | Path, images: str | Path | None = None, split: str | None = None) -> IndexedFrames:
+    """The frames that a user names on a command line.
+
+    `frames` is an index file, with its images in the store or folder `images`, or where that is None in the folder
+    of the index itself. Or it is a folder of pictures (by their suffix, subfolders included, sorted), of which no
+    label is known: the path is never taken for one.
+
+    Raises InputError for anything that cannot be opened, a split that is not there, and a folder without pictures.
+    """
+    frames = Path(frames)
+    if not frames.exists():
+        raise InputError(f"{frames}: no such index or folder of pictures")
+    if not frames.is_dir():
+        _refuse_picture(frames)
+        return read_frames(frames, open_images(frames.parent if images is None else images), split)
+    if is_store(frames):
+        raise InputError(f"{frames}: an image store; name its index as the frames and the store as the images")
+    if images is not None or split is not None:
+        name = "images of its own" if images is not None else "splits"
+        raise InputError(f"{frames}: a folder of pictures has no {name}; name an index file instead")
+    source = FolderImages(frames)
+    entries = [Entry(key, fake=None, label=None) for key in source.keys()]  # noqa: SIM118 - no dict
+    if not entries:
+        raise InputError(f"{frames}: no pictures in this folder ({' '.join(sorted(SUFFIXES))})")
+    return IndexedFrames(entries, source)
+
+
+def of_split(entries: Sequence[Entry], split: str | None, place: str | Path) -> list[Entry]:
+    """The entries of one split (all where it is None), in order. Raises InputError, naming `place`, for none."""
+    if split is None:
+        return list(entries)
+    chosen = [entry for entry in entries if entry.split == split]
+    if not chosen:
+        known = sorted({entry.split for entry in entries if entry.split})
+        raise InputError(f"{place}: no frame of the split {split!r}; its splits: {', '.join(known) or 'none'}")
+    return chosen
+
+
+def _refuse_picture(frames: Path) -> None:
+    if frames.suffix.lower() in SUFFIXES:
+        raise InputError(f"{frames}: a picture, not an index; name the folder it is in")

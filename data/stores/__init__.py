@@ -1,0 +1,9 @@
+"""Where the bytes of images come from: folders and LMDB stores."""
+
+from data.stores.base import ImageSource
+from data.stores.folder import FolderImages
+from data.stores.lmdb_reader import LmdbImages
+from data.stores.lmdb_writer import LmdbWriter, Written
+from data.stores.opening import open_images
+
+__all__ = ["FolderImages", "ImageSource", "LmdbImages", "LmdbWriter", "Written", "open_images"]

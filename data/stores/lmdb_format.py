@@ -1,0 +1,97 @@
+"""How images lie in an LMDB file, and what LMDB's errors mean.
+
+A key is the image's relative path in UTF-8 and its value the encoded image, so a store that any other program
+wrote in this way can be read. LMDB limits a key to 511 bytes. A longer path is kept under a null byte and its
+SHA-256 (no path begins with a null byte), and its value begins with the path itself: its length in bytes as a
+big-endian 32-bit number, the path, then the image.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import lmdb
+
+from common.errors import InputError
+
+MAX_KEY = 511
+LONG = b"\0"
+LENGTH = struct.Struct(">I")
+
+
+def data_file(path: Path) -> Path:
+    """The file that holds the data: `path` itself, or data.mdb in a folder made by LMDB."""
+    return path / "data.mdb" if path.is_dir() else path
+
+
+def is_store(path: Path) -> bool:
+    """Whether `path` could be an LMDB store: a file, or a folder with a data.mdb in it."""
+    return data_file(path).is_file()
+
+
+def stored_key(key: str) -> bytes:
+    """The bytes under which an image is stored; of a key that is not valid UTF-8, bytes under which none is."""
+    raw = key.encode(errors="surrogatepass")
+    return raw if len(raw) <= MAX_KEY else LONG + hashlib.sha256(raw).digest()
+
+
+def stored_value(key: str, image: bytes) -> bytes:
+    """The bytes that are stored for an image."""
+    raw = key.encode()
+    return image if len(raw) <= MAX_KEY else LENGTH.pack(len(raw)) + raw + image
+
+
+def image_start(stored: bytes, value: memoryview) -> int:
+    """Where in a stored value the image begins. Raises InputError for a long key's value without its path."""
+    if not stored.startswith(LONG):
+        return 0
+    start = LENGTH.size + (LENGTH.unpack_from(value)[0] if len(value) >= LENGTH.size else len(value))
+    if start > len(value) or LONG + hashlib.sha256(value[LENGTH.size : start]).digest() != stored:
+        raise InputError(f"the key {stored!r} is not a relative path")
+    return start
+
+
+def key_of(stored: bytes, value: memoryview) -> str:
+    """The relative path of a stored pair. Raises InputError for a key that is not one in UTF-8."""
+    raw = bytes(value[LENGTH.size : image_start(stored, value)]) if stored.startswith(LONG) else stored
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"the key {stored!r} is not a relative path in UTF-8") from error
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns LMDB's errors into InputError (or OSError, where the disk or memory is at fault) naming the store."""
+    try:
+        yield
+    except (lmdb.InvalidError, lmdb.VersionMismatchError) as error:
+        raise InputError(f"{path}: not an LMDB image store") from error
+    except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError) as error:
+        raise InputError(f"{path}: the LMDB image store is damaged ({error}); copy or make it again") from error
+    except lmdb.Error as error:
+        if "already open" in str(error):
+            raise InputError(f"{path}: open elsewhere in this process; close it there first") from error
+        code = error.code
+        if code == errno.EIO and shutil.disk_usage(data_file(path).parent).free < 2**20:
+            code = errno.ENOSPC  # LMDB reports a write that the disk had only partly room for as an I/O error
+        if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise InputError(f"{path}: no permission to open the image store") from error
+        if code > 0:
+            raise OSError(code, os.strerror(code), str(path)) from error
+        raise InputError(f"{path}: the LMDB image store cannot be used ({error})") from error
+
+
+def refuse_truncated(path: Path, environment: lmdb.Environment) -> None:
+    """Raises InputError where the file ends before the pages it speaks of: reading those would kill the process."""
+    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    size = data_file(path).stat().st_size
+    if size < needed:
+        raise InputError(
+            f"{path}: the LMDB image store is truncated ({size:,} of {needed:,} bytes); copy or make it again"
+        )

@@ -1,0 +1,183 @@
+"""Images in an LMDB file, read by any number of processes.
+
+A store is opened read-only and without LMDB's lock file, so that it can lie on a read-only or network disk and be
+read by any number of workers. A writer then does not wait for readers. What they see is safe all the same: LMDB
+never writes over a page that a snapshot shows before two further transactions are committed, and a read (they
+are all short) after which that many were committed is done again.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+from weakref import WeakValueDictionary
+
+import lmdb
+
+from common.errors import InputError
+from data.stores.base import TAIL, stamp_of
+from data.stores.lmdb_format import data_file, explained, image_start, key_of, refuse_truncated, stored_key
+
+T = TypeVar("T")
+Snapshot: TypeAlias = "lmdb.Transaction[memoryview]"
+KEYS_AT_ONCE = 1000
+
+
+class LmdbImages:
+    """The images of an LMDB store: one file, or a folder with a data.mdb.
+
+    Safe in threads, across a fork, and pickled to the workers of a DataLoader. Raises InputError for what is not
+    an LMDB store, is truncated or may not be read.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._shared: _SharedEnvironment | None = None
+        self._environment()
+
+    def read(self, key: str) -> bytes:
+        """The encoded image. Raises InputError where the store does not have it or is damaged."""
+        stored = stored_key(key)
+
+        def image(transaction: Snapshot) -> bytes | None:
+            value = transaction.get(stored)
+            return None if value is None else bytes(value[image_start(stored, value) :])
+
+        found = self._read(image) if stored else None
+        if found is None:
+            raise InputError(f"{key!r} is not in the image store {self.path}")
+        return found
+
+    def __contains__(self, key: object) -> bool:
+        """Whether the store has an image of that key."""
+        if not isinstance(key, str) or not key:
+            return False
+        stored = stored_key(key)
+        return self._read(lambda transaction: transaction.get(stored) is not None)
+
+    def keys(self) -> list[str]:
+        """Every image's key, sorted. Raises InputError for a key that is not a relative path in UTF-8."""
+        return sorted(key for key, _ in self.sizes())
+
+    def sizes(self) -> list[tuple[str, int]]:
+        """Every image's key and its size in bytes, in the order of the store."""
+        found: list[tuple[str, int]] = []
+        after: bytes | None = b""
+        while after is not None:
+            part, after = self._read(partial(_part, self.path, after))
+            found += part
+        return found
+
+    def stamp(self, key: str) -> str | None:
+        """The image's size and last bytes; None where the store does not have it."""
+        stored = stored_key(key)
+
+        def stamped(transaction: Snapshot) -> str | None:
+            value = transaction.get(stored)
+            if value is None:
+                return None
+            image = value[image_start(stored, value) :]
+            return stamp_of(len(image), bytes(image[-TAIL:]))
+
+        return self._read(stamped) if stored else None
+
+    def map_size(self) -> int:
+        """The size in bytes that the store may grow to before its map is made larger."""
+        return self._environment().environment.info()["map_size"]
+
+    def close(self) -> None:
+        """Lets go of the file; the next read opens it again."""
+        self._shared = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_shared": None}
+
+    def _read(self, work: Callable[[Snapshot], T]) -> T:
+        with explained(self.path):
+            return self._environment().read(work)
+
+    def _environment(self) -> "_SharedEnvironment":
+        """This process's environment, opened where it has none yet."""
+        if self._shared is None or self._shared.process != os.getpid():
+            self._shared = _open(self.path)
+        return self._shared
+
+
+class _SharedEnvironment:
+    """An open LMDB environment, shared by all who read the same file in one process, as LMDB demands."""
+
+    def __init__(self, path: Path, environment: lmdb.Environment) -> None:
+        self.path = path
+        self.environment = environment
+        self.process = os.getpid()
+        self.lock = threading.Lock()
+
+    def read(self, work: Callable[[Snapshot], T]) -> T:
+        """The result of `work(transaction)`, which must copy what it keeps, on a snapshot that stayed whole."""
+        with self.lock:  # the map must not be moved under another thread's transaction
+            while True:
+                try:
+                    transaction = self.environment.begin(buffers=True)
+                except lmdb.MapResizedError:
+                    self.environment.set_mapsize(0)  # another process made the store larger: take over its size
+                    refuse_truncated(self.path, self.environment)
+                    continue
+                damage: lmdb.Error | None = None
+                with transaction:
+                    snapshot = transaction.id()
+                    try:
+                        result = work(transaction)
+                    except (lmdb.CorruptedError, lmdb.PageNotFoundError) as error:
+                        damage = error
+                if self.environment.info()["last_txnid"] > snapshot + 1:
+                    continue
+                if damage is not None:
+                    raise damage
+                return result
+
+
+_opening = threading.Lock()
+_environments: WeakValueDictionary[tuple[int, int], _SharedEnvironment] = WeakValueDictionary()
+
+
+def _open(path: Path) -> _SharedEnvironment:
+    file = data_file(path)
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise InputError(f"{path}: no such image store ({error.strerror})") from error
+    if status.st_size == 0:
+        raise InputError(f"{path}: not an LMDB image store (the file is empty)")
+    identity = (status.st_dev, status.st_ino)
+    with _opening, explained(path):
+        shared = _environments.get(identity)
+        if shared is not None and shared.process != os.getpid():
+            shared.environment.close()  # inherited over a fork: LMDB wants every process to open its own
+            shared = None
+        if shared is None:
+            environment = lmdb.open(
+                str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False, map_size=0
+            )
+            refuse_truncated(path, environment)
+            shared = _environments[identity] = _SharedEnvironment(path, environment)
+    return shared
+
+
+def _part(path: Path, after: bytes, transaction: Snapshot) -> tuple[list[tuple[str, int]], bytes | None]:
+    """The keys and sizes of the next images behind a stored key, and the last of them (None at the end)."""
+    found: list[tuple[str, int]] = []
+    with transaction.cursor() as cursor:
+        more = cursor.set_range(after) if after else cursor.first()
+        if more and after and bytes(cursor.key()) == after:
+            more = cursor.next()
+        last = after
+        while more and len(found) < KEYS_AT_ONCE:
+            last, value = bytes(cursor.key()), cursor.value()
+            try:
+                found.append((key_of(last, value), len(value) - image_start(last, value)))
+            except InputError as error:
+                raise InputError(f"{path}: {error}; it was made by another program for another purpose") from error
+            more = cursor.next()
+    return found, last if more else None

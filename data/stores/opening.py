@@ -1,0 +1,20 @@
+"""Opening whatever a user names as a source of images."""
+
+from pathlib import Path
+
+from common.errors import InputError
+from data.stores.base import ImageSource
+from data.stores.folder import FolderImages
+from data.stores.lmdb_format import is_store
+from data.stores.lmdb_reader import LmdbImages
+
+
+def open_images(path: str | Path) -> ImageSource:
+    """The images at `path`: an LMDB file, a folder made by LMDB (with a data.mdb), or a folder of pictures.
+
+    Raises InputError where there is nothing, or a file that is not an LMDB store.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such image store or folder")
+    return LmdbImages(path) if is_store(path) else FolderImages(path)

@@ -1,0 +1,158 @@
+"""Moving images between sources: add, compare, merge."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.errors import InputError
+from data.images import decode, decode_mask
+from data.index import Entry
+from data.stores.base import ImageSource
+from data.stores.lmdb_reader import LmdbImages
+from data.stores.lmdb_writer import LmdbWriter, Written
+
+BATCH_BYTES = 64 * 2**20
+BATCH_IMAGES = 4096
+
+
+@dataclass
+class Added:
+    """What `add` did: `written` to the store, and `unreadable`, a line for every image that the source lacks."""
+
+    written: Written = field(default_factory=Written)
+    unreadable: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with one image of a store, such as "missing"."""
+
+    key: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.problem}"
+
+
+def pictures(entries: Iterable[Entry]) -> list[str]:
+    """The keys of all images and masks that an index names, each once, in its order."""
+    names = (name for entry in entries for name in (entry.key, entry.mask) if name)
+    return list(dict.fromkeys(names))
+
+
+def add(store: str | Path, source: ImageSource, keys: Iterable[str], overwrite: bool = False) -> Added:
+    """Copies the bytes of `keys` from `source` to the LMDB store at `store`, which is made where it is missing.
+
+    What the source cannot give is reported and the rest is copied; what the store has with other bytes is left
+    and reported in `written.conflicts`, or replaced if `overwrite`. Every batch is one durable transaction, so an
+    interrupted call can simply be made again. Raises InputError for an unusable store, OSError for a full disk.
+    """
+    result = Added()
+    with LmdbWriter(store) as writer:
+        for batch in _batches(_readable(source, keys, result.unreadable)):
+            result.written += writer.put(batch, overwrite)
+    return result
+
+
+def compare(store: ImageSource, folder: ImageSource, keys: Iterable[str]) -> Iterator[Finding | None]:
+    """For each key, what keeps the store's image from being the folder's byte for byte, or None."""
+    for key in keys:
+        try:
+            wanted = folder.read(key)
+        except InputError as error:
+            yield Finding(key, str(error))
+            continue
+        if key not in store:
+            yield Finding(key, "missing from the store")
+        elif store.read(key) != wanted:
+            yield Finding(key, f"differs from the file in {folder.path}")
+        else:
+            yield None
+
+
+def check(store: ImageSource, keys: Iterable[str], masks: frozenset[str] = frozenset()) -> Iterator[Finding | None]:
+    """For each key, what keeps the store's image (or mask, where the key is in `masks`) from decoding, or None."""
+    for key in keys:
+        if key not in store:
+            yield Finding(key, "missing from the store")
+            continue
+        data = store.read(key)
+        try:
+            (decode_mask if key in masks else decode)(data, key)
+            yield None
+        except InputError as error:
+            yield Finding(key, str(error).removeprefix(f"{key}: "))
+
+
+def merge(
+    target: str | Path,
+    sources: Sequence[str | Path],
+    overwrite: bool = False,
+    track: Callable[[list[str]], Iterable[str]] = iter,
+) -> Written:
+    """Copies all images of several stores into one, which is made where it is missing.
+
+    Images that two stores have with different bytes are looked for first: unless `overwrite` (later stores win),
+    InputError is raised before anything is written. `track` is given each store's keys and yields them one by one
+    (a progress bar). Raises InputError where a source is the target itself.
+    """
+    target = Path(target)
+    stores = [LmdbImages(source) for source in sources]
+    if target.exists() and any(target.samefile(store.path) for store in stores):
+        raise InputError(f"{target}: cannot be merged into itself; name the other stores only")
+    if not overwrite:
+        _refuse_conflicts(target, stores)
+    written = Written()
+    for store in stores:
+        added = add(target, store, track(store.keys()), overwrite)
+        if added.unreadable:
+            raise InputError(added.unreadable[0])
+        written += added.written
+    return written
+
+
+def _readable(source: ImageSource, keys: Iterable[str], unreadable: list[str]) -> Iterator[tuple[str, bytes]]:
+    for key in keys:
+        try:
+            yield key, source.read(key)
+        except InputError as error:
+            unreadable.append(str(error))
+
+
+def _batches(images: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    """The images in lists of at most BATCH_IMAGES, and of not much more than BATCH_BYTES."""
+    batch: list[tuple[str, bytes]] = []
+    size = 0
+    for key, image in images:
+        batch.append((key, image))
+        size += len(image)
+        if size >= BATCH_BYTES or len(batch) >= BATCH_IMAGES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _refuse_conflicts(target: Path, stores: Sequence[LmdbImages]) -> None:
+    """Raises InputError where two of the stores, or one and the target, have different bytes for a key."""
+    first: dict[str, LmdbImages] = {}
+    conflicts = []
+    existing = [LmdbImages(target)] if target.exists() else []
+    for store in (*existing, *stores):
+        for key in store.keys():  # noqa: SIM118 - a source of images is no dict
+            earlier = first.setdefault(key, store)
+            if earlier is not store and earlier.read(key) != store.read(key):
+                conflicts.append(key)
+    for store in existing:
+        store.close()  # the target is opened for writing next, and a process may open a store only once
+    if conflicts:
+        raise InputError(
+            f"{target}: {some(conflicts)} with different bytes in two stores; nothing was merged "
+            f"(with --overwrite the later store wins)"
+        )
+
+
+def some(keys: Sequence[str], shown: int = 3) -> str:
+    """A count and the first few of some keys, for a message: "5 images (a.png, b.png, c.png, ...)"."""
+    names = ", ".join(keys[:shown]) + (", ..." if len(keys) > shown else "")
+    return f"{len(keys):,} image{'s' if len(keys) != 1 else ''} ({names})"
