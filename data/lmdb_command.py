@@ -1,7 +1,7 @@
 """`python -m data lmdb`: image stores, filled, proven and looked into."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -15,8 +15,7 @@ from data.index import Entry, read_index
 from data.stores import FolderImages, LmdbImages, LmdbWriter, Written
 from data.stores.lmdb_format import data_file
 from data.stores.transfer import add as add_images
-from data.stores.transfer import check, compare, pictures, some
-from data.stores.transfer import merge as merge_stores
+from data.stores.transfer import check, compare, mergeable, pictures, some
 
 ROWS = 20
 
@@ -32,16 +31,17 @@ lmdb_app = application("Keep many images in one LMDB file.")
 
 @lmdb_app.command()
 def add(store: Store, images: Folder = None, index: Index = None, overwrite: Overwrite = False) -> None:
-    """Add images and masks from a folder, a batch at a time; run it again to go on after an interruption.
+    """Add images and masks from a folder.
 
-    Without --images, the folder of the index is taken; without --index, every picture in the folder.
+    Without --index, every picture in the folder is added; without --images, the index lies in the folder. What is
+    stored already is skipped, so after an interruption the same command goes on.
     """
     folder = _folder(images, index)
     keys = pictures(read_index(index)) if index else folder.keys()
     if not keys:
         raise InputError(f"{folder.path}: no pictures in this folder")
-    with progress() as bar:
-        added = add_images(store, folder, bar.track(keys, description="adding"), overwrite)
+    with LmdbWriter(store) as writer, progress() as bar:
+        added = add_images(writer, folder, bar.track(keys, description="adding"), overwrite)
     say(f"{store}: {_summary(added.written)}")
     problems = []
     if added.written.conflicts:
@@ -75,18 +75,17 @@ def verify(store: Store, images: Folder = None, index: Index = None) -> None:
     for finding in findings:
         say(str(finding))
     if findings:
-        raise InputError(
-            f"{store}: {some([finding.key for finding in findings])} of {len(keys):,} failed, listed above"
-        )
+        raise InputError(f"{store}: {len(findings):,} of {len(keys):,} images failed, listed above")
     proven = f"present and identical to the files in {images}, byte for byte" if folder else "present and decodable"
     say(f"{store}: {_counts(len(keys), len(masks & set(keys)))} {proven}")
 
 
 @lmdb_app.command("list")
 def list_keys(
-    store: Store, prefix: Annotated[str, typer.Option("--prefix", help="Only keys that begin with this.")] = ""
+    store: Store,
+    prefix: Annotated[str, typer.Option("--prefix", metavar="PREFIX", help="Only keys that begin with this.")] = "",
 ) -> None:
-    """Print the key of every image, one a line."""
+    """Print the keys, one a line."""
     keys = [key for key in LmdbImages(store).keys() if key.startswith(prefix)]  # noqa: SIM118 - no dict
     if prefix and not keys:
         raise InputError(f"{store}: no key begins with {prefix!r}")
@@ -95,8 +94,16 @@ def list_keys(
 
 
 @lmdb_app.command()
-def stats(store: Store, index: Index = None) -> None:
-    """Count the images and their bytes by folder and by format, or with --index by family."""
+def stats(
+    store: Store,
+    index: Annotated[
+        Path | None, typer.Option("--index", metavar="INDEX.csv", help="The index that tells each image's family.")
+    ] = None,
+) -> None:
+    """Count images and bytes, by folder and by format.
+
+    With --index, by family instead of by folder.
+    """
     source = LmdbImages(store)
     sizes = dict(source.sizes())
     if index:
@@ -104,21 +111,25 @@ def stats(store: Store, index: Index = None) -> None:
     else:
         _table("By folder", "Folder", sizes, {key: _top(key) for key in sizes})
     _table("By format", "Format", sizes, {key: PurePosixPath(key).suffix.lower() or "none" for key in sizes})
-    file = data_file(store).stat()
     say(f"{store}: {len(sizes):,} images, {_bytes(sum(sizes.values()))}")
-    say(f"file {_bytes(file.st_blocks * 512)}, map size {_bytes(source.map_size())} (grows by itself)")
+    say(f"file {_bytes(data_file(store).stat().st_size)}, map size {_bytes(source.map_size())} (grows by itself)")
 
 
 @lmdb_app.command()
 def remove(
     store: Store,
-    keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="Keys to remove.")] = None,
-    prefix: Annotated[str, typer.Option("--prefix", help="Remove every key that begins with this.")] = "",
+    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY", help="Keys to remove.")] = None,
+    prefix: Annotated[
+        str, typer.Option("--prefix", metavar="PREFIX", help="Remove every key that begins with this.")
+    ] = "",
     listed: Annotated[
         Path | None, typer.Option("--list", metavar="FILE", help="Remove the keys in this file, one a line.")
     ] = None,
 ) -> None:
-    """Remove images, all in one transaction; nothing is removed where a key is not in the store."""
+    """Remove images by key.
+
+    All of them or, where a key is not in the store, none.
+    """
     source = LmdbImages(store)
     wanted = [*(keys or []), *(_lines(listed) if listed else [])]
     absent = [key for key in dict.fromkeys(wanted) if key not in source]
@@ -138,16 +149,22 @@ def remove(
 @lmdb_app.command()
 def merge(
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="The store to merge into; made where missing.")],
-    stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="The stores to copy from.")],
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE", help="The stores to copy from.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Where bytes differ, the later store wins.")] = False,
 ) -> None:
-    """Copy the images of several stores into one; refused where they disagree about an image's bytes."""
-    with progress() as bar:
+    """Copy the images of several stores into one.
 
-        def track(keys: list[str]) -> Iterable[str]:
-            return bar.track(keys, description="merging")
-
-        written = merge_stores(target, stores, overwrite, track)
+    Nothing is copied where two stores have different bytes for one key, unless --overwrite is given.
+    """
+    sources = mergeable(target, stores, overwrite)
+    written = Written()
+    with LmdbWriter(target) as writer, progress() as bar:
+        for source in sources:
+            keys = source.keys()
+            added = add_images(writer, source, bar.track(keys, description=f"merging {source.path.name}"), overwrite)
+            if added.unreadable:
+                raise InputError(added.unreadable[0])
+            written += added.written
     say(f"{target}: {_summary(written)}")
 
 

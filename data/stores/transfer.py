@@ -1,6 +1,6 @@
 """Moving images between sources: add, compare, merge."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,17 +40,16 @@ def pictures(entries: Iterable[Entry]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def add(store: str | Path, source: ImageSource, keys: Iterable[str], overwrite: bool = False) -> Added:
-    """Copies the bytes of `keys` from `source` to the LMDB store at `store`, which is made where it is missing.
+def add(writer: LmdbWriter, source: ImageSource, keys: Iterable[str], overwrite: bool = False) -> Added:
+    """Copies the bytes of `keys` from `source` to a store.
 
     What the source cannot give is reported and the rest is copied; what the store has with other bytes is left
     and reported in `written.conflicts`, or replaced if `overwrite`. Every batch is one durable transaction, so an
-    interrupted call can simply be made again. Raises InputError for an unusable store, OSError for a full disk.
+    interrupted call can simply be made again. Raises OSError where the disk is full.
     """
     result = Added()
-    with LmdbWriter(store) as writer:
-        for batch in _batches(_readable(source, keys, result.unreadable)):
-            result.written += writer.put(batch, overwrite)
+    for batch in _batches(_readable(source, keys, result.unreadable)):
+        result.written += writer.put(batch, overwrite)
     return result
 
 
@@ -84,31 +83,28 @@ def check(store: ImageSource, keys: Iterable[str], masks: frozenset[str] = froze
             yield Finding(key, str(error).removeprefix(f"{key}: "))
 
 
-def merge(
-    target: str | Path,
-    sources: Sequence[str | Path],
-    overwrite: bool = False,
-    track: Callable[[list[str]], Iterable[str]] = iter,
-) -> Written:
-    """Copies all images of several stores into one, which is made where it is missing.
+def mergeable(target: str | Path, sources: Sequence[str | Path], overwrite: bool = False) -> list[LmdbImages]:
+    """The stores at `sources`, opened and proven fit to be added to the one at `target` (which may be missing).
 
-    Images that two stores have with different bytes are looked for first: unless `overwrite` (later stores win),
-    InputError is raised before anything is written. `track` is given each store's keys and yields them one by one
-    (a progress bar). Raises InputError where a source is the target itself.
+    Raises InputError where a source is the target itself and, unless `overwrite`, where two of the stores, or one
+    and the target, have different bytes for a key.
     """
     target = Path(target)
     stores = [LmdbImages(source) for source in sources]
     if target.exists() and any(target.samefile(store.path) for store in stores):
         raise InputError(f"{target}: cannot be merged into itself; name the other stores only")
-    if not overwrite:
-        _refuse_conflicts(target, stores)
-    written = Written()
-    for store in stores:
-        added = add(target, store, track(store.keys()), overwrite)
-        if added.unreadable:
-            raise InputError(added.unreadable[0])
-        written += added.written
-    return written
+    if overwrite:
+        return stores
+    existing = [LmdbImages(target)] if target.exists() else []
+    conflicts = _conflicts([*existing, *stores])
+    for store in existing:
+        store.close()  # the target is opened for writing next, and a process may open a store only once
+    if conflicts:
+        raise InputError(
+            f"{target}: {some(conflicts)} with different bytes in two stores; nothing was merged "
+            f"(with --overwrite the later store wins)"
+        )
+    return stores
 
 
 def _readable(source: ImageSource, keys: Iterable[str], unreadable: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -133,23 +129,16 @@ def _batches(images: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, by
         yield batch
 
 
-def _refuse_conflicts(target: Path, stores: Sequence[LmdbImages]) -> None:
-    """Raises InputError where two of the stores, or one and the target, have different bytes for a key."""
+def _conflicts(stores: Sequence[LmdbImages]) -> list[str]:
+    """The keys for which two of the stores have different bytes."""
     first: dict[str, LmdbImages] = {}
     conflicts = []
-    existing = [LmdbImages(target)] if target.exists() else []
-    for store in (*existing, *stores):
+    for store in stores:
         for key in store.keys():  # noqa: SIM118 - a source of images is no dict
             earlier = first.setdefault(key, store)
             if earlier is not store and earlier.read(key) != store.read(key):
                 conflicts.append(key)
-    for store in existing:
-        store.close()  # the target is opened for writing next, and a process may open a store only once
-    if conflicts:
-        raise InputError(
-            f"{target}: {some(conflicts)} with different bytes in two stores; nothing was merged "
-            f"(with --overwrite the later store wins)"
-        )
+    return list(dict.fromkeys(conflicts))
 
 
 def some(keys: Sequence[str], shown: int = 3) -> str:
