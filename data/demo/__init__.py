@@ -1,0 +1,1 @@
+"""Faces and forgeries that need no download: shaded heads, four manipulations, frames in the FaceForensics++ layout."""
