@@ -1,6 +1,8 @@
 """What a detector is, and how one is loaded and queried."""
 
 from detectors.base import Detector, resize
+from detectors.devices import resolve_device
 from detectors.queries import Queries
+from detectors.registry import load
 
-__all__ = ["Detector", "Queries", "resize"]
+__all__ = ["Detector", "Queries", "load", "resize", "resolve_device"]

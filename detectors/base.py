@@ -20,6 +20,7 @@ class Detector(nn.Module):
         real: the index of "Real" in `class_names`.
         mean: the RGB colour in [0, 1] that the normalisation maps to zero, which hides a pixel best.
         antialias: whether `resize` smooths before it shrinks; each detector states how it was trained.
+        weights_sha256: of the checkpoint file, or of the weights where there is none; `detectors.load` sets it.
     """
 
     input_size: int
@@ -27,6 +28,7 @@ class Detector(nn.Module):
     real: int
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     antialias: bool = False
+    weights_sha256: str | None = None
 
     def label_of(self, family: str | None) -> int | None:
         """The class that a frame of `family` belongs to, or None where this detector has no such class.
@@ -50,12 +52,13 @@ class Detector(nn.Module):
 def resize(image: np.ndarray, size: int, antialias: bool) -> Tensor:
     """A frame (H, W, 3) uint8 RGB resized by bicubic interpolation: (3, size, size) float32 in [0, 1].
 
-    An image of that size already is only scaled to [0, 1]. As in the published classifier's transform, the
-    interpolation works on bytes, so its result is rounded to 1/255 and stays in range.
+    The interpolation works on bytes, so the result is rounded to 1/255 and stays in range; it is byte for byte
+    torchvision's `v2.Resize(..., BICUBIC, antialias)` of a uint8 image. An image of that size already is only
+    scaled to [0, 1]; one that is not square is stretched to the square, so that no part of a face is cut off.
     """
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
     if pixels.shape[1:] != (size, size):
-        batch = pixels[None].float()
-        batch = functional.interpolate(batch, (size, size), mode="bicubic", antialias=antialias, align_corners=False)
-        pixels = batch[0].round_().clamp_(0, 255)
+        pixels = functional.interpolate(
+            pixels[None], (size, size), mode="bicubic", antialias=antialias, align_corners=False
+        )[0]
     return pixels.float().div(255.0).contiguous()

@@ -1,0 +1,32 @@
+"""Where a detector runs."""
+
+import torch
+
+from common.errors import InputError
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` means on this machine.
+
+    `auto` is the first of CUDA, MPS and the CPU that is there. Raises InputError for another name and for a
+    device that this machine or this build of torch does not have.
+    """
+    kind, _, index = name.partition(":")
+    if kind == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
+    known = (kind in ("cpu", "mps") and not index) or (kind == "cuda" and (index.isdecimal() or name == "cuda"))
+    if not known:
+        raise InputError(f"unknown device {name!r}; known: auto, cpu, cuda, cuda:N, mps")
+    if kind == "cuda" and int(index or 0) >= (torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        raise InputError(f"device {name!r} is not available: torch sees {_cuda_devices()}; use auto or cpu")
+    if kind == "mps" and not _has_mps():
+        raise InputError("device 'mps' is not available on this machine; use auto or cpu")
+    return torch.device(name)
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def _cuda_devices() -> str:
+    return f"{torch.cuda.device_count()} CUDA device(s)" if torch.cuda.is_available() else "no CUDA device"

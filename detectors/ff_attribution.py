@@ -1,0 +1,46 @@
+"""The attribution classifier: which of four manipulations a FaceForensics++ frame was made with, or none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import timm
+import torch
+
+from common.errors import InputError
+from detectors.base import Detector
+from detectors.checkpoints import Checkpoint, fits, read
+from detectors.timm_network import TimmConfig, config_in, from_checkpoint
+from detectors.timm_source import names_for, outputs_in
+
+DEMO_WEIGHTS = Path(__file__).resolve().parents[1] / "attribution_model" / "weights" / "demo.safetensors"
+"""Weights trained on the demo faces, part of the repository."""
+
+
+def build(checkpoint: Checkpoint | None) -> Detector:
+    """The published classifier's network with a checkpoint's weights: the published file or one of our own."""
+    if checkpoint is None:
+        raise InputError(
+            "detector ff_attribution needs a checkpoint: the published one, or one that "
+            "`python -m attribution_model train` made; `demo` needs none"
+        )
+    return from_checkpoint(config_in(checkpoint) or _published_config(checkpoint), checkpoint)
+
+
+def demo(checkpoint: Checkpoint | None) -> Detector:
+    """The same network with the demo weights, which know the demo faces only."""
+    if checkpoint is not None:
+        raise InputError("detector demo has its own weights and takes no checkpoint; use ff_attribution for yours")
+    return build(read(DEMO_WEIGHTS))
+
+
+def recognises(checkpoint: Checkpoint) -> bool:
+    """Whether a file's keys and shapes are the published classifier's."""
+    with torch.device("meta"):
+        network = timm.create_model(TimmConfig.network, num_classes=TimmConfig.outputs)
+    return fits(checkpoint.state_dict, network)
+
+
+def _published_config(checkpoint: Checkpoint) -> TimmConfig:
+    """The published classifier's settings, with as many classes as the file has."""
+    outputs = outputs_in(checkpoint, TimmConfig.network)
+    return replace(TimmConfig(), outputs=outputs, class_names=names_for(outputs, str(checkpoint.path)))

@@ -1,0 +1,144 @@
+"""Detectors by name: the known ones, any timm network, a user's own class, or a checkpoint recognised by its keys."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.errors import InputError
+from common.files import sha256
+from common.registry import resolve
+from detectors import ff_attribution, timm_source
+from detectors.base import REAL, Detector
+from detectors.checkpoints import Checkpoint, looks_like, read
+from detectors.devices import resolve_device
+from detectors.optimise import optimise as optimised
+from detectors.timm_network import config_in, from_checkpoint
+
+
+@dataclass(frozen=True)
+class Source:
+    """How a named detector is made.
+
+    Attributes:
+        build: from a checkpoint, or None where the user gave none, to the detector; raises InputError.
+        recognises: whether a file's keys and shapes are this detector's.
+    """
+
+    build: Callable[[Checkpoint | None], Detector]
+    recognises: Callable[[Checkpoint], bool]
+
+
+SOURCES: Mapping[str, Source] = {
+    "demo": Source(ff_attribution.demo, lambda checkpoint: False),
+    "ff_attribution": Source(ff_attribution.build, ff_attribution.recognises),
+}
+
+_SUFFIXES = {".ckpt", ".pt", ".pth", ".pkl", ".tar", ".bin", ".safetensors"}
+_TIMM = "timm:"
+
+
+def load(name: str, checkpoint: str | Path | None = None, device: str = "cpu", optimise: bool = True) -> Detector:
+    """The detector `name`, in evaluation mode, ready to be queried and attacked.
+
+    `name` is a known detector (`demo`, `ff_attribution`, ...), `timm:NETWORK`, the user's own
+    `package.module:Name` (a Detector class or a function that returns one, called with the checkpoint's path where
+    one is given), or a checkpoint file, which is recognised from what it says or from its keys. `device` is
+    auto, cpu, cuda, cuda:N or mps. `optimise` folds batch norms into convolutions (see `detectors.optimise`);
+    logits stay the same to rounding, weights take no gradients. A user's own detector is left as it is.
+
+    Its `weights_sha256` is the checkpoint file's SHA-256, or that of its weights where there is no file. Raises
+    InputError for an unknown name, an unusable file, and a detector that breaks the contract.
+    """
+    place = resolve_device(device)
+    detector, digest = _own(name, checkpoint) if _is_own(name) else _known(name, checkpoint)
+    detector = detector.eval()
+    check_contract(detector, name)
+    detector.weights_sha256 = digest or _weights_digest(detector)
+    if optimise and not _is_own(name):
+        detector = optimised(detector)
+    return detector.to(place)
+
+
+def check_contract(detector: Detector, name: str) -> None:
+    """Raises InputError, saying what is wrong, where a detector does not do what the Detector class says."""
+    for attribute in ("input_size", "class_names", "real"):
+        if not hasattr(detector, attribute):
+            raise InputError(f"detector {name} does not set {attribute!r}, see detectors/base.py")
+    names, real, size = detector.class_names, detector.real, detector.input_size
+    if not 0 <= real < len(names) or names[real] != REAL:
+        raise InputError(
+            f"detector {name}: its class {real} must be named {REAL!r}; its classes are {', '.join(names)}"
+        )
+    parameter = next(detector.parameters(), torch.empty(0))
+    with torch.no_grad():
+        logits = detector(torch.full((2, 3, size, size), 0.5, device=parameter.device))
+    if logits.shape != (2, len(names)):
+        raise InputError(
+            f"detector {name} returned {tuple(logits.shape)} for two images; expected logits (2, {len(names)})"
+        )
+
+
+def _is_own(name: str) -> bool:
+    return ":" in name and not name.startswith(_TIMM) and not _is_file(name)
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix in _SUFFIXES or Path(name).is_file()
+
+
+def _known(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None]:
+    """A detector of this project's, and its checkpoint's SHA-256."""
+    if name not in SOURCES and not name.startswith(_TIMM) and _is_file(name):
+        if checkpoint is not None:
+            raise InputError(f"two checkpoints given: {name} and {checkpoint}; give one, or a detector's name")
+        content = read(name)
+        return _recognised(content), content.sha256
+    given = None if checkpoint is None else read(checkpoint)
+    if name.startswith(_TIMM):
+        detector = timm_source.build(name.removeprefix(_TIMM), given)
+    else:
+        detector = resolve(name, SOURCES, "detector").build(given)
+    return detector, None if given is None else given.sha256
+
+
+def _recognised(checkpoint: Checkpoint) -> Detector:
+    """The detector that a file is for: as our own files say, else as Lightning's hyper-parameters or its keys do."""
+    config = config_in(checkpoint)
+    if config is not None:
+        return from_checkpoint(config, checkpoint)
+    for source in SOURCES.values():
+        if source.recognises(checkpoint):
+            return source.build(checkpoint)
+    named = checkpoint.metadata.get("model_name")
+    if isinstance(named, str):
+        return from_checkpoint(timm_source.config_for(named, checkpoint), checkpoint)
+    raise InputError(
+        f"{checkpoint.path} is not recognised: it looks like {looks_like(checkpoint.state_dict)}; name its detector "
+        f"({', '.join(SOURCES)}, timm:NETWORK or your own package.module:Name) and give the file as its checkpoint"
+    )
+
+
+def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None]:
+    """A user's detector, and its checkpoint's SHA-256."""
+    make: Any = resolve(name, {}, "detector")
+    if not callable(make):
+        raise InputError(f"detector {name} is neither a Detector class nor a function that returns one")
+    if checkpoint is not None and not Path(checkpoint).is_file():
+        raise InputError(f"checkpoint {checkpoint}: there is no such file")
+    detector = make() if checkpoint is None else make(checkpoint)
+    if not isinstance(detector, Detector):
+        raise InputError(f"detector {name} made a {type(detector).__name__}; expected a detectors.Detector")
+    return detector, None if checkpoint is None else sha256(checkpoint)
+
+
+def _weights_digest(detector: Detector) -> str:
+    """The SHA-256 of a detector's state: names, types, shapes and bytes of its tensors, by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(detector.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

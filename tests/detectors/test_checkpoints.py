@@ -1,0 +1,199 @@
+"""Checkpoints of every wrapping are read, and nothing in them is ever run."""
+
+import hashlib
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from common.errors import InputError
+from detectors.checkpoints import aligned, fits, load_into, looks_like, read
+
+WEIGHTS = {"first.weight": torch.arange(6.0).reshape(2, 3), "first.bias": torch.tensor([1.0, -1.0])}
+
+
+def same(found: dict[str, Tensor], expected: dict[str, Tensor] = WEIGHTS) -> bool:
+    return list(found) == list(expected) and all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        WEIGHTS,
+        {"state_dict": WEIGHTS, "hyper_parameters": {"model_name": "x"}, "epoch": 3},
+        {"model": WEIGHTS, "optimizer": {"state": {}}, "epoch": 3},
+        {"network": WEIGHTS},
+        {f"module.{key}": value for key, value in WEIGHTS.items()},
+        {"model": {f"module._orig_mod.{key}": value for key, value in WEIGHTS.items()}},
+    ],
+    ids=["plain", "lightning", "model", "network", "parallel", "parallel and compiled"],
+)
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_published_wrappings(tmp_path: Path, content: object, zipped: bool) -> None:
+    path = tmp_path / "file.tar"
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    checkpoint = read(path)
+    assert same(checkpoint.state_dict)
+    assert checkpoint.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    expected = {"model_name": "x"} if isinstance(content, dict) and "hyper_parameters" in content else {}
+    assert checkpoint.metadata == expected
+
+
+def test_safetensors_under_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bin"
+    save_file(WEIGHTS, path, {"format": "pt", "note": "mine"})
+    checkpoint = read(path)
+    assert checkpoint.metadata == {"format": "pt", "note": "mine"}
+    assert checkpoint.state_dict.keys() == WEIGHTS.keys()
+    assert all(torch.equal(checkpoint.state_dict[key], WEIGHTS[key]) for key in WEIGHTS)
+
+
+def test_numbers_that_scripts_keep_beside_weights_are_read(tmp_path: Path) -> None:
+    torch.save({"model": WEIGHTS, "accuracy": np.float64(0.5), "epoch": np.int64(3)}, tmp_path / "file.pth")
+    assert same(read(tmp_path / "file.pth").state_dict)
+
+
+class Hostile:
+    """Unpickled without care, it creates a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch '{self.marker}'",)
+
+
+@pytest.mark.parametrize("writer", ["torch", "legacy", "pickle"])
+def test_hostile_pickle_is_refused_and_not_run(tmp_path: Path, writer: str) -> None:
+    marker, path = tmp_path / "pwned", tmp_path / "hostile.ckpt"
+    content = {"state_dict": WEIGHTS, "callbacks": Hostile(marker)}
+    if writer == "pickle":
+        path.write_bytes(pickle.dumps(content, protocol=2))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=writer == "torch")
+    with pytest.raises(InputError, match=r"hostile\.ckpt is refused: .*") as refused:
+        read(path)
+    assert "\n" not in str(refused.value)
+    if writer != "pickle":
+        assert "posix.system" in str(refused.value)
+        assert "state_dict()" in str(refused.value)
+    assert not marker.exists()
+    if writer == "pickle":  # the test's own teeth: the same bytes do act when unpickled without care
+        pickle.loads(path.read_bytes())
+        assert marker.exists()
+
+
+def damaged_files(folder: Path) -> dict[str, bytes]:
+    torch.save(WEIGHTS, folder / "zip")
+    torch.save(WEIGHTS, folder / "legacy", _use_new_zipfile_serialization=False)
+    save_file(WEIGHTS, folder / "safe")
+    whole = {name: (folder / name).read_bytes() for name in ("zip", "legacy", "safe")}
+    cut = {
+        f"{name} cut at {part}": data[: int(len(data) * part)] for name, data in whole.items() for part in (0.3, 0.9)
+    }
+    return {
+        **cut,
+        "empty": b"",
+        "text": b"hello, this is text\n",
+        "picture": b"\x89PNG\r\n\x1a\n" + bytes(64),
+        "other zip": b"PK\x03\x04" + bytes(40),
+        "length without header": (64).to_bytes(8, "little") + b"{",
+    }
+
+
+def test_damaged_files_give_one_line(tmp_path: Path) -> None:
+    for name, data in damaged_files(tmp_path).items():
+        path = tmp_path / "damaged.ckpt"
+        path.write_bytes(data)
+        with pytest.raises(InputError) as refused:
+            read(path)
+        assert "damaged.ckpt" in str(refused.value), name
+        assert "\n" not in str(refused.value), name
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 3}, [1, 2], {"state_dict": {}}, {"state_dict": {"a": 1}}])
+def test_a_file_without_tensors(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "file.pt")
+    with pytest.raises(InputError, match="holds no state dict"):
+        read(tmp_path / "file.pt")
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.ckpt", tmp_path):
+        with pytest.raises(InputError, match="there is no such file"):
+            read(path)
+
+
+class Small(nn.Module):
+    def __init__(self, outputs: int = 2) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+        self.head = nn.Linear(4, outputs)
+
+
+def saved(path: Path, tensors: dict[str, Tensor]) -> Path:
+    torch.save(tensors, path)
+    return path
+
+
+def test_loading_drops_shared_prefixes_and_widens_halves(tmp_path: Path) -> None:
+    source, target = Small(), Small()
+    tensors = {f"model.net.{key}": value.half() if value.is_floating_point() else value
+               for key, value in source.state_dict().items()}  # fmt: skip
+    load_into(target, read(saved(tmp_path / "half.pt", tensors)), "a small network")
+    for key, value in target.state_dict().items():
+        assert value.dtype == source.state_dict()[key].dtype
+        assert torch.equal(value, source.state_dict()[key].half().to(value.dtype))
+
+
+def test_loading_files_from_before_batches_were_counted(tmp_path: Path) -> None:
+    tensors = {key: value for key, value in Small().state_dict().items() if not key.endswith("tracked")}
+    target = Small()
+    load_into(target, read(saved(tmp_path / "old.pt", tensors)), "a small network")
+    assert torch.equal(target.head.weight, tensors["head.weight"])
+
+
+def test_another_architecture_is_named_with_its_first_differences(tmp_path: Path) -> None:
+    tensors = {**Small(3).state_dict(), "extra.weight": torch.zeros(1)}
+    del tensors["stem.0.bias"]
+    checkpoint = read(saved(tmp_path / "other.pt", tensors))
+    target = Small()
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    with pytest.raises(InputError) as refused:
+        load_into(target, checkpoint, "a small network")
+    message = str(refused.value)
+    assert "other.pt does not fit a small network: it looks like another network (its first key is stem.0." in message
+    assert "missing: stem.0.bias, not expected: extra.weight" in message
+    assert "of another shape: head.weight (3, 4) instead of (2, 4), head.bias (3,) instead of (2,)" in message
+    assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
+
+
+def test_fits() -> None:
+    weights = Small().state_dict()
+    assert fits({f"model.{key}": value for key, value in weights.items()}, Small())
+    assert not fits(weights, Small(3))
+
+
+def test_aligned_keeps_a_prefix_that_the_network_has() -> None:
+    assert aligned({"a.b.c": torch.zeros(1)}, {"b.c": torch.zeros(1)}).keys() == {"b.c"}
+    assert aligned({"a.b.c": torch.zeros(1)}, {"a.b.c": torch.zeros(1)}).keys() == {"a.b.c"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ff_attribution", "a timm EfficientNet"),
+        ("caddm", "CADDM"),
+        ("sbi", "an EfficientNet of efficientnet_pytorch"),
+        ("xception", "Xception"),
+    ],
+)
+def test_published_architectures_are_told_apart(reference: Path, name: str, words: str) -> None:
+    keys = json.loads((reference / f"{name}.json").read_text())["state_dict"]
+    assert looks_like({key: torch.empty(0) for key in keys}) == words
