@@ -57,10 +57,15 @@ def natural(text: str) -> tuple[tuple[tuple[str, int], ...], str]:
 def sample(
     index: Annotated[Path, typer.Option("--index", metavar="INDEX.csv", help="The index to select from.")],
     out: Annotated[Path, typer.Option("--out", metavar="SAMPLE.csv", help="Where the selection is written.")],
-    per_video: Annotated[int, typer.Option("--per-video", min=1, help="Frames of each video.")] = PER_VIDEO,
-    split: Annotated[str | None, typer.Option("--split", help="Take this split only. [default: all frames]")] = None,
+    per_video: Annotated[
+        int, typer.Option("--per-video", metavar="N", min=1, help="Frames of each video.")
+    ] = PER_VIDEO,
+    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Only this split, such as test.")] = None,
 ) -> None:
-    """Select some frames of every manipulated video, spread evenly, as the published evaluation does."""
+    """Select a few frames of every manipulated video.
+
+    They are spread evenly over each video, as in the published evaluation.
+    """
     entries = of_split(read_index(index), split, index)
     chosen = select(entries, per_video)
     if not chosen:
@@ -73,4 +78,4 @@ def sample(
     short = [video for video, count in counts.items() if count < per_video]
     if short:
         warn(f"fewer than {per_video} frames in {len(short)} of {len(counts)} videos, such as {short[0]}")
-    say(f"{out}: {len(chosen):,} frames of {len(counts):,} manipulated videos")
+    say(f"{out}: {len(chosen):,} frames of {len(counts):,} manipulated video{'' if len(counts) == 1 else 's'}")

@@ -87,6 +87,29 @@ def explained(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: the LMDB image store cannot be used ({error})") from error
 
 
+def open_environment(path: Path, readonly: bool, map_size: int = 0) -> lmdb.Environment:
+    """The LMDB environment at `path`; a map size of 0 is the one that the file states.
+
+    A reader takes no lock file. A new environment is a single file. Raises InputError for what is not a store.
+    """
+    with explained(path):
+        environment = lmdb.open(
+            str(path),
+            subdir=path.is_dir(),
+            readonly=readonly,
+            lock=not readonly,
+            readahead=False,
+            map_size=map_size,
+            mode=0o644,
+        )
+    try:
+        refuse_truncated(path, environment)
+    except InputError:
+        environment.close()
+        raise
+    return environment
+
+
 def refuse_truncated(path: Path, environment: lmdb.Environment) -> None:
     """Raises InputError where the file ends before the pages it speaks of: reading those would kill the process."""
     needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]

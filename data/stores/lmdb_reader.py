@@ -18,7 +18,15 @@ import lmdb
 
 from common.errors import InputError
 from data.stores.base import TAIL, stamp_of
-from data.stores.lmdb_format import data_file, explained, image_start, key_of, refuse_truncated, stored_key
+from data.stores.lmdb_format import (
+    data_file,
+    explained,
+    image_start,
+    key_of,
+    open_environment,
+    refuse_truncated,
+    stored_key,
+)
 
 T = TypeVar("T")
 Snapshot: TypeAlias = "lmdb.Transaction[memoryview]"
@@ -147,21 +155,17 @@ def _open(path: Path) -> _SharedEnvironment:
     try:
         status = file.stat()
     except OSError as error:
-        raise InputError(f"{path}: no such image store ({error.strerror})") from error
+        raise InputError(f"{path}: the image store cannot be opened ({error.strerror})") from error
     if status.st_size == 0:
         raise InputError(f"{path}: not an LMDB image store (the file is empty)")
     identity = (status.st_dev, status.st_ino)
-    with _opening, explained(path):
+    with _opening:
         shared = _environments.get(identity)
         if shared is not None and shared.process != os.getpid():
             shared.environment.close()  # inherited over a fork: LMDB wants every process to open its own
             shared = None
         if shared is None:
-            environment = lmdb.open(
-                str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False, map_size=0
-            )
-            refuse_truncated(path, environment)
-            shared = _environments[identity] = _SharedEnvironment(path, environment)
+            shared = _environments[identity] = _SharedEnvironment(path, open_environment(path, readonly=True))
     return shared
 
 

@@ -14,7 +14,7 @@ from data.stores.lmdb_format import (
     explained,
     image_start,
     is_store,
-    refuse_truncated,
+    open_environment,
     stored_key,
     stored_value,
 )
@@ -67,15 +67,7 @@ class LmdbWriter:
         self._new = not is_store(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with explained(self.path):
-                self._environment = lmdb.open(
-                    str(self.path),
-                    subdir=self.path.is_dir(),
-                    map_size=map_size if self._new else 0,  # 0 keeps the size that the file states
-                    mode=0o644,
-                    readahead=False,
-                )
-                refuse_truncated(self.path, self._environment)
+            self._environment = open_environment(self.path, readonly=False, map_size=map_size if self._new else 0)
         except (InputError, OSError):
             self._remove_new()
             raise

@@ -1,0 +1,144 @@
+"""Decoding: every kind of picture to (H, W, 3) uint8 RGB, everything else to one line."""
+
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.errors import InputError
+from data.images import FORMATS, decode, decode_mask, encode_png
+
+RGB = np.add.outer(np.arange(40), np.arange(32))[..., None] * np.array([3, 2, 1]) % 256
+RGB = RGB.astype(np.uint8)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+PICTURE = Image.fromarray(RGB)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
+def test_lossless_formats_come_back_exactly(kind: str) -> None:
+    image = decode(encoded(PICTURE, kind), "x")
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, RGB)
+    image[0, 0] = 0  # a frame may be written to
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_lossy_formats_come_back_nearly(kind: str) -> None:
+    smooth = PICTURE.resize((8, 8)).resize((64, 80), Image.Resampling.BICUBIC)
+    difference = decode(encoded(smooth, kind, quality=95), "x").astype(int) - np.asarray(smooth).astype(int)
+    assert abs(difference).mean() < 4
+
+
+def test_grey_palette_and_one_bit_become_three_channels() -> None:
+    grey = PICTURE.convert("L")
+    np.testing.assert_array_equal(decode(encoded(grey), "x"), np.repeat(np.asarray(grey)[..., None], 3, 2))
+    palette = PICTURE.quantize(16)
+    np.testing.assert_array_equal(decode(encoded(palette), "x"), np.asarray(palette.convert("RGB")))
+    bits = decode(encoded(PICTURE.convert("1")), "x")
+    assert set(np.unique(bits)) == {0, 255}
+
+
+def test_sixteen_bits_keep_the_high_byte() -> None:
+    values = (RGB[..., 0].astype(np.uint16) << 8) | 0x7F
+    for kind in ("PNG", "TIFF", "PPM"):
+        image = decode(encoded(Image.fromarray(values), kind), "x")
+        np.testing.assert_array_equal(image, np.repeat(RGB[..., :1], 3, 2))
+
+
+def test_cmyk_is_converted() -> None:
+    np.testing.assert_array_equal(decode(encoded(PICTURE.convert("CMYK"), "TIFF"), "x"), RGB)
+
+
+def test_alpha_is_laid_over_black() -> None:
+    alpha = np.full(RGB.shape[:2], 255, np.uint8)
+    alpha[:, :10] = 0
+    alpha[:, 10:20] = 128
+    picture = Image.fromarray(np.dstack([RGB, alpha]))
+    expected = np.round(RGB * (alpha[..., None] / 255))
+    assert abs(decode(encoded(picture), "x") - expected).max() <= 1
+    hidden = decode(encoded(PICTURE.quantize(16), transparency=0), "x")
+    assert (hidden[np.asarray(PICTURE.quantize(16)) == 0] == 0).all()
+
+
+def test_the_exif_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the picture was taken with the camera turned to the left
+    turned = decode(encoded(PICTURE, "PNG", exif=exif), "x")
+    np.testing.assert_array_equal(turned, np.rot90(RGB, -1))
+
+
+def test_the_first_page_is_taken() -> None:
+    other = Image.new("RGB", PICTURE.size)
+    np.testing.assert_array_equal(decode(encoded(PICTURE, "TIFF", save_all=True, append_images=[other]), "x"), RGB)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "empty"),
+        (b"hello", "not a picture"),
+        (encoded(PICTURE)[:80], "truncated"),
+        (encoded(PICTURE, "JPEG")[:-300], "truncated"),
+        (encoded(PICTURE.resize((15, 90))), "15x90 pixels is too small"),
+        (encoded(Image.new("1", (9000, 9000))), "9000x9000 pixels is too large"),
+        (encoded(Image.new("1", (20000, 20000))), "too large"),
+        (encoded(PICTURE.convert("F"), "TIFF"), "no known range"),
+        (encoded(PICTURE, "PDF"), "not a picture"),
+    ],
+)
+def test_what_is_no_frame_is_refused_by_name(data: bytes, says: str) -> None:
+    with pytest.raises(InputError, match=says) as refused:
+        decode(data, "videos/007.png")
+    assert str(refused.value).startswith("videos/007.png: ")
+    assert "\n" not in str(refused.value)
+
+
+def test_damaged_bytes_never_raise_anything_else() -> None:
+    """Truncations and changed bytes of every format: an array of the right kind, or InputError."""
+    draw = random.Random(0)
+    whole = [encoded(PICTURE, kind) for kind in FORMATS] + [
+        encoded(PICTURE.convert("RGBA")),
+        encoded(PICTURE.quantize(9)),
+    ]
+    refused = 0
+    for _ in range(1500):
+        data = bytearray(draw.choice(whole))
+        if draw.random() < 0.4:
+            del data[draw.randrange(len(data)) :]
+        else:
+            for _ in range(4):
+                data[draw.randrange(min(len(data), 300))] = draw.randrange(256)
+        for read, dimensions in ((decode, 3), (decode_mask, 2)):
+            try:
+                assert read(bytes(data), "x").ndim == dimensions
+            except InputError:
+                refused += 1
+    assert refused > 500
+
+
+def test_masks_come_back_and_are_read_from_any_scale() -> None:
+    mask = RGB[..., 0] > 60
+    np.testing.assert_array_equal(decode_mask(encode_png(mask), "m"), mask)
+    assert decode_mask(encode_png(mask), "m").dtype == np.bool_
+    np.testing.assert_array_equal(decode_mask(encode_png(mask.astype(np.uint8)), "m"), mask)
+    grey = np.where(mask, 128, 127).astype(np.uint8)
+    np.testing.assert_array_equal(decode_mask(encode_png(grey), "m"), mask)
+    coloured = np.dstack([mask * np.uint8(255)] * 3)
+    np.testing.assert_array_equal(decode_mask(encode_png(coloured), "m"), mask)
+    assert not decode_mask(encode_png(np.zeros((4, 4), bool)), "m").any()
+
+
+def test_png_is_lossless_and_other_arrays_are_refused() -> None:
+    np.testing.assert_array_equal(decode(encode_png(RGB), "x"), RGB)
+    for wrong in (RGB.astype(float), RGB[..., :2], RGB[0, 0], np.zeros((2, 2, 3), bool)):
+        with pytest.raises(ValueError, match="expected"):
+            encode_png(wrong)

@@ -1,0 +1,134 @@
+"""The index: what is written comes back, what is wrong is refused with its line."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import InputError
+from data.index import Entry, key_problem, read_index, write_index
+
+HEADER = "relative_path,bin_label,mc_label\n"
+
+text = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0"), min_size=1, max_size=30)
+keys = text.filter(lambda key: key_problem(key) is None)
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> list[Entry]:
+    found = []
+    for key in draw(st.lists(keys, min_size=1, max_size=6, unique=True)):
+        fake = draw(st.booleans())
+        label = draw(st.none() | st.integers(1, 4)) if fake else 0
+        found.append(Entry(key, fake, label, draw(st.none() | text), draw(st.none() | keys)))
+    return found
+
+
+@given(entries(), st.sampled_from([",", " "]))
+def test_what_is_written_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, written: list[Entry], sep: str
+) -> None:
+    path = tmp_path_factory.mktemp("index") / "index.csv"
+    write_index(path, written, sep)
+    assert read_index(path) == written
+    with path.open(encoding="utf-8", newline="") as file:  # the csv module alone, as any other reader would
+        rows = list(csv.DictReader(file, delimiter=sep))
+    assert [row["relative_path"] for row in rows] == [entry.key for entry in written]
+    assert [row["bin_label"] for row in rows] == [str(int(bool(entry.fake))) for entry in written]
+
+
+def test_the_published_space_separated_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "index.csv"
+    path.write_text(
+        "relative_path bin_label mc_label\n"
+        "manipulated_sequences/Deepfakes/c23/frames/000_003/000.png 1 3\n"
+        "original_sequences/youtube/c23/frames/000/000.png 0 0\n"
+    )
+    fake, real = read_index(path)
+    assert fake == Entry("manipulated_sequences/Deepfakes/c23/frames/000_003/000.png", True, 3)
+    assert (fake.family, fake.video) == ("Deepfakes", "manipulated_sequences/Deepfakes/c23/frames/000_003")
+    assert (real.fake, real.label, real.family) == (False, 0, "Real")
+
+
+def test_columns_in_any_order_and_others_between(tmp_path: Path) -> None:
+    path = tmp_path / "index.csv"
+    path.write_bytes(
+        "\ufeffmc_label,mask_path,note,relative_path,split,bin_label\r\n"
+        "3.0,m/a.png,x,a b/é.png,test,1\r\n,,,other/b.png,,1\r\n\r\n,,,c.png,,0\r\n".encode()
+    )
+    assert read_index(path) == [
+        Entry("a b/é.png", True, 3, "test", "m/a.png"),
+        Entry("other/b.png", True, None),
+        Entry("c.png", False, 0),
+    ]
+    assert [entry.family for entry in read_index(path)] == ["Deepfakes", "other", "Real"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"\n  \n", "empty"),
+        (HEADER.encode(), "no frames"),
+        (b"relative_path,bin_label\na,1\n", "line 1: no column mc_label"),
+        (b"relative_path,bin_label,mc_label,split,split\na,1,,x,y\n", "line 1: the column split occurs twice"),
+        (HEADER.encode() + b"a.png,1,3\nb.png,2,\n", "line 3: bin_label is '2'"),
+        (HEADER.encode() + b"a.png,,\n", "line 2: bin_label is ''"),
+        (HEADER.encode() + b"a.png,1,5\n", "line 2: mc_label is '5'"),
+        (HEADER.encode() + b"a.png,1,Deepfakes\n", "line 2: mc_label is 'Deepfakes'"),
+        (HEADER.encode() + b"a.png,1,-1\n", "line 2: mc_label is '-1'"),
+        (HEADER.encode() + b"a.png,1,0\n", "line 2: mc_label 0 (Real) contradicts bin_label 1"),
+        (HEADER.encode() + b"a.png,0,2\n", "line 2: mc_label 2 (Face2Face) contradicts bin_label 0"),
+        (HEADER.encode() + b"a.png,1,3\nb.png,1,3\na.png,1,3\n", "line 4: 'a.png' is already on line 2"),
+        (HEADER.encode() + b"/a.png,1,3\n", "line 2: relative_path '/a.png' is an absolute path"),
+        (HEADER.encode() + b"C:\\faces\\a.png,1,3\n", "absolute path"),
+        (HEADER.encode() + b"x/../../a.png,1,3\n", "leaves the image folder by '..'"),
+        (HEADER.encode() + b",1,3\n", "line 2: relative_path '' is empty"),
+        (b"relative_path,bin_label,mc_label,mask_path\na,1,3,/m.png\n", "line 2: mask_path '/m.png' is an absolute"),
+        (HEADER.encode() + b"a.png,1,3,4\n", "line 2: 4 cells where the header has 3"),
+        (b"relative_path bin_label mc_label\na b.png 1 3\n", "line 2: 4 cells where the header has 3"),
+        (HEADER.encode() + b'"a.png,1,3\n', "line 2: not readable as CSV"),
+        (HEADER.encode() + b"a.png,1,3\n\xff\xfe.png,1,3\n", "line 3: not UTF-8"),
+    ],
+)
+def test_a_wrong_index_is_refused_with_file_and_line(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "index.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        read_index(path)
+    assert str(refused.value).startswith(str(path))
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_index_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.csv: cannot read the index"):
+        read_index(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ([], "no frames"),
+        ([Entry("a", None, None)], "no bin_label"),
+        ([Entry("a", True, 0)], "contradicts"),
+        ([Entry("a", True, 5)], "not in 0 to 4"),
+        ([Entry("a", True, 1), Entry("a", True, 1)], "twice"),
+        ([Entry("../a", True, 1)], r"\.\."),
+        ([Entry("a\nb", True, 1)], "line break"),
+        ([Entry("\udcff", True, 1)], "UTF-8"),
+        ([Entry("a", True, 1, "te\rst")], "split"),
+        ([Entry("a", True, 1, None, "/m")], "absolute"),
+    ],
+)
+def test_what_an_index_cannot_hold_is_refused_and_the_old_file_stays(
+    tmp_path: Path, entries: list[Entry], says: str
+) -> None:
+    path = tmp_path / "index.csv"
+    path.write_text("older")
+    with pytest.raises(InputError, match=says):
+        write_index(path, entries)
+    assert path.read_text() == "older"
+    assert list(tmp_path.iterdir()) == [path]

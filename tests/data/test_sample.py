@@ -1,0 +1,114 @@
+"""The published selection of frames, against a naive twin."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.console import application, status
+from data.index import Entry, read_index, write_index
+from data.sample import natural, sample, select, spread
+
+
+@given(st.integers(0, 400), st.integers(2, 30))
+def test_positions_are_those_of_linspace(total: int, count: int) -> None:
+    positions = spread(total, count)
+    assert len(positions) == len(set(positions)) == min(total, count)
+    if total > count:
+        exact = np.linspace(0, total - 1, count)
+        assert positions[0] == 0
+        assert positions[-1] == total - 1
+        assert np.abs(np.array(positions) - exact).max() <= 0.5 + 1e-9
+        assert max(np.diff(positions)) - min(np.diff(positions)) <= 1
+
+
+def test_positions_by_hand() -> None:
+    assert spread(10, 4) == [0, 3, 6, 9]
+    assert spread(4, 3) == [0, 2, 3]  # the exact middle, 1.5, goes up
+    assert spread(3, 10) == [0, 1, 2]
+    assert [spread(5, 1), spread(4, 1), spread(0, 3)] == [[2], [1], []]
+    with pytest.raises(ValueError, match="at least 1"):
+        spread(3, 0)
+
+
+def naive(entries: list[Entry], count: int) -> list[Entry]:
+    """The definition, said again with dictionaries of frame numbers."""
+    keep = set()
+    for video in {entry.video for entry in entries}:
+        frames = {
+            int(entry.key.split("_")[-1].removesuffix(".png")): entry for entry in entries if entry.video == video
+        }
+        numbers = sorted(number for number, entry in frames.items() if entry.fake)
+        places = range(len(numbers)) if len(numbers) <= count else np.linspace(0, len(numbers) - 1, count) + 1e-9
+        keep |= {frames[numbers[round(place)]].key for place in places}
+    return [entry for entry in entries if entry.key in keep]
+
+
+@given(st.randoms(use_true_random=False), st.integers(2, 12))
+def test_the_selection_is_the_naive_one(draw: random.Random, count: int) -> None:
+    entries = []
+    for video in range(4):
+        fake = video != 2
+        numbers = draw.sample(range(1000), draw.randrange(30))
+        entries += [Entry(f"F/{video}/frame_{number}.png", fake, None if fake else 0) for number in numbers]
+    draw.shuffle(entries)
+    assert select(entries, count) == naive(entries, count)
+
+
+def test_numbers_are_compared_as_numbers() -> None:
+    names = ["v/frame10.png", "v/frame9.png", "v/frame09.png", "u/3.png", "v/a.png"]
+    assert sorted(names, key=natural) == ["u/3.png", "v/a.png", "v/frame09.png", "v/frame9.png", "v/frame10.png"]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    entries = [
+        Entry(f"{folder}/{frame}.png", fake, None if fake else 0, split)
+        for folder, fake, split in [
+            ("A/1", True, "test"),
+            ("B/2", True, "train"),
+            ("real/3", False, "test"),
+            ("real/4", False, "val"),
+        ]
+        for frame in range(30)
+    ]
+    write_index(tmp_path / "index.csv", entries)
+    return tmp_path / "index.csv"
+
+
+def command(*arguments: object) -> int:
+    app = application("test")
+    app.command()(sample)
+    return status(app, [str(argument) for argument in arguments])
+
+
+def test_the_command_takes_one_split_and_only_fakes(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = index.parent / "sample.csv"
+    assert command("--index", index, "--out", out, "--split", "test") == 0
+    chosen = read_index(out)
+    assert [entry.key for entry in chosen] == [f"A/1/{frame}.png" for frame in (0, 3, 6, 10, 13, 16, 19, 23, 26, 29)]
+    assert "10 frames of 1 manipulated video\n" in capsys.readouterr().out
+    first = out.read_bytes()
+    assert command("--index", index, "--out", out, "--split", "test") == 0
+    assert out.read_bytes() == first
+    assert command("--index", index, "--out", out, "--per-video", 40) == 0
+    captured = capsys.readouterr()
+    assert len(read_index(out)) == 60
+    assert "warning: fewer than 40 frames in 2 of 2 videos" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("split", "says"),
+    [("val", "no manipulated frames"), ("nope", "no frame of the split 'nope'; its splits: test, train, val")],
+)
+def test_an_empty_selection_is_refused(index: Path, split: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = index.parent / "sample.csv"
+    assert command("--index", index, "--out", out, "--split", split) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert says in captured.err
+    assert not out.exists()
