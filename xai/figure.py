@@ -1,0 +1,93 @@
+"""A picture of one frame's explanations: what each method sees, and what the frame really holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from skimage.color import rgb2gray
+
+from xai.explanation import Explanation
+from xai.ranking import top_region
+
+COLUMNS = 4
+TOP = 3
+COLOURS = ("#00e5ff", "#ffffff", "#b2ff59")  # of the first, second and third region
+MAGNIFIED = 8  # how much larger a difference is drawn than it is
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What there is to draw of one frame; every picture is at the detector's input size.
+
+    Attributes:
+        image: (H, W, 3) float in [0, 1].
+        explanations: by the name of the method.
+        adversarial: (H, W, 3) float in [0, 1], or None where none was made.
+        mask: (H, W) bool, the manipulated pixels, or None where unknown.
+        caption: what was predicted and what is explained.
+    """
+
+    image: np.ndarray
+    explanations: Mapping[str, Explanation]
+    adversarial: np.ndarray | None
+    mask: np.ndarray | None
+    caption: str
+
+
+def draw(view: View, figure: Figure) -> None:
+    """Draws a view on an empty figure, which it resizes: the frame and what is known, then each explanation."""
+    known = 1 + (view.mask is not None) + 2 * (view.adversarial is not None)
+    rows = -(-known // COLUMNS) + -(-len(view.explanations) // COLUMNS)
+    columns = min(COLUMNS, max(known, len(view.explanations)))
+    figure.set_size_inches(3.0 * columns, 3.3 * rows + 0.5)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    _draw_known(view, axes[0])
+    for axis, (name, explanation) in zip(axes[-(-known // COLUMNS) :].flat, view.explanations.items(), strict=False):
+        _draw_explanation(axis, view.image, name, explanation)
+    figure.suptitle(view.caption, fontsize=12)
+    figure.tight_layout(rect=(0.0, 0.0, 1.0, 1.0 - 0.15 / rows))
+
+
+def _draw_known(view: View, axes: Sequence[Axes]) -> None:
+    panels = [("frame", view.image)]
+    if view.mask is not None:
+        panels.append(("manipulated pixels", _mark(view.image, view.mask)))
+    if view.adversarial is not None:
+        difference = 0.5 + 0.5 * MAGNIFIED * (view.adversarial - view.image)
+        panels.append(("adversarial image", view.adversarial))
+        panels.append((f"its difference, {MAGNIFIED} times", difference.clip(0.0, 1.0)))
+    for axis, (title, picture) in zip(axes, panels, strict=False):
+        axis.imshow(picture)
+        axis.set_title(title, fontsize=10)
+
+
+def _draw_explanation(axis: Axes, image: np.ndarray, name: str, explanation: Explanation) -> None:
+    axis.imshow(rgb2gray(image), cmap="gray", vmin=0.0, vmax=1.0)
+    low, high = np.percentile(explanation.saliency, [1, 99])
+    axis.imshow(explanation.saliency, cmap="inferno", alpha=0.55, vmin=low, vmax=max(high, low + 1e-12))
+    ranking = explanation.ranking
+    for place in range(min(TOP, len(ranking))):
+        region = top_region(explanation.segments, ranking[place : place + 1], 1)
+        axis.contour(region, levels=[0.5], colors=COLOURS[place], linewidths=1.8)
+        y, x = _inside(region)
+        axis.text(x, y, str(place + 1), color=COLOURS[place], fontsize=11, fontweight="bold", ha="center", va="center")
+    weak = " (weak)" if explanation.weak else ""
+    axis.set_title(f"{name}{weak}", fontsize=10)
+
+
+def _mark(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with everything outside the mask dimmed to grey."""
+    grey = 0.35 * rgb2gray(image)[..., None].repeat(3, axis=2)
+    return np.where(mask[..., None], image, grey)
+
+
+def _inside(region: np.ndarray) -> tuple[float, float]:
+    """The pixel of a region that is nearest to its centre: (y, x)."""
+    pixels = np.argwhere(region)
+    distance = np.abs(pixels - pixels.mean(axis=0)).sum(axis=1)
+    y, x = pixels[distance.argmin()]
+    return float(y), float(x)
