@@ -1,0 +1,104 @@
+"""Scores explanation methods: explains every verdict, attacks the top regions, and reports which can be trusted."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from common import console
+from scoring import report
+from scoring.folder import Shard
+from scoring.run import run
+from scoring.setup import Options, prepare, run_name
+
+app = console.application("Scores explanations of a deepfake detector.")
+
+
+@app.command()
+def evaluate(
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="All (default), LIME, SHAP, SOBOL, RISE, LIME_adv, ..., or your own; repeatable."),
+    ] = None,
+    frames: Annotated[
+        Path | None, typer.Option(help="Index of frames (CSV), or a folder of pictures. Default: demo faces.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="The index's images: LMDB store or folder. Default: the index's folder.")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="Name, timm:NETWORK, package.module:Name, or a checkpoint file. Default: the demo's."),
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights of a detector given by name.")] = None,
+    attack: Annotated[
+        list[str] | None, typer.Option(help="nes (default), pgd, fgsm, torchattacks:NAME, ...; repeatable.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--run", help="Name of the run's folder; the same command again continues it.")
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Where the runs' folders are.")] = Path("results"),
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many frames, spread over the index.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only frames of this split of the index.")] = None,
+    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a forward pass.")] = 32,
+    precision: Annotated[str, typer.Option(help="Of explanations: float32 or bfloat16.")] = "float32",
+    preset: Annotated[
+        str | None, typer.Option(help="Settings: quick (default on the demo) or published (default on your frames).")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="COMPONENT.FIELD=VALUE", help="Another setting, as RISE.samples=500; repeatable."
+        ),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: torch's choice.")] = None,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Score only part I of N, so that N processes can share a run.")
+    ] = "1/1",
+    control: Annotated[
+        bool, typer.Option("--control/--no-control", help="Also score random regions, to compare with.")
+    ] = True,
+) -> None:
+    """Which explanation of a deepfake detector can be trusted?
+
+    Explains every fake verdict with each method, attacks only the regions that the method calls important, and
+    reports how often that makes the detector say Real. Tables and a picture go to the run's folder. Without --frames
+    and --detector it runs on demo faces.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    options = Options(
+        methods=method or ("All",),
+        frames=frames,
+        images=images,
+        detector=detector,
+        checkpoint=checkpoint,
+        attacks=attack or ("nes",),
+        split=split,
+        limit=limit,
+        seed=seed,
+        device=device,
+        batch_size=batch_size,
+        precision=precision,
+        preset=preset,
+        overrides=override or (),
+        control=control,
+    )
+    part = Shard.parse(shard)
+    folder = results / run_name(name, options)
+    setup = prepare(options)
+    report.introduce(setup, folder)
+    outcome = run(folder, setup.name, setup.configuration, setup.selection, setup.scorer, part)
+    if isinstance(outcome, int):
+        report.show_missing(outcome, len(setup.selection.keys))
+    else:
+        report.show(outcome, seed, folder)
+
+
+if __name__ == "__main__":
+    sys.path.append(str(Path.cwd()))  # for a user's own package.module:Name
+    console.run(app)

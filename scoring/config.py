@@ -1,0 +1,157 @@
+"""What made a run: every setting, resolved, so that results are never mixed and can be made again."""
+
+import json
+import platform
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.errors import InputError
+from common.files import atomic_write
+from detectors.base import Detector
+
+FORMAT = 1  # of the rows; a change of their meaning raises it, and older runs are not continued
+LIBRARIES = ("torch", "numpy", "scikit-image", "scikit-learn", "scipy", "timm", "lime", "shap", "torchattacks")
+
+
+@dataclass(frozen=True)
+class DetectorIdentity:
+    """Which detector a run asked.
+
+    Attributes:
+        name: as on the command line; of a path only the file's name.
+        weights: the SHA-256 of its checkpoint, or of its weights where there is none.
+        class_names: what it tells apart.
+        input_size: the side of its input in pixels.
+    """
+
+    name: str
+    weights: str
+    class_names: tuple[str, ...]
+    input_size: int
+
+
+@dataclass(frozen=True)
+class FramesIdentity:
+    """Which frames a run scores: how many, and the SHA-256 of their names, labels and pictures."""
+
+    count: int
+    fingerprint: str
+    split: str | None
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that a frame's rows depend on.
+
+    Attributes:
+        preset: the name of the settings before overrides.
+        methods: in the order of the tables.
+        settings: of explainers, segments and the adversarial image, by component.
+        attacks: settings by attack.
+        detector: which.
+        frames: which.
+        seed: of every draw.
+        batch_size: images in a forward pass; rounding depends on it.
+        precision: of the explanations' forward passes ("float32", "bfloat16").
+        device: where the detector runs.
+        threads: of the CPU; rounding depends on it.
+        versions: of this software and the libraries that compute.
+        format: of the rows.
+    """
+
+    preset: str
+    methods: tuple[str, ...]
+    settings: Mapping[str, Mapping[str, Any]]
+    attacks: Mapping[str, Mapping[str, Any]]
+    detector: DetectorIdentity
+    frames: FramesIdentity
+    seed: int
+    batch_size: int
+    precision: str
+    device: str
+    threads: int
+    versions: Mapping[str, str]
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        """The configuration as JSON text with sorted keys."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def bind(path: Path, configuration: Configuration) -> None:
+    """Writes `configuration` to `path`, or where that exists, makes sure it is the same.
+
+    Raises InputError that names the keys that differ, with both values, or where `path` is not readable.
+    """
+    if not path.exists():
+        with atomic_write(path) as file:
+            file.write(configuration.to_json())
+        return
+    try:
+        old = _flat(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} is not readable ({error}); choose another --run NAME, or remove the folder"
+        ) from error
+    new = _flat(json.loads(configuration.to_json()))
+    changes = [
+        f"{key} was {_show(old.get(key))} and is now {_show(new.get(key))}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    if changes:
+        more = f" (and {len(changes) - 3} more)" if len(changes) > 3 else ""
+        raise InputError(
+            f"{path.parent} was made with another configuration: {'; '.join(changes[:3])}{more}. "
+            f"Give the same options to continue it, or another --run NAME to start anew"
+        )
+
+
+def identify_detector(name: str, detector: Detector) -> DetectorIdentity:
+    """What tells a loaded detector from any other: its weights, wherever they came from."""
+    return DetectorIdentity(
+        Path(name).name, str(detector.weights_sha256), tuple(detector.class_names), detector.input_size
+    )
+
+
+def versions() -> dict[str, str]:
+    """The versions of this software, Python and the libraries that compute."""
+    return {"flipscope": _own_version(), "python": platform.python_version(), **{n: version(n) for n in LIBRARIES}}
+
+
+def describe_device(device: torch.device) -> str:
+    """The kind of device: "cpu", "mps", or the GPU's name, as GPUs round differently."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+def _own_version() -> str:
+    project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    if project.is_file():
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    try:
+        return version("flipscope")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of dictionaries as one dictionary with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _show(value: Any) -> str:
+    text = "not set" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

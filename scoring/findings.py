@@ -1,0 +1,127 @@
+"""What a run allows to say: which methods stand out, and what was left out of which number."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from data.frames import REAL
+from scoring.metrics import ALPHA, CONTROL, Line, Summary, compare
+from scoring.statistics import smallest_p
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Who stands out under one attack, by the flip rate averaged over the three depths.
+
+    Attributes:
+        best: the method, or methods with equal rates, at the top of those above random regions beyond chance.
+        tied: other methods above random regions that cannot be told apart from the best.
+        behind: the remaining methods above random regions.
+        same: methods that cannot be told apart from random regions.
+        worse: methods below random regions beyond chance.
+    """
+
+    best: tuple[str, ...]
+    tied: tuple[str, ...]
+    behind: tuple[str, ...]
+    same: tuple[str, ...]
+    worse: tuple[str, ...]
+
+
+def find(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> Finding:
+    """Sorts the methods of one attack by what the tests allow to say."""
+    lines = summary.of(attack, "mean")
+    versus = {method: line.flip_rate_vs_random for method, line in lines.items()}
+    methods = [method for method in summary.ranked(attack) if method != CONTROL]
+    certain = [method for method in methods if versus[method].certain]
+    better = [method for method in certain if versus[method].difference.value > 0]
+    best = tuple(method for method in better if lines[method].flip_rate.value == lines[better[0]].flip_rate.value)
+    p = compare(rows, attack, best[0], better[len(best) :], seed) if better else {}
+    return Finding(
+        best=best,
+        tied=tuple(method for method in p if not p[method] < ALPHA),
+        behind=tuple(method for method in p if p[method] < ALPHA),
+        same=tuple(method for method in methods if method not in certain),
+        worse=tuple(method for method in certain if method not in better),
+    )
+
+
+def conclude(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> list[str]:
+    """The sentences that answer which explanations can be trusted."""
+    mean = summary.of(attack, "mean")
+    first, tests = next(iter(mean.values())), len(mean.keys() - {CONTROL})
+    if not first.frames:
+        return ["The detector called no frame fake, so there was nothing to explain and to flip."]
+    if CONTROL not in mean:
+        return ["Without the Random control nothing tells a good explanation from luck; leave out --no-control."]
+    if not tests:
+        return ["The Random control alone was scored; name methods to compare with it."]
+    if first.videos < 2:
+        return ["All frames are from one video: no interval and no test can be given. Score frames of more videos."]
+    finding = find(rows, summary, attack, seed)
+    lines = [_praise(finding, mean)]
+    for names, what in (
+        (finding.tied, "Not distinguishable from the best"),
+        (finding.behind, "Behind, but better than random regions"),
+        (finding.same, "Not distinguishable from random regions"),
+        (finding.worse, "Worse than random regions"),
+    ):
+        if names:
+            lines.append(f"{what}: {_list(names)}.")
+    if smallest_p(first.videos) * tests >= ALPHA:
+        needed = math.floor(math.log2(2 * tests / ALPHA)) + 1
+        lines.append(
+            f"With {first.videos} videos no test of {count(tests, 'method')} can reach p < {ALPHA}: "
+            f"score frames of at least {needed} videos."
+        )
+    return lines
+
+
+def counts(rows: pd.DataFrame, summary: Summary, failures: Mapping[str, str]) -> list[str]:
+    """How many frames there were, and what was left out of what."""
+    frames = rows.drop_duplicates("key")
+    total = len(frames) + len(failures)
+    lines = [f"Scored {len(frames)} of {count(total, 'frame')}, from {count(frames['video'].nunique(), 'video')}."]
+    if failures:
+        lines.append(f"Failed: {len(failures)}; failures.csv says why, and the same command tries them again.")
+    real = int((frames["predicted"] == REAL).sum())
+    if real:
+        lines.append(
+            f"Called Real by the detector without any attack: {real}; they count in accuracies, not in flips and drops."
+        )
+    unknown = frames.loc[frames["correct"].isna(), "family"].fillna("unlabelled")
+    if len(unknown) == len(frames):
+        lines.append("No frame has a class that the detector knows, so accuracies stay empty.")
+    elif len(unknown):
+        families = ", ".join(sorted(set(unknown)))
+        lines.append(f"Without a class that the detector knows: {len(unknown)} ({families}); left out of accuracies.")
+    weak = {method: line.weak for method, line in summary.of(summary.attacks[0], "mean").items() if line.weak}
+    if weak:
+        found = ", ".join(f"{method} {number}" for method, number in weak.items())
+        lines.append(f"Weak rankings (fewer than three regions speak for the verdict; counted as any other): {found}.")
+    return lines
+
+
+def _praise(finding: Finding, mean: Mapping[str, Line]) -> str:
+    chance = 100 * mean[CONTROL].flip_rate.value
+    if not finding.best:
+        return (
+            f"No method is shown to be better than random regions, which flip {chance:.0f} % of verdicts "
+            f"(mean of the three depths)."
+        )
+    rate, their = 100 * mean[finding.best[0]].flip_rate.value, "its" if len(finding.best) == 1 else "their"
+    return (
+        f"Most trustworthy here: {_list(finding.best)}. Attacking {their} regions flips {rate:.0f} % of verdicts "
+        f"(mean of the three depths), random regions {chance:.0f} %."
+    )
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """ "1 frame", "2 frames"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"

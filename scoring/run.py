@@ -1,0 +1,122 @@
+"""A run: scores every frame that is not finished yet, and makes the tables when all are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from common.console import progress, warn
+from common.errors import InputError
+from data.frames import REAL, Frame
+from scoring import figures, rows, tables
+from scoring.config import Configuration, bind
+from scoring.folder import Cost, Folder, Shard
+from scoring.metrics import Summary, summarise
+from scoring.selection import Selection
+
+Tell = Callable[[str], None]
+Score = Callable[[Frame, Tell], tuple[list[rows.Row], list[Cost]]]
+"""From a frame to its rows and costs; says which stage begins as it goes."""
+
+WRONG = (ValueError, ArithmeticError, RuntimeError)  # what numerical code raises on an image it cannot handle
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What a finished run holds.
+
+    Attributes:
+        rows: the tidy table.
+        summary: the statistics (see `metrics.summarise`).
+        failures: frames that could not be scored, with the reason.
+        files: what was written for people.
+    """
+
+    rows: pd.DataFrame
+    summary: Summary
+    failures: dict[str, str]
+    files: tuple[Path, ...]
+
+
+def run(
+    path: Path,
+    name: str,
+    configuration: Configuration,
+    selection: Selection,
+    score: Score,
+    shard: Shard | None = None,
+) -> Results | int:
+    """Scores the selected frames in the folder `path` and writes its tables, named after the methods: `name`.
+
+    Frames finished earlier are kept; a frame that fails is reported and left out, and tried again next time. With
+    a `shard` only its frames are scored, and the tables are made once no frame is missing; until then the number
+    of missing frames is returned. Interrupted at any moment, even by SIGKILL, the same call goes on where it
+    stopped, and what it then writes is the same, byte for byte, except costs.
+
+    Raises InputError where the folder was made with another configuration, is in use by another process, or no
+    frame could be scored; OSError where it cannot be written.
+    """
+    shard = shard or Shard()
+    folder = Folder(path)
+    with folder.locked(shard):
+        bind(folder.config, configuration)
+        failures = _score_missing(folder, selection, score, shard)
+        if shard.whole:
+            tables.write_failures(path, failures)
+        arrays = {key: array for key in selection.keys if (array := folder.finished(key)) is not None}
+        missing = len(selection.keys) - len(arrays)
+        if missing and not shard.whole:
+            return missing
+        if not arrays:
+            reason = next(iter(failures.values()))
+            raise InputError(f"none of the {len(failures)} frames could be scored; the first: {reason}")
+        return _finish(folder, name, configuration.seed, arrays, failures)
+
+
+def _score_missing(folder: Folder, selection: Selection, score: Score, shard: Shard) -> dict[str, str]:
+    """Scores the frames of the shard that are not finished; returns the reasons of those that fail."""
+    mine = [place for place in range(len(selection.keys)) if shard.has(place)]
+    todo = [place for place in mine if folder.finished(selection.keys[place]) is None]
+    failures: dict[str, str] = {}
+    if not todo:
+        return failures
+    with progress() as bar:
+        bar.speed_estimate_period = 24 * 3600.0  # a frame may take minutes, and all of them tell the time left
+        task = bar.add_task("", total=len(mine), completed=len(mine) - len(todo))
+        bar.advance(task, 0)  # starts the clock, so that the first frame already gives an estimate
+        for place in todo:
+            key = selection.keys[place]
+            try:
+                frame = selection.frame(place)
+                scored, costs = score(frame, lambda stage: bar.update(task, description=f"{stage:<12}"))
+                array = rows.to_array(scored)
+            except WRONG as error:
+                failures[key] = _reason(error)
+                warn(f"{key} is left out: {failures[key]}")
+            else:
+                folder.save(key, array, costs)
+            bar.advance(task)
+        bar.update(task, description="done")
+    return failures
+
+
+def _finish(folder: Folder, name: str, seed: int, arrays: dict[str, np.ndarray], failures: dict[str, str]) -> Results:
+    """Makes the tables and the picture of what is finished."""
+    stacked = rows.stack(list(arrays.values()))
+    table = rows.to_table(stacked)
+    summary = summarise(table, seed)
+    files = tables.write(folder.path, name, stacked, summary)
+    tables.write_costs(folder.path, {key: folder.costs(key) for key in arrays})
+    tables.write_failures(folder.path, failures)
+    if (table["predicted"] != REAL).any():
+        picture = folder.path / f"summary_{name}.png"
+        figures.save_summary(picture, summary)
+        files = [*files, picture]
+    return Results(table, summary, failures, tuple(files))
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

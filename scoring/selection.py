@@ -1,0 +1,68 @@
+"""Which frames a run scores."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.errors import InputError
+from data.demo.frames import DemoFrames
+from data.frames import CLASS_NAMES, REAL, Frame
+from data.source import IndexedFrames
+from scoring.config import FramesIdentity
+
+DEMO_FRAMES = 12
+FAMILIES = CLASS_NAMES[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The frames to score, in order; pixels are read one frame at a time.
+
+    Attributes:
+        frames: the source.
+        places: where each selected frame is in it.
+        keys: each selected frame's key.
+        identity: for the run's configuration.
+        real: how many real frames were left out, as there is no fake verdict to explain.
+    """
+
+    frames: Sequence[Frame]
+    places: tuple[int, ...]
+    keys: tuple[str, ...]
+    identity: FramesIdentity
+    real: int = 0
+
+    def frame(self, place: int) -> Frame:
+        """The selected frame at `place`. Raises InputError where it cannot be read."""
+        try:
+            return self.frames[self.places[place]]
+        except OSError as error:
+            raise InputError(f"cannot be read ({error})") from error
+
+
+def select(frames: IndexedFrames, split: str | None = None, limit: int | None = None) -> Selection:
+    """Every frame that is not real, or `limit` of them spread evenly over the index, whatever its order.
+
+    `split` is what the frames were opened with, for the record. Raises InputError where nothing is left.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit must be at least 1, got {limit}")
+    fakes = [place for place, entry in enumerate(frames.entries) if entry.family != REAL]
+    real = len(frames) - len(fakes)
+    if not fakes:
+        raise InputError(f"all {real} frames are real, so there is no fake verdict to explain; add manipulated ones")
+    count = len(fakes) if limit is None else min(limit, len(fakes))
+    places = tuple(fakes[(2 * i + 1) * len(fakes) // (2 * count)] for i in range(count))
+    chosen = IndexedFrames([frames.entries[place] for place in places], frames.images)
+    identity = FramesIdentity(count, chosen.fingerprint(), split, limit)
+    return Selection(frames, places, tuple(entry.key for entry in chosen.entries), identity, real)
+
+
+def demo(limit: int | None = None) -> Selection:
+    """Demo frames, each of another person, the four families in turn: 12, or `limit` of them."""
+    count = DEMO_FRAMES if limit is None else limit
+    frames = DemoFrames(count * len(FAMILIES), families=FAMILIES, frames_per_video=1)
+    places = tuple(person * len(FAMILIES) + person % len(FAMILIES) for person in range(count))
+    keys = tuple(frames.key(place) for place in places)
+    fingerprint = hashlib.sha256(repr((frames.fingerprint, keys)).encode()).hexdigest()
+    return Selection(frames, places, keys, FramesIdentity(count, fingerprint, "test", limit))

@@ -1,0 +1,178 @@
+"""From the names on a command line to everything that a run needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from attacks.registry import ATTACKS
+from attacks.registry import build as build_attack
+from attacks.registry import describe as describe_attack
+from common.errors import InputError
+from data.source import open_frames
+from detectors.devices import resolve_device
+from detectors.registry import load
+from scoring.config import Configuration, describe_device, identify_detector, versions
+from scoring.frame import Scorer
+from scoring.metrics import CONTROL
+from scoring.selection import Selection, demo, select
+from scoring.tables import results_name
+from xai.methods import ALL, Method, parse
+from xai.settings import build as build_settings
+from xai.settings import describe as describe_settings
+from xai.settings import parse_override
+
+EVERY = "All"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; None stands for the default.
+
+    Attributes:
+        methods: "All", or names of methods.
+        frames: an index file or a folder of pictures; None for the demo's frames.
+        images: the store or folder that the index's images are in.
+        detector: a detector's name or checkpoint file; None for the demo's.
+        checkpoint: the weights of a detector given by name.
+        attacks: names of attacks.
+        split: of the index.
+        limit: how many frames at most.
+        seed: of every draw.
+        device: auto, cpu, cuda, cuda:N or mps.
+        batch_size: images in a forward pass.
+        precision: of the explanations' forward passes.
+        preset: of the settings; None for "quick" on the demo's frames, "published" on others.
+        overrides: COMPONENT.FIELD=VALUE, each.
+        control: whether random regions are scored as well.
+    """
+
+    methods: Sequence[str] = (EVERY,)
+    frames: Path | None = None
+    images: Path | None = None
+    detector: str | None = None
+    checkpoint: Path | None = None
+    attacks: Sequence[str] = ("nes",)
+    split: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int = 32
+    precision: str = "float32"
+    preset: str | None = None
+    overrides: Sequence[str] = ()
+    control: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A run that is ready to start."""
+
+    name: str
+    configuration: Configuration
+    selection: Selection
+    scorer: Scorer
+    on_demo: bool
+
+
+def prepare(options: Options) -> Setup:
+    """Resolves every name and setting, opens the frames and loads the detector.
+
+    Raises InputError for anything unknown, contradictory, missing or unreadable, before any work is done.
+    """
+    on_demo = options.frames is None
+    preset = options.preset or ("quick" if on_demo else "published")
+    methods = chosen_methods(options.methods, options.control)
+    own, others = split_overrides(options.overrides, options.attacks)
+    settings = build_settings(preset, others, methods)
+    names = list(dict.fromkeys(options.attacks))
+    built = {name: build_attack(name, preset, own.get(name, {})) for name in names}
+    selection = _selection(options)
+    device = resolve_device(options.device)
+    name, detector = _detector(options)
+    scorer = Scorer(detector, methods, settings, built, options.seed, options.batch_size, options.precision)
+    configuration = Configuration(
+        preset=preset,
+        methods=tuple(method.name for method in methods),
+        settings=describe_settings(settings),
+        attacks={name: describe_attack(attack) for name, attack in built.items()},
+        detector=identify_detector(name, detector),
+        frames=selection.identity,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        device=describe_device(device),
+        threads=torch.get_num_threads(),
+        versions=versions(),
+    )
+    return Setup(files_name(options.methods), configuration, selection, scorer, on_demo)
+
+
+def chosen_methods(names: Sequence[str], control: bool = True) -> tuple[Method, ...]:
+    """The methods that the names stand for, each once, with the Random control last unless it is not wanted.
+
+    Raises InputError for an unknown name.
+    """
+    wanted = dict.fromkeys(each for name in names for each in (ALL if name == EVERY else (name,)))
+    if control:
+        wanted.pop(CONTROL, None)
+        wanted[CONTROL] = None
+    return tuple(parse(name) for name in wanted)
+
+
+def files_name(names: Sequence[str]) -> str:
+    """What the files of a run are named after: "All", or the methods joined by "+"."""
+    return EVERY if EVERY in names else results_name(list(dict.fromkeys(names)))
+
+
+def split_overrides(
+    texts: Sequence[str], attack_names: Sequence[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Overrides by component: those of the run's attacks, and those of the explanations.
+
+    Raises InputError for a text that is not COMPONENT.FIELD=VALUE.
+    """
+    own: dict[str, dict[str, Any]] = {}
+    others: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        component, field, value = parse_override(text)
+        kind = own if component in attack_names else others
+        if component in ATTACKS and component not in attack_names:
+            raise InputError(f"{text}: the run does not use the attack {component}; add --attack {component}")
+        kind.setdefault(component, {})[field] = value
+    return own, others
+
+
+def run_name(given: str | None, options: Options) -> str:
+    """The name of the run's folder: as given, or by default after the frames and methods.
+
+    Raises InputError for a name that is not a plain folder's.
+    """
+    if given is None:
+        name = files_name(options.methods)
+        base = "demo" if options.frames is None else "evaluation"
+        return base if name == EVERY else f"{base}-{name}"
+    if given in ("", ".", "..") or Path(given).name != given:
+        raise InputError(f"--run {given!r} is not the name of a folder; --results says where the folders are")
+    return given
+
+
+def _selection(options: Options) -> Selection:
+    if options.frames is not None:
+        return select(open_frames(options.frames, options.images, options.split), options.split, options.limit)
+    for name, value in (("--images", options.images), ("--split", options.split)):
+        if value is not None:
+            raise InputError(f"{name} needs --frames: the demo's frames have their own")
+    return demo(options.limit)
+
+
+def _detector(options: Options) -> tuple[str, Any]:
+    if options.detector is not None:
+        return options.detector, load(options.detector, options.checkpoint, options.device)
+    if options.checkpoint is not None:
+        return options.checkpoint.name, load(str(options.checkpoint), None, options.device)
+    if options.frames is not None:
+        raise InputError("--frames needs --detector, a name or a checkpoint: the demo's detector knows demo faces only")
+    return "demo", load("demo", None, options.device)
