@@ -1,0 +1,1 @@
+"""Face crops, manipulated-pixel masks and an index from the videos of FaceForensics++."""

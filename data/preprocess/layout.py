@@ -1,0 +1,164 @@
+"""Where a data set keeps its videos, their originals and their mask videos."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from common.errors import InputError
+from common.registry import resolve
+from data.frames import CLASS_NAMES, REAL
+
+SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm"})
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video of a data set, and what belongs to it.
+
+    Attributes:
+        key: the video's path relative to the data set's root, with forward slashes; the keys of its frames start
+            with it.
+        path: the video file.
+        family: "Real", or the manipulation it was made with.
+        identity: the id that decides its official split: its own for an original, its target's otherwise.
+        original: the unmanipulated video of the same moments, where it is there.
+        mask: the video of its manipulated pixels, where it is there.
+    """
+
+    key: str
+    path: Path
+    family: str
+    identity: str
+    original: Path | None = None
+    mask: Path | None = None
+
+    @property
+    def fake(self) -> bool:
+        """Whether the video is manipulated."""
+        return self.family != REAL
+
+    @property
+    def label(self) -> int | None:
+        """Its `mc_label`, 0 to 4, or None for a family that has none."""
+        return CLASS_NAMES.index(self.family) if self.family in CLASS_NAMES else None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The clips of a data set, sorted by key, and a line about each thing that was asked for but is not there."""
+
+    clips: tuple[Clip, ...]
+    remarks: tuple[str, ...] = ()
+
+
+class Layout(Protocol):
+    """How a data set arranges its files; another one is one more class like FaceForensics."""
+
+    def find(self, root: Path, families: Sequence[str]) -> Found:
+        """The clips under `root` of the given families ("Real" is one), or of all families where none is given.
+
+        Raises InputError where `root` is not such a data set or a family is not in it.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FaceForensics:
+    """FaceForensics++ as its download script leaves it (Roessler et al., ICCV 2019).
+
+        original_sequences/{youtube,actors}/<compression>/videos/AAA.mp4
+        manipulated_sequences/<family>/<compression>/videos/AAA_BBB.mp4
+        manipulated_sequences/<family>/masks/videos/AAA_BBB.mp4
+
+    AAA_BBB is video AAA with the face or expression of BBB, so its original is AAA. The actors' clips of
+    DeepFakeDetection are called AA_BB__<scene>__<code>, and their originals AA__<scene>. Any folder of
+    manipulated_sequences is a family.
+    """
+
+    compression: str = "c23"
+
+    def find(self, root: Path, families: Sequence[str] = ()) -> Found:
+        """The clips of this compression; see Layout."""
+        known = self._families(root)
+        chosen = [resolve_family(name, known) for name in dict.fromkeys(families)] or known
+        clips, remarks = [], []
+        for family in chosen:
+            found = list(self._clips(root, family))
+            if not found:
+                remarks.append(f"{family}: no videos at compression {self.compression} under {root}")
+            clips += found
+        if not clips:
+            raise InputError(
+                f"{root}: no videos at compression {self.compression} of {', '.join(chosen)}; expected such as "
+                f"original_sequences/youtube/{self.compression}/videos/000.mp4"
+            )
+        return Found(tuple(sorted(clips, key=lambda clip: clip.key)), tuple(remarks))
+
+    def _families(self, root: Path) -> list[str]:
+        """ "Real" and the folders of manipulated_sequences, those with an `mc_label` first."""
+        if not root.is_dir():
+            raise InputError(f"{root}: no such folder; --root names the folder of FaceForensics++")
+        manipulated = root / "manipulated_sequences"
+        names = {folder.name for folder in _folders(manipulated)}
+        if not names and not (root / "original_sequences").is_dir():
+            raise InputError(
+                f"{root}: neither original_sequences nor manipulated_sequences is in it; "
+                "--root names the folder of FaceForensics++ that holds them"
+            )
+        numbered = [name for name in CLASS_NAMES if name == REAL or name in names]
+        return numbered + sorted(names - set(numbered))
+
+    def _clips(self, root: Path, family: str) -> Iterator[Clip]:
+        if family == REAL:
+            for folder in _folders(root / "original_sequences"):
+                for path in _videos(folder / self.compression / "videos"):
+                    yield Clip(_key(root, path), path, REAL, path.stem)
+            return
+        folder = root / "manipulated_sequences" / family
+        for path in _videos(folder / self.compression / "videos"):
+            target, source = _target(path.stem)
+            mask = _present(folder / "masks" / "videos", path.stem)
+            yield Clip(_key(root, path), path, family, target, self._original(root, source), mask)
+
+    def _original(self, root: Path, name: str) -> Path | None:
+        places = [folder / self.compression / "videos" for folder in _folders(root / "original_sequences")]
+        return next((found for place in places if (found := _present(place, name))), None)
+
+
+def resolve_family(name: str, known: Sequence[str]) -> str:
+    """The known family that `name` means, whatever its letters' case; InputError names the known ones."""
+    folded = {family.lower(): family for family in known}
+    if name.lower() in folded:
+        return folded[name.lower()]
+    if ":" in name:
+        raise InputError(f"unknown family {name!r}; known: {', '.join(known)}")
+    return resolve(name, dict(zip(known, known, strict=True)), "family")
+
+
+def _target(stem: str) -> tuple[str, str]:
+    """The target's id, which decides the split, and the name of the original that a manipulated clip shows."""
+    actors = re.fullmatch(r"(\d+)_\d+__(.+)__[^_]+", stem)
+    if actors:
+        return actors[1], f"{actors[1]}__{actors[2]}"
+    target = stem.split("_")[0]
+    return target, target
+
+
+def _key(root: Path, path: Path) -> str:
+    return str(PurePosixPath(*path.relative_to(root).parts))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+
+
+def _videos(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+
+
+def _present(folder: Path, stem: str) -> Path | None:
+    return next((path for suffix in sorted(SUFFIXES) if (path := folder / f"{stem}{suffix}").is_file()), None)
