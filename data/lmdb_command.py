@@ -45,7 +45,8 @@ def add(store: Store, images: Folder = None, index: Index = None, overwrite: Ove
     say(f"{store}: {_summary(added.written)}")
     problems = []
     if added.written.conflicts:
-        problems.append(f"{some(added.written.conflicts)} differ from those stored, which were kept; use --overwrite")
+        differ = "differs from the one" if len(added.written.conflicts) == 1 else "differ from those"
+        problems.append(f"{some(added.written.conflicts)} {differ} stored; add --overwrite to replace")
     if added.unreadable:
         others = len(added.unreadable) - 1
         problems.append(added.unreadable[0] + (f", and {others:,} more like it" if others else ""))
@@ -75,7 +76,7 @@ def verify(store: Store, images: Folder = None, index: Index = None) -> None:
     for finding in findings:
         say(str(finding))
     if findings:
-        raise InputError(f"{store}: {len(findings):,} of {len(keys):,} images failed, listed above")
+        raise InputError(f"{store}: {len(findings):,} of {_counted(len(keys), 'image')} failed, listed above")
     proven = f"present and identical to the files in {images}, byte for byte" if folder else "present and decodable"
     say(f"{store}: {_counts(len(keys), len(masks & set(keys)))} {proven}")
 
@@ -111,7 +112,7 @@ def stats(
     else:
         _table("By folder", "Folder", sizes, {key: _top(key) for key in sizes})
     _table("By format", "Format", sizes, {key: PurePosixPath(key).suffix.lower() or "none" for key in sizes})
-    say(f"{store}: {len(sizes):,} images, {_bytes(sum(sizes.values()))}")
+    say(f"{store}: {_counted(len(sizes), 'image')}, {_bytes(sum(sizes.values()))}")
     say(f"file {_bytes(data_file(store).stat().st_size)}, map size {_bytes(source.map_size())} (grows by itself)")
 
 
@@ -134,7 +135,9 @@ def remove(
     wanted = [*(keys or []), *(_lines(listed) if listed else [])]
     absent = [key for key in dict.fromkeys(wanted) if key not in source]
     if absent:
-        raise InputError(f"{store}: {some(absent)} not in the store; nothing was removed")
+        raise InputError(
+            f"{store}: {some(absent)} {'is' if len(absent) == 1 else 'are'} not in the store; nothing was removed"
+        )
     if prefix:
         wanted += [key for key in source.keys() if key.startswith(prefix)]  # noqa: SIM118 - no dict
     if not wanted:
@@ -143,7 +146,8 @@ def remove(
     source.close()
     with LmdbWriter(store) as writer:
         removed = writer.remove(dict.fromkeys(wanted))
-    say(f"{store}: {removed:,} images removed; new images take their space, and merging into a new store gives it back")
+    say(f"{store}: {_counted(removed, 'image')} removed")
+    say("the file keeps its size for new images; merge it into a new store to make it smaller")
 
 
 @lmdb_app.command()
@@ -223,18 +227,23 @@ def _top(key: str) -> str:
 
 
 def _summary(written: Written) -> str:
-    parts = [f"{written.added:,} images added"]
+    parts = [f"{_counted(written.added, 'image')} added"]
     if written.replaced:
         parts.append(f"{written.replaced:,} replaced")
     if written.identical:
-        parts.append(f"{written.identical:,} were there already")
+        parts.append(f"{written.identical:,} {'was' if written.identical == 1 else 'were'} there already")
     return ", ".join(parts)
 
 
 def _counts(pictures: int, masks: int) -> str:
-    if masks:
-        return f"{pictures - masks:,} images and {masks:,} masks are"
-    return f"{pictures:,} images are"
+    verb = "is" if pictures == 1 else "are"
+    both = _counted(pictures - masks, "image") + (f" and {_counted(masks, 'mask')}" if masks else "")
+    return f"{both} {verb}"
+
+
+def _counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 image", "2,000 images"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _bytes(size: float) -> str:

@@ -12,7 +12,7 @@ from data.frames import Frame
 from data.images import SUFFIXES, decode, decode_mask
 from data.index import Entry, read_index
 from data.stores import FolderImages, ImageSource, open_images
-from data.stores.lmdb_format import is_store
+from data.stores.lmdb_format import looks_like_store
 
 
 class IndexedFrames(Sequence[Frame]):
@@ -93,11 +93,11 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
     frames = Path(frames)
     if not frames.exists():
         raise InputError(f"{frames}: no such index or folder of pictures")
+    if looks_like_store(frames):
+        raise InputError(f"{frames}: an image store; name its index as the frames and the store as the images")
     if not frames.is_dir():
         _refuse_picture(frames)
         return read_frames(frames, open_images(frames.parent if images is None else images), split)
-    if is_store(frames):
-        raise InputError(f"{frames}: an image store; name its index as the frames and the store as the images")
     if images is not None or split is not None:
         name = "images of its own" if images is not None else "splits"
         raise InputError(f"{frames}: a folder of pictures has no {name}; name an index file instead")

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ import lmdb
 from common.errors import InputError
 
 MAX_KEY = 511
+MAGIC = 0xBEEFC0DE.to_bytes(4, sys.byteorder)
+RESERVE = 2**20  # bytes of free disk below which a disk counts as full
 LONG = b"\0"
 LENGTH = struct.Struct(">I")
 
@@ -32,6 +35,14 @@ def data_file(path: Path) -> Path:
 def is_store(path: Path) -> bool:
     """Whether `path` could be an LMDB store: a file, or a folder with a data.mdb in it."""
     return data_file(path).is_file()
+
+
+def looks_like_store(path: Path) -> bool:
+    """Whether the file at `path`, or the data.mdb in that folder, begins as LMDB files do."""
+    if not is_store(path):
+        return False
+    with data_file(path).open("rb") as file:
+        return MAGIC in file.read(64)
 
 
 def stored_key(key: str) -> bytes:
@@ -77,8 +88,8 @@ def explained(path: Path) -> Iterator[None]:
     except lmdb.Error as error:
         if "already open" in str(error):
             raise InputError(f"{path}: open elsewhere in this process; close it there first") from error
-        code = error.code
-        if code == errno.EIO and shutil.disk_usage(data_file(path).parent).free < 2**20:
+        code = getattr(error, "code", 0)  # only LMDB's own errors have one
+        if code == errno.EIO and disk_is_full(path):
             code = errno.ENOSPC  # LMDB reports a write that the disk had only partly room for as an I/O error
         if code in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise InputError(f"{path}: no permission to open the image store") from error
@@ -90,8 +101,11 @@ def explained(path: Path) -> Iterator[None]:
 def open_environment(path: Path, readonly: bool, map_size: int = 0) -> lmdb.Environment:
     """The LMDB environment at `path`; a map size of 0 is the one that the file states.
 
-    A reader takes no lock file. A new environment is a single file. Raises InputError for what is not a store.
+    A reader takes no lock file. A new environment is a single file. Raises InputError for what is not a store,
+    OSError where the disk is full.
     """
+    if not readonly and disk_is_full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     with explained(path):
         environment = lmdb.open(
             str(path),
@@ -108,6 +122,11 @@ def open_environment(path: Path, readonly: bool, map_size: int = 0) -> lmdb.Envi
         environment.close()
         raise
     return environment
+
+
+def disk_is_full(path: Path) -> bool:
+    """Whether the disk has less room than LMDB's lock file needs, without which opening would kill the process."""
+    return shutil.disk_usage(data_file(path).parent).free < RESERVE
 
 
 def refuse_truncated(path: Path, environment: lmdb.Environment) -> None:

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
@@ -26,6 +26,7 @@ def entries(draw: st.DrawFn) -> list[Entry]:
     return found
 
 
+@settings(deadline=None)
 @given(entries(), st.sampled_from([",", " "]))
 def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, written: list[Entry], sep: str

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.console import application, status
@@ -13,6 +13,7 @@ from data.index import Entry, read_index, write_index
 from data.sample import natural, sample, select, spread
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(2, 30))
 def test_positions_are_those_of_linspace(total: int, count: int) -> None:
     positions = spread(total, count)
@@ -47,6 +48,7 @@ def naive(entries: list[Entry], count: int) -> list[Entry]:
     return [entry for entry in entries if entry.key in keep]
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(2, 12))
 def test_the_selection_is_the_naive_one(draw: random.Random, count: int) -> None:
     entries = []

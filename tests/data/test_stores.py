@@ -12,7 +12,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lmdb.verify import verify as structure
 
@@ -33,6 +33,7 @@ def filled(path: Path, images: dict[str, bytes], map_size: int = 1 << 20) -> Pat
     return path
 
 
+@settings(deadline=None)
 @given(st.dictionaries(keys, images, min_size=1, max_size=8), st.data())
 def test_a_store_is_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, wanted: dict[str, bytes], data: st.DataObject

@@ -1,0 +1,159 @@
+"""Frames from an index and a source of images."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from data.images import encode_png
+from data.index import Entry, write_index
+from data.source import IndexedFrames, open_frames, read_frames
+from data.stores import FolderImages, LmdbImages, LmdbWriter
+from data.stores.transfer import add, pictures
+
+RNG = np.random.default_rng(0)
+FAKE = "manipulated_sequences/FaceSwap/c23/frames/001_002/000.png"
+REAL = "original_sequences/youtube/c23/frames/001/000.png"
+OTHER = "FaceShifter/001_002/000.png"
+MASK = "masks/001_002/000.png"
+PICTURES = {key: RNG.integers(0, 256, (20, 24, 3), np.uint8) for key in (FAKE, REAL, OTHER)}
+PIXELS = RNG.random((20, 24)) < 0.3
+ENTRIES = [
+    Entry(FAKE, True, 4, "test", MASK),
+    Entry(REAL, False, 0, "test"),
+    Entry(OTHER, True, None, "train"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "faces"
+    for key, array in [*PICTURES.items(), (MASK, PIXELS)]:
+        (root / key).parent.mkdir(parents=True)
+        (root / key).write_bytes(encode_png(array))
+    write_index(root / "index.csv", ENTRIES)
+    return root
+
+
+@pytest.fixture
+def store(folder: Path) -> Path:
+    path = folder.parent / "faces.lmdb"
+    with LmdbWriter(path) as writer:
+        assert add(writer, FolderImages(folder), pictures(ENTRIES)).written.added == 4
+    return path
+
+
+def test_a_frame_has_all_that_the_index_knows(folder: Path, store: Path) -> None:
+    for images in (None, folder, store):
+        frames = open_frames(folder / "index.csv", images)
+        assert len(frames) == 3
+        fake, real, other = frames
+        for frame in frames:
+            np.testing.assert_array_equal(frame.image, PICTURES[frame.key])
+        assert (fake.key, fake.label, fake.family) == (FAKE, 4, "FaceSwap")
+        assert fake.video == "manipulated_sequences/FaceSwap/c23/frames/001_002"
+        assert fake.mask is not None
+        np.testing.assert_array_equal(fake.mask, PIXELS)
+        assert (real.label, real.family, real.mask) == (0, "Real", None)
+        assert (other.label, other.family) == (None, "FaceShifter")
+
+
+def test_slices_splits_and_pickles_are_frames_again(folder: Path, store: Path) -> None:
+    frames = open_frames(folder / "index.csv", store)
+    assert [frame.key for frame in frames[::2]] == [FAKE, OTHER]
+    assert isinstance(frames[:2], IndexedFrames)
+    assert frames[-1].key == OTHER
+    with pytest.raises(IndexError):
+        frames[3]
+    assert open_frames(folder / "index.csv", store, "test").entries == tuple(ENTRIES[:2])
+    assert read_frames(folder / "index.csv", LmdbImages(store), "train").entries == (ENTRIES[2],)
+    with pytest.raises(InputError, match="no frame of the split 'val'; its splits: test, train"):
+        open_frames(folder / "index.csv", store, "val")
+    again = pickle.loads(pickle.dumps(frames))
+    np.testing.assert_array_equal(again[0].image, frames[0].image)
+    assert again.fingerprint() == frames.fingerprint()
+
+
+def test_one_bad_frame_is_an_error_only_where_it_is_asked_for(folder: Path) -> None:
+    (folder / REAL).unlink()
+    (folder / OTHER).write_bytes((folder / OTHER).read_bytes()[:100])
+    frames = open_frames(folder / "index.csv")
+    assert frames.missing() == [REAL]
+    assert frames[0].key == FAKE
+    with pytest.raises(InputError, match="is not in the folder") as missing:
+        frames[1]
+    with pytest.raises(InputError, match="truncated or damaged") as damaged:
+        frames[2]
+    for error, key in ((missing, REAL), (damaged, OTHER)):
+        assert key in str(error.value)
+        assert str(folder) in str(error.value)
+    (folder / MASK).unlink()
+    assert frames.missing() == [MASK, REAL]
+    with pytest.raises(InputError, match=MASK):
+        frames[0]
+
+
+def test_a_mask_of_another_size_is_refused(folder: Path) -> None:
+    (folder / MASK).write_bytes(encode_png(PIXELS[:-1]))
+    with pytest.raises(InputError, match=r"the mask is 24x19 pixels, but its image .* is 24x20"):
+        open_frames(folder / "index.csv")[0]
+
+
+def test_the_fingerprint_is_that_of_entries_and_images_wherever_they_lie(folder: Path, store: Path) -> None:
+    original = open_frames(folder / "index.csv").fingerprint()
+    assert original == open_frames(folder / "index.csv", store).fingerprint()
+    assert len(original) == 64
+    source = FolderImages(folder)
+    others = [
+        ENTRIES[:2],
+        ENTRIES[::-1],
+        [replace(ENTRIES[0], label=3), *ENTRIES[1:]],
+        [replace(ENTRIES[0], split=None), *ENTRIES[1:]],
+        [replace(ENTRIES[0], mask=None), *ENTRIES[1:]],
+    ]
+    seen = {original} | {IndexedFrames(entries, source).fingerprint() for entries in others}
+    assert len(seen) == 1 + len(others)
+    picture = PICTURES[FAKE].copy()
+    picture[3, 4, 1] ^= 1  # one bit of one pixel, at the same size in bytes or not
+    (folder / FAKE).write_bytes(encode_png(picture))
+    assert IndexedFrames(ENTRIES, source).fingerprint() not in seen
+    (folder / FAKE).unlink()
+    assert IndexedFrames(ENTRIES, source).fingerprint() not in seen
+
+
+def test_a_folder_of_pictures_has_no_labels(folder: Path) -> None:
+    frames = open_frames(folder)
+    assert [frame.key for frame in frames] == sorted([*PICTURES, MASK])
+    for entry in frames.entries:
+        assert (entry.fake, entry.label, entry.family, entry.split, entry.mask) == (None,) * 5
+    assert frames[0].family is None
+    assert frames[0].label is None
+    assert len(frames.fingerprint()) == 64
+
+
+def test_what_cannot_be_opened_is_refused(folder: Path, store: Path) -> None:
+    index = folder / "index.csv"
+    empty = folder.parent / "empty"
+    empty.mkdir()
+    broken = empty / "not.lmdb"
+    broken.write_bytes(b"hello" * 3000)
+    directory = folder.parent / "directory"
+    directory.mkdir()
+    (directory / "data.mdb").write_bytes(store.read_bytes())
+    for frames, images, split, says in [
+        (folder / "none.csv", None, None, "no such index or folder"),
+        (folder / FAKE, None, None, "a picture, not an index"),
+        (directory, None, None, "an image store"),
+        (store, None, None, "an image store"),
+        (folder, store, None, "no images of its own"),
+        (folder, None, "test", "has no splits"),
+        (empty, None, None, "no pictures in this folder"),
+        (index, folder / "none.lmdb", None, "no such image store"),
+        (index, broken, None, "not an LMDB image store"),
+    ]:
+        with pytest.raises(InputError, match=says) as refused:
+            open_frames(frames, images, split)
+        assert "\n" not in str(refused.value)
