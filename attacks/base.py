@@ -83,7 +83,8 @@ class RegionAttack(ABC):
     def propose(self, queries: Queries, batch: Batch) -> Tensor:
         """New images (n, 3, H, W) for the pairs of `batch`, unprojected; NaN and infinity count as no change.
 
-        Every pair of the batch must get the same number of forwards, or the attack say that it is `one_by_one`.
+        It runs with autograd on, autocast off, and the detector frozen in evaluation mode. Every pair of the batch
+        must get the same number of forwards, or the attack say that it is `one_by_one`.
         """
 
     @final
@@ -107,21 +108,20 @@ class RegionAttack(ABC):
             ValueError: shapes, counts, types or values are not as above.
         """
         _check(images, regions, seeds)
-        queries = Queries(detector, batch_size)
-        originals, masks = images.to(queries.device), regions.to(queries.device)[:, None]
-        attacked = originals.clone()
+        judge = Queries(detector, batch_size)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        steps, forwards = torch.zeros(2, len(images), dtype=torch.int64)
-        with _untouched(detector), _counting(detector) as meter:
-            flipped = _says_real(queries, attacked)
-            forwards += meter.read_per_pair(len(images))
-            attackable = regions.flatten(1).any(dim=1).cpu()
+        with _differentiable(judge.device), _untouched(detector), _counting(detector) as meter:
+            originals, masks = images.to(judge.device).clone(), regions.to(judge.device)[:, None]
+            attacked, attackable = originals.clone(), regions.flatten(1).any(dim=1).cpu()
+            flipped = _says_real(judge, attacked)
+            steps = torch.zeros(len(images), dtype=torch.int64)
+            forwards = torch.full_like(steps, meter.read_per_pair(len(images)))
             for _ in range(self.rounds):
                 for pairs in self._groups(attackable & ~flipped):
                     batch = Batch(attacked[pairs], originals[pairs], masks[pairs], [generators[i] for i in pairs])
-                    proposal = self.propose(queries, batch)
+                    proposal = self.propose(Queries(detector, batch_size), batch)
                     attacked[pairs] = self._project(proposal, attacked[pairs], originals[pairs], masks[pairs])
-                    flipped[pairs] = _says_real(queries, attacked[pairs])
+                    flipped[pairs] = _says_real(judge, attacked[pairs])
                     steps[pairs] += self.steps_per_round
                     forwards[pairs] += meter.read_per_pair(len(pairs))
         return AttackResult(attacked.cpu(), flipped, steps, forwards)
@@ -185,6 +185,13 @@ def _untouched(detector: Detector) -> Iterator[None]:
             for weight, requires_grad, grad in before:
                 weight.requires_grad_(requires_grad)
                 weight.grad = grad
+
+
+@contextlib.contextmanager
+def _differentiable(device: torch.device) -> Iterator[None]:
+    """Autograd on and autocast off inside, whatever the caller set."""
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        yield
 
 
 def _says_real(queries: Queries, images: Tensor) -> Tensor:

@@ -1,6 +1,9 @@
 """Natural evolution strategies: climbs log p(Real) by finite differences along random directions."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -57,24 +60,48 @@ class NES(RegionAttack):
     def gradient(self, queries: Queries, batch: Batch) -> Tensor:
         """The estimate of d log p(Real) / d (pixel, channels together), (n, 1, H, W) on the CPU; 0 off the region.
 
-        Directions of all pairs are put through the detector together, `queries.batch_size` images at a time, and
-        added up as they come, so memory does not grow with `pairs`.
+        Directions of all pairs go through the detector together, `queries.batch_size` images at a time, and are
+        added up as they come: memory does not grow with `pairs`, and a pair's sum has the same order in any batch.
         """
-        regions = [region.flatten().nonzero()[:, 0] for region in batch.regions.cpu()]
-        total = torch.zeros(batch.regions.shape)
-        owners = torch.arange(len(regions)).repeat_interleave(self.pairs)
-        for owner in owners.split(max(1, queries.batch_size // 2)):
-            noise = torch.zeros(len(owner), *total.shape[1:])
-            for plane, pair in zip(noise, owner.tolist(), strict=True):
-                draw = torch.randn(len(regions[pair]), generator=batch.generators[pair])
-                plane.view(-1)[regions[pair]] = draw
-            rise = self._rise(queries, batch.images[owner.to(batch.images.device)], noise)
-            total.index_add_(0, owner, rise[:, None, None, None] * noise)
-        return total / (2 * self.sigma * self.pairs)
+        pixels = [region.flatten().nonzero()[:, 0] for region in batch.regions.cpu()]
+        sums = [torch.zeros(len(places)) for places in pixels]
+        owners = [pair for pair in range(len(pixels)) for _ in range(self.pairs)]
+        size = max(1, queries.batch_size // 2)
+        images = batch.images.permute(0, 2, 3, 1).contiguous()
+        with _ieee_float32():
+            for start in range(0, len(owners), size):
+                chunk = owners[start : start + size]
+                noise = [torch.randn(len(pixels[pair]), generator=batch.generators[pair]) for pair in chunk]
+                probes = self._probes(images, chunk, [pixels[pair] for pair in chunk], noise)
+                above, below = queries.log_probability(probes, queries.detector.real).chunk(2)
+                for pair, draw, rise in zip(chunk, noise, (above - below).tolist(), strict=True):
+                    sums[pair].add_(draw, alpha=rise)
+        gradient = torch.zeros(len(pixels), batch.regions[0].numel())
+        for row, places, total in zip(gradient, pixels, sums, strict=True):
+            row[places] = total / (2 * self.sigma * self.pairs)
+        return gradient.view(batch.regions.shape)
 
-    def _rise(self, queries: Queries, images: Tensor, noise: Tensor) -> Tensor:
-        """log p(Real | x + sigma u) - log p(Real | x - sigma u), (m,)."""
-        shift = self.sigma * noise.to(images.device)
-        log_p = queries.log_probability(torch.cat([images + shift, images - shift]), queries.detector.real)
-        above, below = log_p.chunk(2)
-        return above - below
+    def _probes(self, images: Tensor, owners: list[int], pixels: list[Tensor], noise: list[Tensor]) -> Tensor:
+        """x + sigma u of every direction, then x - sigma u of every direction: (2 m, 3, H, W), from (n, H, W, 3)."""
+        probes = images.index_select(0, torch.tensor(owners + owners, device=images.device))
+        above, below = probes.flatten(1, 2).chunk(2)
+        for up, down, places, draw in zip(above, below, pixels, noise, strict=True):
+            at, shift = places.to(images.device), self.sigma * draw[:, None].to(images.device)
+            up[at] += shift
+            down[at] -= shift
+        return probes.permute(0, 3, 1, 2)
+
+
+@contextlib.contextmanager
+def _ieee_float32() -> Iterator[None]:
+    """Float32 arithmetic as IEEE 754 has it: the 10-bit mantissa of TF32, a GPU's default, would lose sigma."""
+    cudnn, mkldnn = cast(Any, torch.backends.cudnn), cast(Any, torch.backends.mkldnn)  # their stubs lag behind
+    backends = (cudnn.conv, torch.backends.cuda.matmul, mkldnn.matmul)
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        yield
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision

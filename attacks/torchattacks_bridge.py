@@ -25,7 +25,7 @@ GRADIENT_SHARE = 4
 _L2 = frozenset({"PGDL2", "PGDRSL2"})  # their `eps` is an L2 radius: a setting of its own, not the budget
 _GIVEN = frozenset({"model", "max_epsilon", "norm", "seed", "n_classes", "verbose"})  # by the bridge, not settings
 _AWAY_ONLY = frozenset({"FAB"})  # given a target as label, it takes it for the true class and stops at once
-_LEAST_CLASSES = {"APGDT": 4, "AutoAttack": 4}  # their loss compares with the third best wrong class
+_LEAST_CLASSES = {"APGDT": 4, "AutoAttack": 4}  # their loss compares with lower-ranked classes, as "dlr" does
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ class TorchAttack(RegionAttack):
     def _arguments(self, detector: Detector, seed: int) -> dict[str, Any]:
         """The library's arguments: the settings, and what the bridge gives."""
         name, classes = self.algorithm.__name__, len(detector.class_names)
-        if classes < _LEAST_CLASSES.get(name, 2):
-            least = _LEAST_CLASSES[name]
+        least = 3 if getattr(self, "loss", None) == "dlr" else _LEAST_CLASSES.get(name, 2)
+        if classes < least:
             raise InputError(
                 f"torchattacks:{name} needs a detector of at least {least} classes, this one has {classes}"
             )
