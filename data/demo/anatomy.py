@@ -131,7 +131,7 @@ def anatomy(who: Identity, how: Expression) -> Anatomy:
             y=who.brow_y - 0.06 * how.brow_raise + 0.03 * how.frown,
             width=who.brow_width,
             arch=who.brow_arch * (1.0 + 0.3 * how.brow_raise),
-            slope=0.012 - 0.035 * how.frown,
+            slope=-0.006 + 0.035 * how.frown,
             weight=who.brow_weight,
         ),
         chin=who.chin + 0.5 * gap,

@@ -99,7 +99,7 @@ def _face_swap(target: Portrait, donor: Portrait, rng: np.random.Generator) -> t
     matched = match_colours(swapped, target.image, face, strength=rng.uniform(0.75, 0.9))
     size = warp.face_size(target.points)
     sharp = matched + 0.45 * (matched - _blur(matched, 0.009 * size))
-    return sharp, warp.feather(face, 0.030 * size)
+    return sharp, warp.feather(face, 0.045 * size)
 
 
 def _deepfake(target: Portrait, donor: Portrait, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

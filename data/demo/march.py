@@ -4,9 +4,11 @@ A coarse ray stops as soon as its cone may touch something, so the finer rays ca
 tracing: Hart (1996).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 
+import cv2
 import numpy as np
 
 Distance = Callable[[np.ndarray], np.ndarray]
@@ -41,30 +43,100 @@ class View:
         return ((plane - np.array(self.centre)) / self.half + 1.0) * (size / 2) - 0.5
 
 
-def march(distance: Distance, view: View, size: int, levels: int = 4, nearest: float = 5.0) -> np.ndarray:
-    """Depth (size, size) float32 along each pixel's ray to the first surface; infinite where there is none."""
-    depth = np.full((size >> (levels - 1),) * 2, nearest, np.float32)
-    for level in range(levels):
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the pixels of a (side, side) picture see: depth along the ray (infinite for nothing), unit normal
+    (3, side, side), and the number of the nearest solid."""
+
+    depth: np.ndarray
+    normal: np.ndarray
+    material: np.ndarray
+
+    @property
+    def hit(self) -> np.ndarray:
+        """Where something is seen, (side, side) bool."""
+        return np.isfinite(self.depth)
+
+
+def look(solids: Sequence[Distance], view: View, size: int, levels: int = 4) -> Seen:
+    """What each pixel sees of several solids; `size` is a multiple of 2 to the power of `levels` - 1.
+
+    Half the size is traced in full. Of the whole size only the pixels at edges are traced, where depth or material
+    changes; between, depth and normal are interpolated.
+    """
+    nearest = partial(_nearest, solids)
+    half = size // 2
+    depth = np.full((size >> (levels - 1),) * 2, view.distance - 2.5, np.float32)
+    for level in range(levels - 1):
         side = size >> (levels - 1 - level)
-        if level:
-            depth = depth.repeat(2, 0).repeat(2, 1)
-        last = level == levels - 1
-        pixel = 2.0 * view.half / view.distance / side
-        depth = _advance(distance, view, side, depth, 0.25 * pixel if last else 0.75 * pixel, 60 if level == 0 else 24)
-    return depth
+        depth = depth if level == 0 else depth.repeat(2, 0).repeat(2, 1)
+        depth = _advance(nearest, view, depth, 0.1 if side == half else 0.75, 60 if level == 0 else 24)
+    coarse = _examine(solids, view, depth, np.isfinite(depth))
+    edge = _edges(coarse).repeat(2, 0).repeat(2, 1)
+    start = cv2.erode(_finite(depth, view), np.ones((3, 3), np.uint8)).repeat(2, 0).repeat(2, 1)
+    traced = _advance(nearest, view, np.where(edge, start - 0.03, np.inf).astype(np.float32), 0.25, 40)
+    exact = _examine(solids, view, traced, edge & np.isfinite(traced))
+    return Seen(
+        np.where(
+            edge, traced, np.where(np.isfinite(depth).repeat(2, 0).repeat(2, 1), _double(_finite(depth, view)), np.inf)
+        ),
+        np.where(edge, exact.normal, np.stack([_double(part) for part in coarse.normal])),
+        np.where(edge, exact.material, coarse.material.repeat(2, 0).repeat(2, 1)),
+    )
 
 
-def _advance(distance: Distance, view: View, side: int, depth: np.ndarray, slope: float, steps: int) -> np.ndarray:
+def _nearest(solids: Sequence[Distance], points: np.ndarray) -> np.ndarray:
+    return reduce(np.minimum, [solid(points) for solid in solids])
+
+
+def _finite(depth: np.ndarray, view: View) -> np.ndarray:
+    return np.where(np.isfinite(depth), depth, view.distance + 2.5).astype(np.float32)
+
+
+def _double(values: np.ndarray) -> np.ndarray:
+    side = 2 * values.shape[0]
+    return np.asarray(cv2.resize(values, (side, side), interpolation=cv2.INTER_LINEAR))
+
+
+def _edges(seen: Seen) -> np.ndarray:
+    """Where neighbours differ in depth, direction or material, (side, side) bool."""
+    around = np.ones((3, 3), np.uint8)
+    depth = np.where(np.isfinite(seen.depth), seen.depth, 1e3).astype(np.float32)
+    material = seen.material.astype(np.uint8)
+    steps = cv2.dilate(depth, around) - cv2.erode(depth, around) > 0.06
+    turns = sum(cv2.dilate(part, around) - cv2.erode(part, around) for part in seen.normal) > 1.0
+    return steps | turns | (cv2.dilate(material, around) != cv2.erode(material, around))
+
+
+def _examine(solids: Sequence[Distance], view: View, depth: np.ndarray, where: np.ndarray) -> Seen:
+    """Normals and materials of the pixels `where` (side, side) something was hit."""
+    normal = np.zeros((3, *depth.shape), np.float32)
+    material = np.full(depth.shape, len(solids))
+    points = view.points(view.rays(depth.shape[0])[:, where.ravel()], depth[where])
+    gaps = np.stack([evaluate(solid, points) for solid in solids])
+    chosen = np.argmin(gaps, axis=0)
+    directions = np.zeros_like(points)
+    for number, solid in enumerate(solids):
+        mine = chosen == number
+        if mine.any():
+            directions[:, mine] = normals(solid, points[:, mine])
+    normal[:, where], material[where] = directions, chosen
+    return Seen(depth, normal, material)
+
+
+def _advance(distance: Distance, view: View, depth: np.ndarray, slope: float, steps: int) -> np.ndarray:
+    """Moves each ray on from `depth` until a surface is within `slope` pixels; infinite where it meets none."""
+    side = depth.shape[0]
     rays, depth = view.rays(side), depth.ravel().copy()
     active = np.flatnonzero(np.isfinite(depth))
-    farthest = view.distance + 2.5
+    farthest, pixel = view.distance + 2.5, slope * 2.0 * view.half / view.distance / side
     for _ in range(steps):
         if not active.size:
             break
         here = depth[active]
         gap = evaluate(distance, view.points(rays[:, active], here))
-        moving = gap > slope * here
-        here = here + np.where(moving, 0.85 * gap, 0.0)
+        moving = np.abs(gap) > pixel * here
+        here = here + np.where(moving, 0.9 * gap, 0.0)
         gone = here > farthest
         depth[active] = np.where(gone, np.inf, here)
         active = active[moving & ~gone]
@@ -88,21 +160,27 @@ def normals(distance: Distance, points: np.ndarray, step: float = 0.004) -> np.n
     return total / (np.sqrt((total * total).sum(0)) + 1e-9)
 
 
-def occlusion(distance: Distance, points: np.ndarray, outward: np.ndarray) -> np.ndarray:
+def occlusion(solids: Sequence[Distance], points: np.ndarray, outward: np.ndarray) -> np.ndarray:
     """Openness (N,) in [0, 1]: how free the space along the normal is (Evans, 2006)."""
+    nearest = partial(_nearest, solids)
     blocked = np.zeros(points.shape[1], np.float32)
     for reach, weight in ((0.03, 1.5), (0.07, 1.0), (0.15, 0.75), (0.28, 0.55)):
-        blocked += weight * np.maximum(reach - evaluate(distance, points + reach * outward), 0.0) / reach
+        blocked += weight * np.maximum(reach - evaluate(nearest, points + reach * outward), 0.0) / reach
     return np.clip(1.0 - 0.36 * blocked, 0.0, 1.0)
 
 
-def shadow(distance: Distance, points: np.ndarray, light: np.ndarray, sharpness: float = 7.0) -> np.ndarray:
+def shadow(
+    solids: Sequence[Distance], points: np.ndarray, light: np.ndarray, outward: np.ndarray, sharpness: float = 7.0
+) -> np.ndarray:
     """Light (N,) in [0, 1] that reaches points from direction `light` (3, 1), with a soft edge (Quilez, 2010)."""
+    nearest = partial(_nearest, solids)
     lit = np.ones(points.shape[1], np.float32)
+    facing = np.flatnonzero((outward * light).sum(0) > -0.35)  # the others get no key light anyway
     along = 0.05
     for _ in range(13):
-        gap = evaluate(distance, points + along * light)
-        lit = np.minimum(lit, 0.5 + 0.5 * sharpness * gap / along)
+        gap = evaluate(nearest, points[:, facing] + along * light)
+        lit[facing] = np.minimum(lit[facing], 0.5 + 0.5 * sharpness * gap / along)
+        facing = facing[lit[facing] > 0.0]
         along *= 1.28
     lit = np.clip(lit, 0.0, 1.0)
     return lit * lit * (3.0 - 2.0 * lit)

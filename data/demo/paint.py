@@ -5,6 +5,7 @@ Features are drawn from the same curves as the landmarks, in the frontal plane o
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -51,6 +52,12 @@ class Texture:
         self.fine = _grain(white, 0.8)
         self.medium = _grain(white[::-1], 3.0)
         self.coarse = _grain(white[:, ::-1], 14.0)
+
+    @staticmethod
+    @lru_cache(maxsize=16)
+    def of(seed: int) -> "Texture":
+        """The texture of a seed, kept for the next picture of the same person."""
+        return Texture(seed)
 
     @staticmethod
     def at(grain: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -125,8 +132,10 @@ def _beard(
     cheeks = smoothstep(-0.03, 0.07, y - line + edge) * smoothstep(0.0, 0.12, y - 0.12)
     under = smoothstep(1.38, 1.16, y + 0.25 * (z < 0.2))
     chin = _oval(x, y, 0.0, face.chin - 0.10, 0.24, 0.24, 0.10)
-    lip = smoothstep(0.0, 0.03, y - face.nose_y - 0.055) * smoothstep(mouth.width * 1.18, mouth.width * 0.9, side)
-    moustache = lip * smoothstep(0.03, -0.02, y - mouth.line(np.clip(x / mouth.width, -1, 1)))
+    droop = np.clip(side / mouth.width, 0.0, 1.3)
+    top = face.nose_y + 0.075 + 0.06 * droop**2 + 0.02 * strands * 0.4
+    bottom = mouth.outer_upper(np.clip(x / mouth.width, -1, 1)) + 0.012 + 0.10 * smoothstep(0.85, 1.15, droop)
+    moustache = smoothstep(-0.012, 0.03, y - top) * smoothstep(0.012, -0.012, y - bottom) * smoothstep(1.22, 1.0, droop)
     shape = (np.maximum(cheeks * under, moustache), np.maximum(chin, moustache), np.maximum(cheeks * under, moustache))
     density = (0.92, 0.92, 0.38)[who.beard_shape] * who.beard
     speckle = np.clip(0.82 + 0.16 * fine + 0.12 * strands, 0.0, 1.0)
@@ -166,11 +175,11 @@ def _cavity(
     opened = inside * smoothstep(-EDGE, EDGE, y - high) * smoothstep(-EDGE, EDGE, low - y)
     opened = opened * smoothstep(0.9, 0.8, np.abs(s))
     surface.lay(opened, linear((0.20, 0.06, 0.06)), 0.05)
-    reach = min(0.62 * gap, 0.075)
     below = y - high
-    teeth = opened * smoothstep(reach + 0.006, reach - 0.004, below - 0.02 * s * s) * smoothstep(0.80, 0.55, np.abs(s))
+    edge = high.min() + min(0.55 * gap, 0.07) + 0.03 * s * s  # the teeth's lower ends form a line of their own
+    teeth = opened * smoothstep(0.006, -0.004, y - edge)
     parts = 1.0 - 0.10 * np.exp(-(((np.mod(x / 0.058 + 0.5, 1.0) - 0.5) / 0.10) ** 2))
-    shade = (0.55 + 0.45 * smoothstep(0.0, 0.03, below)) * (1.0 - 0.45 * s * s)
+    shade = (0.55 + 0.45 * smoothstep(0.0, 0.03, below)) * (1.0 - 0.5 * s * s)
     surface.lay(teeth, linear((0.93, 0.90, 0.85)) * parts * shade, 0.3, 60.0)
     tongue = opened * smoothstep(0.55, 1.0, below / max(gap, 0.05)) * smoothstep(0.6, 0.3, np.abs(s))
     surface.lay(tongue * 0.8, linear((0.62, 0.26, 0.26)), 0.2)
@@ -229,7 +238,7 @@ def _eyeball(
     who, eye, gaze = person.who, person.face.eye, person.how.gaze
     dx, dy = x - side * eye.x - 0.05 * gaze[0], y - 0.004 - 0.03 * gaze[1]
     radius, angle = np.hypot(dx, dy) / who.iris_radius, np.arctan2(dy, dx)
-    white = linear((0.90, 0.885, 0.875)) * (1.0 - 0.22 * s * s)
+    white = linear((0.87, 0.855, 0.845)) * (1.0 - 0.22 * s * s)
     ball = np.broadcast_to(white, surface.albedo.shape).copy()
     corner = smoothstep(-0.80, -0.98, s)
     ball += 0.75 * corner * (linear((0.80, 0.48, 0.44)) - ball)

@@ -6,15 +6,17 @@ import cv2
 import numpy as np
 
 from data.demo import march
+from data.demo.glasses import Glasses, wear
 from data.demo.hair import hair_distance, hairline
 from data.demo.head import CLOTH, HAIR, NECK, SKIN, Person
 from data.demo.paint import Surface, Texture, linear, paint_skin
 from data.demo.scenery import backdrop
 from data.demo.shapes import smoothstep
-from data.demo.traits import Camera, Colour, Light, Pose, Shot
+from data.demo.traits import Camera, Colour, Identity, Light, Pose, Shot
 
 PIVOT = np.array([[0.0], [0.45], [-0.25]], np.float32)
 SUPERSAMPLING = 2
+CURLY, BACKWARD = ("curly", "afro"), ("tied", "bun", "sweep")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +69,10 @@ class Scene:
     def cloth(self, points: np.ndarray) -> np.ndarray:
         return self.person.cloth(self._to_body(points))
 
-    def all(self, points: np.ndarray) -> np.ndarray:
-        """Distance (N,) to the nearest of all materials."""
-        return np.minimum(np.minimum(self.skin(points), self.hair(points)), self.cloth(points))
-
-    def material(self, points: np.ndarray) -> np.ndarray:
-        """SKIN, HAIR or CLOTH (N,) for points on a surface."""
-        return np.argmin([self.skin(points), self.hair(points), self.cloth(points)], axis=0)
+    @property
+    def solids(self) -> tuple[march.Distance, ...]:
+        """The distances in the order SKIN, HAIR, CLOTH."""
+        return self.skin, self.hair, self.cloth
 
 
 def render(shot: Shot, size: int = 256) -> Picture:
@@ -83,20 +82,24 @@ def render(shot: Shot, size: int = 256) -> Picture:
     dx, dy = shot.pose.shift
     view = march.View(distance=7.5, half=1.46 / shot.pose.scale, centre=(-dx, 0.13 - dy))
     fine = size * SUPERSAMPLING
-    depth = march.march(scene.all, view, fine)
+    seen = march.look(scene.solids, view, fine)
     picture = backdrop(shot.background, fine)
-    seen = np.isfinite(depth)
-    rays = view.rays(fine)[:, seen.ravel()]
-    points = view.points(rays, depth[seen])
-    picture[seen] = _shade(scene, shot, points, rays, seen).T
+    picture[seen.hit] = _shade(scene, shot, seen, view.rays(fine)[:, seen.hit.ravel()], view).T
+    if shot.identity.glasses:
+        picture = wear(picture, Glasses.of(person), scene.from_head, view, seen, direction(shot.light))
     marks = scene.from_head(person.landmarks().T.astype(np.float32)).T.astype(float)
     landmarks = view.project(marks, size)
     return Picture(develop(picture, shot, size), landmarks)
 
 
-def _shade(scene: Scene, shot: Shot, points: np.ndarray, rays: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    material = scene.material(points)
-    texture = Texture(shot.identity.texture)
+def _shade(scene: Scene, shot: Shot, seen: march.Seen, rays: np.ndarray, view: march.View) -> np.ndarray:
+    """Linear light (3, N) of the pixels that see something."""
+    points, normal, material = (
+        view.points(rays, seen.depth[seen.hit]),
+        seen.normal[:, seen.hit],
+        seen.material[seen.hit],
+    )
+    texture = Texture.of(shot.identity.texture)
     surface = Surface(
         np.zeros_like(points), np.zeros_like(points), *(np.zeros(points.shape[1], np.float32) for _ in range(3))
     )
@@ -104,10 +107,10 @@ def _shade(scene: Scene, shot: Shot, points: np.ndarray, rays: np.ndarray, seen:
     for kind, painter in painters.items():
         where = material == kind
         if where.any():
-            _put(surface, where, painter(scene, shot, texture, points[:, where]))
+            _put(surface, where, painter(scene, shot, texture, points[:, where], normal[:, where]))
     light = shot.light
     key = direction(light)
-    open_sky, lit = _soft(scene, points, surface.normal, key, seen)
+    open_sky, lit = _soft(scene, points, normal, key, seen.hit)
     return illuminate(surface, rays, light, key, open_sky, lit)
 
 
@@ -123,53 +126,85 @@ def direction(light: Light) -> np.ndarray:
     return np.array(vector, np.float32).reshape(3, 1)
 
 
-def _skin(scene: Scene, shot: Shot, texture: Texture, points: np.ndarray) -> Surface:
+def _skin(scene: Scene, shot: Shot, texture: Texture, points: np.ndarray, normal: np.ndarray) -> Surface:
     local = scene.to_head(points)
-    normal = scene.turn.T @ march.normals(scene.skin, points)
-    surface = paint_skin(scene.person, texture, local, normal, shot.light)
-    _scalp(surface, shot, local, texture)
+    surface = paint_skin(scene.person, texture, local, scene.turn.T @ normal, shot.light)
+    _roots(surface, shot, local, scene.hair(points), texture)
     surface.normal = scene.turn @ surface.normal
     return surface
 
 
-def _scalp(surface: Surface, shot: Shot, local: np.ndarray, texture: Texture) -> None:
-    grown = smoothstep(0.02, -0.06, hairline(local) + 0.01 * texture.at(texture.medium, local[0], local[1]))
-    grown = grown * (np.abs(local[0]) < 0.76) * (local[1] < 0.5)
-    share = 0.45 if shot.identity.style == "shaved" else 0.8
-    surface.lay(grown * share * 0.9, linear(shot.identity.hair) * 0.8, 0.12)
+def _roots(surface: Surface, shot: Shot, local: np.ndarray, gap: np.ndarray, texture: Texture) -> None:
+    """Hair on the skin: its roots where `gap` (N,) from the hair is small, or the stubble of a shaved head."""
+    x, y, z = local
+    strands = texture.at(texture.fine, np.arctan2(x, z + 0.25) * 0.55, 0.03 * y)
+    if shot.identity.style == "shaved":
+        grain = texture.at(texture.fine, x, y)
+        weight = smoothstep(0.10, -0.12, hairline(local, recess=0.06)) * (0.40 + 0.06 * grain)
+        weight = weight * (y < 0.5) * smoothstep(0.80, 0.72, np.abs(x))
+    else:
+        weight = 0.85 * smoothstep(0.045, 0.0, gap + 0.014 * strands) * (y < 1.0) * smoothstep(0.74, 0.69, np.abs(x))
+    surface.lay(weight, linear(shot.identity.hair) * 0.8, 0.08)
 
 
-def _hair(scene: Scene, shot: Shot, texture: Texture, points: np.ndarray) -> Surface:
+def _hair(scene: Scene, shot: Shot, texture: Texture, points: np.ndarray, normal: np.ndarray) -> Surface:
     who = shot.identity
     local = scene.to_head(points)
-    normal = march.normals(scene.hair, points, 0.008)
-    x, y, z = local
-    curly = who.style in ("curly", "afro")
-    if curly:
-        u, v = np.arctan2(x, z + 0.2) * 0.6, y * 0.6
-        strands = texture.at(texture.medium, u * 1.3, v * 1.3) + 0.6 * texture.at(texture.fine, u, v)
-    else:
-        part = who.hair_part * 0.5 if who.style in ("bob", "long", "fringe", "sweep") else 0.0
-        around = np.arctan2(x - part, z + 0.25) * 0.55
-        strands = texture.at(texture.fine, around, 0.02 * y + 0.015 * np.hypot(x, z))
-        strands = 0.6 * strands + 0.7 * texture.at(texture.medium, around * 0.9 + 0.3, 0.02 * y)
-    count = points.shape[1]
-    albedo = linear(who.hair) * np.clip(1.0 + 0.24 * strands, 0.35, 1.9)
-    down = scene.turn @ _flow(local, who.hair_part)
-    tangent = down - normal * (down * normal).sum(0)
+    curly = who.style in CURLY
+    strands = _curls(texture, local) if curly else _strands(texture, local, who)
+    flow = scene.turn @ _flow(local, who)
+    tangent = flow - normal * (flow * normal).sum(0)
     tangent /= np.sqrt((tangent * tangent).sum(0)) + 1e-6
-    surface = Surface(albedo, normal, np.full(count, 0.02 if curly else 0.08, np.float32),
-                      np.full(count, 14.0, np.float32), np.zeros(count, np.float32))  # fmt: skip
+    if curly:
+        normal = normal + 0.22 * np.clip(normal[2], 0.0, 1.0) * _fuzz(texture, local)
+    else:
+        normal = normal + 0.10 * strands * np.cross(normal, tangent, axis=0)
+    normal /= np.sqrt((normal * normal).sum(0))
+    count = points.shape[1]
+    surface = Surface(
+        linear(who.hair) * np.clip(1.0 + 0.22 * strands, 0.35, 1.9),
+        normal,
+        np.full(count, 0.02 if curly else 0.06, np.float32),
+        np.full(count, 14.0, np.float32),
+        np.zeros(count, np.float32),
+    )
     if not curly:
         surface.albedo += _sheen(tangent, normal, strands, who.hair, direction(shot.light))
     return surface
 
 
-def _flow(local: np.ndarray, part: float) -> np.ndarray:
-    """The way hairs run, (3, N) in the head's frame: away from the crown and down."""
-    away = local - np.array([[0.5 * part], [-1.15], [-0.25]], np.float32)
-    away[1] = np.abs(away[1]) + 0.25
-    return away / np.sqrt((away * away).sum(0))
+def _curls(texture: Texture, local: np.ndarray) -> np.ndarray:
+    x, y, z = local
+    u, v = np.arctan2(x, z + 0.2) * 0.6, y * 0.6
+    return 0.9 * texture.at(texture.medium, u * 1.7, v * 1.7) + 0.5 * texture.at(texture.fine, u, v)
+
+
+def _fuzz(texture: Texture, local: np.ndarray) -> np.ndarray:
+    """Noise in every direction (3, N), to roughen a surface's normals."""
+    u, v = np.arctan2(local[0], local[2] + 0.2) * 1.2, local[1] * 1.2
+    return np.stack([texture.at(texture.medium, u + shift, v - shift) for shift in (0.0, 0.37, 0.71)])
+
+
+def _strands(texture: Texture, local: np.ndarray, who: Identity) -> np.ndarray:
+    """Noise drawn out along the hair: back from the face where it is tied or swept, else down from the crown."""
+    x, y, z = local
+    if who.style in BACKWARD:
+        around, along = np.arctan2(x, -0.15 - y) * 0.55, 0.05 * z
+    else:
+        part = who.hair_part * 0.5 if who.style in ("bob", "long", "fringe") else 0.0
+        around = np.arctan2(x - part, z + 0.25) * 0.55
+        along = (0.16 if who.style == "crop" else 0.03) * y + 0.015 * np.hypot(x, z)
+    return 0.55 * texture.at(texture.fine, around, along) + 0.75 * texture.at(texture.medium, 0.9 * around + 0.3, along)
+
+
+def _flow(local: np.ndarray, who: Identity) -> np.ndarray:
+    """The way hairs run, (3, N) in the head's frame."""
+    if who.style in BACKWARD:
+        away = np.stack([0.4 * local[0], 0.3 * local[1], np.full(local.shape[1], -1.0)])
+    else:
+        away = local - np.array([[0.5 * who.hair_part], [-1.15], [-0.25]], np.float32)
+        away[1] = np.abs(away[1]) + 0.25
+    return (away / np.sqrt((away * away).sum(0))).astype(np.float32)
 
 
 def _sheen(tangent: np.ndarray, normal: np.ndarray, strands: np.ndarray, hair: Colour, key: np.ndarray) -> np.ndarray:
@@ -183,8 +218,7 @@ def _sheen(tangent: np.ndarray, normal: np.ndarray, strands: np.ndarray, hair: C
     return tint * (sine**36) * np.clip((normal * key).sum(0) + 0.3, 0.0, 1.0)
 
 
-def _cloth(scene: Scene, shot: Shot, texture: Texture, points: np.ndarray) -> Surface:
-    normal = march.normals(scene.cloth, points, 0.008)
+def _cloth(scene: Scene, shot: Shot, texture: Texture, points: np.ndarray, normal: np.ndarray) -> Surface:
     x, y, _ = points
     weave = texture.at(texture.fine, x * 0.8, y * 0.8)
     folds = texture.at(texture.coarse, x * 0.5, y * 0.25)
@@ -204,8 +238,8 @@ def _soft(
     chosen = coarse[coarse >= 0]
     place, outward = points[:, chosen] + 0.01 * normal[:, chosen], normal[:, chosen]
     values = np.zeros((*coarse.shape, 3), np.float32)
-    values[coarse >= 0, 0] = march.occlusion(scene.all, place, outward)
-    values[coarse >= 0, 1] = march.shadow(scene.all, place, key)
+    values[coarse >= 0, 0] = march.occlusion(scene.solids, place, outward)
+    values[coarse >= 0, 1] = march.shadow(scene.solids, place, key, outward)
     values[coarse >= 0, 2] = 1.0
     spread = np.asarray(
         cv2.GaussianBlur(values, (0, 0), 0.8)

@@ -170,7 +170,8 @@ def _rgb(values: np.ndarray | tuple[float, ...]) -> Colour:
 
 
 def _vary(rng: np.random.Generator, colour: Colour, spread: float) -> Colour:
-    return _rgb((np.array(colour) * (1.0 + rng.normal(0.0, spread)) + rng.normal(0.0, spread / 3, 3)) * 255.0)
+    gain, tint = rng.normal(0.0, spread), rng.normal(0.0, spread / 3, 3)
+    return _rgb(np.array(colour) * (1.0 + gain + tint) * 255.0)
 
 
 def _mix(first: Colour, second: Colour, share: float) -> Colour:
@@ -186,7 +187,7 @@ def sample_identity(rng: np.random.Generator) -> Identity:
     hair_name, iris_name = _colours(rng, tone)
     style = _style(rng, soft, tone)
     makeup = float(soft > 0.55) * _between(rng, 0.1, 1.0)
-    lip = _mix(_mix(skin, (0.70, 0.30, 0.28), 0.42), (0.66, 0.12, 0.18), 0.5 * makeup * float(rng.random() < 0.6))
+    lip = _mix(_mix(skin, (0.70, 0.28, 0.27), 0.5), (0.66, 0.12, 0.18), 0.5 * makeup * float(rng.random() < 0.6))
     bearded = soft < 0.45 and rng.random() < 0.6
     return Identity(
         softness=soft,
@@ -199,7 +200,7 @@ def sample_identity(rng: np.random.Generator) -> Identity:
         eye_height=_near(rng, 0.078 + 0.018 * soft, 0.008),
         eye_tilt=_near(rng, 0.05 + 0.04 * soft, 0.05),
         eye_depth=_between(rng, 0.0, 1.0),
-        iris_radius=_near(rng, 0.088, 0.003),
+        iris_radius=_near(rng, 0.096, 0.003),
         brow_y=_near(rng, -0.215 - 0.03 * soft, 0.014),
         brow_width=_near(rng, 0.20, 0.012),
         brow_arch=_near(rng, 0.035 + 0.025 * soft, 0.012),
@@ -235,11 +236,11 @@ def sample_identity(rng: np.random.Generator) -> Identity:
 
 def _colours(rng: np.random.Generator, tone: float) -> tuple[str, str]:
     if tone < 2.6:
-        hair, iris = "black black black brown grey", "dark dark brown"
+        hair, iris = "black black black black brown brown grey", "dark dark brown"
     elif tone < 4.2:
-        hair, iris = "black black brown chestnut grey", "dark brown brown hazel"
+        hair, iris = "black black black brown brown chestnut grey", "dark brown brown hazel"
     else:
-        hair = "black brown chestnut auburn ginger blond blond grey white"
+        hair = "black brown brown chestnut chestnut auburn ginger blond blond blond grey white"
         iris = "brown hazel green blue blue grey"
     return str(rng.choice(hair.split())), str(rng.choice(iris.split()))
 
@@ -254,8 +255,8 @@ def _style(rng: np.random.Generator, soft: float, tone: float) -> str:
 
 def sample_expression(rng: np.random.Generator) -> Expression:
     """An everyday expression: mostly friendly or neutral, at times speaking or surprised."""
-    mood = rng.choice(4, p=(0.3, 0.35, 0.25, 0.1))
-    smile = (_between(rng, 0.0, 0.25), _between(rng, 0.45, 1.0), _between(rng, -0.1, 0.3), _between(rng, 0.0, 0.2))
+    mood = rng.choice(4, p=(0.25, 0.45, 0.22, 0.08))
+    smile = (_between(rng, 0.05, 0.35), _between(rng, 0.45, 1.0), _between(rng, 0.0, 0.35), _between(rng, 0.0, 0.2))
     opened = (0.0, _between(rng, 0.0, 0.45), _between(rng, 0.25, 0.75), _between(rng, 0.4, 0.9))
     return Expression(
         smile=smile[mood],
@@ -263,7 +264,7 @@ def sample_expression(rng: np.random.Generator) -> Expression:
         pucker=_between(rng, 0.2, 0.7) if mood == 2 and rng.random() < 0.5 else 0.0,
         brow_raise=_between(rng, 0.5, 1.0) if mood == 3 else _between(rng, -0.1, 0.35),
         frown=_between(rng, 0.2, 0.7) if mood in (0, 2) and rng.random() < 0.2 else 0.0,
-        lids=_between(rng, 0.9, 1.05) - 0.12 * max(smile[mood], 0.0) + 0.08 * (mood == 3),
+        lids=_between(rng, 0.86, 1.0) - 0.12 * max(smile[mood], 0.0) + 0.08 * (mood == 3),
         gaze=(_near(rng, 0.0, 0.2), _near(rng, 0.0, 0.1)),
     )
 
