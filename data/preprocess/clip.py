@@ -32,7 +32,7 @@ def process(clip: Clip, recipe: Recipe, folder: Folder) -> Record:
     try:
         info = probe(clip.path)
     except InputError as error:
-        record = Record(clip.key, sources_of(clip), problem=str(error))
+        record = Record(clip.key, sources_of(clip), problem=_unnamed(str(error), clip))
     else:
         record = _make(clip, info, recipe, folder)
     folder.finish(record)
@@ -72,7 +72,7 @@ def _make(clip: Clip, info: VideoInfo, recipe: Recipe, folder: Folder) -> Record
         mask_source=companion.source if companion and shares else None,
         mask_share=round(float(np.mean(shares)), 4) if shares else None,
         remarks=tuple(remarks),
-        problem="; ".join(problems) or None,
+        problem="; ".join(_unnamed(problem, clip) for problem in problems) or None,
     )
 
 
@@ -122,3 +122,8 @@ def _store(
                 shares.append(float(small.mean()))
             crops.append(crop)
     return crops, shares
+
+
+def _unnamed(problem: str, clip: Clip) -> str:
+    """A problem without the video's path, which goes without saying in the video's own record."""
+    return problem.removeprefix(f"{clip.path}: ")

@@ -10,15 +10,16 @@ from data.preprocess.faces import Box
 MASK_LEVEL = 32  # of 255: mask videos are compressed, and black is not quite black near edges
 
 # The difference to the original, in sizes of the face (the longer side of its box) and units of the noise:
-FACE = 160  # pixels; a larger face is reduced to this first
+FACE = 96  # pixels; a larger face is reduced to this first
 BLUR = 0.025  # the width (sigma) of the smoothing
 OUTSIDE = 0.75  # farther than this from the face's centre, to either side, nothing is manipulated
 NOISE_QUANTILE = 0.99  # of the smoothed difference out there: this is the unit of noise
 LEAST_OUTSIDE = 0.05  # the smallest share of the frame that the noise is measured on
-LEAST_NOISE = 0.5  # of 255, for uncompressed videos
+LEAST_NOISE = 1.0  # of 255, for uncompressed videos
 REACH = 0.72  # a manipulated region reaches no farther from the face's centre
 SEED = 2.5  # a manipulated region reaches this many units inside the face
-EDGE = 1.2  # and ends where it falls below this
+EDGE = 1.2  # and ends where it falls below this,
+SKIRT = 0.25  # or below this share of the strongest change nearby, which smoothing has spread
 BRUSH = 0.06  # the diameter of the disc that closes gaps and removes threads
 SPECK = 0.1  # a region smaller than this share of the largest is dropped
 OTHER_MOMENT = 15.0  # of 255: a unit of noise above this means that the two frames show different moments
@@ -52,9 +53,11 @@ def from_difference(manipulated: np.ndarray, original: np.ndarray, face: Box, ar
     if strength is None:
         return None
     away = np.hypot(*_offsets(strength.shape, face, manipulated.shape))
-    regions, _ = ndimage.label((strength > EDGE) & (away < REACH))
+    brush = max(3, round(BRUSH * face.size * scale) | 1)
+    skirt = SKIRT * cv2.dilate(strength, _disc(2 * brush - 1))
+    regions, _ = ndimage.label((strength > np.maximum(EDGE, skirt)) & (away < REACH))
     seeds = np.unique(regions[(away < 0.5) & (strength > SEED)])
-    mask = _tidy(np.isin(regions, seeds[seeds > 0]), max(3, round(BRUSH * face.size * scale) | 1))
+    mask = _tidy(np.isin(regions, seeds[seeds > 0]), brush)
     if not mask.any():
         return None
     height, width = manipulated.shape[:2]
@@ -100,7 +103,7 @@ def _offsets(shape: tuple[int, ...], face: Box, frame_shape: tuple[int, ...]) ->
 
 def _tidy(mask: np.ndarray, brush: int) -> np.ndarray:
     """A mask with its gaps and holes closed, its threads and specks removed."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (brush, brush))
+    disc = _disc(brush)
     room = 2 * brush  # closing must not be stopped by the frame's border
     closed = cv2.morphologyEx(np.pad(mask, room).astype(np.uint8), cv2.MORPH_CLOSE, disc, iterations=2)
     filled = ndimage.binary_fill_holes(closed).astype(np.uint8)
@@ -110,3 +113,7 @@ def _tidy(mask: np.ndarray, brush: int) -> np.ndarray:
         return regions > 0
     areas = np.bincount(regions.ravel())[1:]
     return np.isin(regions, 1 + np.flatnonzero(areas >= SPECK * areas.max()))
+
+
+def _disc(diameter: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))

@@ -15,6 +15,7 @@ GROWTH = 2.0  # how much its size may change between two frames
 SHARE = 0.2  # a track that is in a smaller share of the frames with faces is taken for false detections
 GAP = 1.0  # seconds; a longer gap is not filled
 SIGMA = 0.2  # seconds; the width of the smoothing kernel
+WINDOW = 3 * SIGMA + 1e-6  # seconds; what is farther away takes no part in smoothing
 OVERLAP = 0.3  # intersection over union; a box that overlaps less takes no part in smoothing another
 
 Track = Mapping[int, Box]
@@ -77,7 +78,7 @@ def settle(track: Track, times: Sequence[float]) -> Settled:
     moments = np.array([times[position] for position in positions])
     smoothed = {}
     for place, position in enumerate(positions):
-        first, last = np.searchsorted(moments, moments[place] + np.array([-3, 3]) * SIGMA)
+        first, last = np.searchsorted(moments, moments[place] + np.array([-WINDOW, WINDOW]))
         near = {moments[other]: boxes[positions[other]] for other in range(first, last)}
         smoothed[position] = _average(boxes[position], moments[place], near)
     return Settled(smoothed, frozenset(boxes) - frozenset(track))

@@ -1,0 +1,112 @@
+"""Small videos whose faces are red discs at known places, and a detector that finds exactly those."""
+
+import hashlib
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from data.preprocess.faces import Box
+
+WIDTH, HEIGHT = 160, 120
+RED = (220, 30, 30)
+DISCS = "tests.data.preprocess.videos:DiscFaces"
+SLOW_DISCS = "tests.data.preprocess.videos:SlowDiscFaces"
+
+
+class DiscFaces:
+    """Finds red discs; a detector as a user would write one."""
+
+    def detect(self, image: np.ndarray) -> list[Box]:
+        red, green, blue = (image[..., channel].astype(int) for channel in range(3))
+        mask = ((red > 150) & (green < 100) & (blue < 100)).astype(np.uint8)
+        count, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+        return [Box(*map(float, stats[part, :4])) for part in range(1, count) if stats[part, 4] > 60]
+
+
+class SlowDiscFaces(DiscFaces):
+    """The same at leisure, so that a run can be killed in the middle."""
+
+    def detect(self, image: np.ndarray) -> list[Box]:
+        time.sleep(0.03)
+        return super().detect(image)
+
+
+def background(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """A smooth grey-blue picture (height, width, 3) uint8."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([60 + 40 * np.sin(x / 17), 90 + 40 * np.cos(y / 13), 120 + 30 * np.sin((x + y) / 23)], -1).astype(
+        np.uint8
+    )
+
+
+def frame(centres: Iterable[tuple[float, float]], radius: int = 20) -> np.ndarray:
+    """The background with a red disc at each centre."""
+    image = background()
+    for x, y in centres:
+        cv2.circle(image, (round(x), round(y)), radius, RED, -1)
+    return image
+
+
+def place(index: int) -> tuple[float, float]:
+    """Where the disc of a moving-disc video is in frame `index`."""
+    return 40 + 1.0 * index, 60 + 10 * np.sin(index / 8)
+
+
+def write(path: Path, images: Iterable[np.ndarray], faststart: bool = False) -> Path:
+    """Encodes images (H, W, 3) uint8 with H.264, nearly without loss, at 25 frames per second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {"movflags": "+faststart"} if faststart else {}
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "8", "preset": "ultrafast", "g": "10"})
+        stream.pix_fmt = "yuv444p"
+        for count, image in enumerate(images):
+            if count == 0:
+                stream.height, stream.width = image.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def moving(count: int) -> list[np.ndarray]:
+    """`count` frames of one disc on its way."""
+    return [frame([place(index)]) for index in range(count)]
+
+
+def painted(images: Iterable[np.ndarray], centres: Iterable[tuple[float, float]]) -> list[np.ndarray]:
+    """The images with a rectangle of another colour on the disc's lower half, as a manipulation: see `planted`."""
+    result = []
+    for image, centre in zip(images, centres, strict=True):
+        changed = image.copy()
+        changed[planted(centre)] = (200, 80, 60)  # still red enough for the detector
+        result.append(changed)
+    return result
+
+
+def planted(centre: tuple[float, float]) -> np.ndarray:
+    """The mask (H, W) bool of the painted rectangle."""
+    x, y = round(centre[0]), round(centre[1])
+    mask = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    mask[y : y + 14, x - 12 : x + 12] = True
+    return mask
+
+
+def data_set(root: Path, frames: int = 30) -> Path:
+    """A small FaceForensics++: originals 000 and 001, Deepfakes 000_001 with its original, FaceShifter 001_000."""
+    originals = root / "original_sequences/youtube/c23/videos"
+    images = moving(frames)
+    write(originals / "000.mp4", images)
+    write(originals / "001.mp4", images[::-1])
+    forged = painted(images, [place(index) for index in range(frames)])
+    write(root / "manipulated_sequences/Deepfakes/c23/videos/000_001.mp4", forged)
+    write(root / "manipulated_sequences/FaceShifter/c23/videos/002_000.mp4", images)
+    return root
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file under a folder, by relative path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
