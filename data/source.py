@@ -14,6 +14,8 @@ from data.index import Entry, read_index
 from data.stores import FolderImages, ImageSource, open_images
 from data.stores.lmdb_format import looks_like_store
 
+INDEX = "index.csv"
+
 
 class IndexedFrames(Sequence[Frame]):
     """The frames that `entries` name, read from `images` and decoded whenever one is asked for.
@@ -86,7 +88,7 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
 
     `frames` is an index file, with its images in the store or folder `images`, or where that is None in the folder
     of the index itself. Or it is a folder of pictures (by their suffix, subfolders included, sorted), of which no
-    label is known: the path is never taken for one.
+    label is known: the path is never taken for one. A folder with an index.csv is not such a folder.
 
     Raises InputError for anything that cannot be opened, a split that is not there, and a folder without pictures.
     """
@@ -101,6 +103,8 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
     if images is not None or split is not None:
         name = "images of its own" if images is not None else "splits"
         raise InputError(f"{frames}: a folder of pictures has no {name}; name an index file instead")
+    if (frames / INDEX).is_file():
+        raise InputError(f"{frames}: this folder has an index; name {frames / INDEX}, which knows labels and masks")
     source = FolderImages(frames)
     entries = [Entry(key, fake=None, label=None) for key in source.keys()]  # noqa: SIM118 - no dict
     if not entries:

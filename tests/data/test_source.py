@@ -125,6 +125,9 @@ def test_the_fingerprint_is_that_of_entries_and_images_wherever_they_lie(folder:
 
 
 def test_a_folder_of_pictures_has_no_labels(folder: Path) -> None:
+    with pytest.raises(InputError, match="this folder has an index"):
+        open_frames(folder)
+    (folder / "index.csv").unlink()
     frames = open_frames(folder)
     assert [frame.key for frame in frames] == sorted([*PICTURES, MASK])
     for entry in frames.entries:
@@ -148,8 +151,8 @@ def test_what_cannot_be_opened_is_refused(folder: Path, store: Path) -> None:
         (folder / FAKE, None, None, "a picture, not an index"),
         (directory, None, None, "an image store"),
         (store, None, None, "an image store"),
-        (folder, store, None, "no images of its own"),
-        (folder, None, "test", "has no splits"),
+        (folder / "FaceShifter", store, None, "no images of its own"),
+        (folder / "FaceShifter", None, "test", "has no splits"),
         (empty, None, None, "no pictures in this folder"),
         (index, folder / "none.lmdb", None, "no such image store"),
         (index, broken, None, "not an LMDB image store"),

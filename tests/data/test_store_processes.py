@@ -57,6 +57,22 @@ def test_workers_read_a_store_that_the_parent_reads_too(store: Path, method: str
     assert sorted(pair for part in found for pair in part) == expected == first_bytes(other, list(IMAGES))
 
 
+def test_a_forked_child_opens_its_own_environment(store: Path) -> None:
+    """LMDB forbids to use an environment over a fork, though it would seem to work."""
+    source = LmdbImages(store)
+
+    def child() -> None:
+        right = source.read("007.png") == IMAGES["007.png"]
+        mine = source._shared is not None and source._shared.process == os.getpid()
+        os._exit(0 if right and mine else 1)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(20)
+    assert process.exitcode == 0
+    assert source.read("007.png") == IMAGES["007.png"]
+
+
 def test_a_pickled_source_opens_its_own_file(store: Path) -> None:
     source = LmdbImages(store)
     data = pickle.dumps(source)
