@@ -39,9 +39,11 @@ class TorchAttack(RegionAttack):
     the L-infinity ball all the same.
 
     An argument `eps` or `max_epsilon` that is an L-infinity budget is `epsilon`, `norm` is "Linf", `seed` comes from
-    the pair, `n_classes` from the detector; the others are settings, at the library's defaults. A pair's random
-    numbers are those of the library after `torch.manual_seed(s)`, with s drawn from the pair's generator, whoever
-    else is in the batch; no global generator changes.
+    the pair, `n_classes` from the detector; the others are settings, at the library's defaults. Only `alpha` keeps its
+    proportion to the budget: the library's 2/255 for 8/255 is 4/255 for our 16/255, as steps that are too short for
+    the ball would leave PGD's result near its random start. A pair's random numbers are those of the library after
+    `torch.manual_seed(s)`, s drawn from the pair's generator, whoever else is in the batch; no global generator
+    changes.
 
     Raises InputError where the attack needs gradients and the detector gives none.
     """
@@ -125,7 +127,10 @@ class _Composite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of the composites; with one pair, x may hold any number of candidates for it."""
-        images = torch.where(self.regions, x, self.originals).contiguous(memory_format=torch.channels_last)
+        images = torch.where(self.regions, x, self.originals)
+        if images.requires_grad:  # the library calls `view` on gradients
+            images.register_hook(lambda gradient: gradient.contiguous())
+        images = images.contiguous(memory_format=torch.channels_last)
         logits = torch.cat([self.detector(chunk).float() for chunk in images.split(self.batch_size)])
         if images.requires_grad and not logits.requires_grad:
             raise InputError(
@@ -158,14 +163,19 @@ def torch_attack(name: str) -> type[TorchAttack]:
     if needed != ["model"]:
         raise InputError(f"torchattacks:{name} is not an attack of one model alone: it needs {', '.join(needed)}")
     given = _GIVEN if name in _L2 else _GIVEN | {"eps"}
-    settings = [
-        (argument.name, _type_of(argument, algorithm), field(default=argument.default))
-        for argument in arguments
-        if argument.name not in given
-    ]
+    chosen = [argument for argument in arguments if argument.name not in given]
+    settings = [(each.name, _type_of(each, algorithm), field(default=_default_of(each, algorithm))) for each in chosen]
     doc = f"torchattacks.{name} on regions; see TorchAttack."
     namespace = {"algorithm": algorithm, "__doc__": doc, "__module__": __name__}
     return make_dataclass(name, settings, bases=(TorchAttack,), namespace=namespace, frozen=True)
+
+
+def _default_of(argument: inspect.Parameter, algorithm: Any) -> Any:
+    """The library's default, with a step size made for the library's budget scaled to ours."""
+    budget = inspect.signature(algorithm).parameters.get("eps")
+    if argument.name != "alpha" or budget is None or algorithm.__name__ in _L2:
+        return argument.default
+    return argument.default * RegionAttack.epsilon / budget.default
 
 
 def _type_of(argument: inspect.Parameter, algorithm: Any) -> Any:
@@ -177,7 +187,7 @@ def _type_of(argument: inspect.Parameter, algorithm: Any) -> Any:
 
 
 PGD = torch_attack("PGD")
-"""Projected gradient descent (Madry et al. 2018): 10 steps of 2/255 from a random start in the ball."""
+"""Projected gradient descent (Madry et al. 2018): 10 steps of 4/255 = 2.5 epsilon / 10 from a random start."""
 
 FGSM = torch_attack("FGSM")
 """The fast gradient sign method (Goodfellow et al. 2015): one step of the whole budget."""
