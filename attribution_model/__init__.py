@@ -1,0 +1,1 @@
+"""The attribution classifier: training it, testing it, and its small demo weights."""

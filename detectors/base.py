@@ -56,7 +56,7 @@ def resize(image: np.ndarray, size: int, antialias: bool) -> Tensor:
     torchvision's `v2.Resize(..., BICUBIC, antialias)` of a uint8 image. An image of that size already is only
     scaled to [0, 1]; one that is not square is stretched to the square, so that no part of a face is cut off.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    pixels = torch.from_numpy(np.array(image, order="C")).permute(2, 0, 1)
     if pixels.shape[1:] != (size, size):
         pixels = functional.interpolate(
             pixels[None], (size, size), mode="bicubic", antialias=antialias, align_corners=False

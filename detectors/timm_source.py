@@ -51,6 +51,13 @@ def config_for(network: str, checkpoint: Checkpoint) -> TimmConfig:
     return _config(network, outputs_in(checkpoint, network), _published(network), str(checkpoint.path))
 
 
+def published_config(network: str, class_names: tuple[str, ...]) -> TimmConfig:
+    """The settings of a new detector: timm's size and normalisation for `network`, one logit per class."""
+    check_known(network)
+    published = {**_published(network), "label_names": class_names}
+    return _config(network, len(class_names), published, f"timm:{network}")
+
+
 def outputs_in(checkpoint: Checkpoint, network: str) -> int:
     """How many logits a file's weights for `network` give: the rows of its last layer; InputError without one."""
     with torch.device("meta"):

@@ -1,0 +1,108 @@
+"""The numbers that say how well a classifier tells classes apart."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import (
+    binary_auroc,
+    binary_average_precision,
+    multiclass_accuracy,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+    multiclass_precision,
+    multiclass_recall,
+)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """One class against the rest; None where the class has no frames, or the others have none."""
+
+    name: str
+    frames: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    auroc: float | None
+    average_precision: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The test of a classifier on N frames of C classes.
+
+    Attributes:
+        frames: N.
+        accuracy: weighted by the classes' sizes, so the part of all frames that is classified rightly.
+        auroc: the mean, over the classes, of the area under the ROC curve of that class against the rest.
+        f1: the mean of the classes' F1 scores, weighted by their sizes.
+        average_precision: the mean, over the classes, of the average precision of that class against the rest.
+        balanced_accuracy: the mean, over the classes, of the part of a class's frames that is classified rightly.
+        per_class: the same for each class alone.
+        confusion: (C, C) counts, row the true class, column the predicted one.
+
+    Classes without frames take no part in any mean. AUROC needs two classes with frames and is None with fewer.
+    """
+
+    frames: int
+    accuracy: float
+    auroc: float | None
+    f1: float
+    average_precision: float
+    balanced_accuracy: float
+    per_class: tuple[ClassScores, ...]
+    confusion: np.ndarray
+
+
+def score(probabilities: Tensor, labels: Sequence[int], class_names: Sequence[str]) -> Scores:
+    """The scores of probabilities (N, C) against N labels; N must be at least 1."""
+    if not len(labels) or probabilities.shape != (len(labels), len(class_names)):
+        raise ValueError(
+            f"expected probabilities ({len(labels)}, {len(class_names)}), got {tuple(probabilities.shape)}"
+        )
+    count = len(class_names)
+    truth = torch.tensor(labels)
+    counts = torch.bincount(truth, minlength=count)
+    present = counts > 0
+    several = int(present.sum()) > 1
+    parts = {
+        "precision": multiclass_precision(probabilities, truth, count, average=None),
+        "recall": multiclass_recall(probabilities, truth, count, average=None),
+        "f1": multiclass_f1_score(probabilities, truth, count, average=None),
+        "auroc": _against_rest(binary_auroc, probabilities, truth) if several else torch.full((count,), torch.nan),
+        "average_precision": _against_rest(binary_average_precision, probabilities, truth),
+    }
+    per_class = tuple(
+        ClassScores(
+            name,
+            int(counts[place]),
+            *(
+                float(values[place]) if present[place] and not values[place].isnan() else None
+                for values in parts.values()
+            ),
+        )
+        for place, name in enumerate(class_names)
+    )
+    return Scores(
+        frames=len(labels),
+        accuracy=float(multiclass_accuracy(probabilities, truth, count, average="weighted")),
+        auroc=float(parts["auroc"][present].mean()) if several else None,
+        f1=float(multiclass_f1_score(probabilities, truth, count, average="weighted")),
+        average_precision=float(parts["average_precision"][present].mean()),
+        balanced_accuracy=float(parts["recall"][present].mean()),
+        per_class=per_class,
+        confusion=multiclass_confusion_matrix(probabilities, truth, count).numpy(),
+    )
+
+
+def _against_rest(metric: Callable[[Tensor, Tensor], Tensor], probabilities: Tensor, truth: Tensor) -> Tensor:
+    """A metric of each class against the rest, (C,); NaN for classes without frames."""
+    values = [
+        float(metric(probabilities[:, place], (truth == place).long())) if bool((truth == place).any()) else math.nan
+        for place in range(probabilities.shape[1])
+    ]
+    return torch.tensor(values)

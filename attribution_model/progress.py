@@ -1,0 +1,111 @@
+"""How far a training is, by steps and by the clock, and what it shows and keeps of its way."""
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from rich.progress import Progress, TaskID
+
+from common.files import atomic_write
+
+
+class Budget(Callback):
+    """The fraction of a training that is done: of its steps or, where a time is set, of that, whichever is further.
+
+    Time spent before an interruption counts. When the time is up the training stops, with its learning rate
+    at its end, since the schedule follows `done`.
+    """
+
+    def __init__(self, total_steps: int, max_minutes: float | None) -> None:
+        self.total_steps, self.seconds = total_steps, None if max_minutes is None else 60 * max_minutes
+        self.earlier = 0.0
+        self.started: float | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, earlier runs included."""
+        return self.earlier + (0.0 if self.started is None else time.monotonic() - self.started)
+
+    def done(self, step: int) -> float:
+        """The fraction done after `step` steps, in [0, 1]."""
+        clock = 0.0 if self.seconds is None else self.elapsed / self.seconds
+        return min(1.0, max(step / self.total_steps, clock))
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Starts the clock."""
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
+        """Ends the training when the time is up."""
+        if self.seconds is not None and self.elapsed >= self.seconds:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seconds so far, kept in the checkpoint."""
+        return {"elapsed": self.elapsed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The seconds of the runs before."""
+        self.earlier = float(state_dict["elapsed"])
+
+
+class History(Callback):
+    """Shows each step on a progress bar and writes one row per epoch to a CSV file, through interruptions."""
+
+    COLUMNS = ("epoch", "learning_rate", "train_loss", "val_loss", "val_accuracy", "seconds")
+
+    def __init__(self, path: Path, bar: Progress, budget: Budget) -> None:
+        self.path, self.bar, self.budget = path, bar, budget
+        self.rows: list[dict[str, float | int | None]] = []
+        self.task: TaskID | None = None
+        self.losses: list[float] = []
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Opens the bar where an interrupted training left it."""
+        self.task = self.bar.add_task("training", total=self.budget.total_steps, completed=trainer.global_step)
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, *_: Any) -> None:
+        """Advances the bar; under a time limit by the clock, where that is further."""
+        assert self.task is not None  # noqa: S101 - set when training starts
+        if outputs is not None:
+            self.losses.append(float(outputs["loss"]))
+        loss = sum(self.losses[-20:]) / max(1, len(self.losses[-20:]))
+        self.bar.update(
+            self.task,
+            completed=round(self.budget.done(trainer.global_step) * self.budget.total_steps),
+            description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {loss:.3f}{self._validated()}",
+        )
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Adds the epoch's row and writes the file anew."""
+        metrics = trainer.callback_metrics
+        self.rows.append(
+            {
+                "epoch": trainer.current_epoch + 1,
+                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+                "train_loss": sum(self.losses) / len(self.losses) if self.losses else None,
+                "val_loss": float(metrics["val_loss"]) if "val_loss" in metrics else None,
+                "val_accuracy": float(metrics["val_accuracy"]) if "val_accuracy" in metrics else None,
+                "seconds": round(self.budget.elapsed, 1),
+            }
+        )
+        self.losses = []
+        with atomic_write(self.path) as file:
+            writer = csv.DictWriter(file, self.COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far, kept in the checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The rows of the epochs before."""
+        self.rows = list(state_dict["rows"])
+
+    def _validated(self) -> str:
+        accuracy = self.rows[-1]["val_accuracy"] if self.rows else None
+        return "" if accuracy is None else f"  val accuracy {accuracy:.3f}"

@@ -1,0 +1,174 @@
+"""Testing a detector on frames: its predictions, its scores, and the files that keep them."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from attribution_model.metrics import Scores, score
+from common.console import progress, warn
+from common.errors import InputError
+from common.files import atomic_write
+from data.frames import Frame
+from detectors.base import Detector
+from detectors.queries import Queries
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a detector says of N frames.
+
+    Attributes:
+        keys: their N keys.
+        labels: their N classes.
+        probabilities: (N, C) float32.
+        left_out: how many frames of each family belong to none of the detector's classes.
+        unreadable: how many frames could not be read.
+    """
+
+    keys: tuple[str, ...]
+    labels: tuple[int, ...]
+    probabilities: Tensor
+    left_out: dict[str, int]
+    unreadable: int
+
+
+def predict(detector: Detector, frames: Sequence[Frame], batch_size: int = 16) -> Predictions:
+    """What a detector says of the frames that belong to its classes; one that cannot be read is named and left out.
+
+    Raises InputError where no frame is left.
+    """
+    queries = Queries(detector, batch_size)
+    keys: list[str] = []
+    labels: list[int] = []
+    waiting: list[Tensor] = []
+    results: list[Tensor] = []
+    left_out: Counter[str] = Counter()
+    unreadable = 0
+    with progress() as bar:
+        task = bar.add_task("testing", total=len(frames))
+        for position in range(len(frames)):
+            bar.advance(task)
+            try:
+                frame = frames[position]
+            except InputError as error:
+                warn(f"left out: {error}")
+                unreadable += 1
+                continue
+            label = detector.label_of(frame.family)
+            if label is None:
+                left_out[frame.family or "no label"] += 1
+                continue
+            keys.append(frame.key)
+            labels.append(label)
+            waiting.append(detector.prepare(frame.image))
+            if len(waiting) == batch_size:
+                results.append(queries.probabilities(torch.stack(waiting)))
+                waiting = []
+    if waiting:
+        results.append(queries.probabilities(torch.stack(waiting)))
+    if not keys:
+        raise InputError(
+            f"nothing to test: none of {len(frames)} frames could be read and belongs to one of the classes "
+            f"{', '.join(detector.class_names)}"
+        )
+    return Predictions(tuple(keys), tuple(labels), torch.cat(results), dict(left_out), unreadable)
+
+
+def write(out: Path, detector: Detector, predictions: Predictions) -> Scores:
+    """Scores predictions and writes them to `out`, each file whole or not at all.
+
+    metrics.json holds all scores, metrics.csv one row per class and one for all, predictions.csv one row per frame,
+    confusion.csv the counts, and confusion.png their picture.
+    """
+    names = detector.class_names
+    scores = score(predictions.probabilities, predictions.labels, names)
+    summary = {
+        **asdict(scores),
+        "confusion": scores.confusion.tolist(),
+        "class_names": list(names),
+        "weights_sha256": detector.weights_sha256,
+        "left_out": predictions.left_out,
+        "unreadable": predictions.unreadable,
+    }
+    with atomic_write(out / "metrics.json") as file:
+        json.dump(summary, file, indent=2)
+        file.write("\n")
+    _write_csv(out / "metrics.csv", _metric_rows(scores))
+    rows = zip(predictions.keys, predictions.labels, predictions.probabilities.tolist(), strict=True)
+    header = ["key", "label", "predicted", *(f"p_{name}" for name in names)]
+    _write_csv(
+        out / "predictions.csv",
+        [
+            header,
+            *(
+                [key, names[label], names[int(np.argmax(p))], *(f"{value:.6g}" for value in p)]
+                for key, label, p in rows
+            ),
+        ],
+    )
+    counts = [[name, *row] for name, row in zip(names, scores.confusion.tolist(), strict=True)]
+    _write_csv(out / "confusion.csv", [["true", *names], *counts])
+    with atomic_write(out / "confusion.png", "wb") as file:
+        file.write(confusion_picture(scores, names))
+    return scores
+
+
+def confusion_picture(scores: Scores, names: Sequence[str]) -> bytes:
+    """The confusion matrix as PNG: counts, shaded by the part of the true class's frames."""
+    side = 1.9 + 0.85 * len(names)
+    figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    rows = np.maximum(scores.confusion.sum(1, keepdims=True), 1)
+    shares = scores.confusion / rows
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(scores.confusion):
+        dark = shares[row, column] > 0.5
+        axes.text(column, row, str(count), ha="center", va="center", color="white" if dark else "black")
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"{scores.frames} frames, accuracy {scores.accuracy:.3f}", fontsize=11)
+    figure.colorbar(picture, ax=axes, shrink=0.8, label="part of the true class")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()
+
+
+def number(value: float | None) -> str:
+    """A score in four decimals, or a dash where it is not defined."""
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _metric_rows(scores: Scores) -> list[list[object]]:
+    everything: list[object] = [
+        "all",
+        scores.frames,
+        "",
+        scores.accuracy,
+        scores.f1,
+        scores.auroc,
+        scores.average_precision,
+    ]
+    rows: list[list[object]] = [
+        [each.name, each.frames, each.precision, each.recall, each.f1, each.auroc, each.average_precision]
+        for each in scores.per_class
+    ]
+    header: list[object] = ["class", "frames", "precision", "recall", "f1", "auroc", "average_precision"]
+    return [header, *([("" if cell is None else cell) for cell in row] for row in [*rows, everything])]
+
+
+def _write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
+    with atomic_write(path) as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

@@ -1,0 +1,193 @@
+"""Training learns, resumes to the same weights after a kill, and refuses what it cannot continue."""
+
+import csv
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import detectors
+from attribution_model.__main__ import app
+from attribution_model.data import Labelled, labelled
+from attribution_model.network import network_to_train
+from attribution_model.progress import Budget
+from attribution_model.training import Classifier, Settings, rate, train
+from common.console import status
+from common.errors import InputError
+from data.frames import CLASS_NAMES
+from data.source import open_frames
+from detectors.timm_network import TimmDetector
+from tests.attribution_model.small_frames import write_small_frames
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Threads cost a network of this size more than they save."""
+    torch.set_num_threads(1)
+
+
+def start(seed: int = 0) -> TimmDetector:
+    torch.manual_seed(seed)
+    return network_to_train("test_efficientnet", CLASS_NAMES, 32, pretrained=False, init=None)
+
+
+def frames(folder: Path, people: int = 4) -> Labelled:
+    return labelled(open_frames(write_small_frames(folder, people), split="train"), start())[0]
+
+
+def same_weights(first: Path, second: Path) -> None:
+    one, other = load_file(first), load_file(second)
+    assert one.keys() == other.keys()
+    for key in one:
+        assert torch.allclose(one[key].float(), other[key].float(), rtol=1e-5, atol=1e-6), key
+
+
+def test_training_learns_the_classes(tmp_path: Path) -> None:
+    chosen = frames(tmp_path, people=9)
+    settings = Settings(epochs=8, batch_size=8, learning_rate=5e-3)
+    weights = train(start(), chosen, None, tmp_path / "out", settings)
+    detector = detectors.load(str(weights))
+    assert detector.class_names == CLASS_NAMES
+    unseen = open_frames(tmp_path / "index.csv", split="test")
+    inputs = torch.stack([detector.prepare(frame.image) for frame in unseen])
+    said = detectors.Queries(detector).logits(inputs).argmax(1).tolist()
+    assert said == [frame.label for frame in unseen]
+    rows = list(csv.DictReader((tmp_path / "out" / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 9)]
+    assert float(rows[-1]["train_loss"]) < 0.7 * float(rows[0]["train_loss"])
+
+
+def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> None:
+    chosen = frames(tmp_path)
+    settings = Settings(epochs=3, batch_size=8, learning_rate=0.3)  # far too high: later epochs may well be worse
+    train(start(), chosen, chosen, tmp_path / "out", settings)
+    rows = list(csv.DictReader((tmp_path / "out" / "history.csv").open()))
+    losses = [float(row["val_loss"]) for row in rows]
+    best = torch.load(tmp_path / "out" / "best.ckpt", weights_only=True)
+    assert best["epoch"] == losses.index(min(losses))
+    kept = load_file(tmp_path / "out" / "model.safetensors")
+    assert torch.equal(kept["conv_stem.weight"], best["state_dict"]["detector.network.conv_stem.weight"])
+
+
+def test_same_seed_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    chosen = frames(tmp_path)
+    made = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        settings = Settings(epochs=1, batch_size=8, seed=seed)
+        made[name] = load_file(train(start(), chosen, None, tmp_path / name, settings))
+    assert all(torch.equal(made["a"][key], made["b"][key]) for key in made["a"])
+    assert any(not torch.equal(made["a"][key], made["c"][key]) for key in made["a"])
+
+
+def test_killed_and_resumed_ends_in_the_same_weights(tmp_path: Path) -> None:
+    index = write_small_frames(tmp_path, people=5)
+    command = ["train", "--frames", str(index), "--network", "test_efficientnet", "--size", "32", "--epochs", "3"]
+    command += ["--batch-size", "4", "--seed", "3", "--threads", "1", "--device", "cpu", "--out"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert status(app, [*command, str(whole)]) == 0
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "attribution_model", *command, str(parts)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    limit = time.monotonic() + 120
+    while not (parts / "last.ckpt").is_file() and killed.poll() is None and time.monotonic() < limit:
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL  # it was still at work
+    assert not (parts / "model.safetensors").exists()
+    assert torch.load(parts / "last.ckpt", weights_only=True)["epoch"] < 2
+    assert status(app, [*command, str(parts)]) == 1  # without --resume
+    assert status(app, [*command, str(parts), "--resume"]) == 0
+    same_weights(whole / "model.safetensors", parts / "model.safetensors")
+    columns = ("epoch", "learning_rate", "train_loss", "val_loss", "val_accuracy")
+    histories = [
+        [[row[column] for column in columns] for row in csv.DictReader((folder / "history.csv").open())]
+        for folder in (whole, parts)
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+    chosen = frames(tmp_path)
+    train(start(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8))
+    with pytest.raises(InputError, match=r"was made with learning_rate=0.001, not 0.002"):
+        train(
+            start(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8, learning_rate=2e-3), resume=True
+        )
+    with pytest.raises(InputError, match=r"was made with network=test_efficientnet, not test_resnet"):
+        other = network_to_train("test_resnet", CLASS_NAMES, 32, pretrained=False, init=None)
+        train(other, chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8), resume=True)
+    torch.save({"state_dict": {"a": torch.zeros(1)}}, tmp_path / "out" / "last.ckpt")
+    with pytest.raises(InputError, match="was not made by this command"):
+        train(start(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8), resume=True)
+
+
+def test_the_time_limit_ends_a_training_with_usable_weights(tmp_path: Path) -> None:
+    chosen = frames(tmp_path)
+    began = time.monotonic()
+    settings = Settings(epochs=100_000, batch_size=8, max_minutes=0.02)
+    weights = train(start(), chosen, None, tmp_path / "out", settings)
+    assert time.monotonic() - began < 60
+    assert detectors.load(str(weights)).class_names == CLASS_NAMES
+    last = list(csv.DictReader((tmp_path / "out" / "history.csv").open()))[-1]
+    assert float(last["learning_rate"]) < 0.1 * settings.learning_rate
+
+
+def test_the_learning_rate_follows_steps_or_the_clock() -> None:
+    budget = Budget(total_steps=100, max_minutes=1.0)
+    assert budget.done(30) == 0.3
+    budget.load_state_dict({"elapsed": 45.0})
+    assert budget.done(30) == 0.75
+    assert budget.done(90) == 0.9
+    assert Budget(100, None).done(500) == 1.0
+    assert rate(0.0, 0.2) == pytest.approx(0.04)
+    assert rate(0.1, 0.2) == pytest.approx(0.52)
+    assert rate(0.2, 0.2) == pytest.approx(1.0)
+    assert rate(0.6, 0.2) == pytest.approx(0.5)
+    assert rate(1.0, 0.2) == pytest.approx(0.0, abs=1e-12)
+    assert rate(0.7, 0.0) == pytest.approx(0.5 * (1 + math.cos(0.7 * math.pi)))
+
+
+def test_the_loss_is_weighted_smoothed_cross_entropy() -> None:
+    settings = Settings(label_smoothing=0.1)
+    weights = torch.tensor([0.5, 1.0, 2.0, 1.0, 1.0])
+    module = Classifier(start().eval(), weights, settings, Budget(1, None))
+    images, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 2, 2, 4])
+    found = module.training_step((images, labels), 0)
+    log_p = module.detector(images).log_softmax(1)
+    picked = weights[labels] * -log_p[torch.arange(4), labels]
+    spread = (weights * -log_p).mean(1)
+    expected = (0.9 * picked + 0.1 * spread).sum() / weights[labels].sum()
+    assert found is not None
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert module.training_step((images[:1], labels[:1]), 0) is None
+
+
+def test_starting_from_earlier_weights(tmp_path: Path) -> None:
+    from detectors.timm_network import save
+
+    first = start()
+    save(first, tmp_path / "x.safetensors")
+    second = network_to_train("", CLASS_NAMES, 48, pretrained=False, init=str(tmp_path / "x.safetensors"))
+    assert (second.input_size, second.config.network, second.training) == (48, "test_efficientnet", True)
+    assert all(parameter.requires_grad for parameter in second.parameters())
+    state = first.network.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in second.network.state_dict().items())
+    with pytest.raises(InputError, match=r"its classes are Real, NeuralTextures.*; expected Real, Fake"):
+        network_to_train("", ("Real", "Fake"), None, pretrained=False, init=str(tmp_path / "x.safetensors"))
+
+
+@pytest.mark.parametrize("values", [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0.0}, {"max_minutes": -1.0}])
+def test_unusable_settings(values: dict[str, float]) -> None:
+    with pytest.raises(InputError):
+        Settings(**values)  # type: ignore[arg-type]
