@@ -1,0 +1,184 @@
+"""Seconds and forwards of region attacks, beside torchattacks itself.
+
+Run as `python -m benchmarks.attacks`. The ratio is an attack's wall time over (its forwards x the best time per
+forward that this machine was measured to reach with this detector): 1.00 is an attack that does nothing but ask.
+Speed does not depend on the weights, so without --detector they are random; "Real" is then the class that the
+network finds least likely, which no attack reaches soon.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import torchattacks
+import typer
+from torch import Tensor
+
+import attacks
+import detectors
+from attacks.torchattacks_bridge import GRADIENT_SHARE
+from benchmarks.explanations import best_seconds
+from common.console import application, progress, run, say, table
+from common.errors import InputError
+from data.demo.frames import DemoFrames
+from data.images import decode
+from detectors import Detector, Queries
+from detectors.devices import resolve_device
+from detectors.optimise import optimise
+from detectors.timm_network import TimmConfig, TimmDetector
+
+app = application(__doc__ or "")
+
+SIDE = 32  # 1024 pixels, a fiftieth of an image of 224 x 224: about one segment
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way of attacking took.
+
+    Attributes:
+        name: as the table shows it.
+        seconds: wall time.
+        forwards: images passed to the detector, or None where a forward comes with a backward.
+        flipped: how many pairs flipped, or None where nobody judged.
+    """
+
+    name: str
+    seconds: float
+    forwards: int
+    gradients: bool
+    flipped: int | None
+
+
+@app.command()
+def measure(
+    image: Annotated[Path | None, typer.Option(help="A picture of a face; by default a demo forgery.")] = None,
+    detector: Annotated[str | None, typer.Option(help="As in evaluate.py; by default random weights.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="The detector's weights.")] = None,
+    regions: Annotated[int, typer.Option(help="How many regions of the frame.")] = 4,
+    steps: Annotated[int, typer.Option(help="NES's steps; 50 is the published setting.")] = 50,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    batch_size: Annotated[int, typer.Option(help="Images in one forward pass.")] = 32,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+) -> None:
+    """Attacks regions of one frame, together and one by one, and prints what each way took."""
+    if threads < 1:
+        raise InputError(f"--threads must be at least 1, got {threads}")
+    torch.set_num_threads(threads)
+    model = _random(device) if detector is None else detectors.load(detector, checkpoint, device)
+    prepared = model.prepare(_picture(image))
+    if detector is None:
+        model.real = int(Queries(model).logits(prepared[None]).argmin())
+    images = prepared.expand(regions, -1, -1, -1).contiguous()
+    bench = Bench(model, images, _squares(regions, model.input_size), batch_size)
+    best, size = best_seconds(model)
+    rows = []
+    with progress() as bar:
+        jobs = bench.jobs(steps)
+        task = bar.add_task("measuring", total=len(jobs))
+        for job in jobs:
+            rows.append(job())
+            bar.advance(task)
+    best, size = min((best, size), best_seconds(model))
+    say(f"best time per forward: {best * 1e3:.2f} ms, {size} images at a time, {threads} threads, {device}")
+    _print(rows, best, regions, steps)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Pairs and the ways to attack them."""
+
+    detector: Detector
+    images: Tensor
+    regions: Tensor
+    batch_size: int
+
+    def jobs(self, steps: int) -> list[Callable[[], Row]]:
+        """Every way to attack, in the order of the table."""
+        nes = attacks.build("nes", overrides={"steps": steps})
+        pgd, fgsm = attacks.build("pgd"), attacks.build("fgsm")
+        everywhere = torch.ones_like(self.regions)
+        return [
+            lambda: self.together("NES, all regions together", nes, self.regions),
+            lambda: self.one_by_one("NES, one region after another", nes),
+            lambda: self.together("PGD, all regions together", pgd, self.regions),
+            lambda: self.together("PGD, whole images", pgd, everywhere),
+            lambda: self.torchattacks_pgd("PGD, whole images, torchattacks itself"),
+            lambda: self.together("FGSM, all regions together", fgsm, self.regions),
+        ]
+
+    def together(self, name: str, attack: attacks.RegionAttack, regions: Tensor) -> Row:
+        """All pairs in one call."""
+        started = time.perf_counter()
+        result = attack(self.detector, self.images, regions, range(len(regions)), self.batch_size)
+        seconds = time.perf_counter() - started
+        gradients = not isinstance(attack, attacks.NES)
+        return Row(name, seconds, int(result.forwards.sum()), gradients, int(result.flipped.sum()))
+
+    def one_by_one(self, name: str, attack: attacks.RegionAttack) -> Row:
+        """A call for each pair."""
+        started, forwards, flipped = time.perf_counter(), 0, 0
+        for pair in range(len(self.regions)):
+            one = slice(pair, pair + 1)
+            result = attack(self.detector, self.images[one], self.regions[one], [pair], self.batch_size)
+            forwards, flipped = forwards + int(result.forwards), flipped + int(result.flipped)
+        return Row(name, time.perf_counter() - started, forwards, False, flipped)
+
+    def torchattacks_pgd(self, name: str) -> Row:
+        """The library as its users call it, in batches of the same size as ours."""
+        attack = torchattacks.PGD(self.detector, eps=16 / 255, alpha=4 / 255, steps=10)
+        attack.set_mode_targeted_by_label(quiet=True)
+        device = Queries(self.detector).device
+        size = max(1, self.batch_size // GRADIENT_SHARE)
+        started = time.perf_counter()
+        for images in self.images.to(device).split(size):
+            attack(images, torch.full((len(images),), self.detector.real, device=device)).cpu()
+        return Row(name, time.perf_counter() - started, 10 * len(self.images), True, None)
+
+
+def _random(device: str) -> Detector:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        return optimise(TimmDetector(TimmConfig())).to(resolve_device(device))
+
+
+def _picture(path: Path | None) -> np.ndarray:
+    return DemoFrames(1, families=("FaceSwap",))[0].image if path is None else decode(path.read_bytes(), str(path))
+
+
+def _squares(count: int, size: int) -> Tensor:
+    """Squares of SIDE on a grid over the image, (count, size, size) bool."""
+    per_row = size // SIDE
+    if not 1 <= count <= per_row**2:
+        raise InputError(f"--regions must be between 1 and {per_row**2} for images of {size} pixels, got {count}")
+    regions = torch.zeros(count, size, size, dtype=torch.bool)
+    for number, region in enumerate(regions):
+        row, column = divmod(number * per_row**2 // count, per_row)
+        region[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE] = True
+    return regions
+
+
+def _print(rows: list[Row], best: float, regions: int, steps: int) -> None:
+    table(
+        f"{regions} regions of {SIDE} x {SIDE} pixels; NES: {steps} steps of 40 pairs; PGD: 10 steps",
+        ("attack", "seconds", "forwards", "ms/forward", "ratio", "flipped"),
+        [
+            (
+                row.name,
+                f"{row.seconds:.2f}",
+                f"{row.forwards}" + (" + backward" if row.gradients else ""),
+                f"{row.seconds / row.forwards * 1e3:.2f}",
+                f"{row.seconds / (row.forwards * best):.2f}",
+                "" if row.flipped is None else f"{row.flipped}",
+            )
+            for row in rows
+        ],
+    )
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,212 @@
+"""Seconds, forwards and memory of every explanation of one frame, beside the packages people use today.
+
+Run as `python -m benchmarks.explanations`. The ratio is a stage's wall time over (its forwards x the best time per
+forward that this machine was measured to reach with this detector): 1.00 is a stage that does nothing but ask.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import shap
+import torch
+import typer
+from lime.lime_image import LimeImageExplainer
+
+import detectors
+import xai
+from common.console import application, progress, run, say, table
+from common.errors import InputError
+from data.demo.frames import DemoFrames
+from data.images import decode
+from detectors import Detector, Queries
+
+app = application(__doc__ or "")
+
+BATCH_SIZES = (1, 4, 8, 16, 32, 64)
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage took.
+
+    Attributes:
+        name: as the table shows it.
+        seconds: wall time.
+        forwards: images passed to the detector.
+        peak: the highest resident memory of the whole process meanwhile, in MiB; None where it cannot be read.
+    """
+
+    name: str
+    seconds: float
+    forwards: int
+    peak: float | None
+
+
+@app.command()
+def measure(
+    image: Annotated[Path | None, typer.Option(help="A picture of a face; by default a demo forgery.")] = None,
+    detector: Annotated[str, typer.Option(help="As in evaluate.py.")] = "demo",
+    checkpoint: Annotated[Path | None, typer.Option(help="The detector's weights.")] = None,
+    preset: Annotated[str, typer.Option(help="published or quick.")] = "published",
+    method: Annotated[list[str] | None, typer.Option(help="Repeatable; by default all eight.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    batch_size: Annotated[int, typer.Option(help="Images in one forward pass.")] = 32,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    packages: Annotated[bool, typer.Option(help="Also run lime's and shap's own explainers.")] = True,
+) -> None:
+    """Explains one frame by every method and prints what each stage took."""
+    if threads < 1:
+        raise InputError(f"--threads must be at least 1, got {threads}")
+    torch.set_num_threads(threads)
+    model = detectors.load(detector, checkpoint, device)
+    prepared = model.prepare(_picture(image))
+    probabilities = Queries(model).probabilities(prepared[None])[0]
+    target = xai.explained_class(probabilities, model.real)
+    chosen = [xai.parse(name) for name in method or xai.ALL]
+    settings = xai.build(preset, methods=chosen)
+    frame = xai.FrameExplanations(model, prepared, target, settings, batch_size=batch_size)
+
+    compiling = _compile_shap(model, prepared, target)
+    best = best_seconds(model)
+    stages = [_stage("segments", model, lambda: frame.segments)]
+    with progress() as bar:
+        jobs: list[tuple[str, Callable[[], Any]]] = []
+        if any(one.fill == "adversarial" for one in chosen):
+            jobs.append(("adversarial image", lambda: frame.adversarial))
+        jobs += [(one.name, lambda one=one: frame.explain(one)) for one in chosen]  # type: ignore[misc]
+        jobs += _package_jobs(frame, preset) if packages else []
+        task = bar.add_task("measuring", total=len(jobs))
+        for name, job in jobs:
+            stages.append(_stage(name, model, job))
+            bar.advance(task)
+    best = min(best, best_seconds(model), key=lambda pair: pair[0])
+
+    say(f"explained: {model.class_names[target]}, p = {probabilities[target]:.3f}; {frame.segments.max() + 1} segments")
+    say(f"best time per forward: {best[0] * 1e3:.2f} ms, {best[1]} images at a time, {threads} threads, {device}")
+    say(f"before the first SHAP of a process, shap compiles its loops once: {compiling:.1f} s, not counted below")
+    _print(stages, best[0], preset)
+
+
+def best_seconds(detector: Detector) -> tuple[float, int]:
+    """The least time per image that the detector was seen to take, in seconds, and the batch size it took it at."""
+    images = torch.rand(max(BATCH_SIZES), 3, detector.input_size, detector.input_size)
+    taken = []
+    for size in BATCH_SIZES:
+        queries = Queries(detector, batch_size=size)
+        queries.logits(images[:size])
+        for _ in range(REPEATS):
+            started = time.perf_counter()
+            queries.logits(images[:size])
+            taken.append(((time.perf_counter() - started) / size, size))
+    return min(taken)
+
+
+def _stage(name: str, detector: Detector, work: Callable[[], Any]) -> Stage:
+    forwards: list[int] = []
+    hook = detector.register_forward_pre_hook(lambda _, inputs: forwards.append(len(inputs[0])))
+    _reset_peak()
+    started = time.perf_counter()
+    try:
+        work()
+    finally:
+        hook.remove()
+    return Stage(name, time.perf_counter() - started, sum(forwards), _peak())
+
+
+def _package_jobs(frame: xai.FrameExplanations, preset: str) -> list[tuple[str, Callable[[], Any]]]:
+    """lime's and shap's own image explainers as their users call them, with the preset's numbers of samples."""
+    pixels = frame.image.permute(1, 2, 0).cpu().contiguous().numpy()
+    explainers: Any = xai.PRESETS[preset].explainers
+    device = frame.image.device
+
+    def probabilities(images: np.ndarray) -> np.ndarray:
+        batch = torch.from_numpy(np.asarray(images, dtype=np.float32)).permute(0, 3, 1, 2).to(device)
+        with torch.no_grad():
+            return frame.detector(batch).softmax(dim=1).cpu().numpy()
+
+    def lime() -> None:
+        LimeImageExplainer(random_state=0).explain_instance(
+            pixels,
+            probabilities,
+            labels=(frame.target,),
+            top_labels=None,
+            num_samples=explainers["LIME"].samples,
+            segmentation_fn=lambda _: frame.segments,
+        )
+
+    def partition() -> None:
+        explainer = shap.Explainer(probabilities, shap.maskers.Image("blur(128,128)", pixels.shape))
+        settings = explainers["SHAP"]
+        explainer(
+            pixels[None],
+            max_evals=settings.evaluations,
+            batch_size=settings.batch,
+            outputs=[frame.target],
+            silent=True,
+        )
+
+    return [("lime package", lime), ("shap package", partition)]
+
+
+def _compile_shap(detector: Detector, prepared: torch.Tensor, target: int) -> float:
+    """Runs shap's compiled loops once, ours and its own image masker's, and says how long that took."""
+    started = time.perf_counter()
+    small = xai.FrameExplanations(
+        detector, prepared, target, xai.build("quick", {"SHAP": {"evaluations": 8, "batch": 8}})
+    )
+    small.explain("SHAP")
+    compiling = time.perf_counter() - started
+    tiny = np.random.default_rng(0).random((1, 8, 8, 3), dtype=np.float32)
+    masker = shap.maskers.Image("blur(3,3)", tiny[0].shape)
+    shap.Explainer(lambda images: images.mean(axis=(1, 2)), masker)(tiny, max_evals=20, outputs=[0], silent=True)
+    return compiling
+
+
+def _picture(path: Path | None) -> np.ndarray:
+    return DemoFrames(1, families=("FaceSwap",))[0].image if path is None else decode(path.read_bytes(), str(path))
+
+
+def _print(stages: list[Stage], best: float, preset: str) -> None:
+    rows = []
+    for stage in stages:
+        asked = stage.forwards > 0
+        rows.append(
+            (
+                stage.name,
+                f"{stage.seconds:.2f}",
+                f"{stage.forwards}",
+                f"{stage.seconds / stage.forwards * 1e3:.2f}" if asked else "",
+                f"{stage.seconds / (stage.forwards * best):.2f}" if asked else "",
+                "" if stage.peak is None else f"{stage.peak:.0f}",
+            )
+        )
+    table(
+        f"one frame, preset {preset} (a method's adversarial image is counted once, in its own row)",
+        ("stage", "seconds", "forwards", "ms/forward", "ratio", "peak MiB"),
+        rows,
+    )
+
+
+def _reset_peak() -> None:
+    """Forgets the highest resident memory so far, on Linux."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak() -> float | None:
+    """The highest resident memory since `_reset_peak`, in MiB, where the system tells it (Linux)."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return None
+
+
+if __name__ == "__main__":
+    run(app)
