@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from common.files import atomic_write
-from scoring.metrics import CONTROL, Line, Summary
+from scoring.metrics import ALPHA, CONTROL, Line, Summary
 
 PANELS = {"1": "best region", "1-2": "best two regions", "1-3": "best three regions"}
 BLUE, GREY, PALE, FAINT, INK = "#0b5fa5", "#8a8a8a", "#e6e6e6", "#f0f0f0", "#222222"
@@ -38,10 +38,11 @@ def save_summary(path: Path, summary: Summary) -> None:
 def _title(summary: Summary) -> str:
     first = summary.lines[0]
     attacked = f" ({first.attack})" if len(summary.attacks) == 1 else ""
+    compared = any(line.method == CONTROL for line in summary.lines)
+    legend = f"  Filled: differs from random regions (p < {ALPHA}, corrected)." if compared else ""
     return (
         f"How often does attacking only a method's best regions{attacked} make the detector say Real?\n"
-        f"{first.frames} frames from {first.videos} videos, 95 % intervals.  "
-        f"Filled: differs from random regions (p < 0.05, corrected)."
+        f"{first.frames} frames from {first.videos} videos, 95 % intervals.{legend}"
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,7 @@ def load(path: str | Path) -> np.ndarray:
     try:
         with open(path, "rb") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError) as error:  # a damaged header is read as Python's literal syntax
+    except (ValueError, EOFError, SyntaxError, TokenError) as error:  # a header is read as a Python literal
         raise InputError(f"{path} is not readable as rows of scores ({error})") from error
     if array.dtype.names != NAMES:
         raise InputError(f"{path} does not hold rows of scores of this version")

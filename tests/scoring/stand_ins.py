@@ -1,5 +1,6 @@
 """Frames and detectors whose answers are known: only a faint pattern in the centre makes a frame fake."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from attacks import Batch, RegionAttack
 from common.seeds import generator
 from data.frames import CLASS_NAMES
 from data.index import Entry, write_index
-from detectors.base import Detector
+from detectors import Detector, Queries
 
 SIZE = 48
 CENTRE = slice(17, 33)  # one of the nine segments that TINY gives
@@ -72,6 +74,20 @@ class Bare(PlantedDetector):
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images) - 100 * (torch.arange(5) > 0)
+
+
+@dataclass(frozen=True)
+class Eraser(RegionAttack):
+    """Knows the pattern and removes it in one step, as far as it may."""
+
+    @property
+    def rounds(self) -> int:
+        return 1
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        erased = batch.images.clone()
+        erased[:, :, CENTRE, CENTRE] -= AMPLITUDE * PATTERN
+        return erased
 
 
 def picture(key: str, family: str, planted: bool = True) -> np.ndarray:

@@ -1,0 +1,96 @@
+"""The sentences say what the numbers allow, and no more."""
+
+from dataclasses import replace
+
+from scoring.findings import conclude, count, counts, find
+from scoring.metrics import summarise
+from tests.scoring.made_up import make, table, unseen
+
+METHODS = ("LIME", "SHAP", "RISE", "SOBOL", "Random")
+
+
+def graded(method: str, video: int, k: int) -> bool:
+    """LIME always flips, SHAP nearly, RISE half way, SOBOL as random regions; Random for one video in four."""
+    return {"LIME": True, "SHAP": video != 0, "RISE": k == 3 or video % 4 == 0, "SOBOL": video % 4 == 1}.get(
+        method, video % 4 == 0
+    )
+
+
+def test_methods_are_sorted_by_what_the_tests_allow() -> None:
+    rows = table(make(graded, METHODS, videos=12))
+    found = find(rows, summarise(rows), "nes", 0)
+    assert found.best == ("LIME",)
+    assert found.tied == ("SHAP",)
+    assert found.behind == ("RISE",)
+    assert found.same == ("SOBOL",)
+    assert found.worse == ()
+    text = " ".join(conclude(rows, summarise(rows), "nes", 0))
+    assert "Most trustworthy here: LIME. Attacking its regions flips 100 % of verdicts" in text
+    assert "random regions 25 %" in text
+    assert "Not distinguishable from the best: SHAP." in text
+    assert "Behind, but better than random regions: RISE." in text
+    assert "Not distinguishable from random regions: SOBOL." in text
+
+
+def test_equal_best_methods_share_the_first_place() -> None:
+    rows = table(make(lambda method, video, k: method != "Random", ("LIME", "SHAP", "Random"), videos=12))
+    text = " ".join(conclude(rows, summarise(rows), "nes", 0))
+    assert "Most trustworthy here: LIME and SHAP. Attacking their regions flips 100 %" in text
+    assert "Not distinguishable" not in text
+
+
+def test_worse_than_random_is_said() -> None:
+    rows = table(make(lambda method, video, k: method == "Random", ("LIME", "Random"), videos=12))
+    text = " ".join(conclude(rows, summarise(rows), "nes", 0))
+    assert "No method is shown to be better" in text
+    assert "Worse than random regions: LIME." in text
+
+
+def test_too_few_videos_prove_nothing_and_say_how_many_would() -> None:
+    for videos, enough in (
+        (6, False),
+        (7, False),
+        (8, True),
+    ):  # 4 methods: 2^(1 - 8) * 4 = 0.03 is the first below 0.05
+        rows = table(make(lambda method, video, k: method != "Random", METHODS, videos=videos))
+        text = " ".join(conclude(rows, summarise(rows), "nes", 0))
+        assert ("Most trustworthy" in text) == enough
+        assert (f"With {videos} videos no test of 4 methods can reach p < 0.05" in text) == (not enough)
+        if not enough:
+            assert "at least 8 videos" in text
+    rows = table(make(graded, METHODS, videos=1))
+    assert "one video" in conclude(rows, summarise(rows), "nes", 0)[0]
+
+
+def test_no_fake_verdict_and_no_control() -> None:
+    rows = table([unseen(row) for row in make(graded, METHODS)])
+    assert "no frame fake" in conclude(rows, summarise(rows), "nes", 0)[0]
+    rows = table(make(graded, ("LIME", "SHAP")))
+    assert "--no-control" in conclude(rows, summarise(rows), "nes", 0)[0]
+    rows = table(make(graded, ("Random",)))
+    assert "alone" in conclude(rows, summarise(rows), "nes", 0)[0]
+
+
+def test_counts_of_what_was_left_out() -> None:
+    made = make(graded, METHODS, videos=4)
+    made = [unseen(row) if row.video.endswith("/003") else row for row in made]
+    made = [
+        replace(row, family="FaceShifter", label=-1, correct=-1, correct_after=-1)
+        if row.video.endswith("/002")
+        else row
+        for row in made
+    ]
+    made = [replace(row, weak=row.method == "RISE" and row.video.endswith("/001")) for row in made]
+    rows = table(made)
+    text = "\n".join(counts(rows, summarise(rows), {"x.png": "bad"}))
+    assert "Scored 8 of 9 frames, from 4 videos." in text
+    assert "Failed: 1" in text
+    assert "Called Real by the detector without any attack: 2;" in text
+    assert "Without a class that the detector knows: 2 (FaceShifter)" in text
+    assert "RISE 2." in text
+
+
+def test_counts_of_a_clean_run_are_one_line() -> None:
+    rows = table(make(graded, METHODS, videos=1, frames=1))
+    assert counts(rows, summarise(rows), {}) == ["Scored 1 of 1 frame, from 1 video."]
+    assert count(2, "class", "classes") == "2 classes"

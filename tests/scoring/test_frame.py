@@ -1,0 +1,207 @@
+"""One frame to rows, on detectors whose answers are known."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from attacks import Batch, RegionAttack
+from attacks.torchattacks_bridge import PGD
+from common.seeds import derive_seed
+from data.frames import Frame
+from detectors import Detector, Queries
+from scoring.folder import Cost
+from scoring.frame import Choice, Scorer
+from scoring.rows import Row
+from scoring.setup import chosen_methods
+from tests.scoring.stand_ins import AMPLITUDE, CENTRE, SIZE, Bare, Eraser, PlantedDetector, TwoClassPlanted, picture
+from xai.methods import parse
+from xai.settings import Settings, build
+
+TINY: dict[str, dict[str, float]] = {
+    "segments": {"count": 9, "compactness": 1000.0},
+    "LIME": {"samples": 100},
+    "SOBOL": {"grid": 3, "designs": 4},
+    "RISE": {"samples": 200},
+    "adversarial": {"pairs": 30, "steps": 24, "step": 2 / 255},
+}
+METHODS = chosen_methods(["LIME", "LIME_adv", "SOBOL", "RISE"])
+
+
+def settings() -> Settings:
+    return build("quick", TINY)
+
+
+def frame(family: str | None = "Deepfakes", label: int | None = 3, planted: bool = True) -> Frame:
+    return Frame("v/1.png", picture("v/1.png", family or "Deepfakes", planted), label, family, "v")
+
+
+class Recorder(RegionAttack):
+    """Notes every region and seed, and changes nothing."""
+
+    seen: list[tuple[bytes, int]] = []  # noqa: RUF012 - filled by a subclass per test
+
+    @property
+    def rounds(self) -> int:
+        return 1
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        for region, generator in zip(batch.regions, batch.generators, strict=True):
+            self.seen.append((region.numpy().tobytes(), generator.initial_seed()))
+        return batch.images
+
+
+def scorer(detector: Detector | None = None, **changes: object) -> Scorer:
+    made = Scorer(detector or PlantedDetector(), METHODS, settings(), {"eraser": Eraser()}, seed=5)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def scored() -> tuple[list[Row], list[Cost]]:
+    return scorer()(frame())
+
+
+def test_rows_are_complete_and_in_order(scored: tuple[list[Row], list[Cost]]) -> None:
+    names = [method.name for method in METHODS]
+    assert names == ["LIME", "LIME_adv", "SOBOL", "RISE", "Random"]
+    assert [(row.method, row.k) for row in scored[0]] == [(name, k) for name in names for k in (1, 2, 3)]
+    for row in scored[0]:
+        assert (row.key, row.video, row.family, row.label) == ("v/1.png", "v", "Deepfakes", 3)
+        assert (row.predicted, row.correct, row.target, row.attack) == ("Deepfakes", 1, "Deepfakes", "eraser")
+    assert {row.method: row.fill for row in scored[0]} == {
+        "LIME": "segment_mean", "LIME_adv": "adversarial", "SOBOL": "mean", "RISE": "mean", "Random": "mean"
+    }  # fmt: skip
+
+
+def test_numbers_hang_together(scored: tuple[list[Row], list[Cost]]) -> None:
+    detector = PlantedDetector()
+    logits = detector(detector.prepare(frame().image)[None])[0].detach()
+    once = float(torch.exp(logits[3]) / torch.exp(logits).sum())  # softmax, taken once
+    for row in scored[0]:
+        assert row.before == pytest.approx(once, rel=1e-5)
+        assert row.drop == row.before - row.after
+        assert row.linf <= 16 / 255 + 1e-6
+        assert row.flipped_to_real == (row.predicted_after == "Real")
+        assert row.correct_after == int(row.predicted_after == "Deepfakes")
+        assert row.flipped_to_real <= (row.steps > 0)
+    for method in ("LIME", "Random"):
+        areas = [row.area for row in scored[0] if row.method == method]
+        assert 0 < areas[0] < areas[1] < areas[2] < 0.6
+
+
+def test_the_planted_region_is_found_and_flips(scored: tuple[list[Row], list[Cost]]) -> None:
+    first = {row.method: row for row in scored[0] if row.k == 1}
+    for method in ("LIME", "LIME_adv", "RISE"):
+        assert first[method].flipped_to_real
+        assert first[method].area == pytest.approx(256 / SIZE**2)
+
+
+def test_each_distinct_region_is_attacked_once_and_by_its_own_seed() -> None:
+    class Mine(Recorder):
+        seen: list[tuple[bytes, int]] = []  # noqa: RUF012
+
+    rows, _ = scorer(attacks={"mine": Mine()})(frame())
+    regions = Counter(region for region, _ in Mine.seen)
+    assert set(regions.values()) == {1}
+    assert 3 <= len(regions) < len(rows)  # the methods agree on some
+    for region, seed in Mine.seen:
+        mask = np.frombuffer(region, dtype=bool).reshape(SIZE, SIZE)
+        digest = Choice(METHODS[0], 1, False, mask).digest
+        assert seed == derive_seed(5, "v/1.png", "attack", "mine", digest)
+
+
+def test_methods_that_choose_the_same_pixels_get_the_same_result() -> None:
+    twins = scorer(attacks={"pgd": PGD(epsilon=4 / 255, steps=4)})
+    together, _ = twins(frame())
+    alone, _ = replace(twins, methods=(parse("RISE"),))(frame())
+    of_rise = [row for row in together if row.method == "RISE"]
+    for row, other in zip(of_rise, alone, strict=True):
+        assert replace(row, after=0, drop=0, linf=0) == replace(other, after=0, drop=0, linf=0)
+        assert row.after == pytest.approx(other.after, rel=1e-4)
+    same = {}
+    for row in together:
+        found = (row.after, row.predicted_after, row.linf, row.steps)
+        assert same.setdefault((row.k, row.area, row.after), found) == found
+
+
+def test_a_frame_called_real_has_nothing_to_flip() -> None:
+    rows, costs = scorer()(frame(planted=False))
+    assert {cost.stage for cost in costs} == {"verdict", "attack eraser"}
+    for row in rows:
+        assert (row.predicted, row.correct, row.predicted_after, row.correct_after) == ("Real", 0, "Real", 0)
+        assert row.target != "Real"
+        assert (row.area, row.drop, row.linf, row.steps) == (0.0, 0.0, 0.0, 0)
+        assert not row.flipped_to_real
+        assert not row.weak
+    assert len(scorer(Bare())(frame())[0]) == len(rows)
+
+
+def test_a_family_that_the_detector_does_not_know_has_no_accuracy() -> None:
+    rows, _ = scorer()(frame("FaceShifter", None))
+    assert {(row.label, row.correct, row.correct_after) for row in rows} == {(-1, -1, -1)}
+    assert {row.family for row in rows} == {"FaceShifter"}
+    rows, _ = scorer()(frame(None, None))
+    assert {(row.family, row.label, row.correct) for row in rows} == {("", -1, -1)}
+
+
+def test_a_detector_of_two_classes_takes_every_family() -> None:
+    for family, label in (("FaceShifter", None), ("Deepfakes", 3)):
+        rows, _ = scorer(TwoClassPlanted())(frame(family, label))
+        assert {(row.predicted, row.correct) for row in rows} == {("Fake", 1)}
+        assert {row.predicted_after for row in rows} <= {"Fake", "Real"}
+        assert all(row.correct_after == int(not row.flipped_to_real) for row in rows)
+
+
+def test_several_attacks_score_the_same_regions() -> None:
+    weak = Eraser(epsilon=1 / 255)
+    rows, costs = scorer(attacks={"strong": Eraser(), "faint": weak})(frame())
+    strong, faint = ([row for row in rows if row.attack == name] for name in ("strong", "faint"))
+    assert [(row.method, row.k, row.area) for row in strong] == [(row.method, row.k, row.area) for row in faint]
+    assert sum(row.flipped_to_real for row in strong) > sum(row.flipped_to_real for row in faint) == 0
+    assert {"attack strong", "attack faint"} <= {cost.stage for cost in costs}
+
+
+def test_costs_count_every_forward() -> None:
+    detector, images = PlantedDetector(), 0
+
+    def count(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal images
+        images += len(inputs[0])
+
+    detector.register_forward_pre_hook(count)
+    _, costs = scorer(detector)(frame())
+    forwards = {cost.stage: cost.forwards for cost in costs}
+    assert forwards["LIME_adv"] == forwards["LIME"] + forwards["adversarial"]  # its fill is charged to it
+    assert sum(forwards.values()) - forwards["adversarial"] == images
+    assert forwards["Random"] == 0
+    assert all(cost.seconds >= 0 for cost in costs)
+
+
+def test_the_control_chooses_regions_by_chance_alone() -> None:
+    """Over many frames random regions hit the one that matters as often as chance says: k of 9."""
+    flips = np.zeros(3)
+    runs = 150
+    control = replace(scorer(), methods=chosen_methods([]))
+    for number in range(runs):
+        rows, _ = control(replace(frame(), key=f"v/{number}.png"))
+        flips += [row.flipped_to_real for row in rows]
+    np.testing.assert_allclose(flips / runs, np.array([1, 2, 3]) / 9, atol=3 * np.sqrt(0.25 / runs))
+
+
+def test_the_same_frame_gives_the_same_rows_and_another_seed_others(scored: tuple[list[Row], list[Cost]]) -> None:
+    assert scorer()(frame())[0] == scored[0]
+    control = replace(scorer(), methods=chosen_methods([]))
+    areas = {seed: [row.area for row in replace(control, seed=seed)(frame())[0]] for seed in range(5)}
+    assert len({tuple(each) for each in areas.values()}) > 1
+
+
+def test_the_plant_is_as_the_tests_believe() -> None:
+    detector = PlantedDetector()
+    image = detector.prepare(frame().image)
+    match = (image.mean(0)[CENTRE, CENTRE] * detector.pattern).mean()
+    assert float(match.detach()) == pytest.approx(AMPLITUDE, abs=0.004)
+    assert int(detector(image[None]).argmax()) == 3
+    assert int(detector(detector.prepare(frame(planted=False).image)[None]).argmax()) == 0
