@@ -98,7 +98,7 @@ def _face_swap(target: Portrait, donor: Portrait, rng: np.random.Generator) -> t
     swapped = warp.sample(donor.image, coordinates)
     matched = match_colours(swapped, target.image, face, strength=rng.uniform(0.75, 0.9))
     size = warp.face_size(target.points)
-    sharp = matched + 0.45 * (matched - _blur(matched, 0.009 * size))
+    sharp = matched + 0.8 * (matched - _blur(matched, 0.009 * size))
     return sharp, warp.feather(face, 0.045 * size)
 
 
@@ -229,7 +229,7 @@ def _neural_texture(target: Portrait, rng: np.random.Generator) -> tuple[np.ndar
     crop = warped[box]
     scale = DECODER / side
     small = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    decoded = _blur(small, 1.0) + rng.uniform(4.0, 5.5) * lattice(small.shape[:2])[..., None]
+    decoded = _blur(small, 1.0) + rng.uniform(6.0, 7.5) * lattice(small.shape[:2])[..., None]
     warped[box] = cv2.resize(decoded, crop.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     region = warp.hull_mask(mouth_outline(points), target.shape)
     return warped, warp.feather(region, 0.06 * warp.face_size(points))

@@ -96,7 +96,7 @@ class DemoFrames(Sequence[Frame]):
         return Take(number, self._donor_of(number), moment, self.families[family])
 
     def _donor_of(self, number: int) -> int:
-        """Whose face replaces person `number`'s: of the next few of the same split, the one with the nearest skin."""
+        """Whose face replaces person `number`'s: the most alike of a circle of the same split."""
         person, parity = divmod(number, 2)
         first = person - person % _CIRCLE
         others = [2 * other + parity for other in range(first, first + _CIRCLE) if other != person]
@@ -104,9 +104,8 @@ class DemoFrames(Sequence[Frame]):
 
         def unlike(other: int) -> float:
             there = self.identity(other)
-            return float(np.abs(np.subtract(here.skin, there.skin)).sum()) + 0.25 * (
-                (here.beard > 0) != (there.beard > 0)
-            )
+            skin = float(np.abs(np.subtract(here.skin, there.skin)).sum())
+            return skin + 0.4 * abs(here.softness - there.softness) + 0.6 * ((here.beard > 0) != (there.beard > 0))
 
         return min(others, key=unlike)
 

@@ -36,12 +36,19 @@ class Person:
     def head(self, points: np.ndarray) -> np.ndarray:
         """The head with its nose, brows, eyelids and lips, without ears and neck."""
         parts = self._parts(points)
-        skull, face, chin, muzzle, glabella, ridge, tip, jaw, cheek, brow, socket, ball, wing, nostril = parts
+        skull, face, chin, muzzle, glabella, tip, jaw, cheek, brow, socket, ball, wing, nostril = parts
         solid = union(union(skull, face, 0.2), jaw, 0.3)
         solid = union(union(solid, chin, 0.26), muzzle, 0.22)
         solid = union(union(solid, cheek, 0.24), brow, 0.2)
         solid = union(intersection(solid, -socket, 0.14), ball, 0.07)
-        solid = union(union(union(solid, glabella, 0.12), ridge, 0.16), tip, 0.08)
+        solid = union(solid, glabella, 0.12)
+        bridge, reach, tip_y = (
+            0.565 + 0.05 * self.who.nose_bridge,
+            0.66 + self.who.nose_projection,
+            self.face.nose_y - 0.055,
+        )
+        ridge = capsule(points, (0.0, -0.08, bridge), (0.0, tip_y, reach - 0.095), 0.052, 0.066)
+        solid = union(union(solid, ridge, 0.15), tip, 0.08)
         solid = intersection(union(solid, wing, 0.06), -nostril, 0.03)
         return self._lips(solid, points)
 
@@ -57,7 +64,6 @@ class Person:
             ((0.0, chin - 0.20, 0.36), (who.chin_width, 0.20, 0.27)),
             ((0.0, face.mouth.y - 0.01, 0.40), (0.27, 0.24, 0.30)),
             ((0.0, who.brow_y + 0.04, 0.49), (0.20, 0.16, 0.17)),
-            ((0.0, 0.5 * tip_y - 0.01, 0.50), (0.070, 0.13 + 0.5 * tip_y, 0.24 + 0.03 * who.nose_bridge)),
             ((0.0, tip_y, reach - 0.085), (radius, radius * 0.92, radius)),
         ]
         mirrored = [

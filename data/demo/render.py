@@ -15,7 +15,7 @@ from data.demo.shapes import smoothstep
 from data.demo.traits import Camera, Colour, Identity, Light, Pose, Shot
 
 PIVOT = np.array([[0.0], [0.45], [-0.25]], np.float32)
-SUPERSAMPLING = 2
+SUPERSAMPLING = 1.5  # rendered pixels per pixel
 CURLY, BACKWARD = ("curly", "afro"), ("tied", "bun", "sweep")
 
 
@@ -81,7 +81,7 @@ def render(shot: Shot, size: int = 256) -> Picture:
     scene = Scene(person, shot.pose)
     dx, dy = shot.pose.shift
     view = march.View(distance=7.5, half=1.46 / shot.pose.scale, centre=(-dx, 0.13 - dy))
-    fine = size * SUPERSAMPLING
+    fine = round(size * SUPERSAMPLING)
     seen = march.look(scene.solids, view, fine)
     picture = backdrop(shot.background, fine)
     picture[seen.hit] = _shade(scene, shot, seen, view.rays(fine)[:, seen.hit.ravel()], view).T

@@ -1,4 +1,4 @@
-"""A contact sheet of demo frames: people in rows, the real frame and each forgery with its mask in columns."""
+"""A contact sheet of demo frames: people in rows, the real frame and each forgery in columns."""
 
 from pathlib import Path
 
@@ -8,70 +8,70 @@ from PIL import Image, ImageDraw, ImageFont
 
 from common.files import atomic_write
 from data.demo.frames import DemoFrames
-from data.frames import CLASS_NAMES, REAL, Frame
+from data.frames import CLASS_NAMES, Frame
 
-HEADING, GAP, EDGE = 34, 6, 14
-PAPER, INK, TINT = (250, 249, 247), (40, 42, 46), np.array([230, 60, 40])
-ROWS_LABELS = 26
+TILE = 184  # side of a picture on the sheet; mask and difference are half of it
+GAP, EDGE, HEADING, FOOT = 4, 16, 40, 30
+PAPER, INK, MASK = (250, 249, 246), (38, 40, 44), (232, 116, 59)
+GAIN = 4
+NOTE = f"Beside each forgery: the pixels it changed (above), and by how much, {GAIN} times enlarged (below)."
 
 
-def contact_sheet(seed: int = 0, split: str = "test", people: int = 6, size: int = 256, tile: int = 176) -> np.ndarray:
-    """The sheet as (H, W, 3) uint8 RGB: `people` rows, one column per class; `tile` is a picture's side on it.
+def contact_sheet(seed: int = 0, split: str = "test", people: int = 6, size: int = 256) -> np.ndarray:
+    """The sheet as (H, W, 3) uint8 RGB: a row for each of the first `people` of a split, a column for each class.
 
-    Each forged frame stands beside what changed: the difference to the real one, four times enlarged in contrast.
+    Beside each forged frame stand its mask and its difference to the real frame.
     """
-    frames = DemoFrames(people * len(CLASS_NAMES), seed, split, size=size, frames_per_video=1)
-    rows = [_row([frames[index + offset] for offset in range(len(CLASS_NAMES))], tile)
-            for index in range(0, len(frames), len(CLASS_NAMES))]  # fmt: skip
-    body = np.concatenate([np.pad(row, ((0, GAP), (0, 0), (0, 0)), constant_values=250) for row in rows])
-    sheet = np.full((body.shape[0] + HEADING + EDGE, body.shape[1] + 2 * EDGE, 3), PAPER, np.uint8)
-    sheet[HEADING : HEADING + body.shape[0], EDGE : EDGE + body.shape[1]] = body
-    return _headed(sheet, tile)
+    classes = len(CLASS_NAMES)
+    frames = DemoFrames(people * classes, seed, split, size=size, frames_per_video=1)
+    rows = [_row(frames[start : start + classes]) for start in range(0, len(frames), classes)]
+    body = _joined(rows, axis=0)
+    height, width = body.shape[:2]
+    sheet = np.full((HEADING + height + FOOT, width + 2 * EDGE, 3), PAPER, np.uint8)
+    sheet[HEADING : HEADING + height, EDGE : EDGE + width] = body
+    return _labelled(sheet)
 
 
 def save_sheet(path: str | Path, sheet: np.ndarray) -> None:
-    """Writes a sheet as PNG with a palette, which keeps it small."""
-    picture = Image.fromarray(sheet).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG)
+    """Writes a sheet as PNG."""
     with atomic_write(path, "wb") as file:
-        picture.save(file, format="PNG", optimize=True)
+        Image.fromarray(sheet).save(file, format="PNG", optimize=True)
 
 
-def _row(frames: list[Frame], tile: int) -> np.ndarray:
+def _row(frames: list[Frame]) -> np.ndarray:
     real = frames[0].image
-    tiles = [_shrunk(real, tile)]
-    for frame in frames[1:]:
-        tiles += [_shrunk(frame.image, tile), _shrunk(_difference(real, frame), tile // 2)]
-    gap = np.full((tile, GAP, 3), PAPER, np.uint8)
-    row: list[np.ndarray] = []
-    for picture in tiles:
-        if picture.shape[0] < tile:
-            row.append(_stacked(picture, tile))
-        else:
-            row += [gap, picture] if row else [picture]
-    return np.concatenate(row, axis=1)
+    return _joined([_shrunk(real, TILE), *(_forged(real, frame) for frame in frames[1:])], axis=1)
 
 
-def _stacked(picture: np.ndarray, tile: int) -> np.ndarray:
-    column = np.full((tile, picture.shape[1], 3), PAPER, np.uint8)
-    column[tile - picture.shape[0] :] = picture
-    return column
+def _forged(real: np.ndarray, frame: Frame) -> np.ndarray:
+    """A forged frame with its mask and difference stacked at its right."""
+    changed = (frame.image != real).any(-1)[..., None]
+    mask = np.where(changed, np.array(MASK), np.array(INK)).astype(np.uint8)
+    difference = np.clip(np.abs(frame.image.astype(float) - real) * GAIN, 0, 255).astype(np.uint8)
+    half = (TILE - GAP) // 2
+    beside = _joined([_shrunk(mask, half), _shrunk(difference, half)], axis=0)
+    return _joined([_shrunk(frame.image, TILE), beside], axis=1)
 
 
-def _difference(real: np.ndarray, frame: Frame) -> np.ndarray:
-    change = np.abs(frame.image.astype(np.int16) - real).astype(np.float32) * 4.0
-    return np.clip(change, 0, 255).astype(np.uint8)
+def _joined(pictures: list[np.ndarray], axis: int) -> np.ndarray:
+    """Pictures side by side (axis 1) or one below the other (axis 0), with a gap between."""
+    shape = list(pictures[0].shape)
+    shape[axis] = GAP
+    gap = np.full(shape, PAPER, np.uint8)
+    parts = [part for picture in pictures for part in (gap, picture)][1:]
+    return np.concatenate(parts, axis=axis)
 
 
 def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
-    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))
 
 
-def _headed(sheet: np.ndarray, tile: int) -> np.ndarray:
+def _labelled(sheet: np.ndarray) -> np.ndarray:
     picture = Image.fromarray(sheet)
     draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(size=17)
     left = EDGE
-    for name in (REAL, *CLASS_NAMES[1:]):
-        draw.text((left + 2, HEADING - 25), name, fill=INK, font=font)
-        left += tile + GAP + (0 if name == REAL else tile // 2)
+    for number, name in enumerate(CLASS_NAMES):
+        draw.text((left + 1, HEADING - 28), name, fill=INK, font=ImageFont.load_default(size=18))
+        left += TILE + GAP + (0 if number == 0 else (TILE - GAP) // 2 + GAP)
+    draw.text((EDGE + 1, sheet.shape[0] - FOOT + 8), NOTE, fill=INK, font=ImageFont.load_default(size=13))
     return np.asarray(picture)
