@@ -1,7 +1,6 @@
 """The whole command on small made-up videos: what it makes, and that nothing but its options decides it."""
 
 import csv
-import os
 import signal
 import subprocess
 import sys
@@ -105,27 +104,28 @@ def test_the_number_of_workers_and_the_order_of_work_change_nothing(root: Path, 
     assert tree(tmp_path / "one") == tree(tmp_path / "three")
 
 
-@pytest.mark.parametrize("files", [1, 7])
-def test_a_killed_run_goes_on_to_the_same_result(root: Path, tmp_path: Path, files: int) -> None:
+@pytest.mark.parametrize(("files", "how"), [(1, signal.SIGKILL), (7, signal.SIGKILL), (4, signal.SIGINT)])
+def test_an_ended_run_goes_on_to_the_same_result(root: Path, tmp_path: Path, files: int, how: signal.Signals) -> None:
     options = ["--root", str(root), "--face-detector", SLOW_DISCS, "--frames-per-video", "6", "--workers", "2"]
-    out = tmp_path / "killed"
+    out = tmp_path / "ended"
     program = [sys.executable, "-c", RUN, *options, "--out", str(out)]
-    process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
     while len(list(out.glob("*_sequences/**/*.png"))) < files and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (out / "index.csv").exists(), "it was finished before it could be killed"
-    leftover = out / FORGED / ".00000_0.png.x.part"  # as a kill within a write leaves them
-    for file in (leftover, out / ".index.csv.x.part", out / ".finished" / FORGED.replace("mp4", "json.x.part")):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    (out / ".finished" / FORGED.replace("mp4", "json.x.part")).rename(out / ".finished" / ".x.json.y.part")
-    time.sleep(0.3)  # orphaned workers end by themselves
-    if (out / ".finished" / f"{FORGED}.json").exists():
-        leftover.unlink()  # a finished video's folder has none
+    process.send_signal(how)
+    errors = process.communicate(timeout=60)[1]  # ends when the workers, which share the pipe, have ended too
+    assert not (out / "index.csv").exists(), "it was finished before it could be ended"
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "error: interrupted; what was finished is saved" in errors
+        assert "Traceback" not in errors
+    last = "original_sequences/youtube/c23/videos/001.mp4"
+    assert not (out / ".finished" / f"{last}.json").exists()
+    for name in (f"{last}/.00000_0.png.x.part", ".index.csv.x.part", ".finished/.000.mp4.json.x.part"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)  # as an end within a write leaves them
+        (out / name).touch()
     assert status(app, [*options, "--out", str(out), "--workers", "1"]) == 0
     assert status(app, [*options, "--out", str(tmp_path / "whole"), "--workers", "1"]) == 0
     assert tree(out) == tree(tmp_path / "whole")

@@ -25,7 +25,7 @@ def opening(ffpp: Path, root: Path, frames: int) -> Path:
 def test_faces_and_masks(ffpp: Path, tmp_path: Path) -> None:
     app = application("test")
     app.command()(preprocess)
-    root, out = opening(ffpp, tmp_path / "ffpp", frames=24), tmp_path / "out"
+    root, out = opening(ffpp, tmp_path / "ffpp", frames=14), tmp_path / "out"
     options = ["--root", str(root), "--out", str(out), "--splits", str(ffpp / "splits"), "--workers", "2"]
     assert status(app, [*options, "--frames-per-video", "3", "--size", "160"]) == 0
     frames = read_frames(out / "index.csv", FolderImages(out))
