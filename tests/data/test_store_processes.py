@@ -23,6 +23,7 @@ from data.images import encode_png
 from data.index import Entry
 from data.source import IndexedFrames
 from data.stores import LmdbImages, LmdbWriter
+from data.stores.lmdb_reader import Snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = {f"{i:03d}.png": bytes([i]) * (2000 + i) for i in range(200)}
@@ -132,15 +133,11 @@ def test_a_writer_takes_over_a_map_that_another_process_grew(tmp_path: Path) -> 
 
 
 REWRITE = """
-import os, sys, time
+import sys
 from data.stores import LmdbWriter
-end = time.monotonic() + float(sys.argv[2])
-version = 0
 with LmdbWriter(sys.argv[1]) as writer:
-    while time.monotonic() < end:
-        version += 1
-        writer.put([("a.png", bytes([version % 256]) * 2_000_000)], overwrite=True)
-print(version)
+    for version in range(1, int(sys.argv[2]) + 1):
+        writer.put([("a.png", bytes([version]) * 2_000_000)], overwrite=True)
 """
 
 
@@ -148,16 +145,34 @@ def test_a_reader_never_sees_half_an_image_while_a_process_overwrites_it(tmp_pat
     with LmdbWriter(tmp_path / "faces.lmdb") as writer:
         writer.put([("a.png", bytes(2_000_000))])
     source = LmdbImages(tmp_path / "faces.lmdb")
-    process = python(REWRITE, source.path, 1.0)
-    seen = set()
+    process = python(REWRITE, source.path, 30)
+    seen = []
     while process.poll() is None:
         image = source.read("a.png")
         assert image == image[:1] * 2_000_000
-        seen.add(image[0])
-    output, errors = process.communicate()
-    assert errors == b""
-    assert int(output) > 3
-    assert len(seen) > 2
+        seen.append(image[0])
+    assert (process.communicate()[1], process.returncode) == (b"", 0)
+    assert seen == sorted(seen)
+    assert source.read("a.png") == bytes([30]) * 2_000_000
+
+
+def test_a_read_that_was_overtaken_is_done_again(tmp_path: Path) -> None:
+    """As above, but sure to happen: the image is overwritten between the look-up and the copy."""
+    with LmdbWriter(tmp_path / "faces.lmdb") as writer:
+        writer.put([("a.png", bytes(2_000_000))])
+    source = LmdbImages(tmp_path / "faces.lmdb")
+    tries = []
+
+    def slow(transaction: Snapshot) -> bytes:
+        image = transaction.get(b"a.png")
+        assert image is not None
+        tries.append(len(tries))
+        if len(tries) == 1:
+            assert python(REWRITE, source.path, 6).wait() == 0
+        return bytes(image)
+
+    assert source._read(slow) == bytes([6]) * 2_000_000
+    assert len(tries) == 2
 
 
 ADD_FOR_EVER = """
