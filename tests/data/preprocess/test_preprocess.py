@@ -1,6 +1,7 @@
 """The whole command on small made-up videos: what it makes, and that nothing but its options decides it."""
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -109,12 +110,17 @@ def test_an_ended_run_goes_on_to_the_same_result(root: Path, tmp_path: Path, fil
     options = ["--root", str(root), "--face-detector", SLOW_DISCS, "--frames-per-video", "6", "--workers", "2"]
     out = tmp_path / "ended"
     program = [sys.executable, "-c", RUN, *options, "--out", str(out)]
-    process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     deadline = time.monotonic() + 120
     while len(list(out.glob("*_sequences/**/*.png"))) < files and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    process.send_signal(how)
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)  # as Ctrl-C does: to the workers, too
+    else:
+        process.send_signal(how)
     errors = process.communicate(timeout=60)[1]  # ends when the workers, which share the pipe, have ended too
     assert not (out / "index.csv").exists(), "it was finished before it could be ended"
     if how == signal.SIGINT:
