@@ -17,7 +17,7 @@ import numpy as np
 
 from common.errors import InputError
 from data.demo import warp
-from data.demo.warp import BROWS, EYES, JAW, MOUTH, NOSE
+from data.demo.warp import BROWS, MOUTH, NOSE
 
 BOTTLENECK = 64  # pixels across the face in the Deepfakes network
 RENDERING = 128  # pixels across the face in Face2Face's rendering
@@ -257,4 +257,3 @@ _Reenactment = Callable[[Portrait, np.random.Generator], tuple[np.ndarray, np.nd
 _SWAPS: dict[str, _Swap] = {"Deepfakes": _deepfake, "FaceSwap": _face_swap}
 _REENACTMENTS: dict[str, _Reenactment] = {"NeuralTextures": _neural_texture, "Face2Face": _face2face}
 FAMILIES = (*_REENACTMENTS, *_SWAPS)
-__all__ = ["EYES", "FAMILIES", "JAW", "Forgery", "forge", "lattice", "match_colours", "reenact", "squeeze"]

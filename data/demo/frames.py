@@ -9,7 +9,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.seeds import generator
-from data.demo import traits
+from data.demo import sampling, traits
 from data.demo.forgeries import FAMILIES, forge
 from data.demo.render import Picture, render
 from data.frames import CLASS_NAMES, REAL, Frame, video_of
@@ -121,7 +121,7 @@ class DemoFrames(Sequence[Frame]):
     def identity(self, number: int) -> traits.Identity:
         """Who person `number` is."""
         if number not in self._people:
-            self._people[number] = traits.sample_identity(generator(self.seed, "demo", number, "identity"))
+            self._people[number] = sampling.sample_identity(generator(self.seed, "demo", number, "identity"))
         return self._people[number]
 
     def fingerprint(self) -> str:
@@ -148,22 +148,22 @@ class DemoFrames(Sequence[Frame]):
         return replace(
             shot,
             identity=replace(donor, glasses=target.glasses, frame=target.frame),
-            pose=traits.vary_pose(rng, shot.pose),
-            light=traits.vary_light(rng, shot.light),
-            camera=traits.sample_camera(rng),
+            pose=sampling.vary_pose(rng, shot.pose),
+            light=sampling.vary_light(rng, shot.light),
+            camera=sampling.sample_camera(rng),
         )
 
     def shot(self, number: int, moment: int) -> traits.Shot:
         """The description of a person's picture at a moment: one place and light, pose and expression that change."""
         film = generator(self.seed, "demo", number, "video")
-        pose, light = traits.sample_pose(film), traits.sample_light(film)
-        background, camera = traits.sample_background(film), traits.sample_camera(film)
+        pose, light = sampling.sample_pose(film), sampling.sample_light(film)
+        background, camera = sampling.sample_background(film), sampling.sample_camera(film)
         now = generator(self.seed, "demo", number, "moment", moment)
         return traits.Shot(
             identity=self.identity(number),
-            expression=traits.sample_expression(now),
-            pose=traits.vary_pose(now, pose),
-            light=traits.vary_light(now, light),
+            expression=sampling.sample_expression(now),
+            pose=sampling.vary_pose(now, pose),
+            light=sampling.vary_light(now, light),
             background=background,
             camera=replace(camera, seed=int(now.integers(2**31))),
         )

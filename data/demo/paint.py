@@ -78,7 +78,7 @@ def _grain(white: np.ndarray, sigma: float) -> np.ndarray:
 
 def paint_skin(person: Person, texture: Texture, points: np.ndarray, normal: np.ndarray, light: Light) -> Surface:
     """The skin with everything on it, at points (3, N) of the head's frame; normals in the same frame."""
-    who, face = person.who, person.face
+    who = person.who
     x, y, z = points
     u, v = np.arctan2(x, z + 0.4) * 0.55, y * 0.5
     fine, medium = texture.at(texture.fine, u, v), texture.at(texture.medium, u, v)
@@ -95,7 +95,6 @@ def paint_skin(person: Person, texture: Texture, points: np.ndarray, normal: np.
     _nostrils(surface, person, x, y, front)
     _eyes(surface, person, x, y, front, texture, light)
     _brows(surface, person, x, y, front, texture)
-    del face
     return surface
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.demo import shapes, traits
+from data.demo import sampling, shapes, traits
 from data.demo.anatomy import anatomy, frontal_landmarks
 from data.demo.head import Person
 from data.demo.march import View
-from data.demo.render import Scene, render, rotation
+from data.demo.render import render
+from data.demo.scene import Scene, rotation
 
 
 @pytest.fixture(scope="module")
@@ -17,10 +18,10 @@ def shot() -> traits.Shot:
     """A clean-shaven person without glasses who looks at the camera, in plain light."""
     rng = np.random.default_rng(12)
     who = replace(
-        traits.sample_identity(rng), glasses=0, beard=0.0, skin=(0.87, 0.68, 0.54), lip=(0.72, 0.30, 0.30),
+        sampling.sample_identity(rng), glasses=0, beard=0.0, skin=(0.87, 0.68, 0.54), lip=(0.72, 0.30, 0.30),
         iris=(0.25, 0.15, 0.10), hair=(0.15, 0.10, 0.08), style="crop",
     )  # fmt: skip
-    light, place, camera = traits.Light(), traits.sample_background(rng), traits.sample_camera(rng)
+    light, place, camera = traits.Light(), sampling.sample_background(rng), sampling.sample_camera(rng)
     return traits.Shot(who, traits.Expression(), traits.Pose(), light, place, camera)
 
 
@@ -128,9 +129,9 @@ def test_sampled_faces_have_all_landmarks_inside() -> None:
     for seed in range(80):
         rng = np.random.default_rng(seed)
         who, how, pose = (
-            traits.sample_identity(rng),
-            traits.sample_expression(rng),
-            traits.vary_pose(rng, traits.sample_pose(rng)),
+            sampling.sample_identity(rng),
+            sampling.sample_expression(rng),
+            sampling.vary_pose(rng, sampling.sample_pose(rng)),
         )
         points = Scene(Person.of(who, how), pose).from_head(Person.of(who, how).landmarks().T).T
         dx, dy = pose.shift
