@@ -87,8 +87,8 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
     """The frames that a user names on a command line.
 
     `frames` is an index file, with its images in the store or folder `images`, or where that is None in the folder
-    of the index itself. Or it is a folder of pictures (by their suffix, subfolders included, sorted), of which no
-    label is known: the path is never taken for one. A folder with an index.csv is not such a folder.
+    of the index itself. Or it is a picture, or a folder of pictures (by their suffix, subfolders included, sorted),
+    of which no label is known: the path is never taken for one. A folder with an index.csv is not such a folder.
 
     Raises InputError for anything that cannot be opened, a split that is not there, and a folder without pictures.
     """
@@ -97,19 +97,12 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
         raise InputError(f"{frames}: no such index or folder of pictures")
     if looks_like_store(frames):
         raise InputError(f"{frames}: an image store; name its index as the frames and the store as the images")
-    if not frames.is_dir():
-        _refuse_picture(frames)
+    if not frames.is_dir() and frames.suffix.lower() not in SUFFIXES:
         return read_frames(frames, open_images(frames.parent if images is None else images), split)
     if images is not None or split is not None:
-        name = "images of its own" if images is not None else "splits"
-        raise InputError(f"{frames}: a folder of pictures has no {name}; name an index file instead")
-    if (frames / INDEX).is_file():
-        raise InputError(f"{frames}: this folder has an index; name {frames / INDEX}, which knows labels and masks")
-    source = FolderImages(frames)
-    entries = [Entry(key, fake=None, label=None) for key in source.keys()]  # noqa: SIM118 - no dict
-    if not entries:
-        raise InputError(f"{frames}: no pictures in this folder ({' '.join(sorted(SUFFIXES))})")
-    return IndexedFrames(entries, source)
+        name = "images of their own" if images is not None else "splits"
+        raise InputError(f"{frames}: pictures without an index have no {name}; name an index file instead")
+    return _unlabelled(frames)
 
 
 def of_split(entries: Sequence[Entry], split: str | None, place: str | Path) -> list[Entry]:
@@ -123,6 +116,14 @@ def of_split(entries: Sequence[Entry], split: str | None, place: str | Path) -> 
     return chosen
 
 
-def _refuse_picture(frames: Path) -> None:
-    if frames.suffix.lower() in SUFFIXES:
-        raise InputError(f"{frames}: a picture, not an index; name the folder it is in")
+def _unlabelled(pictures: Path) -> IndexedFrames:
+    """A picture, or those of a folder, as frames of which nothing is known."""
+    if not pictures.is_dir():
+        return IndexedFrames([Entry(pictures.name, fake=None, label=None)], FolderImages(pictures.parent))
+    if (pictures / INDEX).is_file():
+        raise InputError(f"{pictures}: this folder has an index; name {pictures / INDEX}, which knows labels and masks")
+    source = FolderImages(pictures)
+    entries = [Entry(key, fake=None, label=None) for key in source.keys()]  # noqa: SIM118 - no dict
+    if not entries:
+        raise InputError(f"{pictures}: no pictures in this folder ({' '.join(sorted(SUFFIXES))})")
+    return IndexedFrames(entries, source)

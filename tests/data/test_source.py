@@ -137,6 +137,13 @@ def test_a_folder_of_pictures_has_no_labels(folder: Path) -> None:
     assert len(frames.fingerprint()) == 64
 
 
+def test_a_picture_alone_is_a_frame_without_labels(folder: Path) -> None:
+    frames = open_frames(folder / FAKE)
+    assert [frame.key for frame in frames] == [Path(FAKE).name]
+    assert np.array_equal(frames[0].image, PICTURES[FAKE])
+    assert (frames[0].label, frames[0].family, frames[0].mask) == (None, None, None)
+
+
 def test_what_cannot_be_opened_is_refused(folder: Path, store: Path) -> None:
     index = folder / "index.csv"
     empty = folder.parent / "empty"
@@ -148,11 +155,11 @@ def test_what_cannot_be_opened_is_refused(folder: Path, store: Path) -> None:
     (directory / "data.mdb").write_bytes(store.read_bytes())
     for frames, images, split, says in [
         (folder / "none.csv", None, None, "no such index or folder"),
-        (folder / FAKE, None, None, "a picture, not an index"),
+        (folder / FAKE, store, None, "no images of their own"),
         (directory, None, None, "an image store"),
         (store, None, None, "an image store"),
-        (folder / "FaceShifter", store, None, "no images of its own"),
-        (folder / "FaceShifter", None, "test", "has no splits"),
+        (folder / "FaceShifter", store, None, "no images of their own"),
+        (folder / "FaceShifter", None, "test", "have no splits"),
         (empty, None, None, "no pictures in this folder"),
         (index, folder / "none.lmdb", None, "no such image store"),
         (index, broken, None, "not an LMDB image store"),
