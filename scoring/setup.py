@@ -12,6 +12,7 @@ from attacks.registry import build as build_attack
 from attacks.registry import describe as describe_attack
 from common.errors import InputError
 from data.source import open_frames
+from detectors import Queries
 from detectors.devices import resolve_device
 from detectors.registry import load
 from scoring.config import Configuration, describe_device, identify_detector, versions
@@ -92,6 +93,7 @@ def prepare(options: Options) -> Setup:
     selection = _selection(options)
     device = resolve_device(options.device)
     name, detector = _detector(options)
+    Queries(detector, options.batch_size, options.precision)  # refuses what no frame could be scored with
     scorer = Scorer(detector, methods, settings, built, options.seed, options.batch_size, options.precision)
     configuration = Configuration(
         preset=preset,

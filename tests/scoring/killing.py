@@ -1,9 +1,9 @@
 """Runs `evaluate` again and again in forked children that die by SIGKILL at chosen moments, until one finishes.
 
-Usage: killing.py RESULTS COMMAND...  Makes RESULTS/never, where no child dies; RESULTS/before and RESULTS/after, where
-the first child dies just before or after its first rename (which makes a file appear), the second at its second, and
-so on, so that every kind of file is met; and RESULTS/wait, where children die after 0.3, 0.6, ... seconds. Prints how
-often a child died in each. A program of its own, so that libraries are imported once and no thread is alive at a fork.
+Usage: killing.py RESULTS COMMAND...  Makes RESULTS/never, where no child dies; RESULTS/before, where the first child
+dies just before its first rename (which makes a file appear), the second before its second, and so on, so that every
+kind of file is met; and RESULTS/wait, where children die after 0.3, 0.6, ... seconds. Prints how often a child died in
+each. A program of its own, so that libraries are imported once and no thread is alive at a fork.
 """
 
 import itertools
@@ -22,17 +22,14 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def die_at_rename(moment: str, number: int) -> None:
-    """Makes this process die just before or just after its `number`-th rename."""
+def die_before_rename(number: int) -> None:
+    """Makes this process die just before its `number`-th rename."""
     count, rename = itertools.count(1), os.replace
 
     def replace(source: str, target: str) -> None:
-        fatal = next(count) == number
-        if fatal and moment == "before":
+        if next(count) == number:
             die()
         rename(source, target)
-        if fatal:
-            die()
 
     files.os.replace = replace  # type: ignore[assignment]
 
@@ -45,8 +42,8 @@ def die_later(seconds: float) -> None:
 def child(moment: str, number: int, results: Path, command: list[str]) -> None:
     if moment == "wait":
         die_later(0.3 * number)
-    elif moment != "never":
-        die_at_rename(moment, number)
+    elif moment == "before":
+        die_before_rename(number)
     os._exit(console.status(evaluate.app, [*command, "--results", str(results / moment)]))
 
 
@@ -64,5 +61,5 @@ def deaths_until_finished(moment: str, results: Path, command: list[str]) -> int
 
 
 if __name__ == "__main__":
-    for each in ("never", "before", "after", "wait"):
+    for each in ("never", "before", "wait"):
         print("deaths", each, deaths_until_finished(each, Path(sys.argv[1]), sys.argv[2:]), flush=True)

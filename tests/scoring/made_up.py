@@ -69,6 +69,11 @@ def unseen(row: Row) -> Row:
     )
 
 
+def unclassed(row: Row) -> Row:
+    """The row of a frame of a family that the detector does not know."""
+    return replace(row, family="FaceShifter", label=-1, correct=-1, correct_after=-1)
+
+
 def table(made: list[Row]) -> pd.DataFrame:
     """The tidy table of such rows."""
     return rows.to_table(rows.to_array(made))

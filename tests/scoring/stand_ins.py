@@ -13,6 +13,7 @@ from common.seeds import generator
 from data.frames import CLASS_NAMES
 from data.index import Entry, write_index
 from detectors import Detector, Queries
+from xai.base import Fill, Score
 
 SIZE = 48
 CENTRE = slice(17, 33)  # one of the nine segments that TINY gives
@@ -24,8 +25,9 @@ TINY = (
     "LIME.samples=100",
     "SHAP.evaluations=100",
     "SOBOL.grid=3",
-    "SOBOL.designs=4",
-    "RISE.samples=400",
+    "SOBOL.designs=8",
+    "RISE.samples=800",
+    "RISE.cells=4",
     "blur.kernel=16",
     "adversarial.pairs=30",
     "adversarial.steps=24",
@@ -88,6 +90,13 @@ class Eraser(RegionAttack):
         erased = batch.images.clone()
         erased[:, :, CENTRE, CENTRE] -= AMPLITUDE * PATTERN
         return erased
+
+
+def clueless(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """An explainer that finds nothing."""
+    return np.zeros(segments.shape, dtype=np.float32)
 
 
 def picture(key: str, family: str, planted: bool = True) -> np.ndarray:

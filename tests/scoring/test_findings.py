@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from scoring.findings import conclude, count, counts, find
 from scoring.metrics import summarise
-from tests.scoring.made_up import make, table, unseen
+from tests.scoring.made_up import make, table, unclassed, unseen
 
 METHODS = ("LIME", "SHAP", "RISE", "SOBOL", "Random")
 
@@ -47,11 +47,7 @@ def test_worse_than_random_is_said() -> None:
 
 
 def test_too_few_videos_prove_nothing_and_say_how_many_would() -> None:
-    for videos, enough in (
-        (6, False),
-        (7, False),
-        (8, True),
-    ):  # 4 methods: 2^(1 - 8) * 4 = 0.03 is the first below 0.05
+    for videos, enough in ((6, False), (7, False), (8, True)):  # 4 methods: 4 * 2^-7 is the first p below 0.05
         rows = table(make(lambda method, video, k: method != "Random", METHODS, videos=videos))
         text = " ".join(conclude(rows, summarise(rows), "nes", 0))
         assert ("Most trustworthy" in text) == enough
@@ -74,12 +70,7 @@ def test_no_fake_verdict_and_no_control() -> None:
 def test_counts_of_what_was_left_out() -> None:
     made = make(graded, METHODS, videos=4)
     made = [unseen(row) if row.video.endswith("/003") else row for row in made]
-    made = [
-        replace(row, family="FaceShifter", label=-1, correct=-1, correct_after=-1)
-        if row.video.endswith("/002")
-        else row
-        for row in made
-    ]
+    made = [unclassed(row) if row.video.endswith("/002") else row for row in made]
     made = [replace(row, weak=row.method == "RISE" and row.video.endswith("/001")) for row in made]
     rows = table(made)
     text = "\n".join(counts(rows, summarise(rows), {"x.png": "bad"}))

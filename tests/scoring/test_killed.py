@@ -13,7 +13,7 @@ from tests.scoring.test_run import contents
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ("segments.count=9", "LIME.samples=40", "adversarial.pairs=5", "adversarial.steps=4", "pgd.steps=3")
-EVERYWHERE = {"before": 8, "after": 8, "wait": 1}  # moments, and the deaths that a run dies at least
+EVERYWHERE = {"before": 8, "wait": 1}  # moments, and the deaths that a run dies at least
 
 
 @pytest.fixture(scope="module")

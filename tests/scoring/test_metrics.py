@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scoring.metrics import compare, summarise
-from tests.scoring.made_up import at_random, make, table, unseen
+from tests.scoring.made_up import at_random, make, table, unclassed, unseen
 
 
 def lime_beats_chance(method: str, video: int, k: int) -> bool:
@@ -57,10 +57,7 @@ def test_frames_called_real_count_in_accuracies_only() -> None:
 
 
 def test_frames_without_a_class_count_in_flips_only() -> None:
-    made = [
-        replace(row, family="FaceShifter", label=-1, correct=-1, correct_after=-1) for row in make(lime_beats_chance)
-    ]
-    lime = summarise(table(made)).of("nes", "1-3")["LIME"]
+    lime = summarise(table([unclassed(row) for row in make(lime_beats_chance)])).of("nes", "1-3")["LIME"]
     assert lime.flip_rate.value == 1.0
     assert lime.accuracy_frames == 0
     assert math.isnan(lime.accuracy.value)

@@ -1,0 +1,233 @@
+"""The evaluate command as a user runs it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import evaluate
+from common import console
+from data.index import Entry, write_index
+from tests.scoring.stand_ins import TINY, picture, save, write_frames
+
+PLANTED = ("--detector", "tests.scoring.stand_ins:PlantedDetector")
+ERASER = ("--attack", "tests.scoring.stand_ins:Eraser")
+METHODS = ("LIME", "LIME_adv", "SHAP", "SHAP_adv", "SOBOL", "SOBOL_adv", "RISE", "RISE_adv", "Random")
+
+
+def settings(*prefixes: str) -> list[str]:
+    """The tiny settings of the components that a run has."""
+    return [word for each in TINY if not each.startswith(prefixes or "nes") for word in ("--set", each)]
+
+
+def run(*words: object) -> int:
+    return console.status(evaluate.app, ["--device", "cpu", *(str(word) for word in words)])
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """The one line that a refused command prints."""
+    capsys.readouterr()
+    assert run(*words) != 0
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1, told
+    return told
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_frames(tmp_path_factory.mktemp("frames"), videos=3)
+
+
+@pytest.fixture(scope="module")
+def everything(index: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run of all methods on frames where one planted region decides, and what it printed."""
+    results = tmp_path_factory.mktemp("results")
+    capture = pytest.MonkeyPatch()
+    with capture.context() as patched:
+        lines: list[str] = []
+        patched.setattr("scoring.report.say", lines.append)
+        words = ("--method", "All", *ERASER, "--frames", index, *PLANTED, "--results", results, "--preset", "quick")
+        assert run(*words, *settings()) == 0
+    return results / "evaluation", "\n".join(lines)
+
+
+def test_a_planted_patch_flips_for_all_eight_methods_and_not_for_random(everything: tuple[Path, str]) -> None:
+    summary = pd.read_csv(everything[0] / "summary_All.csv").set_index(["top", "method"])
+    assert set(summary.index.get_level_values("method")) == set(METHODS)
+    for method in METHODS[:-1]:
+        assert summary.loc[("1-3", method), "flip_rate"] >= 0.9, method
+        assert summary.loc[("mean", method), "flip_rate_vs_random_difference"] > 0.3, method
+        assert summary.loc[("mean", method), "flip_rate_vs_random_p_holm"] < 0.05, method
+    assert summary.loc[("1", "Random"), "flip_rate"] <= 0.35
+
+
+def test_the_published_table_of_a_real_run(everything: tuple[Path, str]) -> None:
+    """The published code stores RISE before SOBOL and labels SOBOL before RISE: here a row is its method's."""
+    scores = pd.read_csv(everything[0] / "scores_All.csv", index_col=0)
+    assert list(scores.index) == ["Original", *METHODS]
+    assert scores.shape[1] == 25
+    assert scores.loc["Original", "Accuracy"] == 1.0
+    tidy = pd.read_csv(everything[0] / "rows_All.csv")
+    for method in METHODS:
+        mine = tidy[(tidy["method"] == method) & (tidy["family"] == "FaceSwap") & (tidy["k"] == 2)]
+        assert scores.loc[method, "Sufficiency FS Top 2"] == pytest.approx(mine["drop"].mean(), abs=5e-4)
+        assert scores.loc[method, "Accuracy FS Top 2"] == pytest.approx(mine["correct_after"].mean(), abs=5e-4)
+
+
+def test_what_a_run_prints(everything: tuple[Path, str]) -> None:
+    text = everything[1]
+    assert "12 frames; preset quick; seed 0." in text
+    assert "Most trustworthy here: " in text
+    assert "Scored 12 of 12 frames, from 12 videos." in text
+    assert "summary_All.png" in text
+    assert "Demo" not in text
+
+
+def test_the_configuration_of_a_run(everything: tuple[Path, str]) -> None:
+    found = json.loads((everything[0] / "config.json").read_text())
+    assert found["methods"] == list(METHODS)
+    assert found["settings"]["RISE"]["samples"] == 800
+    assert found["settings"]["adversarial"]["step"] == 2 / 255
+    assert found["attacks"]["tests.scoring.stand_ins:Eraser"]["epsilon"] == 16 / 255
+    assert re.fullmatch("[0-9a-f]{64}", found["detector"]["weights"])
+    assert re.fullmatch("[0-9a-f]{64}", found["frames"]["fingerprint"])
+
+
+def quickly(index: Path, results: Path, *words: object) -> list[object]:
+    return ["--method", "LIME", *ERASER, "--frames", index, *PLANTED, "--results", results, "--preset", "quick",
+            "--set", "segments.count=9", "--set", "segments.compactness=1000", *words]  # fmt: skip
+
+
+def test_running_again_prints_the_same_and_scores_nothing(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*quickly(index, tmp_path, "--limit", 2)) == 0
+    first = capsys.readouterr().out
+    frames = sorted((tmp_path / "evaluation-LIME" / "frames").iterdir())
+    times = [path.stat().st_mtime_ns for path in frames]
+    assert run(*quickly(index, tmp_path, "--limit", 2)) == 0
+    assert capsys.readouterr().out == first
+    assert [path.stat().st_mtime_ns for path in frames] == times
+    told = refused(capsys, *quickly(index, tmp_path, "--limit", 2, "--seed", 1))
+    assert "seed was 0 and is now 1" in told
+    told = refused(capsys, *quickly(index, tmp_path, "--limit", 2, "--set", "LIME.samples=99"))
+    assert "settings.LIME.samples was 150 and is now 99" in told
+
+
+def test_a_plain_folder_of_pictures_has_flips_and_no_accuracies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, family in enumerate(("Deepfakes", "FaceSwap", "Deepfakes")):
+        save(tmp_path / "pictures", f"{number}.png", picture(str(number), family))
+    assert run(*quickly(tmp_path / "pictures", tmp_path / "results")) == 0
+    assert "accuracies stay empty" in capsys.readouterr().out
+    folder = tmp_path / "results" / "evaluation-LIME"
+    tidy = pd.read_csv(folder / "rows_LIME.csv")
+    assert tidy[["label", "family", "correct", "correct_after"]].isna().all(axis=None)
+    assert tidy["drop"].notna().all()
+    assert tidy["flipped_to_real"].any()
+    assert pd.read_csv(folder / "scores_LIME.csv", index_col=0).isna().all(axis=None)
+    assert pd.read_csv(folder / "summary_LIME.csv")["flip_rate"].notna().all()
+
+
+def test_real_frames_are_left_out_with_their_number(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "frames"
+    shutil.copytree(index.parent, folder)
+    save(folder, "original_sequences/1.png", picture("1", "Deepfakes", planted=False))
+    with (folder / "index.csv").open("a") as file:
+        file.write("original_sequences/1.png,0,0\n")
+    assert run(*quickly(folder / "index.csv", tmp_path / "r", "--limit", 1, "--no-control")) == 0
+    told = capsys.readouterr().out
+    assert "Left out: 1 real frame," in told
+    assert "Without the Random control" in told
+
+
+def test_a_new_family_is_left_out_of_accuracies_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index = write_frames(tmp_path / "frames", videos=1, families=("Deepfakes", "FaceShifter"))
+    assert run(*quickly(index, tmp_path / "r")) == 0
+    assert "Without a class that the detector knows: 1 (FaceShifter)" in " ".join(capsys.readouterr().out.split())
+    tidy = pd.read_csv(tmp_path / "r" / "evaluation-LIME" / "rows_LIME.csv")
+    assert tidy.groupby("family")["correct"].count().to_dict() == {"Deepfakes": 6, "FaceShifter": 0}
+
+
+def test_several_attacks_in_one_run(index: Path, tmp_path: Path) -> None:
+    words = quickly(index, tmp_path, "--limit", 2, "--attack", "fgsm", "--run", "two")
+    assert run(*words) == 0
+    names = {path.name for path in (tmp_path / "two").iterdir()}
+    assert {"scores_LIME.csv", "scores_LIME_fgsm.csv", "rows_LIME.csv"} <= names
+    tidy = pd.read_csv(tmp_path / "two" / "rows_LIME.csv")
+    areas = [tidy.loc[tidy["attack"] == attack, "area"].tolist() for attack in tidy["attack"].unique()]
+    assert len(areas) == 2
+    np.testing.assert_array_equal(*areas)
+
+
+def test_parts_of_a_run(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*quickly(index, tmp_path, "--limit", 3, "--shard", "1/2")) == 0
+    assert "1 of the run's 3 frames are not" in " ".join(capsys.readouterr().out.split())
+    assert run(*quickly(index, tmp_path, "--limit", 3, "--shard", "2/2")) == 0
+    assert "Scored 3 of 3 frames" in capsys.readouterr().out
+
+
+BAD = {
+    "unknown method": (["--method", "LIMA"], "did you mean LIME"),
+    "unknown attack": (["--attack", "nse"], "did you mean nes"),
+    "unknown preset": (["--preset", "fast"], "known: published, quick"),
+    "unknown component": (["--set", "LIMA.samples=3"], "LIMA"),
+    "unknown setting": (["--set", "LIME.sample=3"], "LIME has no setting 'sample'"),
+    "bad value": (["--set", "LIME.samples=many"], "LIME.samples='many'"),
+    "bad form": (["--set", "LIME.samples"], "COMPONENT.FIELD=VALUE"),
+    "setting of another attack": (["--set", "pgd.steps=3"], "--attack pgd"),
+    "unknown split": (["--split", "nope"], "nope"),
+    "unknown device": (["--device", "gpu"], "unknown device 'gpu'"),
+    "unknown precision": (["--precision", "half"], "half"),
+    "unknown option": (["--nonsense"], "--nonsense"),
+    "limit of nothing": (["--limit", "0"], "limit"),
+    "shard": (["--shard", "3/2"], "--shard '3/2'"),
+    "run is a path": (["--run", "../x"], "'../x'"),
+    "unknown detector": (["--detector", "no.such:Thing"], "no.such"),
+    "missing checkpoint": (["--detector", "gone.ckpt"], "gone.ckpt"),
+    "missing index": (["--frames", "gone.csv"], "gone.csv"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    words, named = BAD[what]
+    assert named in refused(capsys, *quickly(index, tmp_path), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_contradictions_about_the_demo(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--frames needs --detector" in refused(capsys, "--frames", index, "--results", tmp_path)
+    assert "--images needs --frames" in refused(capsys, "--images", tmp_path, *PLANTED, "--results", tmp_path)
+    assert "--split needs --frames" in refused(capsys, "--split", "test", *PLANTED, "--results", tmp_path)
+
+
+def test_nothing_to_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path, "a/0.png", picture("a", "Deepfakes"))
+    write_index(tmp_path / "index.csv", [Entry("a/0.png", False, 0)])
+    assert "all 1 frames are real" in refused(capsys, *quickly(tmp_path / "index.csv", tmp_path / "r"))
+    (tmp_path / "empty").mkdir()
+    assert "no pictures" in refused(capsys, *quickly(tmp_path / "empty", tmp_path / "r"))
+
+
+def test_a_results_folder_that_cannot_be(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert "file" in refused(capsys, *quickly(index, tmp_path / "file"))
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    told = capsys.readouterr().out
+    options = "method frames images detector checkpoint attack run results limit split seed device batch-size"
+    for option in f"{options} precision preset set threads shard no-control".split():
+        assert f"--{option}" in told
