@@ -51,13 +51,13 @@ PRESETS: Mapping[str, Settings] = {
     "quick": Settings(
         segments=Segments(),
         explainers={
-            "LIME": LIME(samples=150),
+            "LIME": LIME(samples=100),
             "SHAP": SHAP(evaluations=150, batch=16),
             "SOBOL": SOBOL(grid=6, designs=4),
-            "RISE": RISE(samples=200),
+            "RISE": RISE(samples=150, centred=True),
             "Random": Random(),
         },
-        adversarial=NES(pairs=10, steps=20),
+        adversarial=NES(pairs=8, step=4 / 255, steps=16),  # longer steps: as far in fewer forwards
     ),
 }
 

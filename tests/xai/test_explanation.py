@@ -38,6 +38,9 @@ def frame_of(detector: Detector, image: np.ndarray, target: int, seed: int = 0, 
     return xai.FrameExplanations(detector, detector.prepare(image), target, settings, seed, key, batch_size)
 
 
+PRESET = {"segments": {"count": 16}}  # the quick preset as it is, on fewer segments
+
+
 @pytest.fixture(scope="module")
 def planted_frame() -> xai.FrameExplanations:
     return frame_of(*planted(), target=DEEPFAKES)
@@ -56,6 +59,16 @@ def test_the_planted_patch_is_ranked_first(method: str, planted_frame: xai.Frame
     assert explanation.saliency.shape == explanation.segments.shape == (64, 64)
     assert explanation.saliency.dtype == np.float32
     assert explanation.target == DEEPFAKES
+
+
+@pytest.mark.parametrize("method", xai.ALL)
+def test_the_quick_preset_finds_the_planted_patch_among_the_best(method: str) -> None:
+    detector, image = planted()
+    ranks = []
+    for seed in range(3):
+        explanation = xai.explain(detector, image, method, preset="quick", overrides=PRESET, seed=seed)
+        ranks.append(explanation.ranking.tolist().index(holds_the_patch(explanation.segments)))
+    assert np.median(ranks) <= 1
 
 
 def test_a_random_explanation_finds_the_patch_as_rarely_as_chance() -> None:

@@ -54,7 +54,7 @@ def test_published_settings_are_the_published_ones() -> None:
     assert described["LIME"] == {"samples": 2000, "kernel_width": 0.25, "alpha": 1.0}
     assert described["SHAP"]["evaluations"] == 2000
     assert described["SOBOL"] == {"grid": 8, "designs": 32}
-    assert described["RISE"] == {"samples": 4000, "cells": 7, "keep": 0.5}
+    assert described["RISE"] == {"samples": 4000, "cells": 7, "keep": 0.5, "centred": False}
     assert described["blur"] == {"kernel": 128}
     assert described["adversarial"] == {
         "epsilon": 16 / 255,
