@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from detectors.base import Detector
-from detectors.queries import Queries, evaluating
+from detectors.queries import Meter, Queries, counting, evaluating
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +110,13 @@ class RegionAttack(ABC):
         _check(images, regions, seeds)
         judge = Queries(detector, batch_size)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        with _differentiable(judge.device), _untouched(detector), _counting(detector) as meter:
+        with _differentiable(judge.device), _untouched(detector), counting(detector) as meter:
+            account = _Account(meter)
             originals, masks = images.to(judge.device).clone(), regions.to(judge.device)[:, None]
             attacked, attackable = originals.clone(), regions.flatten(1).any(dim=1).cpu()
             flipped = _says_real(judge, attacked)
             steps = torch.zeros(len(images), dtype=torch.int64)
-            forwards = torch.full_like(steps, meter.read_per_pair(len(images)))
+            forwards = torch.full_like(steps, account.per_pair(len(images)))
             for _ in range(self.rounds):
                 for pairs in self._groups(attackable & ~flipped):
                     batch = Batch(attacked[pairs], originals[pairs], masks[pairs], [generators[i] for i in pairs])
@@ -123,7 +124,7 @@ class RegionAttack(ABC):
                     attacked[pairs] = self._project(proposal, attacked[pairs], originals[pairs], masks[pairs])
                     flipped[pairs] = _says_real(judge, attacked[pairs])
                     steps[pairs] += self.steps_per_round
-                    forwards[pairs] += meter.read_per_pair(len(pairs))
+                    forwards[pairs] += account.per_pair(len(pairs))
         return AttackResult(attacked.cpu(), flipped, steps, forwards)
 
     def _groups(self, active: Tensor) -> list[list[int]]:
@@ -145,31 +146,19 @@ class RegionAttack(ABC):
         return torch.where(masks, near.clamp(0.0, 1.0), originals)
 
 
-class _Meter:
-    """Counts the images that a detector is given, whoever gives them."""
+class _Account:
+    """What each pair is charged: the images that passed since it was last asked, shared equally."""
 
-    def __init__(self) -> None:
-        self.images = 0
+    def __init__(self, meter: Meter) -> None:
+        self._meter, self._read = meter, 0
 
-    def hook(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.images += len(inputs[0])
-
-    def read_per_pair(self, pairs: int) -> int:
+    def per_pair(self, pairs: int) -> int:
         """Images per pair since the last reading."""
-        images, self.images = self.images, 0
+        images = self._meter.images - self._read
+        self._read = self._meter.images
         if images % max(pairs, 1):
             raise RuntimeError(f"{images} forwards on {pairs} pairs: an attack that spends unequally is `one_by_one`")
         return images // max(pairs, 1)
-
-
-@contextlib.contextmanager
-def _counting(detector: Detector) -> Iterator[_Meter]:
-    meter = _Meter()
-    handle = detector.register_forward_pre_hook(meter.hook)
-    try:
-        yield meter
-    finally:
-        handle.remove()
 
 
 @contextlib.contextmanager

@@ -142,9 +142,12 @@ class _Composite(nn.Module):
 
 def _global_state(device: torch.device) -> Tensor:
     """What changes when anything is drawn from torch's global generators for the CPU or `device`."""
-    if device.type == "cpu":
-        return torch.get_rng_state()
-    return torch.cat([torch.get_rng_state(), torch.get_device_module(device).get_rng_state()])
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    elif device.type == "mps":
+        states.append(torch.mps.get_rng_state())
+    return torch.cat(states)
 
 
 @functools.cache
