@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import signal
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -182,9 +183,8 @@ def train(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        with _interruptible(trainer):
+            trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     best = out / "best.ckpt"
     load_into(detector.network, read(best if best.is_file() else out / "last.ckpt"), detector.config.network)
     save(detector, out / "model.safetensors")
@@ -217,6 +217,20 @@ def _checkpoints(out: Path, validated: bool) -> list[ModelCheckpoint]:
     last = ModelCheckpoint(out, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     best = ModelCheckpoint(out, "best", monitor="val_loss", enable_version_counter=False)
     return [last, best] if validated else [last]
+
+
+@contextlib.contextmanager
+def _interruptible(trainer: Trainer) -> Iterator[None]:
+    """Gives Ctrl-C its usual meaning: on it, Lightning ends the program itself and ignores any further one."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextlib.contextmanager

@@ -117,6 +117,19 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path: Path) -> None:
     assert histories[0] == histories[1]
 
 
+def test_ctrl_c_is_an_interruption_and_not_an_exit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, handler = frames(tmp_path), signal.getsignal(signal.SIGINT)
+
+    def interrupt(_module: Classifier, _batch: object, index: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Classifier, "training_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(start(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8))
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
 def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
     chosen = frames(tmp_path)
     train(start(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8))
