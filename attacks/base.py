@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from detectors.base import Detector
 from detectors.queries import Meter, Queries, counting, evaluating
