@@ -63,6 +63,30 @@ class Queries:
         return self.logits(images).log_softmax(dim=1)[:, target]
 
 
+class Meter:
+    """What has been asked of a detector, whoever asked: `images` passed to it, in `calls` forward passes."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.calls = 0
+
+    def count(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Counts one forward pass; a forward pre-hook."""
+        self.images += len(inputs[0])
+        self.calls += 1
+
+
+@contextlib.contextmanager
+def counting(detector: Detector) -> Iterator[Meter]:
+    """Counts every forward pass of a detector while it is open."""
+    meter = Meter()
+    handle = detector.register_forward_pre_hook(meter.count)
+    try:
+        yield meter
+    finally:
+        handle.remove()
+
+
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Puts every submodule in evaluation mode and gives each its own mode back afterwards."""

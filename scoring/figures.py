@@ -29,10 +29,15 @@ def save_summary(path: Path, summary: Summary) -> None:
         for panel in panels[-1]:
             panel.set_xlabel("verdicts flipped to Real")
         figure.suptitle(_title(summary), x=0.01, ha="left", fontsize=11)
-        with io.BytesIO() as buffer:
-            figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
-            with atomic_write(path, "wb") as file:
-                file.write(buffer.getvalue())
+        save_png(figure, path)
+
+
+def save_png(figure: Figure, path: Path, dpi: int = 150) -> None:
+    """Writes a figure as PNG, whole or not at all; the same figure gives the same bytes."""
+    with io.BytesIO() as buffer:
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        with atomic_write(path, "wb") as file:
+            file.write(buffer.getvalue())
 
 
 def _title(summary: Summary) -> str:

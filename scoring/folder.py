@@ -17,17 +17,9 @@ from common.console import warn
 from common.errors import InputError
 from common.files import atomic_write
 from scoring import rows
+from scoring.costs import Cost
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one stage of one frame took: images passed to the detector, and seconds."""
-
-    stage: str
-    forwards: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -80,9 +72,13 @@ class Folder:
 
     def save(self, key: str, array: np.ndarray, costs: Sequence[Cost]) -> None:
         """Keeps what a frame gave; it counts as finished once this returns."""
+        self.save_costs(key, costs)
+        rows.save(self.rows_file(key), array)
+
+    def save_costs(self, key: str, costs: Sequence[Cost]) -> None:
+        """Keeps what a frame took."""
         with atomic_write(self.costs_file(key)) as file:
             json.dump([asdict(cost) for cost in costs], file)
-        rows.save(self.rows_file(key), array)
 
     def finished(self, key: str) -> np.ndarray | None:
         """The rows of a finished frame, or None; a damaged file counts as not finished, with a warning."""

@@ -1,7 +1,6 @@
 """One frame to rows: its verdict, its explanations, the attacks on what they point at."""
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +12,8 @@ from attacks import RegionAttack
 from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
-from scoring.folder import Cost
+from detectors.queries import counting
+from scoring.costs import Cost, Ledger
 from scoring.rows import UNKNOWN, Row
 from xai.explanation import FrameExplanations, explained_class
 from xai.methods import ADVERSARIAL, Method
@@ -95,26 +95,19 @@ class Scorer:
         itself. A frame that the detector calls Real already has no verdict to explain: its regions are empty and
         nothing changes. Raises InputError for a frame that cannot be explained.
         """
-        costs: list[Cost] = []
-        tell("verdict")
         image = self.detector.prepare(frame.image)
-        started = time.perf_counter()
-        verdict = self._judge(frame, image)
-        costs.append(Cost("verdict", 1, time.perf_counter() - started))
-        if verdict.predicted == self.detector.real:
-            nothing = np.zeros(image.shape[1:], dtype=bool)
-            choices = [Choice(method, k, False, nothing) for method in self.methods for k in DEPTHS]
-        else:
-            choices = self._explain(frame, image, verdict.target, costs, tell)
-        regions = {choice.digest: choice.region for choice in choices}
-        rows = []
-        for name, attack in self.attacks.items():
-            tell(f"attack {name}")
-            started = time.perf_counter()
-            outcomes, forwards = self._attack(name, attack, frame, image, verdict, regions)
-            costs.append(Cost(f"attack {name}", forwards, time.perf_counter() - started))
-            rows += [self._row(frame, verdict, choice, name, outcomes[choice.digest]) for choice in choices]
-        return rows, costs
+        with counting(self.detector) as meter:
+            ledger = Ledger(meter, tell)
+            with ledger.stage("verdict"):
+                verdict = self._judge(frame, image)
+            choices = self._choose(frame, image, verdict, ledger)
+            regions = {choice.digest: choice.region for choice in choices}
+            rows = []
+            for name, attack in self.attacks.items():
+                with ledger.stage(f"attack {name}"):
+                    outcomes = self._attack(name, attack, frame, image, verdict, regions)
+                rows += [self._row(frame, verdict, choice, name, outcomes[choice.digest]) for choice in choices]
+        return rows, ledger.costs
 
     def _judge(self, frame: Frame, image: Tensor) -> Verdict:
         probabilities = Queries(self.detector, self.batch_size).probabilities(image[None])[0]
@@ -126,25 +119,23 @@ class Scorer:
         label = self.detector.label_of(frame.family)
         return UNKNOWN if label is None else int(predicted == label)
 
-    def _explain(
-        self, frame: Frame, image: Tensor, target: int, costs: list[Cost], tell: Callable[[str], None]
-    ) -> list[Choice]:
-        """Every method's top regions."""
+    def _choose(self, frame: Frame, image: Tensor, verdict: Verdict, ledger: Ledger) -> list[Choice]:
+        """Every method's top regions; empty ones where there is no fake verdict to explain."""
+        if verdict.predicted == self.detector.real:
+            nothing = np.zeros(image.shape[1:], dtype=bool)
+            return [Choice(method, k, False, nothing) for method in self.methods for k in DEPTHS]
         explanations = FrameExplanations(
-            self.detector, image, target, self.settings, self.seed, frame.key, self.batch_size, self.precision
+            self.detector, image, verdict.target, self.settings, self.seed, frame.key, self.batch_size, self.precision
         )
-        started = time.perf_counter()
-        segments = explanations.segments
-        costs.append(Cost("segments", 0, time.perf_counter() - started))
+        with ledger.stage("segments"):
+            segments = explanations.segments
         if any(method.fill == ADVERSARIAL for method in self.methods):
-            tell(ADVERSARIAL)
-            made = explanations.adversarial
-            costs.append(Cost(ADVERSARIAL, made.forwards, made.seconds))
+            with ledger.stage(ADVERSARIAL):
+                explanations.adversarial  # noqa: B018 - made here, so that its cost is its own stage
         choices = []
         for method in self.methods:
-            tell(method.name)
-            explanation = explanations.explain(method)
-            costs.append(Cost(method.name, explanation.forwards, explanation.seconds))
+            with ledger.stage(method.name, including=ADVERSARIAL if method.fill == ADVERSARIAL else None):
+                explanation = explanations.explain(method)
             ranking = explanation.ranking
             choices += [Choice(method, k, explanation.weak, top_region(segments, ranking, k)) for k in DEPTHS]
         return choices
@@ -157,8 +148,8 @@ class Scorer:
         image: Tensor,
         verdict: Verdict,
         regions: Mapping[str, np.ndarray],
-    ) -> tuple[dict[str, Outcome], int]:
-        """What the attack does to each distinct region, all of them in one batch, and the forwards it took.
+    ) -> dict[str, Outcome]:
+        """What the attack does to each distinct region, all of them in one batch.
 
         The attack's own judge says what flipped; where another batch's rounding would break a tie between classes
         differently, its word stands.
@@ -173,7 +164,7 @@ class Scorer:
         verdicts = probabilities.clone()
         verdicts[~result.flipped, self.detector.real] = -1.0
         verdicts[result.flipped, self.detector.real] = 2.0
-        outcomes = {
+        return {
             digest: Outcome(
                 after=float(probabilities[i, verdict.target]),
                 predicted=int(verdicts[i].argmax()),
@@ -183,7 +174,6 @@ class Scorer:
             )
             for i, digest in enumerate(regions)
         }
-        return outcomes, int(result.forwards.sum()) + len(masks)
 
     def _row(self, frame: Frame, verdict: Verdict, choice: Choice, attack: str, outcome: Outcome) -> Row:
         names = self.detector.class_names

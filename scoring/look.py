@@ -5,21 +5,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor, from_numpy
 from torch.nn import functional
 
 from common.errors import InputError
-from common.files import atomic_write
 from common.seeds import generator
 from data.frames import Frame
-from detectors import Detector, Queries
+from detectors import Queries
+from scoring.figures import save_png
+from scoring.frame import Scorer
+from scoring.selection import Selection
+from scoring.setup import EVERY
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.figure import TOP, View, draw
-from xai.methods import ADVERSARIAL, Method
+from xai.methods import ADVERSARIAL, ALL, SUFFIX
 from xai.ranking import top_region
-from xai.settings import Settings
 
 RANDOM = "random"
 
@@ -49,45 +53,49 @@ class Look:
     view: View
 
 
-def choose(frames: Sequence[Frame], index: str, seed: int) -> Frame:
+def choose(selection: Selection, index: str, seed: int) -> Frame:
     """The frame at `index` ("0", "1", ... or "random", drawn by the seed). Raises InputError for anything else."""
+    count = len(selection.keys)
     if index == RANDOM:
-        return frames[int(generator(seed, "look").integers(len(frames)))]
-    if not index.isdecimal() or int(index) >= len(frames):
-        raise InputError(f"--index {index!r}: give a number from 0 to {len(frames) - 1}, or {RANDOM}")
-    return frames[int(index)]
+        return selection.frame(int(generator(seed, "look").integers(count)))
+    if not index.isdecimal() or int(index) >= count:
+        raise InputError(f"--index {index}: give a number from 0 to {count - 1}, or {RANDOM}")
+    return selection.frame(int(index))
 
 
-def look(
-    frame: Frame,
-    detector: Detector,
-    methods: Sequence[Method],
-    settings: Settings,
-    seed: int,
-    batch_size: int,
-    precision: str,
-) -> Look:
-    """Asks the detector about a frame and explains its verdict by each method.
+def with_fills(names: Sequence[str], fills: Sequence[bool]) -> tuple[str, ...]:
+    """The methods of the explainers that `names` stand for, by fill: True is the adversarial, False the usual one."""
+    every = [name for each in names for name in (ALL if each == EVERY else (each,))]
+    explainers = dict.fromkeys(name.removesuffix(SUFFIX) for name in every)
+    return tuple(name + SUFFIX * adversarial for name in explainers for adversarial in fills)
+
+
+def look(frame: Frame, scorer: Scorer) -> Look:
+    """Asks a scorer's detector about a frame and explains its verdict by each of its methods.
 
     Raises InputError where a method cannot explain it.
     """
-    queries = Queries(detector, batch_size)
+    detector = scorer.detector
+    queries = Queries(detector, scorer.batch_size)
     image = detector.prepare(frame.image)
     probabilities = queries.probabilities(image[None])[0]
     target = explained_class(probabilities, detector.real)
-    frames = FrameExplanations(detector, image, target, settings, seed, frame.key, batch_size, precision)
-    explanations = {method.name: frames.explain(method) for method in methods}
+    shared = FrameExplanations(
+        detector, image, target, scorer.settings, scorer.seed, frame.key, scorer.batch_size, scorer.precision
+    )
+    explanations = {method.name: shared.explain(method) for method in scorer.methods}
     adversarial = after = None
-    if any(method.fill == ADVERSARIAL for method in methods):
-        adversarial = frames.adversarial.image
+    if any(method.fill == ADVERSARIAL for method in scorer.methods):
+        adversarial = shared.adversarial.image
         after = queries.probabilities(adversarial[None])[0]
     names, predicted = detector.class_names, int(probabilities.argmax())
     view = View(
         image=_picture(image),
         explanations=explanations,
         adversarial=None if adversarial is None else _picture(adversarial),
+        adversarial_verdict="" if after is None else names[int(after.argmax())],
         mask=_at_size(frame.mask, detector.input_size),
-        caption=f"{frame.key}\npredicted {names[predicted]}, explained: {names[target]}",
+        caption=f"{frame.key}\npredicted: {names[predicted]}, explained: {names[target]}",
     )
     label = detector.label_of(frame.family)
     return Look(frame, names, probabilities, after, label, target, explanations, view)
@@ -113,18 +121,15 @@ def describe(seen: Look) -> list[str]:
 
 
 def save(seen: Look, path: Path) -> None:
-    """Writes the picture, whole or not at all."""
-    figure = Figure(dpi=110)
+    """Writes the picture as PNG, whole or not at all."""
+    figure = Figure()
     draw(seen.view, figure)
-    with atomic_write(path, "wb") as file:
-        figure.savefig(file, format="png")
+    save_png(figure, path, dpi=110)
 
 
 def show(seen: Look) -> None:
-    """Displays the picture in a window and waits until it is closed. Raises InputError where there is no display."""
-    import matplotlib.pyplot as plt  # only here: it looks for a display
-
-    if plt.get_backend().lower() == "agg":
+    """Displays the picture in a window until it is closed. Raises InputError where there is no display."""
+    if matplotlib.get_backend().lower() == "agg":
         raise InputError("--show needs a display; the saved picture is the same")
     draw(seen.view, plt.figure(dpi=110))
     plt.show()

@@ -62,25 +62,24 @@ def _show_table(summary: Summary, attack: str) -> None:
     one, two, three, mean = (summary.of(attack, top) for top in ("1", "1-2", "1-3", "mean"))
     methods = summary.ranked(attack)
     table(
-        f"\nAttack {attack}: verdicts flipped to Real by attacking only a method's top regions",
-        ["method", "top 1", "top 1-2", "top 1-3", "vs random", "drop", "accuracy"],
+        f"\nAttack {attack}: verdicts flipped to Real (%) by attacking only a method's top regions",
+        ["method", "top 1", "top 1-2", "top 1-3", "gain", "drop", "acc."],
         [
             [
                 method,
                 *(_rate(lines[method].flip_rate) for lines in (one, two, three)),
                 _difference(mean[method]),
                 _number(three[method].drop.value, "{:.2f}"),
-                _number(100 * three[method].accuracy.value, "{:.0f}%"),
+                _number(100 * three[method].accuracy.value, "{:.0f}"),
             ]
             for method in methods
         ],
     )
     tests = len(set(methods) - {CONTROL})
     paragraph(
-        f"[ ]: 95 % interval, with videos as the sample. vs random: the mean of the three rates less that of random "
-        f"regions, in points; * p < {ALPHA} in a permutation test over videos, corrected for "
-        f"{count(tests, 'method')} (Holm). drop: how far the verdict's probability fell; accuracy: correct verdicts "
-        f"left; both after top 1-3."
+        f"[ ]: 95 % interval, with videos as the sample. gain: the mean of the three rates less that of random "
+        f"regions; * p < {ALPHA} in a permutation test over videos, corrected for {count(tests, 'method')} (Holm). "
+        f"drop: how far the verdict's probability fell; acc.: correct verdicts left (%); both after top 1-3."
     )
     say("")
 
@@ -89,7 +88,7 @@ def _rate(rate: Estimate) -> str:
     if math.isnan(rate.value):
         return "-"
     interval = "" if math.isnan(rate.low) else f" [{100 * rate.low:.0f}-{100 * rate.high:.0f}]"
-    return f"{100 * rate.value:.0f}%{interval}"
+    return f"{100 * rate.value:.0f}{interval}"
 
 
 def _difference(line: Line) -> str:

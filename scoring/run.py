@@ -1,6 +1,6 @@
 """A run: scores every frame that is not finished yet, and makes the tables when all are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from common.errors import InputError
 from data.frames import REAL, Frame
 from scoring import figures, rows, tables
 from scoring.config import Configuration, bind
-from scoring.folder import Cost, Folder, Shard
+from scoring.costs import Cost
+from scoring.folder import Folder, Shard
 from scoring.metrics import Summary, summarise
 from scoring.selection import Selection
 
@@ -79,24 +80,35 @@ def _score_missing(folder: Folder, selection: Selection, score: Score, shard: Sh
     """Scores the frames of the shard that are not finished; returns the reasons of those that fail."""
     mine = [place for place in range(len(selection.keys)) if shard.has(place)]
     todo = [place for place in mine if folder.finished(selection.keys[place]) is None]
+
+    def keep(frame: Frame, tell: Tell) -> None:
+        scored, costs = score(frame, tell)
+        folder.save(frame.key, rows.to_array(scored), costs)
+
+    return each_frame(selection, todo, len(mine), keep)
+
+
+def each_frame(
+    selection: Selection, todo: Sequence[int], total: int, work: Callable[[Frame, Tell], None]
+) -> dict[str, str]:
+    """Works on the selected frames at `todo`, of `total`, with a progress bar; returns the reasons of those that fail.
+
+    A frame that fails is reported at once and the others go on; a disk that is full ends it all.
+    """
     failures: dict[str, str] = {}
     if not todo:
         return failures
     with progress() as bar:
         bar.speed_estimate_period = 24 * 3600.0  # a frame may take minutes, and all of them tell the time left
-        task = bar.add_task("", total=len(mine), completed=len(mine) - len(todo))
+        task = bar.add_task("", total=total, completed=total - len(todo))
         bar.advance(task, 0)  # starts the clock, so that the first frame already gives an estimate
         for place in todo:
-            key = selection.keys[place]
             try:
-                frame = selection.frame(place)
-                scored, costs = score(frame, lambda stage: bar.update(task, description=f"{stage:<12}"))
-                array = rows.to_array(scored)
+                work(selection.frame(place), lambda stage: bar.update(task, description=f"{stage:<12}"))
             except WRONG as error:
+                key = selection.keys[place]
                 failures[key] = _reason(error)
                 warn(f"{key} is left out: {failures[key]}")
-            else:
-                folder.save(key, array, costs)
             bar.advance(task)
         bar.update(task, description="done")
     return failures

@@ -40,19 +40,22 @@ class Selection:
             raise InputError(f"cannot be read ({error})") from error
 
 
-def select(frames: IndexedFrames, split: str | None = None, limit: int | None = None) -> Selection:
+def select(
+    frames: IndexedFrames, split: str | None = None, limit: int | None = None, keep_real: bool = False
+) -> Selection:
     """Every frame that is not real, or `limit` of them spread evenly over the index, whatever its order.
 
-    `split` is what the frames were opened with, for the record. Raises InputError where nothing is left.
+    `split` is what the frames were opened with, for the record; `keep_real` keeps the real frames too. Raises
+    InputError where nothing is left.
     """
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be at least 1, got {limit}")
-    fakes = [place for place, entry in enumerate(frames.entries) if entry.family != REAL]
-    real = len(frames) - len(fakes)
-    if not fakes:
+    kept = [place for place, entry in enumerate(frames.entries) if keep_real or entry.family != REAL]
+    real = len(frames) - len(kept)
+    if not kept:
         raise InputError(f"all {real} frames are real, so there is no fake verdict to explain; add manipulated ones")
-    count = len(fakes) if limit is None else min(limit, len(fakes))
-    places = tuple(fakes[(2 * i + 1) * len(fakes) // (2 * count)] for i in range(count))
+    count = len(kept) if limit is None else min(limit, len(kept))
+    places = tuple(kept[(2 * i + 1) * len(kept) // (2 * count)] for i in range(count))
     chosen = IndexedFrames([frames.entries[place] for place in places], frames.images)
     identity = FramesIdentity(count, chosen.fingerprint(), split, limit)
     return Selection(frames, places, tuple(entry.key for entry in chosen.entries), identity, real)
@@ -64,5 +67,5 @@ def demo(limit: int | None = None) -> Selection:
     frames = DemoFrames(count * len(FAMILIES), families=FAMILIES, frames_per_video=1)
     places = tuple(person * len(FAMILIES) + person % len(FAMILIES) for person in range(count))
     keys = tuple(frames.key(place) for place in places)
-    fingerprint = hashlib.sha256(repr((frames.fingerprint, keys)).encode()).hexdigest()
+    fingerprint = hashlib.sha256(repr((frames.fingerprint(), keys)).encode()).hexdigest()
     return Selection(frames, places, keys, FramesIdentity(count, fingerprint, "test", limit))

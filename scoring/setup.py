@@ -12,7 +12,7 @@ from attacks.registry import build as build_attack
 from attacks.registry import describe as describe_attack
 from common.errors import InputError
 from data.source import open_frames
-from detectors import Queries
+from detectors import Detector, Queries
 from detectors.devices import resolve_device
 from detectors.registry import load
 from scoring.config import Configuration, describe_device, identify_detector, versions
@@ -78,10 +78,11 @@ class Setup:
     on_demo: bool
 
 
-def prepare(options: Options) -> Setup:
+def prepare(options: Options, keep_real: bool = False) -> Setup:
     """Resolves every name and setting, opens the frames and loads the detector.
 
-    Raises InputError for anything unknown, contradictory, missing or unreadable, before any work is done.
+    Real frames are left out unless `keep_real`, as there is no fake verdict to explain. Raises InputError for
+    anything unknown, contradictory, missing or unreadable, before any work is done.
     """
     on_demo = options.frames is None
     preset = options.preset or ("quick" if on_demo else "published")
@@ -90,9 +91,9 @@ def prepare(options: Options) -> Setup:
     settings = build_settings(preset, others, methods)
     names = list(dict.fromkeys(options.attacks))
     built = {name: build_attack(name, preset, own.get(name, {})) for name in names}
-    selection = _selection(options)
+    selection = open_selection(options, keep_real)
     device = resolve_device(options.device)
-    name, detector = _detector(options)
+    name, detector = open_detector(options)
     Queries(detector, options.batch_size, options.precision)  # refuses what no frame could be scored with
     scorer = Scorer(detector, methods, settings, built, options.seed, options.batch_size, options.precision)
     configuration = Configuration(
@@ -152,25 +153,33 @@ def run_name(given: str | None, options: Options) -> str:
 
     Raises InputError for a name that is not a plain folder's.
     """
-    if given is None:
-        name = files_name(options.methods)
-        base = "demo" if options.frames is None else "evaluation"
-        return base if name == EVERY else f"{base}-{name}"
+    if given is not None:
+        return folder_name(given)
+    name = files_name(options.methods)
+    base = "demo" if options.frames is None else "evaluation"
+    return base if name == EVERY else f"{base}-{name}"
+
+
+def folder_name(given: str) -> str:
+    """The name of a run's folder. Raises InputError for one that is not a plain folder's."""
     if given in ("", ".", "..") or Path(given).name != given:
         raise InputError(f"--run {given!r} is not the name of a folder; --results says where the folders are")
     return given
 
 
-def _selection(options: Options) -> Selection:
+def open_selection(options: Options, keep_real: bool = False) -> Selection:
+    """The frames that the options name, with the real ones where asked for. Raises InputError for none."""
     if options.frames is not None:
-        return select(open_frames(options.frames, options.images, options.split), options.split, options.limit)
+        source = open_frames(options.frames, options.images, options.split)
+        return select(source, options.split, options.limit, keep_real)
     for name, value in (("--images", options.images), ("--split", options.split)):
         if value is not None:
             raise InputError(f"{name} needs --frames: the demo's frames have their own")
     return demo(options.limit)
 
 
-def _detector(options: Options) -> tuple[str, Any]:
+def open_detector(options: Options) -> tuple[str, Detector]:
+    """The detector that the options name, and its name. Raises InputError where there is none, or none is named."""
     if options.detector is not None:
         return options.detector, load(options.detector, options.checkpoint, options.device)
     if options.checkpoint is not None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from common.files import atomic_write
 from scoring import rows
-from scoring.folder import Cost
+from scoring.costs import Cost
 from scoring.metrics import Summary, detected
 
 FAMILIES = {"DF": "Deepfakes", "F2F": "Face2Face", "FS": "FaceSwap", "NT": "NeuralTextures"}
@@ -55,9 +55,9 @@ def write(folder: Path, name: str, stacked: np.ndarray, summary: Summary) -> lis
 
 
 def write_costs(folder: Path, costs: Mapping[str, Sequence[Cost]]) -> None:
-    """Writes forwards and seconds by frame and stage; an adversarial method's include the adversarial image's."""
-    spent = [(key, cost.stage, cost.forwards, f"{cost.seconds:.3f}") for key in costs for cost in costs[key]]
-    _csv(folder / "costs.csv", pd.DataFrame(spent, columns=["key", "stage", "forwards", "seconds"]))
+    """Writes what each stage of each frame took; an adversarial method's include the adversarial image's."""
+    spent = [(key, c.stage, c.forwards, c.calls, f"{c.seconds:.3f}") for key in costs for c in costs[key]]
+    _csv(folder / "costs.csv", pd.DataFrame(spent, columns=["key", "stage", "forwards", "calls", "seconds"]))
 
 
 def write_failures(folder: Path, failures: Mapping[str, str]) -> None:

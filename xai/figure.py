@@ -25,6 +25,7 @@ class View:
         image: (H, W, 3) float in [0, 1].
         explanations: by the name of the method.
         adversarial: (H, W, 3) float in [0, 1], or None where none was made.
+        adversarial_verdict: what the detector says of it.
         mask: (H, W) bool, the manipulated pixels, or None where unknown.
         caption: what was predicted and what is explained.
     """
@@ -32,6 +33,7 @@ class View:
     image: np.ndarray
     explanations: Mapping[str, Explanation]
     adversarial: np.ndarray | None
+    adversarial_verdict: str
     mask: np.ndarray | None
     caption: str
 
@@ -41,15 +43,15 @@ def draw(view: View, figure: Figure) -> None:
     known = 1 + (view.mask is not None) + 2 * (view.adversarial is not None)
     rows = -(-known // COLUMNS) + -(-len(view.explanations) // COLUMNS)
     columns = min(COLUMNS, max(known, len(view.explanations)))
-    figure.set_size_inches(3.0 * columns, 3.3 * rows + 0.5)
+    figure.set_layout_engine("constrained")
+    figure.set_size_inches(3.0 * columns, 3.25 * rows + 0.6)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     _draw_known(view, axes[0])
     for axis, (name, explanation) in zip(axes[-(-known // COLUMNS) :].flat, view.explanations.items(), strict=False):
         _draw_explanation(axis, view.image, name, explanation)
-    figure.suptitle(view.caption, fontsize=12)
-    figure.tight_layout(rect=(0.0, 0.0, 1.0, 1.0 - 0.15 / rows))
+    figure.suptitle(view.caption, fontsize=11, x=0.01, ha="left")
 
 
 def _draw_known(view: View, axes: Sequence[Axes]) -> None:
@@ -58,7 +60,7 @@ def _draw_known(view: View, axes: Sequence[Axes]) -> None:
         panels.append(("manipulated pixels", _mark(view.image, view.mask)))
     if view.adversarial is not None:
         difference = 0.5 + 0.5 * MAGNIFIED * (view.adversarial - view.image)
-        panels.append(("adversarial image", view.adversarial))
+        panels.append((f"adversarial image: {view.adversarial_verdict}", view.adversarial))
         panels.append((f"its difference, {MAGNIFIED} times", difference.clip(0.0, 1.0)))
     for axis, (title, picture) in zip(axes, panels, strict=False):
         axis.imshow(picture)

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from scoring import rows
-from scoring.folder import Cost, Folder, Shard, stem
+from scoring.costs import Cost
+from scoring.folder import Folder, Shard, stem
 from tests.scoring.test_rows import ROW
 
-COSTS = [Cost("verdict", 1, 0.25), Cost("LIME", 150, 1.5)]
+COSTS = [Cost("verdict", 1, 1, 0.25), Cost("LIME", 150, 5, 1.5)]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=2000))

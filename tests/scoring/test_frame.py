@@ -13,7 +13,7 @@ from attacks.torchattacks_bridge import PGD
 from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
-from scoring.folder import Cost
+from scoring.costs import Cost
 from scoring.frame import Choice, Scorer
 from scoring.rows import Row
 from scoring.setup import chosen_methods

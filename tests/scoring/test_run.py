@@ -14,7 +14,8 @@ from data.frames import CLASS_NAMES, Frame
 from data.source import open_frames
 from scoring import folder as folder_module
 from scoring import rows
-from scoring.folder import Cost, Folder, Shard
+from scoring.costs import Cost
+from scoring.folder import Folder, Shard
 from scoring.rows import Row
 from scoring.run import Results, Score, run
 from scoring.selection import Selection, demo, select
@@ -45,7 +46,7 @@ class Scores:
                 raise error
         made = make(lambda method, video, k: method != "Random", METHODS, videos=1, frames=1)
         own = {"key": frame.key, "video": frame.video, "family": frame.family or "", "predicted": "FaceSwap"}
-        return [replace(row, **own) for row in made], [Cost("LIME", 10, 0.5)]  # type: ignore[arg-type]
+        return [replace(row, **own) for row in made], [Cost("LIME", 10, 1, 0.5)]  # type: ignore[arg-type]
 
 
 def start(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from scoring import rows, tables
-from scoring.folder import Cost
+from scoring.costs import Cost
 from scoring.metrics import summarise
 from scoring.tables import PUBLISHED_COLUMNS, flat, published, results_name
 from tests.scoring.made_up import at_random, make, table, unseen
@@ -116,9 +116,9 @@ def test_the_statistics_as_a_table() -> None:
 
 
 def test_costs_and_failures(tmp_path: Path) -> None:
-    tables.write_costs(tmp_path, {"a, b.png": [Cost("verdict", 1, 0.12345), Cost("LIME", 150, 2.0)], "c": []})
+    tables.write_costs(tmp_path, {"a, b.png": [Cost("verdict", 1, 1, 0.12345), Cost("LIME", 150, 5, 2.0)], "c": []})
     assert (tmp_path / "costs.csv").read_text() == (
-        'key,stage,forwards,seconds\n"a, b.png",verdict,1,0.123\n"a, b.png",LIME,150,2.000\n'
+        'key,stage,forwards,calls,seconds\n"a, b.png",verdict,1,1,0.123\n"a, b.png",LIME,150,5,2.000\n'
     )
     tables.write_failures(tmp_path, {"x.png": 'no "x", sorry'})
     assert (tmp_path / "failures.csv").read_text() == 'key,reason\nx.png,"no ""x"", sorry"\n'

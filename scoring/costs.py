@@ -1,0 +1,51 @@
+"""What each stage of a frame takes: forwards, calls and seconds."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from detectors.queries import Meter
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one stage of one frame took.
+
+    Attributes:
+        stage: "verdict", "segments", "adversarial", a method, or "attack NAME".
+        forwards: images passed to the detector.
+        calls: forward passes they went in.
+        seconds: wall time.
+    """
+
+    stage: str
+    forwards: int
+    calls: int
+    seconds: float
+
+
+class Ledger:
+    """Writes down the costs of one frame's stages as they happen, by a meter on the detector."""
+
+    def __init__(self, meter: Meter, tell: Callable[[str], None]) -> None:
+        """`tell` hears each stage begin."""
+        self.costs: list[Cost] = []
+        self._meter, self._tell = meter, tell
+
+    @contextlib.contextmanager
+    def stage(self, name: str, including: str | None = None) -> Iterator[None]:
+        """Charges what happens inside to `name`, and with it again what the earlier stage `including` took."""
+        self._tell(name)
+        images, calls, started = self._meter.images, self._meter.calls, time.perf_counter()
+        yield
+        seconds = time.perf_counter() - started
+        shared = [cost for cost in self.costs if cost.stage == including]
+        self.costs.append(
+            Cost(
+                stage=name,
+                forwards=self._meter.images - images + sum(cost.forwards for cost in shared),
+                calls=self._meter.calls - calls + sum(cost.calls for cost in shared),
+                seconds=seconds + sum(cost.seconds for cost in shared),
+            )
+        )
