@@ -62,7 +62,7 @@ def _show_table(summary: Summary, attack: str) -> None:
     one, two, three, mean = (summary.of(attack, top) for top in ("1", "1-2", "1-3", "mean"))
     methods = summary.ranked(attack)
     table(
-        f"\nAttack {attack}: verdicts flipped to Real (%) by attacking only a method's top regions",
+        f"\nAttack {attack}: fake verdicts flipped to Real (%), attacking top regions only",
         ["method", "top 1", "top 1-2", "top 1-3", "gain", "drop", "acc."],
         [
             [

@@ -191,6 +191,24 @@ def test_the_control_chooses_regions_by_chance_alone() -> None:
     np.testing.assert_allclose(flips / runs, np.array([1, 2, 3]) / 9, atol=3 * np.sqrt(0.25 / runs))
 
 
+def test_convolutions_are_exact_while_a_frame_is_scored_and_as_before_afterwards() -> None:
+    class Watching(PlantedDetector):
+        seen: set[tuple[bool, bool, bool]] = set()  # noqa: RUF012
+
+        def forward(self, images: Tensor) -> Tensor:
+            cudnn = torch.backends.cudnn
+            self.seen.add((cudnn.enabled, cudnn.deterministic, cudnn.allow_tf32))
+            return super().forward(images)
+
+    def flags() -> tuple[bool, bool, bool]:
+        return torch.backends.cudnn.enabled, torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32
+
+    before = flags()
+    scorer(Watching(), methods=chosen_methods([]))(frame())
+    assert Watching.seen == {(before[0], True, False)}
+    assert flags() == before
+
+
 def test_the_same_frame_gives_the_same_rows_and_another_seed_others(scored: tuple[list[Row], list[Cost]]) -> None:
     assert scorer()(frame())[0] == scored[0]
     control = replace(scorer(), methods=chosen_methods([]))
