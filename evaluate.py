@@ -10,6 +10,21 @@ import typer
 from common import console
 from scoring import report
 from scoring.folder import Shard
+from scoring.options import (
+    BatchSizeOption,
+    CheckpointOption,
+    DetectorOption,
+    DeviceOption,
+    FramesOption,
+    ImagesOption,
+    PrecisionOption,
+    PresetOption,
+    ResultsOption,
+    SeedOption,
+    SetOption,
+    SplitOption,
+    ThreadsOption,
+)
 from scoring.run import run
 from scoring.setup import Options, prepare, run_name
 
@@ -22,40 +37,26 @@ def evaluate(
         list[str] | None,
         typer.Option(help="All (default), LIME, SHAP, SOBOL, RISE, LIME_adv, ..., or your own; repeatable."),
     ] = None,
-    frames: Annotated[
-        Path | None, typer.Option(help="Index of frames (CSV), or a folder of pictures. Default: demo faces.")
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="The index's images: LMDB store or folder. Default: the index's folder.")
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(help="Name, timm:NETWORK, package.module:Name, or a checkpoint file. Default: the demo's."),
-    ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights of a detector given by name.")] = None,
+    frames: FramesOption = None,
+    images: ImagesOption = None,
+    detector: DetectorOption = None,
+    checkpoint: CheckpointOption = None,
     attack: Annotated[
         list[str] | None, typer.Option(help="nes (default), pgd, fgsm, torchattacks:NAME, ...; repeatable.")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--run", help="Name of the run's folder; the same command again continues it.")
     ] = None,
-    results: Annotated[Path, typer.Option(help="Where the runs' folders are.")] = Path("results"),
+    results: ResultsOption = Path("results"),
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many frames, spread over the index.")] = None,
-    split: Annotated[str | None, typer.Option(help="Only frames of this split of the index.")] = None,
-    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in a forward pass.")] = 32,
-    precision: Annotated[str, typer.Option(help="Of explanations: float32 or bfloat16.")] = "float32",
-    preset: Annotated[
-        str | None, typer.Option(help="Settings: quick (default on the demo) or published (default on your frames).")
-    ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="COMPONENT.FIELD=VALUE", help="Another setting, as RISE.samples=500; repeatable."
-        ),
-    ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: torch's choice.")] = None,
+    split: SplitOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    batch_size: BatchSizeOption = 32,
+    precision: PrecisionOption = "float32",
+    preset: PresetOption = None,
+    override: SetOption = None,
+    threads: ThreadsOption = None,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Score only part I of N, so that N processes can share a run.")
     ] = "1/1",

@@ -1,0 +1,38 @@
+"""The options that evaluate, visualize and efficiency share, as typer reads them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+FramesOption = Annotated[
+    Path | None, typer.Option("--frames", help="Index of frames (CSV), or a folder of pictures. Default: demo faces.")
+]
+ImagesOption = Annotated[
+    Path | None,
+    typer.Option("--images", help="The index's images: LMDB store or folder. Default: the index's folder."),
+]
+SplitOption = Annotated[str | None, typer.Option("--split", help="Only frames of this split of the index.")]
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--detector", help="Name, timm:NETWORK, package.module:Name, or a checkpoint file. Default: the demo's."
+    ),
+]
+CheckpointOption = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of a detector given by name.")]
+ResultsOption = Annotated[Path, typer.Option("--results", help="Where the runs' folders are.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of every random draw.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+BatchSizeOption = Annotated[int, typer.Option("--batch-size", min=1, help="Images in a forward pass.")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="Of explanations: float32 or bfloat16; attacks use float32.")
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option("--preset", help="Settings: quick (default on the demo) or published (default on your frames)."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="COMPONENT.FIELD=VALUE", help="Override a setting, as RISE.samples=500; repeatable."),
+]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. Default: torch's choice.")]
