@@ -46,7 +46,7 @@ def efficiency(
     results: ResultsOption = Path("results"),
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
-    batch_size: BatchSizeOption = 32,
+    batch_size: BatchSizeOption = None,
     precision: PrecisionOption = "float32",
     preset: PresetOption = None,
     override: SetOption = None,

@@ -52,7 +52,7 @@ def evaluate(
     split: SplitOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
-    batch_size: BatchSizeOption = 32,
+    batch_size: BatchSizeOption = None,
     precision: PrecisionOption = "float32",
     preset: PresetOption = None,
     override: SetOption = None,

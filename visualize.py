@@ -60,7 +60,7 @@ def visualize(
     display: Annotated[bool, typer.Option("--show", help="Also open the picture in a window.")] = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
-    batch_size: BatchSizeOption = 32,
+    batch_size: BatchSizeOption = None,
     precision: PrecisionOption = "float32",
     preset: PresetOption = None,
     override: SetOption = None,

@@ -69,7 +69,13 @@ def measure(path: Path, setup: Setup) -> Efficiency:
     with folder.locked(Shard()):
         bind(folder.config, setup.configuration)
 
+        warm = False
+
         def keep(frame: Frame, tell: Tell) -> None:
+            nonlocal warm
+            if not warm:  # what libraries compile once in a process is no explanation's cost
+                setup.scorer(frame, lambda stage: tell("warming up"))
+                warm = True
             folder.save_costs(frame.key, setup.scorer(frame, tell)[1])
 
         todo = [place for place, key in enumerate(selection.keys) if not folder.costs(key)]

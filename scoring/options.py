@@ -23,7 +23,10 @@ CheckpointOption = Annotated[Path | None, typer.Option("--checkpoint", help="Wei
 ResultsOption = Annotated[Path, typer.Option("--results", help="Where the runs' folders are.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of every random draw.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-BatchSizeOption = Annotated[int, typer.Option("--batch-size", min=1, help="Images in a forward pass.")]
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option("--batch-size", min=1, help="Images in a forward pass. Default: 16 on a CPU, 128 elsewhere."),
+]
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="Of explanations: float32 or bfloat16; attacks use float32.")
 ]
