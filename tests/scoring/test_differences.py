@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
-from attacks import NES
+from attacks import NES, Batch, RegionAttack
 from common.errors import InputError
 from data.frames import Frame
 from data.source import open_frames
+from detectors import Queries
 from scoring.frame import Scorer
 from scoring.metrics import summarise
 from scoring.rows import Row
@@ -69,11 +71,28 @@ def test_rows_are_keyed_by_name() -> None:
 
 
 def test_the_budget_bounds_the_sum_of_the_steps() -> None:
-    """Published: 16/255 bounds one step of 1/255, so that 50 steps may add up to 50/255."""
+    """Published: 16/255 bounds one step of 1/255, so that 50 steps may add up to 50/255, even beyond white."""
     stubborn = NES(pairs=2, steps=30, step=4 / 255, epsilon=16 / 255)
     rows = score(["LIME"], attacks={"nes": stubborn})
     assert max(row.steps for row in rows) * 4 / 255 > 16 / 255
     assert all(row.linf <= 16 / 255 + 1e-6 for row in rows)
+
+    class Overshoot(RegionAttack):
+        rounds = 3
+
+        def propose(self, queries: Queries, batch: Batch) -> Tensor:
+            return batch.images + 1
+
+    class Watching(PlantedDetector):
+        brightest = 0.0
+
+        def forward(self, images: Tensor) -> Tensor:
+            type(self).brightest = max(self.brightest, float(images.max()))
+            return super().forward(images)
+
+    rows = score([], attacks={"over": Overshoot(epsilon=0.9)}, detector=Watching())
+    assert Watching.brightest == 1.0
+    assert all(row.linf < 0.9 for row in rows)
 
 
 def test_softmax_is_taken_once() -> None:
