@@ -49,6 +49,7 @@ def run_training(
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; default: torch's own.")] = None,
     device: DeviceOption = "auto",
+    half: Annotated[bool, typer.Option("--half", help="Store the final weights as float16, half the size.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
 ) -> None:
     """Train a network on labelled frames; writes last.ckpt, best.ckpt, history.csv and model.safetensors."""
@@ -77,7 +78,7 @@ def run_training(
     else:
         chosen, validation = hold_out(chosen, val_fraction, seed)
     _announce(detector, chosen, validation)
-    weights = train(detector, chosen, validation, out, settings, device=device, resume=resume)
+    weights = train(detector, chosen, validation, out, settings, device=device, resume=resume, half=half)
     say(f"weights: {weights} (use them as --detector {weights})")
 
 

@@ -145,12 +145,14 @@ def train(
     augmentation: Augmentation | None = None,
     device: str = "cpu",
     resume: bool = False,
+    half: bool = False,
 ) -> Path:
     """Trains a detector and returns the file of its weights, `out`/model.safetensors.
 
     After every epoch `out` holds last.ckpt (to resume from, also after a kill), history.csv and, with validation
     frames, best.ckpt, the epoch of the lowest validation loss, whose weights are kept in the end; without them the
-    last epoch's are. Interrupted in an epoch, a resumed training does that epoch again and ends in the same weights.
+    last epoch's are. `half` stores them as float16. Interrupted in an epoch, a resumed training does that epoch
+    again and ends in the same weights.
 
     Raises InputError where `out` holds a training already and `resume` is false, or other settings made it.
     """
@@ -187,7 +189,7 @@ def train(
             trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     best = out / "best.ckpt"
     load_into(detector.network, read(best if best.is_file() else out / "last.ckpt"), detector.config.network)
-    save(detector, out / "model.safetensors")
+    save(detector, out / "model.safetensors", half)
     return out / "model.safetensors"
 
 

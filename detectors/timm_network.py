@@ -147,7 +147,7 @@ def save(detector: TimmDetector, path: str | Path, half: bool = False) -> None:
         key: tensor.detach().cpu().contiguous().to(_stored(key, tensor, half))
         for key, tensor in detector.network.state_dict().items()
     }
-    metadata = {"format": "pt", METADATA_KEY: json.dumps(detector.config.as_metadata())}
+    metadata = {METADATA_KEY: json.dumps(detector.config.as_metadata())}  # one key: safetensors shuffles several
     with atomic_write(path, "wb") as file:
         file.write(safetensors_bytes(tensors, metadata))
 

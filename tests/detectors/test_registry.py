@@ -108,6 +108,12 @@ def test_own_files_load_by_themselves(tmp_path: Path, half: bool) -> None:
     assert torch.allclose(found, expected, atol=2e-2 if half else 0, rtol=0)
 
 
+def test_the_same_weights_make_the_same_file(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tiny(), tmp_path / name, half=True)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def test_lightning_files_carry_the_settings_too(tmp_path: Path) -> None:
     config = replace(TINY, class_names=("Real", "Fake"), outputs=1)
     detector = tiny(config)
