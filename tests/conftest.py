@@ -9,8 +9,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(autouse=True)
-def _two_threads() -> None:
-    torch.set_num_threads(2)
+def _one_thread() -> None:
+    """Images and networks are tiny here: more threads than one only wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
