@@ -67,7 +67,7 @@ def _draw(panel: Axes, lines: list[Line]) -> None:
     panel.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "50 %", "", "100 %"])
     panel.set_ylim(len(lines) - 0.5, -0.5)
     panel.set_yticks(range(len(lines)), [line.method for line in lines])
-    panel.tick_params(length=0)
+    panel.tick_params(length=0, pad=7)
     panel.grid(axis="x", color=FAINT)
     panel.set_axisbelow(True)
     panel.spines[:].set_visible(False)

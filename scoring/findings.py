@@ -65,11 +65,12 @@ def conclude(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> li
     for names, what in (
         (finding.tied, "Not distinguishable from the best"),
         (finding.behind, "Behind, but better than random regions"),
-        (finding.same, "Not distinguishable from random regions"),
+        (finding.same if finding.best or finding.worse else (), "Not distinguishable from random regions"),
         (finding.worse, "Worse than random regions"),
     ):
         if names:
             lines.append(f"{what}: {_list(names)}.")
+    lines.append(_by_drop(mean))
     if smallest_p(first.videos) * tests >= ALPHA:
         needed = math.floor(math.log2(2 * tests / ALPHA)) + 1
         lines.append(
@@ -116,6 +117,16 @@ def _praise(finding: Finding, mean: Mapping[str, Line]) -> str:
         f"Most trustworthy here: {_list(finding.best)}. Attacking {their} regions flips {rate:.0f} % of verdicts "
         f"(mean of the three depths), random regions {chance:.0f} %."
     )
+
+
+def _by_drop(mean: Mapping[str, Line]) -> str:
+    """The same question asked of the drop, which tells more where few verdicts flip; corrected for by itself."""
+    lines = [line for line in mean.values() if line.drop_vs_random.certain and line.drop_vs_random.difference.value > 0]
+    best = [f"{line.method} ({line.drop.value:.2f})" for line in sorted(lines, key=lambda line: -line.drop.value)]
+    chance = f"random regions ({mean[CONTROL].drop.value:.2f})"
+    if not best:
+        return f"By the verdict's probability: no method is shown to lower it more than {chance}."
+    return f"By the verdict's probability: {_list(best)} lower{'s' * (len(best) == 1)} it more than {chance}."
 
 
 def _list(names: Sequence[str]) -> str:

@@ -32,6 +32,17 @@ def test_methods_are_sorted_by_what_the_tests_allow() -> None:
     assert "Not distinguishable from random regions: SOBOL." in text
 
 
+def test_the_drop_answers_where_no_verdict_flips() -> None:
+    made = make(lambda method, video, k: False, ("LIME", "RISE", "Random"), videos=12)
+    more = {"LIME": 0.3, "RISE": 0.0, "Random": 0.0}
+    rows = table([replace(row, drop=row.drop + more[row.method]) for row in made])
+    text = " ".join(conclude(rows, summarise(rows), "nes", 0))
+    assert "No method is shown to be better than random regions, which flip 0 %" in text
+    assert "By the verdict's probability: LIME (0.50) lowers it more than random regions (0.20)." in text
+    rows = table(made)
+    assert "no method is shown to lower it more" in " ".join(conclude(rows, summarise(rows), "nes", 0))
+
+
 def test_equal_best_methods_share_the_first_place() -> None:
     rows = table(make(lambda method, video, k: method != "Random", ("LIME", "SHAP", "Random"), videos=12))
     text = " ".join(conclude(rows, summarise(rows), "nes", 0))
