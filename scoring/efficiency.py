@@ -158,6 +158,6 @@ def draw(methods: Sequence[MethodCost]) -> Figure:
         axis.tick_params(length=0)
         axis.spines[["top", "right", "left"]].set_visible(False)
     figure.axes[0].invert_yaxis()
-    figure.axes[0].legend(loc="lower right", frameon=False, fontsize=9)
+    figure.axes[0].legend(loc="upper right", frameon=False, fontsize=9)
     figure.suptitle(f"What one explanation costs (mean of {methods[0].frames} frames)", x=0.01, ha="left", fontsize=11)
     return figure
