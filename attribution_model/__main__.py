@@ -8,16 +8,17 @@ import torch
 import typer
 
 import detectors
-from attribution_model.data import Labelled, hold_out, labelled, require_images
-from attribution_model.network import network_to_train
 from attribution_model.testing import Predictions, number, predict, write
-from attribution_model.training import Settings, train
 from common.console import application, run, say, table, warn
 from common.errors import InputError
 from common.seeds import derive_seed
 from data.demo.frames import DemoFrames
 from data.frames import CLASS_NAMES, Frame
 from data.source import open_frames
+from detectors.training.classification import Classification
+from detectors.training.frames import Labelled, hold_out, labelled, require_images
+from detectors.training.loop import Settings, train
+from detectors.training.network import network_to_train
 
 app = application("Train the attribution classifier, and test it or any other detector.")
 
@@ -43,7 +44,7 @@ def run_training(
     epochs: Annotated[int, typer.Option(help="Passes over the frames.")] = Settings.epochs,
     max_minutes: Annotated[float | None, typer.Option(help="End after this time, the schedule with it.")] = None,
     batch_size: Annotated[int, typer.Option(help="Frames per step.")] = Settings.batch_size,
-    learning_rate: Annotated[float, typer.Option(help="Peak of the learning rate.")] = Settings.learning_rate,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the learning rate.")] = Classification.learning_rate,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = Settings.seed,
     workers: Annotated[int, typer.Option(help="Processes that read frames; 0 for none.")] = Settings.workers,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
@@ -64,7 +65,6 @@ def run_training(
         epochs=epochs,
         max_minutes=max_minutes,
         batch_size=batch_size,
-        learning_rate=learning_rate,
         seed=seed,
         workers=workers,
         precision=_precision(precision, place),
@@ -78,7 +78,17 @@ def run_training(
     else:
         chosen, validation = hold_out(chosen, val_fraction, seed)
     _announce(detector, chosen, validation)
-    weights = train(detector, chosen, validation, out, settings, device=device, resume=resume, half=half)
+    weights = train(
+        detector,
+        Classification(learning_rate),
+        chosen,
+        validation,
+        out,
+        settings,
+        device=device,
+        resume=resume,
+        half=half,
+    )
     say(f"weights: {weights} (use them as --detector {weights})")
 
 

@@ -15,7 +15,7 @@ from common.console import status
 from data.frames import CLASS_NAMES
 from data.source import open_frames
 from detectors.timm_network import TimmConfig, TimmDetector, save
-from tests.attribution_model.small_frames import write_small_frames
+from tests.detectors.training.small_frames import write_small_frames
 from tests.toys import LinearDetector
 
 

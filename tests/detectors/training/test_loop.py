@@ -14,18 +14,20 @@ from safetensors.torch import load_file
 
 import detectors
 from attribution_model.__main__ import app
-from attribution_model.data import Labelled, labelled
-from attribution_model.network import network_to_train
-from attribution_model.progress import Budget
-from attribution_model.training import Classifier, Settings, rate, train
 from common.console import status
 from common.errors import InputError
 from data.frames import CLASS_NAMES
 from data.source import open_frames
 from detectors.timm_network import TimmDetector
-from tests.attribution_model.small_frames import write_small_frames
+from detectors.training.classification import Classification, warm_cosine
+from detectors.training.frames import Labelled, labelled
+from detectors.training.loop import Settings, Training, train
+from detectors.training.network import network_to_train
+from detectors.training.progress import Budget
+from detectors.training.recipe import Batch
+from tests.detectors.training.small_frames import write_small_frames
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +54,8 @@ def same_weights(first: Path, second: Path) -> None:
 
 def test_training_learns_the_classes(tmp_path: Path) -> None:
     chosen = frames(tmp_path, people=9)
-    settings = Settings(epochs=8, batch_size=8, learning_rate=5e-3)
-    weights = train(start(), chosen, None, tmp_path / "out", settings)
+    settings = Settings(epochs=8, batch_size=8)
+    weights = train(start(), Classification(5e-3), chosen, None, tmp_path / "out", settings)
     detector = detectors.load(str(weights))
     assert detector.class_names == CLASS_NAMES
     unseen = open_frames(tmp_path / "index.csv", split="test")
@@ -67,8 +69,8 @@ def test_training_learns_the_classes(tmp_path: Path) -> None:
 
 def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> None:
     chosen = frames(tmp_path)
-    settings = Settings(epochs=3, batch_size=8, learning_rate=0.3)  # far too high: later epochs may well be worse
-    train(start(), chosen, chosen, tmp_path / "out", settings)
+    far_too_high = Classification(0.3)  # later epochs may well be worse
+    train(start(), far_too_high, chosen, chosen, tmp_path / "out", Settings(epochs=3, batch_size=8))
     rows = list(csv.DictReader((tmp_path / "out" / "history.csv").open()))
     losses = [float(row["val_loss"]) for row in rows]
     best = torch.load(tmp_path / "out" / "best.ckpt", weights_only=True)
@@ -82,7 +84,7 @@ def test_same_seed_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     made = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         settings = Settings(epochs=1, batch_size=8, seed=seed)
-        made[name] = load_file(train(start(), chosen, None, tmp_path / name, settings))
+        made[name] = load_file(train(start(), Classification(), chosen, None, tmp_path / name, settings))
     assert all(torch.equal(made["a"][key], made["b"][key]) for key in made["a"])
     assert any(not torch.equal(made["a"][key], made["c"][key]) for key in made["a"])
 
@@ -120,40 +122,38 @@ def test_killed_and_resumed_ends_in_the_same_weights(tmp_path: Path) -> None:
 def test_ctrl_c_is_an_interruption_and_not_an_exit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen, handler = frames(tmp_path), signal.getsignal(signal.SIGINT)
 
-    def interrupt(_module: Classifier, _batch: object, index: int) -> None:
+    def interrupt(_module: Training, _batch: object, index: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Classifier, "training_step", interrupt)
+    monkeypatch.setattr(Training, "training_step", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(start(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8))
+        train(start(), Classification(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8))
     assert signal.getsignal(signal.SIGINT) is handler
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
-    chosen = frames(tmp_path)
-    train(start(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8))
+    chosen, settings = frames(tmp_path), Settings(epochs=1, batch_size=8)
+    train(start(), Classification(), chosen, None, tmp_path / "out", settings)
     with pytest.raises(InputError, match=r"was made with learning_rate=0.001, not 0.002"):
-        train(
-            start(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8, learning_rate=2e-3), resume=True
-        )
+        train(start(), Classification(2e-3), chosen, None, tmp_path / "out", settings, resume=True)
     with pytest.raises(InputError, match=r"was made with network=test_efficientnet, not test_resnet"):
         other = network_to_train("test_resnet", CLASS_NAMES, 32, pretrained=False, init=None)
-        train(other, chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8), resume=True)
+        train(other, Classification(), chosen, None, tmp_path / "out", settings, resume=True)
     torch.save({"state_dict": {"a": torch.zeros(1)}}, tmp_path / "out" / "last.ckpt")
     with pytest.raises(InputError, match="was not made by this command"):
-        train(start(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8), resume=True)
+        train(start(), Classification(), chosen, None, tmp_path / "out", settings, resume=True)
 
 
 def test_the_time_limit_ends_a_training_with_usable_weights(tmp_path: Path) -> None:
     chosen = frames(tmp_path)
     began = time.monotonic()
     settings = Settings(epochs=100_000, batch_size=8, max_minutes=0.02)
-    weights = train(start(), chosen, None, tmp_path / "out", settings)
+    weights = train(start(), Classification(), chosen, None, tmp_path / "out", settings)
     assert time.monotonic() - began < 60
     assert detectors.load(str(weights)).class_names == CLASS_NAMES
     last = list(csv.DictReader((tmp_path / "out" / "history.csv").open()))[-1]
-    assert float(last["learning_rate"]) < 0.1 * settings.learning_rate
+    assert float(last["learning_rate"]) < 0.1 * Classification.learning_rate
 
 
 def test_the_learning_rate_follows_steps_or_the_clock() -> None:
@@ -163,27 +163,27 @@ def test_the_learning_rate_follows_steps_or_the_clock() -> None:
     assert budget.done(30) == 0.75
     assert budget.done(90) == 0.9
     assert Budget(100, None).done(500) == 1.0
-    assert rate(0.0, 0.2) == pytest.approx(0.04)
-    assert rate(0.1, 0.2) == pytest.approx(0.52)
-    assert rate(0.2, 0.2) == pytest.approx(1.0)
-    assert rate(0.6, 0.2) == pytest.approx(0.5)
-    assert rate(1.0, 0.2) == pytest.approx(0.0, abs=1e-12)
-    assert rate(0.7, 0.0) == pytest.approx(0.5 * (1 + math.cos(0.7 * math.pi)))
+    assert warm_cosine(0.0, 0.2) == pytest.approx(0.04)
+    assert warm_cosine(0.1, 0.2) == pytest.approx(0.52)
+    assert warm_cosine(0.2, 0.2) == pytest.approx(1.0)
+    assert warm_cosine(0.6, 0.2) == pytest.approx(0.5)
+    assert warm_cosine(1.0, 0.2) == pytest.approx(0.0, abs=1e-12)
+    assert warm_cosine(0.7, 0.0) == pytest.approx(0.5 * (1 + math.cos(0.7 * math.pi)))
 
 
 def test_the_loss_is_weighted_smoothed_cross_entropy() -> None:
-    settings = Settings(label_smoothing=0.1)
     weights = torch.tensor([0.5, 1.0, 2.0, 1.0, 1.0])
-    module = Classifier(start().eval(), weights, settings, Budget(1, None))
+    recipe = Classification(label_smoothing=0.1)
+    module = Training(start().eval(), recipe, weights, Settings(), Budget(1, None))
     images, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 2, 2, 4])
-    found = module.training_step((images, labels), 0)
+    found = module.training_step(Batch(images, labels, []), 0)
     log_p = module.detector(images).log_softmax(1)
     picked = weights[labels] * -log_p[torch.arange(4), labels]
     spread = (weights * -log_p).mean(1)
     expected = (0.9 * picked + 0.1 * spread).sum() / weights[labels].sum()
     assert found is not None
     assert torch.allclose(found, expected, atol=1e-6)
-    assert module.training_step((images[:1], labels[:1]), 0) is None
+    assert module.training_step(Batch(images[:1], labels[:1], []), 0) is None
 
 
 def test_starting_from_earlier_weights(tmp_path: Path) -> None:
@@ -200,7 +200,9 @@ def test_starting_from_earlier_weights(tmp_path: Path) -> None:
         network_to_train("", ("Real", "Fake"), None, pretrained=False, init=str(tmp_path / "x.safetensors"))
 
 
-@pytest.mark.parametrize("values", [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0.0}, {"max_minutes": -1.0}])
+@pytest.mark.parametrize("values", [{"epochs": 0}, {"batch_size": 1}, {"max_minutes": -1.0}])
 def test_unusable_settings(values: dict[str, float]) -> None:
     with pytest.raises(InputError):
         Settings(**values)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="learning rate"):
+        Classification(learning_rate=0.0)

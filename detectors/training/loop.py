@@ -1,8 +1,8 @@
-"""Training a timm detector with Lightning: the loss, the schedule, checkpoints and resuming."""
+"""Training a detector with Lightning: steps, the schedule, checkpoints and resuming."""
 
 import contextlib
+import json
 import logging
-import math
 import signal
 import warnings
 from collections.abc import Iterator
@@ -16,15 +16,16 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.nn import functional
 
-from attribution_model.augment import Augmentation
-from attribution_model.data import Batch, FrameData, Labelled, class_weights
-from attribution_model.progress import Budget, History
 from common.console import progress
 from common.errors import InputError
 from common.seeds import derive_seed
 from detectors.checkpoints import load_into, read
 from detectors.devices import resolve_device
 from detectors.timm_network import METADATA_KEY, TimmDetector, save
+from detectors.training.data import FrameData
+from detectors.training.frames import Labelled, class_weights
+from detectors.training.progress import Budget, History
+from detectors.training.recipe import Batch, Recipe
 
 SETTINGS_KEY = "training"
 FREE_TO_CHANGE = ("max_minutes", "workers")
@@ -32,16 +33,12 @@ FREE_TO_CHANGE = ("max_minutes", "workers")
 
 @dataclass(frozen=True)
 class Settings:
-    """How a network is trained.
+    """How long a network is trained, on what; how it is trained is its recipe's.
 
     Attributes:
         epochs: passes over the frames.
         max_minutes: the training ends after this time, with the learning rate lowered in step; None for no limit.
         batch_size: frames per step.
-        learning_rate: its peak, reached after `warmup` of the training; a half cosine leads from there to zero.
-        warmup: the part of the training in which the learning rate rises, in [0, 1).
-        weight_decay: AdamW's, on weights but not on biases and normalisations.
-        label_smoothing: in [0, 1).
         seed: of the order, the augmentation, a new network's weights and its dropout.
         workers: processes that read frames; 0 reads them in this one.
         precision: float32, or bfloat16 for autocast.
@@ -50,10 +47,6 @@ class Settings:
     epochs: int = 20
     max_minutes: float | None = None
     batch_size: int = 32
-    learning_rate: float = 1e-3
-    warmup: float = 0.15
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.05
     seed: int = 0
     workers: int = 0
     precision: str = "float32"
@@ -61,93 +54,72 @@ class Settings:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2 or self.workers < 0:
             raise InputError("epochs must be at least 1, the batch size 2, workers 0")
-        if not 0 < self.learning_rate < math.inf or (self.max_minutes is not None and self.max_minutes <= 0):
-            raise InputError("the learning rate and the minutes must be above 0")
+        if self.max_minutes is not None and self.max_minutes <= 0:
+            raise InputError("the minutes must be above 0")
 
 
-class Classifier(LightningModule):
-    """A timm detector in training: weighted cross-entropy, AdamW, warm-up and cosine."""
+class Training(LightningModule):
+    """A detector in training by a recipe."""
 
-    def __init__(self, detector: TimmDetector, weights: Tensor, settings: Settings, budget: Budget) -> None:
+    def __init__(
+        self, detector: TimmDetector, recipe: Recipe, class_weights: Tensor, settings: Settings, budget: Budget
+    ) -> None:
         super().__init__()
         self.detector = detector.to(memory_format=torch.channels_last)
-        self.settings, self.budget = settings, budget
-        self.register_buffer("class_weights", weights, persistent=False)
+        self.recipe, self.settings, self.budget = recipe, settings, budget
+        self.register_buffer("class_weights", class_weights, persistent=False)
 
     def on_train_epoch_start(self) -> None:
         """Seeds dropout by the epoch, so that a resumed epoch is the one that was interrupted."""
         torch.manual_seed(derive_seed(self.settings.seed, "dropout", self.current_epoch))
 
     def training_step(self, batch: Batch, _index: int) -> Tensor | None:
-        """The smoothed, class-weighted loss; None for a batch of which no frame, or only one, could be read."""
-        images, labels = batch
-        if len(labels) < 2:
+        """The recipe's loss; None for a batch of which no sample, or only one, could be read."""
+        if len(batch.labels) < 2:
             return None
-        return functional.cross_entropy(
-            self._logits(images), labels, self._buffer(), label_smoothing=self.settings.label_smoothing
-        )
+        return self.recipe.loss(self.detector, _channels_last(batch), self.get_buffer("class_weights"))
 
     def validation_step(self, batch: Batch, _index: int) -> None:
-        """Logs the plain loss and the accuracy over the validation frames."""
-        images, labels = batch
-        if len(labels):
-            logits = self._logits(images)
-            count = len(labels)
-            self.log("val_loss", functional.cross_entropy(logits, labels), batch_size=count)
-            self.log("val_accuracy", (logits.argmax(1) == labels).float().mean(), batch_size=count)
+        """Logs the plain cross-entropy of the verdicts and their accuracy."""
+        if len(batch.labels):
+            logits = self.detector(_channels_last(batch).images).float()
+            count = len(batch.labels)
+            self.log("val_loss", functional.cross_entropy(logits, batch.labels), batch_size=count)
+            self.log("val_accuracy", (logits.argmax(1) == batch.labels).float().mean(), batch_size=count)
 
     def configure_optimizers(self) -> Any:
-        """AdamW, its learning rate a function of the part of the training that is done."""
-        decayed = [p for p in self.parameters() if p.ndim > 1]
-        others = [p for p in self.parameters() if p.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": self.settings.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=self.settings.learning_rate,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: rate(self.budget.done(step), self.settings.warmup)
-        )
+        """The recipe's optimiser, its learning rate a function of the part of the training that is done."""
+        optimizer = self.recipe.optimizer(self.detector)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.recipe.rate(self.budget.done(step)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what `detectors.load` and a resumed training need to know."""
-        checkpoint["hyper_parameters"] = {
-            METADATA_KEY: self.detector.config.as_metadata(),
-            SETTINGS_KEY: asdict(self.settings),
-        }
-
-    def _logits(self, images: Tensor) -> Tensor:
-        return self.detector(images.contiguous(memory_format=torch.channels_last)).float()
-
-    def _buffer(self) -> Tensor:
-        return self.get_buffer("class_weights")
+        checkpoint["hyper_parameters"] = _described(self.detector, self.recipe, self.settings)
 
 
-def rate(done: float, warmup: float) -> float:
-    """The learning rate, as a part of its peak, when the fraction `done` of a training is over.
+def _channels_last(batch: Batch) -> Batch:
+    return batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
 
-    Linear from 1/25 to 1 over `warmup`, then a half cosine to 0 (Loshchilov and Hutter, ICLR 2017).
-    """
-    if done < warmup:
-        return 0.04 + 0.96 * done / warmup
-    return 0.5 * (1 + math.cos(math.pi * (done - warmup) / (1 - warmup)))
+
+def _described(detector: TimmDetector, recipe: Recipe, settings: Settings) -> dict[str, Any]:
+    """The network's settings and the training's, as a checkpoint keeps them."""
+    training = {"recipe": type(recipe).__name__, **recipe.settings(), **asdict(settings)}
+    return {METADATA_KEY: detector.config.as_metadata(), SETTINGS_KEY: json.loads(json.dumps(training))}
 
 
 def train(
     detector: TimmDetector,
+    recipe: Recipe,
     frames: Labelled,
     validation: Labelled | None,
     out: Path,
     settings: Settings,
-    augmentation: Augmentation | None = None,
     device: str = "cpu",
     resume: bool = False,
     half: bool = False,
 ) -> Path:
-    """Trains a detector and returns the file of its weights, `out`/model.safetensors.
+    """Trains a detector by a recipe and returns the file of its weights, `out`/model.safetensors.
 
     After every epoch `out` holds last.ckpt (to resume from, also after a kill), history.csv and, with validation
     frames, best.ckpt, the epoch of the lowest validation loss, whose weights are kept in the end; without them the
@@ -157,20 +129,12 @@ def train(
     Raises InputError where `out` holds a training already and `resume` is false, or other settings made it.
     """
     place = resolve_device(device)
-    last = _earlier(out, settings, detector, resume)
+    last = _earlier(out, _described(detector, recipe, settings), resume)
     steps = max(1, settings.epochs * (len(frames) // settings.batch_size + (len(frames) % settings.batch_size > 1)))
     budget = Budget(steps, settings.max_minutes)
     weights = class_weights(frames.labels, len(detector.class_names))
-    module = Classifier(detector, weights, settings, budget)
-    data = FrameData(
-        frames,
-        validation,
-        detector,
-        augmentation or Augmentation(),
-        settings.batch_size,
-        settings.workers,
-        settings.seed,
-    )
+    module = Training(detector, recipe, weights, settings, budget)
+    data = FrameData(frames, validation, detector, recipe, settings.batch_size, settings.workers, settings.seed)
     with _quiet(), progress() as bar:
         trainer = Trainer(
             max_epochs=settings.epochs,
@@ -193,7 +157,7 @@ def train(
     return out / "model.safetensors"
 
 
-def _earlier(out: Path, settings: Settings, detector: TimmDetector, resume: bool) -> Path | None:
+def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
     """The checkpoint to resume from, or None for a new training."""
     last = out / "last.ckpt"
     if not last.is_file():
@@ -201,7 +165,6 @@ def _earlier(out: Path, settings: Settings, detector: TimmDetector, resume: bool
     if not resume:
         raise InputError(f"{out} holds a training already: --resume continues it, or choose another --out")
     made = read(last).metadata
-    now = {SETTINGS_KEY: asdict(settings), METADATA_KEY: detector.config.as_metadata()}
     for part in (SETTINGS_KEY, METADATA_KEY):
         before = made.get(part)
         if not isinstance(before, dict):

@@ -7,21 +7,15 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from attribution_model.augment import Augmentation, compressed
-from attribution_model.data import (
-    EpochSampler,
-    FrameDataset,
-    class_weights,
-    collate,
-    hold_out,
-    labelled,
-    require_images,
-)
 from common.errors import InputError
 from common.seeds import generator
 from data.frames import CLASS_NAMES
 from data.source import open_frames
-from tests.attribution_model.small_frames import write_small_frames
+from detectors.training.augment import Augmentation, compressed
+from detectors.training.classification import Classification
+from detectors.training.data import EpochSampler, FrameDataset, Item, collate
+from detectors.training.frames import class_weights, hold_out, labelled, require_images
+from tests.detectors.training.small_frames import write_small_frames
 from tests.toys import LinearDetector, PatchDetector
 
 FIVE = PatchDetector(16, slice(0, 4), slice(0, 4))
@@ -113,12 +107,12 @@ def test_order_depends_on_seed_and_epoch_only() -> None:
 
 def test_a_sample_depends_on_its_epoch_and_key_only(tmp_path: Path) -> None:
     frames, _ = labelled(open_frames(write_small_frames(tmp_path, people=2)), FIVE)
-    dataset = FrameDataset(frames, 16, False, Augmentation(), seed=5)
-    reordered = FrameDataset(frames.at([4, 2]), 16, False, Augmentation(), seed=5)
-    first, again, other = dataset[0, 2], reordered[0, 1], dataset[1, 2]
-    assert first is not None
-    assert again is not None
-    assert other is not None
+    make = Classification().samples
+    dataset = FrameDataset(frames, FIVE, make, 5, "augmentation")
+    reordered = FrameDataset(frames.at([4, 2]), FIVE, make, 5, "augmentation")
+    first, again, other = (
+        only(source[place]) for source, place in ((dataset, (0, 2)), (reordered, (0, 1)), (dataset, (1, 2)))
+    )
     assert torch.equal(first[0], again[0])
     assert not torch.equal(first[0], other[0])
     assert first[0].shape == (3, 16, 16)
@@ -128,17 +122,25 @@ def test_a_sample_depends_on_its_epoch_and_key_only(tmp_path: Path) -> None:
 def test_an_unreadable_frame_is_named_once_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frames, _ = labelled(open_frames(write_small_frames(tmp_path, people=2)), FIVE)
     (tmp_path / frames.frames.entries[1].key).write_bytes(b"not a picture")
-    dataset = FrameDataset(frames, 16, False, None, seed=0)
+    dataset = FrameDataset(frames, FIVE, Classification().validation, 0, "validation")
     samples = [dataset[epoch, position] for epoch in (0, 1) for position in (0, 1)]
     assert samples[1] is None
     assert samples[3] is None
     printed = capsys.readouterr().err
     assert printed.count("left out") == 1
     assert frames.frames.entries[1].key in printed.replace("\n", "")
-    images, labels = collate(samples)
+    images, labels, boxes = collate(samples)
     assert images.shape == (2, 3, 16, 16)
     assert labels.tolist() == [0, 0]
-    assert len(collate([None])[1]) == 0
+    assert [tuple(each.shape) for each in boxes] == [(0, 4), (0, 4)]
+    assert len(collate([None]).labels) == 0
+
+
+def only(samples: list[Item] | None) -> Item:
+    """The one sample of a frame that could be read."""
+    assert samples is not None
+    (sample,) = samples
+    return sample
 
 
 def photograph() -> np.ndarray:

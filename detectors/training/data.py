@@ -1,0 +1,122 @@
+"""Frames as batches: in which order, changed how. All of it depends on the seed alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from common.console import warn
+from common.errors import InputError
+from common.seeds import derive_seed, generator
+from detectors.base import Detector, resize
+from detectors.training.frames import Labelled
+from detectors.training.recipe import Batch, Recipe, Sample
+
+Item = tuple[Tensor, int, Tensor]
+"""An image (3, S, S), its class and its boxes (n, 4)."""
+
+Make = Callable[[Labelled, int, np.random.Generator], Sequence[Sample]]
+"""From a frame's position and draws to its samples."""
+
+
+class FrameDataset(Dataset[list[Item] | None]):
+    """What frames give to train or validate on, by (epoch, position); a frame that cannot be read is None.
+
+    `make` is a recipe's `samples` or `validation`; `purpose` names its draws, which depend on the seed, the epoch
+    and the frame's key. A frame that cannot be read is named once.
+    """
+
+    def __init__(self, frames: Labelled, detector: Detector, make: Make, seed: int, purpose: str) -> None:
+        self.frames, self.make, self.seed, self.purpose = frames, make, seed, purpose
+        self.size, self.antialias = detector.input_size, detector.antialias
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, place: tuple[int, int]) -> list[Item] | None:
+        """Images (3, S, S) float32 in [0, 1] with their classes and boxes."""
+        epoch, position = place
+        draws = generator(self.seed, self.purpose, epoch, self.frames.frames.entries[position].key)
+        try:
+            samples = self.make(self.frames, position, draws)
+        except InputError as error:
+            if epoch == 0:
+                warn(f"left out: {error}")
+            return None
+        return [
+            (resize(sample.image, self.size, self.antialias), sample.label, torch.from_numpy(sample.boxes))
+            for sample in samples
+        ]
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """(epoch, position) for every position once: shuffled by seed and epoch, or in order as epoch 0 always."""
+
+    def __init__(self, count: int, shuffle: bool, seed: int) -> None:
+        self.count, self.shuffle, self.seed, self.epoch = count, shuffle, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch if self.shuffle else 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.arange(self.count)
+        if self.shuffle:
+            generator(self.seed, "order", self.epoch).shuffle(order)
+        return iter([(self.epoch, int(position)) for position in order])
+
+
+def collate(items: Sequence[list[Item] | None]) -> Batch:
+    """A batch of the samples that could be read; N may be 0."""
+    read = [item for several in items if several is not None for item in several]
+    images = torch.stack([image for image, _, _ in read]) if read else torch.empty(0, 3, 1, 1)
+    labels = torch.tensor([label for _, label, _ in read], dtype=torch.int64)
+    return Batch(images, labels, [boxes for _, _, boxes in read])
+
+
+class FrameData(LightningDataModule):
+    """Training and validation batches of labelled frames, as a recipe makes them."""
+
+    def __init__(
+        self,
+        train: Labelled,
+        validation: Labelled | None,
+        detector: Detector,
+        recipe: Recipe,
+        batch_size: int,
+        workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.train, self.validation, self.detector, self.recipe = train, validation, detector, recipe
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+
+    def train_dataloader(self) -> DataLoader[list[Item] | None]:
+        """Shuffled, changed batches; a last batch of one frame, which batch norms cannot use, is dropped."""
+        drop_last = len(self.train) % self.batch_size == 1 and len(self.train) > 1
+        dataset = FrameDataset(self.train, self.detector, self.recipe.samples, self.seed, "augmentation")
+        return self._loader(dataset, shuffle=True, drop_last=drop_last)
+
+    def val_dataloader(self) -> DataLoader[list[Item] | None] | list[None]:
+        """The validation frames in order, the same in every epoch; an empty list where there are none."""
+        if self.validation is None:
+            return []
+        dataset = FrameDataset(self.validation, self.detector, self.recipe.validation, self.seed, "validation")
+        return self._loader(dataset, shuffle=False, drop_last=False)
+
+    def _loader(self, dataset: FrameDataset, shuffle: bool, drop_last: bool) -> DataLoader[list[Item] | None]:
+        sampler = EpochSampler(len(dataset), shuffle, derive_seed(self.seed, "frames"))
+        return DataLoader(
+            dataset,
+            self.batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            collate_fn=collate,
+            drop_last=drop_last,
+        )

@@ -1,0 +1,99 @@
+"""Which frames train a network: their classes, who is held out, how classes are weighted."""
+
+import collections
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.errors import InputError
+from data.index import Entry
+from data.source import IndexedFrames
+from detectors.base import Detector
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Frames with the class that each belongs to.
+
+    Attributes:
+        frames: N frames.
+        labels: their N classes.
+    """
+
+    frames: IndexedFrames
+    labels: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def at(self, positions: Sequence[int]) -> "Labelled":
+        """These frames only, in this order."""
+        entries = [self.frames.entries[position] for position in positions]
+        return Labelled(IndexedFrames(entries, self.frames.images), tuple(self.labels[p] for p in positions))
+
+
+def labelled(frames: IndexedFrames, detector: Detector) -> tuple[Labelled, dict[str, int]]:
+    """The frames that belong to one of a detector's classes, and how many of each family are left out.
+
+    Raises InputError where no frame belongs to any.
+    """
+    labels = [detector.label_of(entry.family) for entry in frames.entries]
+    chosen = [(entry, label) for entry, label in zip(frames.entries, labels, strict=True) if label is not None]
+    left_out = collections.Counter(
+        entry.family or "no label" for entry, label in zip(frames.entries, labels, strict=True) if label is None
+    )
+    if not chosen:
+        raise InputError(f"no frame belongs to one of the classes {', '.join(detector.class_names)}")
+    kept = IndexedFrames([entry for entry, _ in chosen], frames.images)
+    return Labelled(kept, tuple(label for _, label in chosen)), dict(left_out)
+
+
+def require_images(frames: IndexedFrames) -> None:
+    """Raises InputError, naming the first of them, where images that the index names are missing."""
+    missing = frames.missing()
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(frames)} images are not in {frames.images.path}, the first is {missing[0]}: "
+            "check --images"
+        )
+
+
+def hold_out(frames: Labelled, fraction: float, seed: int) -> tuple[Labelled, Labelled | None]:
+    """Splits off about `fraction` of the people for validation: (training, validation or None).
+
+    Whole people go, so that no face is in both: frames whose videos' names share the part before the first "_" (as
+    004 and 004_982 in FaceForensics++). The validation part is None where there are too few people for every
+    class to keep frames on both sides.
+    """
+    groups = [_person(entry) for entry in frames.frames.entries]
+    people = sorted(set(groups), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    held = set(people[: round(fraction * len(people))])
+    inside = [position for position, group in enumerate(groups) if group in held]
+    outside = [position for position, group in enumerate(groups) if group not in held]
+    everything = set(frames.labels)
+    parts = [{frames.labels[position] for position in part} for part in (inside, outside)]
+    if not held or any(part != everything for part in parts):
+        return frames, None
+    return frames.at(outside), frames.at(inside)
+
+
+def class_weights(labels: Sequence[int], classes: int) -> Tensor:
+    """The weight of each class in the loss, (C,) float32: N / (C' n_c), 0 for a class without frames.
+
+    C' is the number of classes that have frames, so the mean weight over the N frames is 1 (scikit-learn's
+    "balanced"; King and Zeng, Political Analysis 2001).
+    """
+    counts = np.bincount(np.asarray(labels), minlength=classes)
+    present = counts > 0
+    weights = np.zeros(classes)
+    weights[present] = len(labels) / (present.sum() * counts[present])
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def _person(entry: Entry) -> str:
+    return PurePosixPath(entry.video).stem.split("_")[0]
