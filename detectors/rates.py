@@ -1,0 +1,89 @@
+"""How well a score tells fakes from real frames: area under the ROC curve, equal error rate, rates at a threshold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import roc_auc_score, roc_curve
+
+
+@dataclass(frozen=True)
+class EqualErrorRate:
+    """Where as large a part of the real frames is called fake as of the fakes is called real.
+
+    Attributes:
+        rate: that part, in [0, 1]; 0.5 is chance.
+        threshold: the score from which a frame is called fake.
+    """
+
+    rate: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class ErrorRates:
+    """The two errors at one threshold, parts in [0, 1].
+
+    Attributes:
+        false_positive: of the real frames, the part called fake.
+        false_negative: of the fakes, the part called real.
+    """
+
+    false_positive: float
+    false_negative: float
+
+
+def auc(scores: ArrayLike, fake: ArrayLike) -> float | None:
+    """The area under the ROC curve: the probability that a fake scores above a real frame, a tie counting half.
+
+    `scores` (N,), higher meaning more fake; `fake` (N,), which frames are. None where one of the two is absent.
+    Raises ValueError for another shape and for a score that is not a number.
+    """
+    values, truth = _checked(scores, fake)
+    if truth.all() or not truth.any():
+        return None
+    return float(roc_auc_score(truth, values))
+
+
+def equal_error_rate(scores: ArrayLike, fake: ArrayLike) -> EqualErrorRate | None:
+    """The point of the ROC curve where false-positive and false-negative rate are equal, and its threshold.
+
+    Arguments and errors as for `auc`. Frames of equal score are called fake together, and the curve is linear
+    between neighbouring points. The threshold is the middle of those that give the rate; where none does, it is
+    linear between the two neighbouring scores too.
+    """
+    values, truth = _checked(scores, fake)
+    if truth.all() or not truth.any():
+        return None
+    false_positive, true_positive, thresholds = roc_curve(truth, values, drop_intermediate=False)
+    thresholds[0] = thresholds[1]  # scikit-learn's is infinite: nothing is called fake
+    fakes, reals = int(truth.sum()), int((~truth).sum())
+    counts = np.rint(false_positive * reals) * fakes + np.rint(true_positive * fakes) * reals
+    excess = counts - fakes * reals  # FPR - FNR in whole numbers: rises from point to point, from below zero to above
+    after = int(np.searchsorted(excess, 0))
+    if excess[after] == 0:
+        return EqualErrorRate(float(false_positive[after]), float(thresholds[after : after + 2].mean()))
+    place = excess[after - 1] / (excess[after - 1] - excess[after])
+
+    def between(values: np.ndarray) -> float:
+        return float(values[after - 1] + place * (values[after] - values[after - 1]))
+
+    return EqualErrorRate(between(false_positive), between(thresholds))
+
+
+def error_rates(scores: ArrayLike, fake: ArrayLike, threshold: float) -> ErrorRates | None:
+    """The errors of calling fake what scores at least `threshold`; arguments, None and errors as for `auc`."""
+    values, truth = _checked(scores, fake)
+    if truth.all() or not truth.any():
+        return None
+    called = values >= threshold
+    return ErrorRates(float(called[~truth].mean()), float((~called[truth]).mean()))
+
+
+def _checked(scores: ArrayLike, fake: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    values, truth = np.asarray(scores, dtype=np.float64), np.asarray(fake, dtype=bool)
+    if values.ndim != 1 or values.shape != truth.shape:
+        raise ValueError(f"expected N scores and N labels, got {values.shape} and {truth.shape}")
+    if np.isnan(values).any():
+        raise ValueError(f"{int(np.isnan(values).sum())} of {len(values)} scores are not a number")
+    return values, truth
