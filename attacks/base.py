@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from detectors.base import Detector
-from detectors.queries import Meter, Queries, counting, evaluating
+from detectors.queries import Meter, Queries, counting, evaluating, exact_float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class RegionAttack(ABC):
         _check(images, regions, seeds)
         judge = Queries(detector, batch_size)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        with _differentiable(judge.device), _untouched(detector), counting(detector) as meter:
+        with _differentiable(judge.device), _untouched(detector), exact_float32(), counting(detector) as meter:
             account = _Account(meter)
             originals, masks = images.to(judge.device).clone(), regions.to(judge.device)[:, None]
             attacked, attackable = originals.clone(), regions.flatten(1).any(dim=1).cpu()

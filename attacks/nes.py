@@ -1,9 +1,6 @@
 """Natural evolution strategies: climbs log p(Real) by finite differences along random directions."""
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -68,14 +65,13 @@ class NES(RegionAttack):
         owners = [pair for pair in range(len(pixels)) for _ in range(self.pairs)]
         size = max(1, queries.batch_size // 2)
         images = batch.images.permute(0, 2, 3, 1).contiguous()
-        with _ieee_float32():
-            for start in range(0, len(owners), size):
-                chunk = owners[start : start + size]
-                noise = [torch.randn(len(pixels[pair]), generator=batch.generators[pair]) for pair in chunk]
-                probes = self._probes(images, chunk, [pixels[pair] for pair in chunk], noise)
-                above, below = queries.log_probability(probes, queries.detector.real).chunk(2)
-                for pair, draw, rise in zip(chunk, noise, (above - below).tolist(), strict=True):
-                    sums[pair].add_(draw, alpha=rise)
+        for start in range(0, len(owners), size):
+            chunk = owners[start : start + size]
+            noise = [torch.randn(len(pixels[pair]), generator=batch.generators[pair]) for pair in chunk]
+            probes = self._probes(images, chunk, [pixels[pair] for pair in chunk], noise)
+            above, below = queries.log_probability(probes, queries.detector.real).chunk(2)
+            for pair, draw, rise in zip(chunk, noise, (above - below).tolist(), strict=True):
+                sums[pair].add_(draw, alpha=rise)
         gradient = torch.zeros(len(pixels), batch.regions[0].numel())
         for row, places, total in zip(gradient, pixels, sums, strict=True):
             row[places] = total / (2 * self.sigma * self.pairs)
@@ -90,18 +86,3 @@ class NES(RegionAttack):
             up[at] += shift
             down[at] -= shift
         return probes.permute(0, 3, 1, 2)
-
-
-@contextlib.contextmanager
-def _ieee_float32() -> Iterator[None]:
-    """Float32 arithmetic as IEEE 754 has it: the 10-bit mantissa of TF32, a GPU's default, would lose sigma."""
-    cudnn, mkldnn = cast(Any, torch.backends.cudnn), cast(Any, torch.backends.mkldnn)  # their stubs lag behind
-    backends = (cudnn.conv, torch.backends.cuda.matmul, mkldnn.matmul)
-    before = [backend.fp32_precision for backend in backends]
-    try:
-        for backend in backends:
-            backend.fp32_precision = "ieee"
-        yield
-    finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision

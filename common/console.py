@@ -24,6 +24,7 @@ from common.errors import InputError
 console = Console()
 errors = Console(stderr=True)
 INTERRUPTED = 130
+_DAY = 24 * 3600.0
 
 
 def application(description: str) -> typer.Typer:
@@ -80,7 +81,10 @@ def say(message: str) -> None:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A progress display with bar, count, time taken and time left; add tasks to it and advance them."""
+    """A progress display with bar, count, time taken and time left; add tasks to it and advance them.
+
+    The time left follows from all steps so far, as one may take seconds or minutes.
+    """
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -90,7 +94,7 @@ def progress() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors) as bar:
+    with Progress(*columns, console=errors, speed_estimate_period=_DAY) as bar:
         yield bar
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,15 +66,6 @@ class Outcome:
     steps: int
 
 
-def exact_convolutions() -> AbstractContextManager[None]:
-    """Makes CUDA's convolutions deterministic and full float32 while it lasts; nothing to other devices.
-
-    By default they round to TF32's 10 bits, in which finite differences of sigma 0.001 vanish.
-    """
-    cudnn = torch.backends.cudnn
-    return cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)
-
-
 @dataclass(frozen=True, eq=False)
 class Scorer:
     """Scores frames; what a frame gives depends on it and these settings alone, not on other frames.
@@ -106,7 +96,7 @@ class Scorer:
         nothing changes. Raises InputError for a frame that cannot be explained.
         """
         image = self.detector.prepare(frame.image)
-        with exact_convolutions(), counting(self.detector) as meter:
+        with counting(self.detector) as meter:
             ledger = Ledger(meter, tell)
             with ledger.stage("verdict"):
                 verdict = self._judge(frame, image)

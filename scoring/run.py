@@ -99,7 +99,6 @@ def each_frame(
     if not todo:
         return failures
     with progress() as bar:
-        bar.speed_estimate_period = 24 * 3600.0  # a frame may take minutes, and all of them tell the time left
         task = bar.add_task("", total=total, completed=total - len(todo))
         bar.advance(task, 0)  # starts the clock, so that the first frame already gives an estimate
         for place in todo:

@@ -191,21 +191,21 @@ def test_the_control_chooses_regions_by_chance_alone() -> None:
     np.testing.assert_allclose(flips / runs, np.array([1, 2, 3]) / 9, atol=3 * np.sqrt(0.25 / runs))
 
 
-def test_convolutions_are_exact_while_a_frame_is_scored_and_as_before_afterwards() -> None:
+def test_arithmetic_is_exact_while_a_frame_is_scored_and_as_before_afterwards() -> None:
     class Watching(PlantedDetector):
-        seen: set[tuple[bool, bool, bool]] = set()  # noqa: RUF012
+        seen: set[tuple[bool, str, str]] = set()  # noqa: RUF012
 
         def forward(self, images: Tensor) -> Tensor:
-            cudnn = torch.backends.cudnn
-            self.seen.add((cudnn.enabled, cudnn.deterministic, cudnn.allow_tf32))
+            self.seen.add(flags())
             return super().forward(images)
 
-    def flags() -> tuple[bool, bool, bool]:
-        return torch.backends.cudnn.enabled, torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32
+    def flags() -> tuple[bool, str, str]:
+        cudnn, product = torch.backends.cudnn, torch.backends.cuda.matmul
+        return cudnn.deterministic, cudnn.conv.fp32_precision, product.fp32_precision
 
     before = flags()
-    scorer(Watching(), methods=chosen_methods([]))(frame())
-    assert Watching.seen == {(before[0], True, False)}
+    scorer(Watching())(frame())
+    assert Watching.seen == {(True, "ieee", "ieee")}
     assert flags() == before
 
 
