@@ -9,10 +9,8 @@ network finds least likely, which no attack reaches soon.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import torchattacks
 import typer
@@ -21,15 +19,14 @@ from torch import Tensor
 import attacks
 import detectors
 from attacks.torchattacks_bridge import GRADIENT_SHARE
-from benchmarks.explanations import best_seconds
+from benchmarks.common import BatchSizeOption, ImageOption, ThreadsOption, best_seconds, picture
 from common.console import application, progress, run, say, table
 from common.errors import InputError
-from data.demo.frames import DemoFrames
-from data.images import decode
 from detectors import Detector, Queries
 from detectors.devices import resolve_device
 from detectors.optimise import optimise
 from detectors.timm_network import TimmConfig, TimmDetector
+from scoring.options import CheckpointOption, DeviceOption
 
 app = application(__doc__ or "")
 
@@ -55,21 +52,19 @@ class Row:
 
 @app.command()
 def measure(
-    image: Annotated[Path | None, typer.Option(help="A picture of a face; by default a demo forgery.")] = None,
+    image: ImageOption = None,
     detector: Annotated[str | None, typer.Option(help="As in evaluate.py; by default random weights.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="The detector's weights.")] = None,
+    checkpoint: CheckpointOption = None,
     regions: Annotated[int, typer.Option(help="How many regions of the frame.")] = 4,
     steps: Annotated[int, typer.Option(help="NES's steps; 50 is the published setting.")] = 50,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
-    batch_size: Annotated[int, typer.Option(help="Images in one forward pass.")] = 32,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    device: DeviceOption = "cpu",
+    batch_size: BatchSizeOption = 16,
+    threads: ThreadsOption = 2,
 ) -> None:
     """Attacks regions of one frame, together and one by one, and prints what each way took."""
-    if threads < 1:
-        raise InputError(f"--threads must be at least 1, got {threads}")
     torch.set_num_threads(threads)
     model = _random(device) if detector is None else detectors.load(detector, checkpoint, device)
-    prepared = model.prepare(_picture(image))
+    prepared = model.prepare(picture(image))
     if detector is None:
         model.real = int(Queries(model).logits(prepared[None]).argmin())
     images = prepared.expand(regions, -1, -1, -1).contiguous()
@@ -142,10 +137,6 @@ def _random(device: str) -> Detector:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         return optimise(TimmDetector(TimmConfig())).to(resolve_device(device))
-
-
-def _picture(path: Path | None) -> np.ndarray:
-    return DemoFrames(1, families=("FaceSwap",))[0].image if path is None else decode(path.read_bytes(), str(path))
 
 
 def _squares(count: int, size: int) -> Tensor:

@@ -20,16 +20,12 @@ from lime.lime_image import LimeImageExplainer
 
 import detectors
 import xai
+from benchmarks.common import BatchSizeOption, ImageOption, ThreadsOption, best_seconds, picture
 from common.console import application, progress, run, say, table
-from common.errors import InputError
-from data.demo.frames import DemoFrames
-from data.images import decode
 from detectors import Detector, Queries
+from scoring.options import CheckpointOption, DeviceOption
 
 app = application(__doc__ or "")
-
-BATCH_SIZES = (4, 8, 16, 32)
-REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -51,22 +47,20 @@ class Stage:
 
 @app.command()
 def measure(
-    image: Annotated[Path | None, typer.Option(help="A picture of a face; by default a demo forgery.")] = None,
+    image: ImageOption = None,
     detector: Annotated[str, typer.Option(help="As in evaluate.py.")] = "demo",
-    checkpoint: Annotated[Path | None, typer.Option(help="The detector's weights.")] = None,
+    checkpoint: CheckpointOption = None,
     preset: Annotated[str, typer.Option(help="published or quick.")] = "published",
     method: Annotated[list[str] | None, typer.Option(help="Repeatable; by default all eight.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
-    batch_size: Annotated[int, typer.Option(help="Images in one forward pass.")] = 32,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    device: DeviceOption = "cpu",
+    batch_size: BatchSizeOption = 16,
+    threads: ThreadsOption = 2,
     packages: Annotated[bool, typer.Option(help="Also run lime's and shap's own explainers.")] = True,
 ) -> None:
     """Explains one frame by every method and prints what each stage took."""
-    if threads < 1:
-        raise InputError(f"--threads must be at least 1, got {threads}")
     torch.set_num_threads(threads)
     model = detectors.load(detector, checkpoint, device)
-    prepared = model.prepare(_picture(image))
+    prepared = model.prepare(picture(image))
     probabilities = Queries(model).probabilities(prepared[None])[0]
     target = xai.explained_class(probabilities, model.real)
     chosen = [xai.parse(name) for name in method or xai.ALL]
@@ -93,20 +87,6 @@ def measure(
     say(f"before the first SHAP of a process, shap compiles its loops once: {compiling:.1f} s, not counted below")
     say("the adversarial image is shared: it is counted in its own row, not in those of the methods that use it")
     _print(stages, best[0], preset)
-
-
-def best_seconds(detector: Detector) -> tuple[float, int]:
-    """The least time per image that the detector was seen to take, in seconds, and the batch size it took it at."""
-    images = torch.rand(max(BATCH_SIZES), 3, detector.input_size, detector.input_size)
-    taken = []
-    for size in BATCH_SIZES:
-        queries = Queries(detector, batch_size=size)
-        queries.logits(images[:size])
-        for _ in range(REPEATS):
-            started = time.perf_counter()
-            queries.logits(images[:size])
-            taken.append(((time.perf_counter() - started) / size, size))
-    return min(taken)
 
 
 def _stage(name: str, detector: Detector, work: Callable[[], Any]) -> Stage:
@@ -169,10 +149,6 @@ def _compile_shap(detector: Detector, prepared: torch.Tensor, target: int) -> fl
     masker = shap.maskers.Image("blur(3,3)", tiny[0].shape)
     shap.Explainer(lambda images: images.mean(axis=(1, 2)), masker)(tiny, max_evals=20, outputs=[0], silent=True)
     return compiling
-
-
-def _picture(path: Path | None) -> np.ndarray:
-    return DemoFrames(1, families=("FaceSwap",))[0].image if path is None else decode(path.read_bytes(), str(path))
 
 
 def _print(stages: list[Stage], best: float, preset: str) -> None:

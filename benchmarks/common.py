@@ -1,0 +1,39 @@
+"""What every benchmark needs: a picture, the machine's best time per forward, and the options they share."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from data.demo.frames import DemoFrames
+from data.images import decode
+from detectors import Detector, Queries
+
+BATCH_SIZES = (4, 8, 16, 32)
+REPEATS = 3
+
+ImageOption = Annotated[Path | None, typer.Option("--image", help="A picture of a face; by default a demo forgery.")]
+BatchSizeOption = Annotated[int, typer.Option("--batch-size", min=1, help="Images in one forward pass.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")]
+
+
+def picture(path: Path | None) -> np.ndarray:
+    """The picture in a file, or a demo forgery: (H, W, 3) uint8."""
+    return DemoFrames(1, families=("FaceSwap",))[0].image if path is None else decode(path.read_bytes(), str(path))
+
+
+def best_seconds(detector: Detector) -> tuple[float, int]:
+    """The least time per image that the detector was seen to take, in seconds, and the batch size it took it at."""
+    images = torch.rand(max(BATCH_SIZES), 3, detector.input_size, detector.input_size)
+    taken = []
+    for size in BATCH_SIZES:
+        queries = Queries(detector, batch_size=size)
+        queries.logits(images[:size])
+        for _ in range(REPEATS):
+            started = time.perf_counter()
+            queries.logits(images[:size])
+            taken.append(((time.perf_counter() - started) / size, size))
+    return min(taken)
