@@ -1,6 +1,5 @@
 """`python -m data demo`: writes demo faces and their forgeries as files."""
 
-import csv
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from data.demo.sheet import contact_sheet, save_sheet
 from data.frames import CLASS_NAMES
 from data.images import encode_png
 from data.index import Entry, write_index
+from data.landmarks import write_landmarks
 
 CHUNK = 2 * len(CLASS_NAMES)  # consecutive frames per task: they share rendered pictures
 
@@ -66,7 +66,8 @@ def write_frames(sets: list[DemoFrames], out: Path, workers: int) -> list[Entry]
             entries += written
             landmarks += points
             bar.advance(task, len(written))
-    _write_landmarks(out / "landmarks.csv", entries, landmarks)
+    keys = [entry.key for entry in entries]
+    write_landmarks(out / "landmarks.csv", zip(keys, landmarks, strict=True))
     write_index(out / "index.csv", entries)
     return entries
 
@@ -103,11 +104,3 @@ def _write_frame(source: DemoFrames, position: int, out: Path) -> Entry:
         with atomic_write(out / mask, "wb") as file:
             file.write(encode_png(frame.mask))
     return Entry(frame.key, bool(frame.label), frame.label, source.split, mask)
-
-
-def _write_landmarks(path: Path, entries: list[Entry], landmarks: list[np.ndarray]) -> None:
-    with atomic_write(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["relative_path", *(f"{axis}{number}" for number in range(68) for axis in "xy")])
-        for entry, points in zip(entries, landmarks, strict=True):
-            writer.writerow([entry.key, *(f"{value:.3f}" for value in points.ravel())])

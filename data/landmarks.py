@@ -1,0 +1,218 @@
+"""Landmarks of faces: reading and writing them, the five that alignment uses, and a stand-in where there are none.
+
+68 points are in the order of iBUG 300-W (Sagonas et al., 2013), as dlib uses them; 81 are those and 13 on the forehead;
+5 are the centres of the eye at the left of the picture and of the other, the tip of the nose, and the corners of the
+mouth, left and right. A pixel's centre has whole coordinates.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from skimage.transform import SimilarityTransform
+
+from common.errors import InputError
+from common.files import atomic_write
+from data.images import SUFFIXES
+from data.mean_face import mean_face
+
+__all__ = ["COUNTS", "Landmarks", "five_points", "landmarks_for", "mean_face", "read_landmarks", "write_landmarks"]
+
+COUNTS = (5, 68, 81)
+NOSE_TIP, LEFT_EYE, RIGHT_EYE, MOUTH_CORNERS = 30, slice(36, 42), slice(42, 48), (48, 54)
+SHOWN = "relative_path,x0,y0,x1,y1,..."
+
+
+class Landmarks(Mapping[str, np.ndarray]):
+    """The landmarks that a file gives, (n, 2) float64 (x, y) in pixels, by the key of their picture.
+
+    A picture is found by its key as the file writes it. Where that fails it is found by the ends of the paths, without
+    their suffix, for CADDM's ldm.json has no suffixes and its paths begin where its author's working folder was.
+    """
+
+    def __init__(self, path: Path, points: Mapping[str, np.ndarray]) -> None:
+        self.path = path
+        self._points = dict(points)
+        self._by_end: dict[str, list[str]] = {}
+        for key in self._points:
+            self._by_end.setdefault(_end(_stem(key)), []).append(key)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """The landmarks of a picture. Raises KeyError where there are none, InputError where two could be meant."""
+        if key in self._points:
+            return self._points[key]
+        stem = _stem(key)
+        found = [other for other in self._by_end.get(_end(stem), []) if _same_end(stem, _stem(other))]
+        if not found:
+            raise KeyError(key)
+        if len(found) > 1:
+            raise InputError(f"{self.path}: {key!r} could be {found[0]!r} or {found[1]!r}; write the whole paths")
+        return self._points[found[0]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._points)
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+
+def read_landmarks(path: str | Path) -> Landmarks:
+    """The landmarks in a file: our CSV or CADDM's JSON, told apart by the first character.
+
+    The CSV has a header `relative_path,x0,y0,x1,y1,...` and a line per picture with 5, 68 or 81 points, as
+    `python -m data demo` and `python -m data preprocess` write it. The JSON is the `ldm.json` of CADDM (Dong et al.,
+    CVPR 2023): an object that gives each picture's path an object with its `landmark`, a list of [x, y]; its `label`
+    and `source_path` are not used. Raises InputError, with the line or picture, for anything else.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the landmarks ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8, so neither a landmarks.csv nor an ldm.json") from error
+    points = _from_json(path, text) if text.lstrip()[:1] == "{" else _from_csv(path, text)
+    if not points:
+        raise InputError(f"{path}: there are no landmarks in this file")
+    return Landmarks(path, points)
+
+
+def write_landmarks(path: str | Path, landmarks: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Writes (key, landmarks) as a CSV file that `read_landmarks` reads, with three decimals, whole or not at all.
+
+    Raises InputError where the pictures have different numbers of landmarks, ValueError where there are none.
+    """
+    rows = [(key, np.asarray(points, float)) for key, points in landmarks]
+    if not rows:
+        raise ValueError("there are no landmarks to write")
+    counts = {len(points): key for key, points in rows}
+    if len(counts) > 1:
+        one, other = list(counts)[:2]
+        raise InputError(
+            f"{path}: {counts[one]} has {one} landmarks, {counts[other]} has {other}; a file has one number for all"
+        )
+    with atomic_write(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_header(next(iter(counts))))
+        for key, points in rows:
+            writer.writerow([key, *(f"{value:.3f}" for value in points.ravel())])
+
+
+def five_points(landmarks: np.ndarray) -> np.ndarray:
+    """Eye centres (left in the picture, right), nose tip, mouth corners (left, right): (5, 2) of 5, 68 or 81 points.
+
+    An eye's centre is the mean of its six points. Raises ValueError for another shape.
+    """
+    if landmarks.shape not in [(count, 2) for count in COUNTS]:
+        raise ValueError(f"expected (5, 2), (68, 2) or (81, 2) landmarks, got {landmarks.shape}")
+    if len(landmarks) == 5:
+        return landmarks
+    eyes = [landmarks[eye].mean(axis=0) for eye in (LEFT_EYE, RIGHT_EYE)]
+    return np.stack([*eyes, landmarks[NOSE_TIP], *landmarks[list(MOUTH_CORNERS)]])
+
+
+def landmarks_for(
+    key: str, shape: tuple[int, ...], landmarks: Mapping[str, np.ndarray] | None = None, margin: float = 1.3
+) -> np.ndarray:
+    """The landmarks of a picture of `shape` (H, W, ...): its own, else a mean face; (68, 2) or (81, 2) float64.
+
+    Where only five are known, it is the mean face moved, turned and scaled to them. Where none are, it is the mean
+    face in the middle of the largest square, taken for a crop made with `margin`. Raises InputError for landmarks
+    whose face is outside the picture, such as those of a whole frame for its crop.
+    """
+    height, width = shape[:2]
+    own = None if landmarks is None else landmarks.get(key)
+    if own is None:
+        side = min(height, width)
+        return mean_face(side, margin) + (np.array([width, height]) - side) / 2
+    centre = five_points(own).mean(axis=0)
+    if not ((centre >= 0) & (centre <= [width - 1, height - 1])).all():
+        x, y = centre
+        raise InputError(
+            f"the landmarks of {key} lie about ({x:.0f}, {y:.0f}), outside its {width}x{height} pixels; "
+            "give those of the crop, not of the frame it was cut from"
+        )
+    return own if len(own) > 5 else _mean_face_at(own)
+
+
+def _mean_face_at(five: np.ndarray) -> np.ndarray:
+    shape = mean_face(1.0)
+    motion = SimilarityTransform.from_estimate(five_points(shape), five)
+    if not motion:
+        raise InputError(f"five landmarks at one place, {five[0].round(1).tolist()}, are no face")
+    return motion(shape)
+
+
+def _header(count: int) -> list[str]:
+    return ["relative_path", *(f"{axis}{number}" for number in range(count) for axis in "xy")]
+
+
+def _from_csv(path: Path, text: str) -> dict[str, np.ndarray]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    points: dict[str, np.ndarray] = {}
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        count = next((count for count in COUNTS if header == _header(count)), None)
+        if count is None:
+            raise InputError(
+                f"{path}, line 1: not the header {SHOWN} of a CSV file with 5, 68 or 81 points, nor CADDM's JSON"
+            )
+        for cells in reader:
+            if not cells:
+                continue
+            place = f"{path}, line {reader.line_num}"
+            if len(cells) != len(header):
+                raise InputError(f"{place}: {len(cells)} cells where the header has {len(header)}")
+            if cells[0] in points:
+                raise InputError(f"{place}: {cells[0]!r} occurs twice; keep one of them")
+            points[cells[0]] = _points(cells[1:], count, place)
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
+    return points
+
+
+def _from_json(path: Path, text: str) -> dict[str, np.ndarray]:
+    try:
+        values = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); copy or make the file again") from error
+    points = {}
+    for key, value in values.items():
+        place = f"{path}: the landmarks of {key!r}"
+        marks = value.get("landmark") if isinstance(value, dict) else None
+        if not isinstance(marks, list) or len(marks) not in COUNTS:
+            raise InputError(f'{place} are not there; expected {{"landmark": [[x, y], ...]}} with 5, 68 or 81 points')
+        points[key.removeprefix("./")] = _points(marks, len(marks), place)
+    return points
+
+
+def _points(values: list[Any], count: int, place: str) -> np.ndarray:
+    """The values as (count, 2) float64, all finite."""
+    try:
+        points = np.array(values, dtype=float).reshape(count, 2)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{place}: not {count} points of two numbers") from error
+    if not np.isfinite(points).all():
+        raise InputError(f"{place}: not {count} points of finite numbers")
+    return points
+
+
+def _stem(key: str) -> str:
+    """A key without the suffix of a picture."""
+    suffix = PurePosixPath(key).suffix
+    return key.removesuffix(suffix) if suffix.lower() in SUFFIXES else key
+
+
+def _end(stem: str) -> str:
+    """The last two parts of a path: a video and a frame of it."""
+    return "/".join(stem.split("/")[-2:])
+
+
+def _same_end(one: str, other: str) -> bool:
+    """Whether one path is the end of the other, part by part."""
+    longer, shorter = sorted((one.split("/"), other.split("/")), key=len, reverse=True)
+    return longer[-len(shorter) :] == shorter
