@@ -76,13 +76,16 @@ def read(path: str | Path) -> Checkpoint:
     return Checkpoint(path, _unwrap(content, path), metadata, sha256(path))
 
 
-def load_into(network: nn.Module, checkpoint: Checkpoint, expected: str) -> None:
+def load_into(
+    network: nn.Module, checkpoint: Checkpoint, expected: str, names: Mapping[str, str] | None = None
+) -> None:
     """Copies a checkpoint's tensors into `network`, key by key; half precision becomes the network's own.
 
-    Prefixes that all keys share (`model.` in a Lightning file) are dropped where the network has none.
-    `expected` names the network in the message. Raises InputError where keys or shapes differ.
+    `names` says what the file calls the network's keys, where it calls them otherwise. Prefixes that all keys share
+    (`model.` in a Lightning file) are dropped where the network has none. `expected` names the network in the
+    message. Raises InputError where keys or shapes differ.
     """
-    wanted = network.state_dict()
+    wanted = _as_the_file_calls_it(network, names)
     tensors = aligned(checkpoint.state_dict, wanted)
     for key, tensor in wanted.items():  # files from before batch norm counted its batches
         if key.endswith("num_batches_tracked"):
@@ -91,13 +94,17 @@ def load_into(network: nn.Module, checkpoint: Checkpoint, expected: str) -> None
     if difference:
         found = looks_like(checkpoint.state_dict)
         raise InputError(f"{checkpoint.path} does not fit {expected}: it looks like {found}; {difference}")
-    network.load_state_dict(tensors)
+    network.load_state_dict({key: tensors[(names or {}).get(key, key)] for key in network.state_dict()})
 
 
-def fits(state_dict: Mapping[str, Tensor], network: nn.Module) -> bool:
-    """Whether a state dict has exactly a network's keys and shapes, shared prefixes aside."""
-    wanted = network.state_dict()
+def fits(state_dict: Mapping[str, Tensor], network: nn.Module, names: Mapping[str, str] | None = None) -> bool:
+    """Whether a state dict has exactly a network's keys and shapes, shared prefixes aside; `names` as above."""
+    wanted = _as_the_file_calls_it(network, names)
     return not _difference(aligned(state_dict, wanted), wanted)
+
+
+def _as_the_file_calls_it(network: nn.Module, names: Mapping[str, str] | None) -> dict[str, Tensor]:
+    return {(names or {}).get(key, key): tensor for key, tensor in network.state_dict().items()}
 
 
 def aligned(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -111,7 +118,7 @@ def aligned(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> d
 def looks_like(state_dict: Mapping[str, Tensor]) -> str:
     """A guess, in words, at the architecture that a state dict's keys belong to."""
     signatures = {
-        "CADDM": ("adm.", "base_model._blocks."),
+        "CADDM": ("adm.", "base_model."),
         "an EfficientNet of efficientnet_pytorch": ("_conv_stem.", "_blocks."),
         "Xception": ("block1.rep.", "block12.rep."),
         "a timm EfficientNet": ("conv_stem.", "blocks."),

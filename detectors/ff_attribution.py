@@ -9,7 +9,8 @@ import torch
 from common.errors import InputError
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint, fits, read
-from detectors.timm_network import TimmConfig, config_in, from_checkpoint
+from detectors.saving import model_in
+from detectors.timm_network import TimmConfig, from_checkpoint, from_own_file
 from detectors.timm_source import names_for, outputs_in
 
 DEMO_WEIGHTS = Path(__file__).resolve().parents[1] / "attribution_model" / "weights" / "demo.safetensors"
@@ -23,7 +24,9 @@ def build(checkpoint: Checkpoint | None) -> Detector:
             "detector ff_attribution needs a checkpoint: the published one, or one that "
             "`python -m attribution_model train` made; `demo` needs none"
         )
-    return from_checkpoint(config_in(checkpoint) or _published_config(checkpoint), checkpoint)
+    if model_in(checkpoint) is not None:
+        return from_own_file(checkpoint)
+    return from_checkpoint(_published_config(checkpoint), checkpoint)
 
 
 def demo(checkpoint: Checkpoint | None) -> Detector:

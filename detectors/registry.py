@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import torch
 from common.errors import InputError
 from common.files import sha256
 from common.registry import resolve
-from detectors import ff_attribution, timm_source
+from detectors import caddm, ff_attribution, sbi, timm_network, timm_source, xception
 from detectors.base import REAL, Detector
 from detectors.checkpoints import Checkpoint, looks_like, read
 from detectors.devices import resolve_device
 from detectors.optimise import optimise as optimised
-from detectors.timm_network import config_in, from_checkpoint
+from detectors.saving import model_in
+from detectors.timm_network import TimmConfig, TimmDetector, from_checkpoint
 
 
 @dataclass(frozen=True)
@@ -35,26 +37,46 @@ class Source:
 SOURCES: Mapping[str, Source] = {
     "demo": Source(ff_attribution.demo, lambda checkpoint: False),
     "ff_attribution": Source(ff_attribution.build, ff_attribution.recognises),
+    "caddm": Source(caddm.build, caddm.recognises),
+    "sbi": Source(sbi.build, sbi.recognises),
+    "xception": Source(xception.build, xception.recognises),
 }
+
+_OWN_FILES: Mapping[str, Callable[[Checkpoint], Detector]] = {
+    TimmConfig.model: timm_network.from_own_file,
+    caddm.CaddmConfig.model: caddm.from_own_file,
+}
+"""What reads our own files, by the kind of detector that they say they hold."""
 
 _SUFFIXES = {".ckpt", ".pt", ".pth", ".pkl", ".tar", ".bin", ".safetensors"}
 _TIMM = "timm:"
 
 
-def load(name: str, checkpoint: str | Path | None = None, device: str = "cpu", optimise: bool = True) -> Detector:
+def load(
+    name: str,
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+    optimise: bool = True,
+    positive: str | None = None,
+) -> Detector:
     """The detector `name`, in evaluation mode, ready to be queried and attacked.
 
-    `name` is a known detector (`demo`, `ff_attribution`, ...), `timm:NETWORK`, the user's own
+    `name` is a known detector (`demo`, `ff_attribution`, `caddm`, `sbi`, `xception`), `timm:NETWORK`, the user's own
     `package.module:Name` (a Detector class or a function that returns one, called with the checkpoint's path where
     one is given), or a checkpoint file, which is recognised from what it says or from its keys. `device` is
     auto, cpu, cuda, cuda:N or mps. `optimise` folds batch norms into convolutions (see `detectors.optimise`);
-    logits stay the same to rounding, weights take no gradients. A user's own detector is left as it is.
+    logits stay the same to rounding, weights take no gradients. A user's own detector is left as it is. `positive`,
+    "fake" or "real", says what the logit of a network with one logit stands for: None is what its file says, and fake
+    where that says nothing.
 
     Its `weights_sha256` is the checkpoint file's SHA-256, or that of its weights where there is no file. Raises
-    InputError for an unknown name, an unusable file, and a detector that breaks the contract.
+    InputError for an unknown name, an unusable file, a `positive` that does not apply or contradicts the file, and a
+    detector that breaks the contract.
     """
     place = resolve_device(device)
-    detector, digest = _own(name, checkpoint) if _is_own(name) else _known(name, checkpoint)
+    detector, digest = _own(name, checkpoint) if _is_own(name) else _known(name, checkpoint, positive)
+    if positive is not None and _is_own(name):
+        raise InputError(f"detector {name} names its classes itself; leave out what its logit stands for ({positive})")
     detector = detector.eval()
     check_contract(detector, name)
     detector.weights_sha256 = digest or _weights_digest(detector)
@@ -90,26 +112,36 @@ def _is_file(name: str) -> bool:
     return Path(name).suffix in _SUFFIXES or Path(name).is_file()
 
 
-def _known(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None]:
+def _known(name: str, checkpoint: str | Path | None, positive: str | None) -> tuple[Detector, str | None]:
     """A detector of this project's, and its checkpoint's SHA-256."""
+    given: Checkpoint | None
     if name not in SOURCES and not name.startswith(_TIMM) and _is_file(name):
         if checkpoint is not None:
             raise InputError(f"two checkpoints given: {name} and {checkpoint}; give one, or a detector's name")
-        content = read(name)
-        return _recognised(content), content.sha256
-    given = None if checkpoint is None else read(checkpoint)
-    if name.startswith(_TIMM):
-        detector = timm_source.build(name.removeprefix(_TIMM), given)
+        given = read(name)
+        detector = _recognised(given)
     else:
-        detector = resolve(name, SOURCES, "detector").build(given)
+        given = None if checkpoint is None else read(checkpoint)
+        detector = _named(name)(given)
+    if positive is not None:
+        _take_positive(detector, positive, name, given)
     return detector, None if given is None else given.sha256
+
+
+def _named(name: str) -> Callable[[Checkpoint | None], Detector]:
+    if name.startswith(_TIMM):
+        return partial(timm_source.build, name.removeprefix(_TIMM))
+    return resolve(name, SOURCES, "detector").build
 
 
 def _recognised(checkpoint: Checkpoint) -> Detector:
     """The detector that a file is for: as our own files say, else as Lightning's hyper-parameters or its keys do."""
-    config = config_in(checkpoint)
-    if config is not None:
-        return from_checkpoint(config, checkpoint)
+    model = model_in(checkpoint)
+    if model is not None:
+        if model not in _OWN_FILES:
+            known = ", ".join(_OWN_FILES)
+            raise InputError(f"{checkpoint.path} holds a detector of kind {model!r}; this version knows {known}")
+        return _OWN_FILES[model](checkpoint)
     for source in SOURCES.values():
         if source.recognises(checkpoint):
             return source.build(checkpoint)
@@ -120,6 +152,15 @@ def _recognised(checkpoint: Checkpoint) -> Detector:
         f"{checkpoint.path} is not recognised: it looks like {looks_like(checkpoint.state_dict)}; name its detector "
         f"({', '.join(SOURCES)}, timm:NETWORK or your own package.module:Name) and give the file as its checkpoint"
     )
+
+
+def _take_positive(detector: Detector, positive: str, name: str, checkpoint: Checkpoint | None) -> None:
+    if not isinstance(detector, TimmDetector):
+        raise InputError(f"detector {name} has two logits, not one that could stand for {positive}")
+    said = detector.class_names
+    detector.take_positive(positive)
+    if checkpoint is not None and model_in(checkpoint) is not None and detector.class_names != said:
+        raise InputError(f"{checkpoint.path} says itself that its logit stands for {said[1]}, not {positive}")
 
 
 def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None]:

@@ -1,42 +1,40 @@
-"""Any network of timm as a detector: its settings, and the files that carry weights and settings."""
+"""Any network of timm as a detector: its settings, and its weights from a file."""
 
 import contextlib
 import difflib
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import timm
 import torch
-from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from common.errors import InputError
-from common.files import atomic_write
 from data.frames import CLASS_NAMES
-from detectors.base import REAL, Detector
+from detectors.base import REAL
 from detectors.checkpoints import Checkpoint, load_into
-
-METADATA_KEY = "flipscope"
-"""Where our own files keep a TimmConfig: in a Lightning file's hyper_parameters, or a safetensors file's metadata."""
+from detectors.saving import METADATA_KEY as METADATA_KEY
+from detectors.saving import Config, NetworkDetector, config_in
+from detectors.saving import save as save
 
 
 @dataclass(frozen=True)
-class TimmConfig:
+class TimmConfig(Config):
     """All that makes a detector of a timm network's weights.
 
     Attributes:
         network: timm's name for it.
         class_names: one per class, "Real" among them; of a one-logit network two, the second being what its logit
-            stands for.
+            stands for: ("Real", "Fake") where a high logit means fake, ("Fake", "Real") where it means real.
         outputs: how many logits the network itself has: 1, or one per class.
         input_size: the side in pixels of its square input.
         mean: RGB in [0, 1], subtracted from the image.
         std: RGB, divides it then.
         antialias: whether frames are smoothed before they are shrunk.
     """
+
+    model: ClassVar[str] = "timm"
 
     network: str = "tf_efficientnetv2_b0"
     class_names: tuple[str, ...] = CLASS_NAMES
@@ -54,28 +52,44 @@ class TimmConfig:
         if self.input_size < 1 or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise InputError(f"unusable input size or normalisation: {self.input_size}, {self.mean}, {self.std}")
 
-    def as_metadata(self) -> dict[str, Any]:
-        """The settings as plain values that JSON and `weights_only` reading take."""
-        return json.loads(json.dumps(asdict(self)))
+    @property
+    def title(self) -> str:
+        """timm's name and the number of logits."""
+        return f"{self.network} with {count(self.outputs)}"
 
 
-class TimmDetector(Detector):
+class TimmDetector(NetworkDetector):
     """A timm network behind its normalisation; a single logit z is presented as the two classes [0, z]."""
+
+    config: TimmConfig
 
     def __init__(self, config: TimmConfig, pretrained: bool = False) -> None:
         super().__init__()
-        self.config = config
         self.input_size = config.input_size
-        self.class_names = config.class_names
-        self.real = config.class_names.index(REAL)
         self.mean = config.mean
         self.antialias = config.antialias
+        self._name_classes(config)
         self.network = create_network(config.network, config.outputs, pretrained)
         scale = 1 / torch.tensor(config.std)
         self._scale: Tensor
         self._shift: Tensor
         self.register_buffer("_scale", scale.view(3, 1, 1), persistent=False)
         self.register_buffer("_shift", (-torch.tensor(config.mean) * scale).view(3, 1, 1), persistent=False)
+
+    def take_positive(self, positive: str) -> None:
+        """Says what the network's single logit stands for: "fake" or "real"; InputError where it has several."""
+        if positive not in ("fake", "real"):
+            raise InputError(f"what a single logit stands for is fake or real, got {positive!r}")
+        if self.config.outputs != 1:
+            raise InputError(f"only of one logit can it be said that it stands for {positive}: {self.config.title}")
+        names = self.config.class_names
+        if (names[1] == REAL) != (positive == "real"):
+            self._name_classes(replace(self.config, class_names=names[::-1]))
+
+    def _name_classes(self, config: TimmConfig) -> None:
+        self.config = config
+        self.class_names = config.class_names
+        self.real = config.class_names.index(REAL)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, C) of images (N, 3, S, S) in [0, 1]."""
@@ -91,6 +105,11 @@ def create_network(name: str, outputs: int, pretrained: bool = False) -> nn.Modu
     check_known(name)
     with downloading(name):
         return timm.create_model(name, pretrained=pretrained, num_classes=outputs)
+
+
+def from_own_file(checkpoint: Checkpoint) -> TimmDetector:
+    """The detector of one of our own files; InputError for any other."""
+    return from_checkpoint(config_in(checkpoint, TimmConfig), checkpoint)
 
 
 @contextlib.contextmanager
@@ -114,47 +133,16 @@ def check_known(name: str) -> None:
     raise InputError(f"timm has no network {name!r}{hint}")
 
 
-def config_in(checkpoint: Checkpoint) -> TimmConfig | None:
-    """The settings that one of our own files carries, or None; InputError where they cannot be used."""
-    stored = checkpoint.metadata.get(METADATA_KEY)
-    if stored is None:
-        return None
-    try:
-        values = json.loads(stored) if isinstance(stored, str) else dict(stored)
-        known = {field.name for field in fields(TimmConfig)}
-        unknown = values.keys() - known
-        if unknown:
-            raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        return TimmConfig(**values)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{checkpoint.path}: its description of the network cannot be read ({error})") from error
+def from_checkpoint(
+    config: TimmConfig, checkpoint: Checkpoint, names: Callable[[nn.Module], Mapping[str, str]] | None = None
+) -> TimmDetector:
+    """The detector with a checkpoint's weights, our own or a foreign file's; InputError where they do not fit.
 
-
-def from_checkpoint(config: TimmConfig, checkpoint: Checkpoint) -> TimmDetector:
-    """The detector with a checkpoint's weights, our own or a foreign file's; InputError where they do not fit."""
-    detector = TimmDetector(config)
-    load_into(detector.network, checkpoint, f"{config.network} with {count(config.outputs)}")
-    return detector
-
-
-def save(detector: TimmDetector, path: str | Path, half: bool = False) -> None:
-    """Writes a detector's weights and settings as one safetensors file that `detectors.load` reads by itself.
-
-    `half` stores float16, half the size, except batch norms' statistics, whose range float16 may not hold.
+    `names` gives what the file calls the network's keys, where it calls them otherwise.
     """
-    tensors = {
-        key: tensor.detach().cpu().contiguous().to(_stored(key, tensor, half))
-        for key, tensor in detector.network.state_dict().items()
-    }
-    metadata = {METADATA_KEY: json.dumps(detector.config.as_metadata())}  # one key: safetensors shuffles several
-    with atomic_write(path, "wb") as file:
-        file.write(safetensors_bytes(tensors, metadata))
-
-
-def _stored(key: str, tensor: Tensor, half: bool) -> torch.dtype:
-    statistic = key.endswith(("running_mean", "running_var"))
-    return torch.float16 if half and tensor.dtype == torch.float32 and not statistic else tensor.dtype
+    detector = TimmDetector(config)
+    load_into(detector.network, checkpoint, config.title, None if names is None else names(detector.network))
+    return detector
 
 
 def count(outputs: int) -> str:

@@ -10,11 +10,11 @@ from common.errors import InputError
 from data.frames import CLASS_NAMES
 from detectors.base import REAL, Detector
 from detectors.checkpoints import Checkpoint, aligned, looks_like
+from detectors.saving import config_in, model_in
 from detectors.timm_network import (
     TimmConfig,
     TimmDetector,
     check_known,
-    config_in,
     count,
     downloading,
     from_checkpoint,
@@ -36,9 +36,8 @@ def build(network: str, checkpoint: Checkpoint | None) -> Detector:
         published = _published(network)
         outputs = int(published.get("num_classes", 0))
         return TimmDetector(_config(network, outputs, published, f"timm:{network} without a checkpoint"), True)
-    config = config_in(checkpoint)
-    if config is None or config.network != network:
-        config = config_for(network, checkpoint)
+    own = config_in(checkpoint, TimmConfig) if model_in(checkpoint) is not None else None
+    config = own if own is not None and own.network == network else config_for(network, checkpoint)
     return from_checkpoint(config, checkpoint)
 
 

@@ -1,0 +1,44 @@
+"""SBI: EfficientNet-B4 trained on self-blended images (Shiohara and Yamasaki, CVPR 2022), a detector of two classes."""
+
+import torch
+
+from common.errors import InputError
+from detectors.base import REAL
+from detectors.checkpoints import Checkpoint, fits
+from detectors.published_keys import efficientnet_pytorch
+from detectors.saving import model_in
+from detectors.timm_network import TimmConfig, TimmDetector, create_network, from_checkpoint, from_own_file
+
+CONFIG = TimmConfig(
+    network="tf_efficientnet_b4",
+    class_names=(REAL, "Fake"),
+    outputs=2,
+    input_size=380,
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+)
+"""The published network takes RGB in [0, 1] as it is.
+
+Its convolutions are TensorFlow's, which pad by the size of their input; so are timm's, at every size.
+"""
+
+
+def build(checkpoint: Checkpoint | None) -> TimmDetector:
+    """The detector with a checkpoint's weights: the published file or one of our own."""
+    if checkpoint is None:
+        raise InputError(
+            "detector sbi needs a checkpoint: the published one (github.com/mapooon/SelfBlendedImages), or one that "
+            "`python -m detectors train --model sbi` made"
+        )
+    if model_in(checkpoint) is not None:
+        return from_own_file(checkpoint)
+    return from_checkpoint(CONFIG, checkpoint, efficientnet_pytorch)
+
+
+def recognises(checkpoint: Checkpoint) -> bool:
+    """Whether a file's keys and shapes are the published network's."""
+    if not any("_conv_stem." in key for key in checkpoint.state_dict):
+        return False
+    with torch.device("meta"):
+        network = create_network(CONFIG.network, CONFIG.outputs)
+    return fits(checkpoint.state_dict, network, efficientnet_pytorch(network))

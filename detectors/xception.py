@@ -1,0 +1,62 @@
+"""Xception as a detector of fakes (Chollet, CVPR 2017; Roessler et al., ICCV 2019), mostly published with one logit."""
+
+from dataclasses import replace
+
+import torch
+
+from common.errors import InputError
+from detectors.base import REAL
+from detectors.checkpoints import Checkpoint, fits
+from detectors.published_keys import renamed_modules
+from detectors.saving import model_in
+from detectors.timm_network import TimmConfig, TimmDetector, create_network, from_checkpoint, from_own_file
+from detectors.timm_source import names_for
+
+CONFIG = TimmConfig(
+    network="legacy_xception",
+    class_names=(REAL, "Fake"),
+    outputs=1,
+    input_size=299,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+)
+"""Its logit stands for fake unless `detectors.load` is told otherwise: published files differ, and do not say."""
+
+_HEADS = ("last_linear", "last_linear.1", "fc")
+"""What published files call the last layer, which is `fc` in timm; the second follows a dropout layer."""
+
+
+def build(checkpoint: Checkpoint | None) -> TimmDetector:
+    """The detector with a checkpoint's weights: a published file of one or two logits, or one of our own."""
+    if checkpoint is None:
+        raise InputError(
+            "detector xception needs a checkpoint: a published one, or one that "
+            "`python -m detectors train --model xception` made"
+        )
+    if model_in(checkpoint) is not None:
+        return from_own_file(checkpoint)
+    head, outputs = _head(checkpoint) or (_HEADS[0], CONFIG.outputs)
+    config = replace(CONFIG, outputs=outputs, class_names=names_for(outputs, str(checkpoint.path)))
+    return from_checkpoint(config, checkpoint, lambda network: renamed_modules(network, {"fc": head}))
+
+
+def recognises(checkpoint: Checkpoint) -> bool:
+    """Whether a file's keys and shapes are Xception's, with one or two logits."""
+    found = _head(checkpoint)
+    if found is None or found[1] > 2:
+        return False
+    head, outputs = found
+    with torch.device("meta"):
+        network = create_network(CONFIG.network, outputs)
+    return fits(checkpoint.state_dict, network, renamed_modules(network, {"fc": head}))
+
+
+def _head(checkpoint: Checkpoint) -> tuple[str, int] | None:
+    """What a file calls the last layer, and how many logits that has; None for another network's file."""
+    if not any(key.endswith("block12.rep.5.weight") for key in checkpoint.state_dict):
+        return None
+    for head in _HEADS:
+        for key, tensor in checkpoint.state_dict.items():
+            if f".{key}".endswith(f".{head}.weight"):
+                return head, len(tensor)
+    return None
