@@ -4,9 +4,11 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from common.errors import InputError
 
@@ -47,6 +49,17 @@ def decode_mask(data: bytes, name: str) -> np.ndarray:
     return grey > (127 if grey.max() > 1 else 0)
 
 
+def size_of(data: bytes, name: str) -> tuple[int, int]:
+    """(height, width) of the picture that `data` encodes, upright, from its header: far faster than decoding it.
+
+    Raises InputError for bytes that do not begin as a picture does.
+    """
+    with _explained(name):
+        image = _header(data, name)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
 def encode_png(image: np.ndarray) -> bytes:
     """A picture (H, W, 3) uint8 RGB or (H, W) uint8 as PNG; a mask (H, W) bool becomes 0 and 255.
 
@@ -63,17 +76,30 @@ def encode_png(image: np.ndarray) -> bytes:
 
 def _open(data: bytes, name: str) -> Image.Image:
     """The decoded picture, upright."""
+    with _explained(name):
+        image = _header(data, name)
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
+
+
+def _header(data: bytes, name: str) -> Image.Image:
+    """The picture, opened but not decoded."""
     if not data:
         raise InputError(f"{name}: the file is empty")
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise InputError(f"{name}: {_size(image)} pixels is too large; at most {MAX_PIXELS:,} are decoded")
+    return image
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turns what Pillow raises for bytes that it cannot decode into InputError."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of what it could repair; our own limit follows
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(f"{name}: {_size(image)} pixels is too large; at most {MAX_PIXELS:,} are decoded")
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            return image
+            warnings.simplefilter("ignore")  # Pillow warns of what it could repair; our own limit holds
+            yield
     except InputError:
         raise
     except Image.DecompressionBombError as error:

@@ -11,7 +11,7 @@ from common.files import atomic_write
 from data.frames import CLASS_NAMES, family_of, video_of
 
 REQUIRED = ("relative_path", "bin_label", "mc_label")
-OPTIONAL = ("split", "mask_path")
+OPTIONAL = ("split", "mask_path", "source_path")
 UNUSABLE = {"\n": "a line break", "\r": "a line break", "\0": "a null character"}
 
 
@@ -25,6 +25,8 @@ class Entry:
         label: its `mc_label` (0 to 4), or None where it has none.
         split: "train", "val", "test" or any other name, or None.
         mask: the relative path of the picture of its manipulated pixels, or None.
+        source: for a manipulated frame, the relative path of the picture that shows the same moment and the same
+            square of its original, or None.
     """
 
     key: str
@@ -32,6 +34,7 @@ class Entry:
     label: int | None
     split: str | None = None
     mask: str | None = None
+    source: str | None = None
 
     @property
     def family(self) -> str | None:
@@ -48,9 +51,9 @@ def read_index(path: str | Path) -> list[Entry]:
     """The entries of an index file, in its order.
 
     The file is UTF-8 CSV with a header, separated by commas or by single spaces (the header tells which), with
-    the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path`, in any order; other
-    columns are ignored. Cells are quoted where they contain the separator. `mc_label`, `split` and `mask_path`
-    may be empty; an empty `mc_label` of a real frame is read as 0.
+    the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path`, in any order;
+    other columns are ignored. Cells are quoted where they contain the separator. All but the first two columns may
+    be empty; an empty `mc_label` of a real frame is read as 0.
 
     Raises InputError, with the file and line, for anything else.
     """
@@ -96,12 +99,18 @@ def write_index(path: str | Path, entries: Iterable[Entry], separator: str = ","
     if not entries:
         raise InputError(f"{path}: there are no frames to write to the index")
     _refuse_unwritable(path, entries)
-    filled = {"split": any(e.split for e in entries), "mask_path": any(e.mask for e in entries)}
-    names = [*REQUIRED, *(name for name in OPTIONAL if filled[name])]
+    rows = [_cells(entry) for entry in entries]
+    names = [*REQUIRED, *(name for name in OPTIONAL if any(row[name] for row in rows))]
     with atomic_write(path) as file:
         writer = csv.writer(file, delimiter=separator, lineterminator="\n")
         writer.writerow(names)
-        writer.writerows([_cells(entry)[name] for name in names] for entry in entries)
+        writer.writerows([row[name] for name in names] for row in rows)
+
+
+def pictures(entries: Iterable[Entry]) -> list[str]:
+    """The keys of all images, masks and source pictures that an index names, each once, in its order."""
+    names = (name for entry in entries for name in (entry.key, entry.mask, entry.source) if name)
+    return list(dict.fromkeys(names))
 
 
 def key_problem(key: str) -> str | None:
@@ -156,8 +165,8 @@ def _places(path: str | Path, header: Sequence[str]) -> dict[str, int]:
 
 
 def _entry(place: str, cells: dict[str, str]) -> Entry:
-    key, mask = cells["relative_path"], cells.get("mask_path") or None
-    for name, value in (("relative_path", key), ("mask_path", mask)):
+    key, mask, source = cells["relative_path"], cells.get("mask_path") or None, cells.get("source_path") or None
+    for name, value in (("relative_path", key), ("mask_path", mask), ("source_path", source)):
         problem = None if value is None else key_problem(value)
         if problem:
             raise InputError(f"{place}: {name} {value!r} {problem}")
@@ -172,7 +181,7 @@ def _entry(place: str, cells: dict[str, str]) -> Entry:
             raise InputError(f"{place}: mc_label is {cells['mc_label']!r}; it must be {known}, or empty")
     elif binary == 0:
         label = 0
-    entry = Entry(key, binary == 1, label, cells.get("split") or None, mask)
+    entry = Entry(key, binary == 1, label, cells.get("split") or None, mask, source)
     problem = _contradiction(entry)
     if problem:
         raise InputError(f"{place}: {problem}")
@@ -197,7 +206,8 @@ def _contradiction(entry: Entry) -> str | None:
 def _refuse_unwritable(path: str | Path, entries: Sequence[Entry]) -> None:
     keys = set()
     for entry in entries:
-        problem = key_problem(entry.key) or (entry.mask and key_problem(entry.mask)) or _contradiction(entry)
+        others = (key_problem(key) for key in (entry.mask, entry.source) if key)
+        problem = key_problem(entry.key) or next(filter(None, others), None) or _contradiction(entry)
         if entry.split and _text_problem(entry.split):
             problem = f"its split {entry.split!r} {_text_problem(entry.split)}"
         if entry.fake is None:
@@ -218,4 +228,5 @@ def _cells(entry: Entry) -> dict[str, str]:
         "mc_label": "" if entry.label is None else str(entry.label),
         "split": entry.split or "",
         "mask_path": entry.mask or "",
+        "source_path": entry.source or "",
     }

@@ -11,17 +11,17 @@ from lmdb.verify import verify as structure
 
 from common.console import application, progress, say, table
 from common.errors import InputError
-from data.index import Entry, read_index
+from data.index import Entry, pictures, read_index
 from data.stores import FolderImages, LmdbImages, LmdbWriter, Written
 from data.stores.lmdb_format import data_file
 from data.stores.transfer import add as add_images
-from data.stores.transfer import check, compare, mergeable, pictures, some
+from data.stores.transfer import check, compare, mergeable, some
 
 ROWS = 20
 
 Store = Annotated[Path, typer.Argument(metavar="STORE", help="The LMDB image store.", show_default=False)]
 Index = Annotated[
-    Path | None, typer.Option("--index", metavar="INDEX.csv", help="Only the images and masks that this index names.")
+    Path | None, typer.Option("--index", metavar="INDEX.csv", help="Only the pictures that this index names.")
 ]
 Folder = Annotated[Path | None, typer.Option("--images", metavar="DIR", help="The folder with the image files.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace stored images whose bytes differ.")]
@@ -31,7 +31,7 @@ lmdb_app = application("Keep many images in one LMDB file.")
 
 @lmdb_app.command()
 def add(store: Store, images: Folder = None, index: Index = None, overwrite: Overwrite = False) -> None:
-    """Add images and masks from a folder.
+    """Add images, masks and source pictures from a folder.
 
     Without --index, every picture in the folder is added; without --images, the index lies in the folder. What is
     stored already is skipped, so after an interruption the same command goes on.
@@ -56,7 +56,7 @@ def add(store: Store, images: Folder = None, index: Index = None, overwrite: Ove
 
 @lmdb_app.command()
 def verify(store: Store, images: Folder = None, index: Index = None) -> None:
-    """Prove that a store holds every image and mask.
+    """Prove that a store holds every image, mask and source picture.
 
     With --images, every one must be identical to its file, byte for byte; without, it must be there and decode.
     Which ones: those of the index, else every picture of the folder, else every image of the store.
@@ -199,8 +199,9 @@ def _lines(path: Path) -> list[str]:
 
 
 def _table_of_families(entries: Sequence[Entry], sizes: dict[str, int]) -> None:
-    groups = {entry.key: entry.family or "unknown" for entry in entries}
+    groups = {entry.source: "source pictures" for entry in entries if entry.source}
     groups |= {entry.mask: "masks" for entry in entries if entry.mask}
+    groups |= {entry.key: entry.family or "unknown" for entry in entries}  # a source may be a frame itself
     groups |= {key: "not in the index" for key in sizes if key not in groups}
     _table("By family", "Family", sizes, groups)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from common.errors import InputError
 from data.frames import Frame
-from data.images import SUFFIXES, decode, decode_mask
-from data.index import Entry, read_index
+from data.images import SUFFIXES, decode, decode_mask, size_of
+from data.index import Entry, pictures, read_index
 from data.stores import FolderImages, ImageSource, open_images
 from data.stores.lmdb_format import looks_like_store
 
@@ -46,20 +46,39 @@ class IndexedFrames(Sequence[Frame]):
         return Frame(entry.key, image, entry.label, entry.family, entry.video, self._mask(entry, image))
 
     def missing(self) -> list[str]:
-        """The keys of images and masks that the source does not have, told without reading any."""
-        named = (key for entry in self.entries for key in (entry.key, entry.mask) if key)
-        return [key for key in dict.fromkeys(named) if key not in self.images]
+        """The keys of images, masks and source pictures that are not there, told without reading any."""
+        return [key for key in pictures(self.entries) if key not in self.images]
+
+    def source_image(self, position: int) -> np.ndarray | None:
+        """The source picture (H, W, 3) uint8 RGB of frame `position`, of the frame's size; None where it has none.
+
+        It shows the same moment and square of the original that the frame was made from. Raises InputError, naming
+        the key and the source, where it is missing, does not decode, or is not of the frame's size.
+        """
+        entry = self.entries[position]
+        if entry.source is None:
+            return None
+        name = f"{entry.source} in {self.images.path}"
+        picture = decode(self.images.read(entry.source), name)
+        height, width = size_of(self.images.read(entry.key), f"{entry.key} in {self.images.path}")
+        if picture.shape[:2] != (height, width):
+            raise InputError(
+                f"{name}: the source picture is {picture.shape[1]}x{picture.shape[0]} pixels, "
+                f"but the frame {entry.key} is {width}x{height}"
+            )
+        return picture
 
     def fingerprint(self) -> str:
-        """A SHA-256, in hexadecimal, of the entries in order and of each image's and mask's stamp.
+        """A SHA-256, in hexadecimal, of the entries in order and of each image's, mask's and source picture's stamp.
 
-        It changes with any label, split, mask or order, and with an image's size in bytes or last bytes (for PNG a
-        checksum of the pixels), but not with where the images lie: a folder and a store with the same files agree.
+        It changes with any label, split, mask, source or order, and with an image's size in bytes or last bytes (for
+        PNG a checksum of the pixels), but not with where the images lie: a folder and a store with the same files agree.
         """
         digest = hashlib.sha256()
         for entry in self.entries:
-            stamps = [self.images.stamp(key) for key in (entry.key, entry.mask) if key]
-            digest.update(repr((entry.key, entry.fake, entry.label, entry.split, entry.mask, stamps)).encode())
+            stamps = [self.images.stamp(key) for key in (entry.key, entry.mask, entry.source) if key]
+            known = (entry.key, entry.fake, entry.label, entry.split, entry.mask, stamps)
+            digest.update(repr(known if entry.source is None else (*known, entry.source)).encode())
         return digest.hexdigest()
 
     def _mask(self, entry: Entry, image: np.ndarray) -> np.ndarray | None:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,18 +25,31 @@ CHUNK = 2 * len(CLASS_NAMES)  # consecutive frames per task: they share rendered
 
 
 def demo(
-    out: Annotated[Path | None, typer.Option(help="Folder for images, masks, index.csv and landmarks.csv.")] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Number of frames, per split.")] = 250,
-    seed: Annotated[int, typer.Option(help="Another seed gives other people.")] = 0,
-    split: Annotated[str, typer.Option(help="train, test, or all (both in one index).")] = "test",
-    size: Annotated[int, typer.Option(help="Side of the images in pixels: a multiple of 16, at least 128.")] = 256,
-    frames_per_video: Annotated[int, typer.Option(min=1, help="Frames of each video.")] = 5,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes one per core.")] = 0,
-    sheet: Annotated[Path | None, typer.Option(help="Also write a contact sheet (PNG) here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where images, masks, index.csv and landmarks.csv go.")
+    ] = None,
+    frames: Annotated[int, typer.Option("--frames", metavar="N", min=1, help="Number of frames, per split.")] = 250,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed gives other people.")] = 0,
+    split: Annotated[
+        str, typer.Option("--split", metavar="NAME", help="train, test, or all (both in one index).")
+    ] = "test",
+    size: Annotated[
+        int, typer.Option("--size", metavar="N", help="Side of the images in pixels: a multiple of 16, at least 128.")
+    ] = 256,
+    frames_per_video: Annotated[
+        int, typer.Option("--frames-per-video", metavar="N", min=1, help="Frames of each video.")
+    ] = 5,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=0, help="Processes at work; 0 takes one per core.")
+    ] = 0,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", metavar="FILE.png", help="Also write a contact sheet here.")
+    ] = None,
 ) -> None:
     """Make demo faces and four kinds of forgeries of them; nothing is downloaded.
 
-    landmarks.csv has the columns relative_path, x0, y0, ... x67, y67: 68 points in pixels, iBUG order.
+    landmarks.csv has the columns relative_path, x0, y0, ... x67, y67: 68 points in pixels, iBUG order. In index.csv,
+    source_path names the real frame that a forged one was made from.
     """
     if out is None and sheet is None:
         raise InputError("nothing to write: give --out DIR, --sheet FILE.png, or both")
@@ -52,7 +66,10 @@ def demo(
 
 
 def write_frames(sets: list[DemoFrames], out: Path, workers: int) -> list[Entry]:
-    """Writes images and masks by key under `out`, then landmarks.csv and index.csv; returns the index's entries."""
+    """Writes images and masks by key under `out`, then landmarks.csv and index.csv; returns the index's entries.
+
+    A forged frame whose real frame is not among those written has no source.
+    """
     tasks = [
         (source, range(start, min(start + CHUNK, len(source))), out)
         for source in sets
@@ -66,8 +83,9 @@ def write_frames(sets: list[DemoFrames], out: Path, workers: int) -> list[Entry]
             entries += written
             landmarks += points
             bar.advance(task, len(written))
-    keys = [entry.key for entry in entries]
-    write_landmarks(out / "landmarks.csv", zip(keys, landmarks, strict=True))
+    keys = {entry.key for entry in entries}
+    entries = [entry if entry.source in keys else replace(entry, source=None) for entry in entries]
+    write_landmarks(out / "landmarks.csv", zip((entry.key for entry in entries), landmarks, strict=True))
     write_index(out / "index.csv", entries)
     return entries
 
@@ -103,4 +121,4 @@ def _write_frame(source: DemoFrames, position: int, out: Path) -> Entry:
         mask = f"masks/{frame.key}"
         with atomic_write(out / mask, "wb") as file:
             file.write(encode_png(frame.mask))
-    return Entry(frame.key, bool(frame.label), frame.label, source.split, mask)
+    return Entry(frame.key, bool(frame.label), frame.label, source.split, mask, source.take(position).source)

@@ -37,6 +37,11 @@ class Take:
         pair = f"{self.number:03d}_{self.donor:03d}"
         return f"manipulated_sequences/{self.family}/demo/videos/{pair}.mp4/{self.moment:05d}_0.png"
 
+    @property
+    def source(self) -> str | None:
+        """The path of the real frame that it is a forgery of; None for a real one."""
+        return None if self.family == REAL else replace(self, family=REAL).key
+
 
 class DemoFrames(Sequence[Frame]):
     """Demo frames of one split, made when asked for.
@@ -112,6 +117,11 @@ class DemoFrames(Sequence[Frame]):
     def key(self, position: int) -> str:
         """The key of frame `position`, without making it."""
         return self.take(position).key
+
+    def source_image(self, position: int) -> np.ndarray | None:
+        """The real picture (H, W, 3) uint8 that frame `position` is a forgery of; None for a real one."""
+        take = self.take(position)
+        return None if take.family == REAL else self.picture(take.number, take.moment).image
 
     def landmarks(self, position: int) -> np.ndarray:
         """The 68 landmarks (x, y) of frame `position`, (68, 2) float64: those of the real picture it was made from."""

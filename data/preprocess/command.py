@@ -10,7 +10,7 @@ import typer
 
 from common.console import progress, say, table, warn
 from common.errors import InputError
-from data.index import Entry, write_index
+from data.index import Entry, pictures, write_index
 from data.preprocess.crops import crop_format
 from data.preprocess.faces import face_detector
 from data.preprocess.layout import Clip, FaceForensics
@@ -18,7 +18,7 @@ from data.preprocess.pipeline import entries, run_all, write_report
 from data.preprocess.records import Folder, Recipe, Record, open_folder
 from data.preprocess.splits import TimeSplit, official_splits
 from data.stores import FolderImages, LmdbWriter
-from data.stores.transfer import add, pictures
+from data.stores.transfer import add
 
 
 class Compression(StrEnum):

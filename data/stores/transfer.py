@@ -6,7 +6,6 @@ from pathlib import Path
 
 from common.errors import InputError
 from data.images import decode, decode_mask
-from data.index import Entry
 from data.stores.base import ImageSource
 from data.stores.lmdb_reader import LmdbImages
 from data.stores.lmdb_writer import LmdbWriter, Written
@@ -32,12 +31,6 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.key}: {self.problem}"
-
-
-def pictures(entries: Iterable[Entry]) -> list[str]:
-    """The keys of all images and masks that an index names, each once, in its order."""
-    names = (name for entry in entries for name in (entry.key, entry.mask) if name)
-    return list(dict.fromkeys(names))
 
 
 def add(writer: LmdbWriter, source: ImageSource, keys: Iterable[str], overwrite: bool = False) -> Added:

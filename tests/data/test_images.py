@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from common.errors import InputError
-from data.images import FORMATS, decode, decode_mask, encode_png
+from data.images import FORMATS, decode, decode_mask, encode_png, size_of
 
 RGB = np.add.outer(np.arange(40), np.arange(32))[..., None] * np.array([3, 2, 1]) % 256
 RGB = RGB.astype(np.uint8)
@@ -142,3 +142,16 @@ def test_png_is_lossless_and_other_arrays_are_refused() -> None:
     for wrong in (RGB.astype(float), RGB[..., :2], RGB[0, 0], np.zeros((2, 2, 3), bool)):
         with pytest.raises(ValueError, match="expected"):
             encode_png(wrong)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_size_is_read_from_the_header(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(PICTURE, "JPEG", exif=exif)
+    assert size_of(data, "x") == decode(data, "x").shape[:2]
+    png = encoded(PICTURE)
+    assert size_of(png[:100], "x") == (40, 32)  # of which only the header was needed
+    for broken in (b"", b"no picture", png[:12]):
+        with pytest.raises(InputError, match=r"^x: "):
+            size_of(broken, "x")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from data.index import Entry, key_problem, read_index, write_index
+from data.index import Entry, key_problem, pictures, read_index, write_index
 
 HEADER = "relative_path,bin_label,mc_label\n"
 
@@ -22,7 +22,7 @@ def entries(draw: st.DrawFn) -> list[Entry]:
     for key in draw(st.lists(keys, min_size=1, max_size=6, unique=True)):
         fake = draw(st.booleans())
         label = draw(st.none() | st.integers(1, 4)) if fake else 0
-        found.append(Entry(key, fake, label, draw(st.none() | text), draw(st.none() | keys)))
+        found.append(Entry(key, fake, label, draw(st.none() | text), draw(st.none() | keys), draw(st.none() | keys)))
     return found
 
 
@@ -56,11 +56,11 @@ def test_the_published_space_separated_file_is_read(tmp_path: Path) -> None:
 def test_columns_in_any_order_and_others_between(tmp_path: Path) -> None:
     path = tmp_path / "index.csv"
     path.write_bytes(
-        "\ufeffmc_label,mask_path,note,relative_path,split,bin_label\r\n"
-        "3.0,m/a.png,x,a b/é.png,test,1\r\n,,,other/b.png,,1\r\n\r\n,,,c.png,,0\r\n".encode()
+        "\ufeffmc_label,mask_path,note,relative_path,split,bin_label,source_path\r\n"
+        "3.0,m/a.png,x,a b/é.png,test,1,c.png\r\n,,,other/b.png,,1,\r\n\r\n,,,c.png,,0,\r\n".encode()
     )
     assert read_index(path) == [
-        Entry("a b/é.png", True, 3, "test", "m/a.png"),
+        Entry("a b/é.png", True, 3, "test", "m/a.png", "c.png"),
         Entry("other/b.png", True, None),
         Entry("c.png", False, 0),
     ]
@@ -88,6 +88,7 @@ def test_columns_in_any_order_and_others_between(tmp_path: Path) -> None:
         (HEADER.encode() + b"x/../../a.png,1,3\n", "leaves the image folder by '..'"),
         (HEADER.encode() + b",1,3\n", "line 2: relative_path '' is empty"),
         (b"relative_path,bin_label,mc_label,mask_path\na,1,3,/m.png\n", "line 2: mask_path '/m.png' is an absolute"),
+        (b"relative_path,bin_label,mc_label,source_path\na,1,3,../r.png\n", "line 2: source_path '../r.png' leaves"),
         (HEADER.encode() + b"a.png,1,3,4\n", "line 2: 4 cells where the header has 3"),
         (b"relative_path bin_label mc_label\na b.png 1 3\n", "line 2: 4 cells where the header has 3"),
         (HEADER.encode() + b'"a.png,1,3\n', "line 2: not readable as CSV"),
@@ -122,6 +123,7 @@ def test_a_missing_index_is_refused(tmp_path: Path) -> None:
         ([Entry("\udcff", True, 1)], "UTF-8"),
         ([Entry("a", True, 1, "te\rst")], "split"),
         ([Entry("a", True, 1, None, "/m")], "absolute"),
+        ([Entry("a", True, 1, None, None, "../real")], r"\.\."),
     ],
 )
 def test_what_an_index_cannot_hold_is_refused_and_the_old_file_stays(
@@ -133,3 +135,20 @@ def test_what_an_index_cannot_hold_is_refused_and_the_old_file_stays(
         write_index(path, entries)
     assert path.read_text() == "older"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_optional_columns_appear_where_they_are_filled(tmp_path: Path) -> None:
+    path = tmp_path / "index.csv"
+    bare, full = Entry("a", True, 1), Entry("b", True, 1, "test", "m/b", "r/b")
+    for entries, names in (
+        ([bare], []),
+        ([bare, Entry("c", True, 1, source="r/c")], ["source_path"]),
+        ([full, bare], ["split", "mask_path", "source_path"]),
+    ):
+        write_index(path, entries)
+        assert path.read_text().splitlines()[0].split(",")[3:] == names
+
+
+def test_every_picture_is_named_once() -> None:
+    entries = [Entry("a", True, 1, None, "m/a", "r"), Entry("b", True, 1, None, None, "r"), Entry("r", False, 0)]
+    assert pictures(entries) == ["a", "m/a", "r", "b"]

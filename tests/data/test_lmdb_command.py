@@ -237,10 +237,35 @@ def _empty(folder: Path) -> Path:
     return empty
 
 
+def test_source_pictures_are_stored_proven_and_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index, store = folder / "index.csv", folder.parent / "sources.lmdb"
+    own = f"sources/{KEYS[0]}"
+    put(folder / own, encode_png(RNG.integers(0, 256, (20, 20, 3), np.uint8)))
+    write_index(
+        index, [Entry(KEYS[0], True, 3, "test", None, own), Entry(KEYS[1], True, 3, source=REAL), Entry(REAL, False, 0)]
+    )
+    assert run("add", store, "--index", index) == 0
+    assert capsys.readouterr().out == f"{store}: 4 images added\n"
+    assert LmdbImages(store).keys() == sorted([*KEYS[:2], REAL, own])
+    assert run("verify", store, "--index", index, "--images", folder) == 0
+    assert "4 images are present and identical" in capsys.readouterr().out
+    assert run("stats", store, "--index", index) == 0
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in capsys.readouterr().out.splitlines()]
+    assert {tuple(row[:2]) for row in rows if len(row) == 3 and row[1].isdigit()} >= {
+        ("Deepfakes", "2"),
+        ("Real", "1"),
+        ("source pictures", "1"),
+    }
+    with LmdbWriter(store) as writer:
+        writer.remove([own])
+    assert run("verify", store, "--index", index) == 1
+    assert f"{own}: missing from the store" in capsys.readouterr().out
+
+
 VERBS = ("add", "verify", "list", "stats", "remove", "merge")
 
 
-@pytest.mark.parametrize("command", [(), ("lmdb",), *(("lmdb", verb) for verb in VERBS), ("sample",)])
+@pytest.mark.parametrize("command", [(), ("lmdb",), *(("lmdb", verb) for verb in VERBS), ("sample",), ("demo",)])
 def test_no_help_text_is_cut_short(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert status(app, [*command, "--help"]) == 0
     captured = capsys.readouterr()

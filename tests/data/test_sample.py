@@ -102,6 +102,23 @@ def test_the_command_takes_one_split_and_only_fakes(index: Path, capsys: pytest.
     assert "warning: fewer than 40 frames in 2 of 2 videos" in captured.err
 
 
+def test_masks_sources_and_families_without_a_class_are_kept(tmp_path: Path) -> None:
+    entries = [
+        Entry(
+            f"manipulated_sequences/FaceShifter/c23/videos/1.mp4/{n:05d}_0.png",
+            True,
+            None,
+            "test",
+            f"masks/{n}",
+            f"real/{n}",
+        )
+        for n in range(3)
+    ]
+    write_index(tmp_path / "index.csv", [*entries, Entry("real/0", False, 0, "test")])
+    assert command("--index", tmp_path / "index.csv", "--out", tmp_path / "sample.csv", "--per-video", 2) == 0
+    assert read_index(tmp_path / "sample.csv") == [entries[0], entries[2]]
+
+
 @pytest.mark.parametrize(
     ("split", "says"),
     [("val", "no manipulated frames"), ("nope", "no frame of the split 'nope'; its splits: test, train, val")],

@@ -9,10 +9,10 @@ import pytest
 
 from common.errors import InputError
 from data.images import encode_png
-from data.index import Entry, write_index
+from data.index import Entry, pictures, write_index
 from data.source import IndexedFrames, open_frames, read_frames
 from data.stores import FolderImages, LmdbImages, LmdbWriter
-from data.stores.transfer import add, pictures
+from data.stores.transfer import add
 
 RNG = np.random.default_rng(0)
 FAKE = "manipulated_sequences/FaceSwap/c23/frames/001_002/000.png"
@@ -167,3 +167,34 @@ def test_what_cannot_be_opened_is_refused(folder: Path, store: Path) -> None:
         with pytest.raises(InputError, match=says) as refused:
             open_frames(frames, images, split)
         assert "\n" not in str(refused.value)
+
+
+def test_a_source_picture_is_read_only_when_asked_for(folder: Path) -> None:
+    source = "sources/001_002/000.png"
+    picture = RNG.integers(0, 256, (20, 24, 3), np.uint8)
+    entries = [replace(ENTRIES[0], source=source), *ENTRIES[1:]]
+    write_index(folder / "index.csv", entries)
+    frames = open_frames(folder / "index.csv")
+    assert frames.entries == tuple(entries)
+    assert frames.missing() == [source]
+    assert frames[0].key == FAKE  # nothing needs it yet
+    with pytest.raises(InputError, match=rf"'{source}' is not in the folder"):
+        frames.source_image(0)
+    without = frames.fingerprint()
+    assert without != IndexedFrames(ENTRIES, frames.images).fingerprint()
+    (folder / source).parent.mkdir(parents=True)
+    (folder / source).write_bytes(encode_png(picture))
+    assert frames.missing() == []
+    assert frames.fingerprint() != without
+    np.testing.assert_array_equal(frames.source_image(0), picture)
+    np.testing.assert_array_equal(frames.source_image(-3), picture)
+    assert frames.source_image(1) is None
+    store = folder.parent / "sources.lmdb"
+    with LmdbWriter(store) as writer:
+        assert add(writer, FolderImages(folder), pictures(entries)).written.added == 5
+    stored = open_frames(folder / "index.csv", store)
+    np.testing.assert_array_equal(stored.source_image(0), picture)
+    assert stored.fingerprint() == frames.fingerprint()
+    (folder / source).write_bytes(encode_png(picture[:-1]))
+    with pytest.raises(InputError, match=r"the source picture is 24x19 pixels, but the frame .* is 24x20"):
+        frames.source_image(0)

@@ -9,11 +9,13 @@ import pytest
 
 from common.console import application, status
 from common.errors import InputError
-from data.demo.command import demo
+from data.demo.command import demo, write_frames
 from data.demo.frames import DemoFrames
 from data.frames import CLASS_NAMES, family_of
 from data.images import decode, decode_mask
 from data.index import read_index
+from data.landmarks import read_landmarks
+from data.source import open_frames
 
 
 def test_frames_do_not_depend_on_order_or_on_the_other_frames(frames: DemoFrames) -> None:
@@ -127,9 +129,10 @@ def test_the_command_writes_what_the_frames_are(tmp_path: Path) -> None:
     source = DemoFrames(6, seed=3, size=128)
     entries = read_index(out / "index.csv")
     assert [entry.key for entry in entries] == [source.key(position) for position in range(6)]
-    assert (out / "index.csv").read_text().startswith("relative_path,bin_label,mc_label,split,mask_path\n")
+    assert (out / "index.csv").read_text().startswith("relative_path,bin_label,mc_label,split,mask_path,source_path\n")
     with open(out / "landmarks.csv", newline="") as file:
         marks = list(csv.DictReader(file))
+    written = open_frames(out / "index.csv")
     for position, entry in enumerate(entries):
         frame = source[position]
         assert (entry.label, entry.fake, entry.split) == (frame.label, bool(frame.label), "test")
@@ -138,7 +141,22 @@ def test_the_command_writes_what_the_frames_are(tmp_path: Path) -> None:
             np.testing.assert_array_equal(decode_mask((out / entry.mask).read_bytes(), entry.mask), frame.mask)
         points = [[float(marks[position][f"{axis}{number}"]) for axis in "xy"] for number in range(68)]
         np.testing.assert_allclose(points, source.landmarks(position), atol=1e-3)
+        np.testing.assert_array_equal(read_landmarks(out / "landmarks.csv")[entry.key], points)
+        if entry.fake:
+            assert entry.source == source.key(position - position % 5)
+            np.testing.assert_array_equal(written.source_image(position), source[position - position % 5].image)
+            np.testing.assert_array_equal(source.source_image(position), written.source_image(position))
+        else:
+            assert entry.source is None
+            assert source.source_image(position) is None
     assert [entry.mask is None for entry in entries] == [True, False, False, False, False, True]
+
+
+def test_a_forgery_whose_real_frame_is_not_written_has_no_source(tmp_path: Path) -> None:
+    only = DemoFrames(1, seed=3, families=("Face2Face",), size=128)
+    [entry] = write_frames([only], tmp_path, workers=1)
+    assert entry.source is None
+    assert only.take(0).source is not None
 
 
 def test_the_command_says_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
