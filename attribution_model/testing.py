@@ -1,87 +1,22 @@
-"""Testing a detector on frames: its predictions, its scores, and the files that keep them."""
+"""Testing the attribution classifier, or any other detector, class by class: its scores and their files."""
 
-import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from attribution_model.metrics import Scores, score
-from common.console import progress, warn
-from common.errors import InputError
 from common.files import atomic_write
-from data.frames import Frame
 from detectors.base import Detector
-from detectors.queries import Queries
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """What a detector says of N frames.
-
-    Attributes:
-        keys: their N keys.
-        labels: their N classes.
-        probabilities: (N, C) float32.
-        left_out: how many frames of each family belong to none of the detector's classes.
-        unreadable: how many frames could not be read.
-    """
-
-    keys: tuple[str, ...]
-    labels: tuple[int, ...]
-    probabilities: Tensor
-    left_out: dict[str, int]
-    unreadable: int
-
-
-def predict(detector: Detector, frames: Sequence[Frame], batch_size: int = 16) -> Predictions:
-    """What a detector says of the frames that belong to its classes; one that cannot be read is named and left out.
-
-    Raises InputError where no frame is left.
-    """
-    queries = Queries(detector, batch_size)
-    keys: list[str] = []
-    labels: list[int] = []
-    waiting: list[Tensor] = []
-    results: list[Tensor] = []
-    left_out: Counter[str] = Counter()
-    unreadable = 0
-    with progress() as bar:
-        task = bar.add_task("testing", total=len(frames))
-        for position in range(len(frames)):
-            bar.advance(task)
-            try:
-                frame = frames[position]
-            except InputError as error:
-                warn(f"left out: {error}")
-                unreadable += 1
-                continue
-            label = detector.label_of(frame.family)
-            if label is None:
-                left_out[frame.family or "no label"] += 1
-                continue
-            keys.append(frame.key)
-            labels.append(label)
-            waiting.append(detector.prepare(frame.image))
-            if len(waiting) == batch_size:
-                results.append(queries.probabilities(torch.stack(waiting)))
-                waiting = []
-    if waiting:
-        results.append(queries.probabilities(torch.stack(waiting)))
-    if not keys:
-        raise InputError(
-            f"nothing to test: none of {len(frames)} frames could be read and belongs to one of the classes "
-            f"{', '.join(detector.class_names)}"
-        )
-    return Predictions(tuple(keys), tuple(labels), torch.cat(results), dict(left_out), unreadable)
+from detectors.predictions import Predictions as Predictions
+from detectors.predictions import predict as predict
+from detectors.predictions import write_csv
+from detectors.testing import number as number
 
 
 def write(out: Path, detector: Detector, predictions: Predictions) -> Scores:
@@ -103,10 +38,10 @@ def write(out: Path, detector: Detector, predictions: Predictions) -> Scores:
     with atomic_write(out / "metrics.json") as file:
         json.dump(summary, file, indent=2)
         file.write("\n")
-    _write_csv(out / "metrics.csv", _metric_rows(scores))
+    write_csv(out / "metrics.csv", _metric_rows(scores))
     rows = zip(predictions.keys, predictions.labels, predictions.probabilities.tolist(), strict=True)
     header = ["key", "label", "predicted", *(f"p_{name}" for name in names)]
-    _write_csv(
+    write_csv(
         out / "predictions.csv",
         [
             header,
@@ -117,7 +52,7 @@ def write(out: Path, detector: Detector, predictions: Predictions) -> Scores:
         ],
     )
     counts = [[name, *row] for name, row in zip(names, scores.confusion.tolist(), strict=True)]
-    _write_csv(out / "confusion.csv", [["true", *names], *counts])
+    write_csv(out / "confusion.csv", [["true", *names], *counts])
     with atomic_write(out / "confusion.png", "wb") as file:
         file.write(confusion_picture(scores, names))
     return scores
@@ -146,11 +81,6 @@ def confusion_picture(scores: Scores, names: Sequence[str]) -> bytes:
     return buffer.getvalue()
 
 
-def number(value: float | None) -> str:
-    """A score in four decimals, or a dash where it is not defined."""
-    return "-" if value is None else f"{value:.4f}"
-
-
 def _metric_rows(scores: Scores) -> list[list[object]]:
     everything: list[object] = [
         "all",
@@ -167,8 +97,3 @@ def _metric_rows(scores: Scores) -> list[list[object]]:
     ]
     header: list[object] = ["class", "frames", "precision", "recall", "f1", "auroc", "average_precision"]
     return [header, *([("" if cell is None else cell) for cell in row] for row in [*rows, everything])]
-
-
-def _write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    with atomic_write(path) as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)

@@ -1,0 +1,94 @@
+"""What a detector says of many frames, kept with what is known of them."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from common.console import progress, warn
+from common.errors import InputError
+from common.files import atomic_write
+from data.frames import Frame
+from detectors.base import Detector
+from detectors.queries import Queries
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a detector says of N frames.
+
+    Attributes:
+        keys: their N keys.
+        families: "Real", or the manipulation each was made with.
+        videos: the video that each is from.
+        labels: the class that each belongs to.
+        probabilities: (N, C) float32.
+        left_out: how many frames of each family belong to no class.
+        unreadable: how many frames could not be read.
+    """
+
+    keys: tuple[str, ...]
+    families: tuple[str, ...]
+    videos: tuple[str, ...]
+    labels: tuple[int, ...]
+    probabilities: Tensor
+    left_out: dict[str, int]
+    unreadable: int
+
+
+def predict(
+    detector: Detector,
+    frames: Sequence[Frame],
+    batch_size: int = 16,
+    label_of: Callable[[str | None], int | None] | None = None,
+) -> Predictions:
+    """What a detector says of frames; one that cannot be read is named and left out.
+
+    `label_of` gives the class of a family, or None for frames to be left out; it is the detector's own where there
+    is none. Raises InputError where no frame is left.
+    """
+    label_of = label_of or detector.label_of
+    queries = Queries(detector, batch_size)
+    seen: list[tuple[str, str, str, int]] = []
+    waiting: list[Tensor] = []
+    results: list[Tensor] = []
+    left_out: Counter[str] = Counter()
+    unreadable = 0
+    with progress() as bar:
+        task = bar.add_task("testing", total=len(frames))
+        for position in range(len(frames)):
+            bar.advance(task)
+            try:
+                frame = frames[position]
+            except InputError as error:
+                warn(f"left out: {error}")
+                unreadable += 1
+                continue
+            label = label_of(frame.family)
+            if label is None:
+                left_out[frame.family or "no label"] += 1
+                continue
+            seen.append((frame.key, str(frame.family), frame.video, label))
+            waiting.append(detector.prepare(frame.image))
+            if len(waiting) == batch_size:
+                results.append(queries.probabilities(torch.stack(waiting)))
+                waiting = []
+    if waiting:
+        results.append(queries.probabilities(torch.stack(waiting)))
+    if not seen:
+        raise InputError(
+            f"nothing to test: none of {len(frames)} frames could be read and belongs to one of the classes "
+            f"{', '.join(detector.class_names)}"
+        )
+    keys, families, videos, labels = zip(*seen, strict=True)
+    return Predictions(keys, families, videos, labels, torch.cat(results), dict(left_out), unreadable)
+
+
+def write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
+    """Writes rows, the header first, as a CSV file, whole or not at all; None is an empty cell."""
+    with atomic_write(path) as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
