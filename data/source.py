@@ -71,8 +71,8 @@ class IndexedFrames(Sequence[Frame]):
     def fingerprint(self) -> str:
         """A SHA-256, in hexadecimal, of the entries in order and of each image's, mask's and source picture's stamp.
 
-        It changes with any label, split, mask, source or order, and with an image's size in bytes or last bytes (for
-        PNG a checksum of the pixels), but not with where the images lie: a folder and a store with the same files agree.
+        It changes with any label, split, mask, source or order, and with a picture's size in bytes or last bytes (for
+        PNG a checksum of the pixels), but not with where they lie: a folder and a store with the same files agree.
         """
         digest = hashlib.sha256()
         for entry in self.entries:

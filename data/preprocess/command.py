@@ -1,4 +1,4 @@
-"""`python -m data preprocess`: from the videos of FaceForensics++ to face crops, masks and an index."""
+"""`python -m data preprocess`: from the videos of a data set to face crops, what goes with them, and an index."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,14 @@ import typer
 from common.console import progress, say, table, warn
 from common.errors import InputError
 from data.index import Entry, pictures, write_index
+from data.landmarks import write_landmarks
+from data.preprocess.celebdf import CelebDF
 from data.preprocess.crops import crop_format
 from data.preprocess.faces import face_detector
-from data.preprocess.layout import Clip, FaceForensics
-from data.preprocess.pipeline import entries, run_all, write_report
-from data.preprocess.records import Folder, Recipe, Record, open_folder
+from data.preprocess.landmarking import DlibLandmarks, is_predictor, landmarks_identity, with_landmarks
+from data.preprocess.layout import Clip, FaceForensics, Layout
+from data.preprocess.pipeline import entries, landmarks_of, run_all, write_report
+from data.preprocess.records import FIVE_POINT, Folder, Recipe, Record, open_folder
 from data.preprocess.splits import TimeSplit, official_splits
 from data.stores import FolderImages, LmdbWriter
 from data.stores.transfer import add
@@ -29,6 +32,20 @@ class Compression(StrEnum):
     C40 = "c40"
 
 
+class DataSet(StrEnum):
+    """The data sets whose arrangement is known."""
+
+    FFPP = "ffpp"
+    CELEBDF = "celebdf"
+
+
+class Align(StrEnum):
+    """How a face is cut out."""
+
+    BOX = "box"
+    FIVE_POINT = FIVE_POINT
+
+
 class Several(StrEnum):
     """What becomes of a video with several faces."""
 
@@ -38,9 +55,14 @@ class Several(StrEnum):
 
 
 def preprocess(
-    root: Annotated[Path, typer.Option("--root", metavar="DIR", help="The folder of FaceForensics++.")],
+    root: Annotated[Path, typer.Option("--root", metavar="DIR", help="The folder of the data set.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where crops, masks, index.csv and report.csv go.")],
-    compression: Annotated[Compression, typer.Option("--compression", help="Which videos.")] = Compression.C23,
+    layout: Annotated[
+        DataSet, typer.Option("--layout", help="Which data set: FaceForensics++ or Celeb-DF-v2.")
+    ] = DataSet.FFPP,
+    compression: Annotated[
+        Compression | None, typer.Option("--compression", help="Which videos of FaceForensics++; c23 where not said.")
+    ] = None,
     methods: Annotated[
         list[str] | None,
         typer.Option("--methods", metavar="NAME", help="Only this family, repeatable; originals are always taken."),
@@ -53,8 +75,20 @@ def preprocess(
         typer.Option("--face-detector", metavar="NAME", help="haar, yunet:MODEL.onnx, or your package.module:Name."),
     ] = Recipe.face_detector,
     margin: Annotated[
-        float, typer.Option("--margin", min=0.5, max=5.0, help="The crop's side, in sizes of the face.")
+        float,
+        typer.Option("--margin", metavar="X", min=0.5, max=5.0, help="The side of a square, in sizes of the face."),
     ] = Recipe.margin,
+    align: Annotated[
+        Align,
+        typer.Option("--align", help="A square with a margin, or turned and scaled to 224 pixels as CADDM expects it."),
+    ] = Align.BOX,
+    landmarks: Annotated[
+        Path | None,
+        typer.Option("--landmarks", metavar="FILE", help="CADDM's ldm.json, or a dlib predictor (.dat) of 68 or 81."),
+    ] = None,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="Cut the same square from each manipulated video's original, too.")
+    ] = False,
     size: Annotated[
         int, typer.Option("--size", metavar="N", min=0, help="Reduce larger crops to N pixels; 0: never.")
     ] = Recipe.size,
@@ -70,25 +104,29 @@ def preprocess(
         bool, typer.Option("--split-by-time", help="Train on each video's start, test on its end, with a gap between.")
     ] = False,
     train_share: Annotated[
-        float, typer.Option("--train-share", help="With --split-by-time: the share to train on.")
+        float, typer.Option("--train-share", metavar="X", help="With --split-by-time: the share to train on.")
     ] = TimeSplit.train,
     test_share: Annotated[
-        float, typer.Option("--test-share", help="With --split-by-time: the share to test on.")
+        float, typer.Option("--test-share", metavar="X", help="With --split-by-time: the share to test on.")
     ] = TimeSplit.test,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=1, help="Processes at work; one per core.")
     ] = None,
     lmdb: Annotated[
-        Path | None, typer.Option("--lmdb", metavar="FILE", help="Put crops and masks in this image store, too.")
+        Path | None, typer.Option("--lmdb", metavar="FILE", help="Put all pictures in this image store, too.")
     ] = None,
 ) -> None:
     """Make face crops, masks of manipulated pixels and an index from videos.
+
+    Where landmarks are known, those of the crops are written to landmarks.csv.
 
     Run the same command again after an interruption: finished videos are not done again. The exit status is 1 if
     any video could not be read to its end or shows no face; what could be made is kept and indexed all the same.
     """
     if splits and split_by_time:
         raise typer.BadParameter("--splits and --split-by-time exclude each other")
+    if layout is DataSet.CELEBDF and (splits or compression):
+        raise typer.BadParameter("--splits and --compression belong to --layout ffpp; Celeb-DF lists its test videos")
     recipe = Recipe(
         frames_per_video=frames_per_video,
         face_detector=detector,
@@ -97,23 +135,52 @@ def preprocess(
         file_format=crop_format(file_format),
         several=several.value,
         by_time=TimeSplit(train_share, test_share) if split_by_time else None,
+        sources=sources,
+        align=align.value,
+        landmarks=landmarks,
     )
-    face_detector(detector)  # refuse a detector that cannot be used before anything is written
+    _refuse_unusable(recipe)
     identities = official_splits(splits) if splits else {}
-    found = FaceForensics(compression.value).find(root, [*methods, "Real"] if methods else [])
-    for remark in found.remarks:
-        warn(remark)
-    _refuse_inside(root, out)
+    data_set: Layout = CelebDF() if layout is DataSet.CELEBDF else FaceForensics((compression or Compression.C23).value)
+    clips = _find(data_set, root, methods or [], landmarks)
+    _refuse_inside(data_set, root, out)
     folder = open_folder(out, recipe)
-    records = _run(found.clips, recipe, folder, workers or os.cpu_count() or 1)
-    index = entries(found.clips, records, recipe, identities)
-    write_report(out / "report.csv", found.clips, records)
+    records = _run(clips, recipe, folder, workers or os.cpu_count() or 1)
+    index = entries(clips, records, recipe, identities)
+    write_report(out / "report.csv", clips, records, recipe)
     if index:
         write_index(out / "index.csv", index)
-    _show(found.clips, records, index, out)
+    known = landmarks_of(records.values(), recipe)
+    if known:
+        write_landmarks(out / "landmarks.csv", known)
+    _show(clips, records, recipe, index, out)
+    if known:
+        say(f"{out / 'landmarks.csv'}: landmarks of {len(known):,} crops")
     if index and lmdb:
         _store(index, out, lmdb)
     _refuse_failures([record for record in records.values() if record.problem], len(records), out)
+
+
+def _find(data_set: Layout, root: Path, methods: Sequence[str], landmarks: Path | None) -> tuple[Clip, ...]:
+    """The clips of the wanted families and of the originals, with what a file knows of their landmarks."""
+    found = data_set.find(root, [*methods, "Real"] if methods else [])
+    for remark in found.remarks:
+        warn(remark)
+    return with_landmarks(found.clips, landmarks) if landmarks and not is_predictor(landmarks) else found.clips
+
+
+def _refuse_unusable(recipe: Recipe) -> None:
+    """Raises InputError for a face detector or predictor that cannot be used, before anything is written."""
+    face_detector(recipe.face_detector)
+    if recipe.landmarks:
+        landmarks_identity(recipe.landmarks)
+        if is_predictor(recipe.landmarks):
+            DlibLandmarks(recipe.landmarks)
+    elif recipe.align == FIVE_POINT:
+        warn(
+            "no landmarks, so faces are cropped by their boxes, on which published CADDM weights score lower; "
+            "give --landmarks an ldm.json or a dlib predictor"
+        )
 
 
 def _run(clips: Sequence[Clip], recipe: Recipe, folder: Folder, workers: int) -> dict[str, Record]:
@@ -129,7 +196,9 @@ def _run(clips: Sequence[Clip], recipe: Recipe, folder: Folder, workers: int) ->
     return records
 
 
-def _show(clips: Sequence[Clip], records: Mapping[str, Record], index: Sequence[Entry], out: Path) -> None:
+def _show(
+    clips: Sequence[Clip], records: Mapping[str, Record], recipe: Recipe, index: Sequence[Entry], out: Path
+) -> None:
     families = list(dict.fromkeys(clip.family for clip in clips))
     rows = []
     for family in families:
@@ -138,12 +207,14 @@ def _show(clips: Sequence[Clip], records: Mapping[str, Record], index: Sequence[
             len(of_family),
             sum(len(record.crops) for record in of_family),
             sum(crop.masked for record in of_family for crop in record.crops),
+            *([sum(crop.sourced for record in of_family for crop in record.crops)] if recipe.sources else []),
             sum(record.faceless for record in of_family),
             sum(record.faces > 1 for record in of_family),
             sum(record.problem is not None for record in of_family),
         )
         rows.append([family, *(f"{count:,}" for count in counts)])
-    heads = ["Family", "Videos", "Crops", "Masks", "No face", "Several faces", "Failed"]
+    of_originals = ["Sources"] if recipe.sources else []
+    heads = ["Family", "Videos", "Crops", "Masks", *of_originals, "No face", "Several faces", "Failed"]
     table("Face crops", heads, rows)
     if index:
         say(f"{out / 'index.csv'}: {len(index):,} crops{_by_split(index)}")
@@ -165,17 +236,18 @@ def _store(index: Sequence[Entry], out: Path, lmdb: Path) -> None:
     with LmdbWriter(lmdb) as writer, progress() as bar:
         added = add(writer, FolderImages(out), bar.track(keys, description="storing"), overwrite=True)
     written = added.written
+    kinds = "crops, masks and source pictures" if any(entry.source for entry in index) else "crops and masks"
     say(
-        f"{lmdb}: {written.added:,} crops and masks added, {written.replaced:,} replaced, "
+        f"{lmdb}: {written.added:,} {kinds} added, {written.replaced:,} replaced, "
         f"{written.identical:,} were there already"
     )
     if added.unreadable:
         raise InputError(f"{lmdb}: {len(added.unreadable)} could not be added, such as {added.unreadable[0]}")
 
 
-def _refuse_inside(root: Path, out: Path) -> None:
+def _refuse_inside(data_set: Layout, root: Path, out: Path) -> None:
     """Raises InputError where the crops would go among the videos, whose paths they repeat."""
-    for part in ("original_sequences", "manipulated_sequences"):
+    for part in data_set.folders:
         if out.resolve() == root.resolve() or (root / part).resolve() in (out.resolve(), *out.resolve().parents):
             raise InputError(f"{out}: crops would lie among the videos; name another folder with --out")
 

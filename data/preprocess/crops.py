@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -11,6 +12,23 @@ from PIL import Image
 from common.errors import InputError
 from data.images import MIN_SIDE, encode_png
 from data.preprocess.faces import Box
+
+
+class Region(Protocol):
+    """A square part of a frame, in its own pixels or others."""
+
+    @property
+    def side(self) -> int:
+        """The pixels along its side."""
+        ...
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """The part (side, side) or (side, side, 3) of an image (H, W) or (H, W, 3), uint8 or float32."""
+        ...
+
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Where points (N, 2) of the frame (x, y) lie in the part; a pixel's centre has whole coordinates."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,10 @@ class Square:
     def cut(self, image: np.ndarray) -> np.ndarray:
         """The square's part of an image (H, W) or (H, W, 3), as a view."""
         return image[self.top : self.top + self.side, self.left : self.left + self.side]
+
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Where points (N, 2) of the frame lie in the square."""
+        return points - [self.left, self.top]
 
 
 def square(box: Box, margin: float, width: int, height: int) -> Square:
@@ -44,6 +66,11 @@ def shrink(image: np.ndarray, size: int) -> np.ndarray:
     if not size or image.shape[0] <= size:
         return image
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def shrink_points(points: np.ndarray, side: int, size: int) -> np.ndarray:
+    """Where points (N, 2) of a square image of `side` pixels lie after `shrink`; a pixel's centre is whole."""
+    return points if not size or side <= size else (points + 0.5) * (size / side) - 0.5
 
 
 @dataclass(frozen=True)

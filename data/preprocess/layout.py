@@ -1,10 +1,12 @@
 """Where a data set keeps its videos, their originals and their mask videos."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+import numpy as np
 
 from common.errors import InputError
 from common.registry import resolve
@@ -25,6 +27,8 @@ class Clip:
         identity: the id that decides its official split: its own for an original, its target's otherwise.
         original: the unmanipulated video of the same moments, where it is there.
         mask: the video of its manipulated pixels, where it is there.
+        split: the split that the data set itself puts it in, or None.
+        landmarks: by frame, the landmarks (n, 2) of its main face in the frame's pixels, where a file gives them.
     """
 
     key: str
@@ -33,6 +37,8 @@ class Clip:
     identity: str
     original: Path | None = None
     mask: Path | None = None
+    split: str | None = None
+    landmarks: Mapping[int, np.ndarray] | None = field(default=None, compare=False, repr=False)
 
     @property
     def fake(self) -> bool:
@@ -56,6 +62,11 @@ class Found:
 class Layout(Protocol):
     """How a data set arranges its files; another one is one more class like FaceForensics."""
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of the data set that hold its videos, relative to its root."""
+        ...
+
     def find(self, root: Path, families: Sequence[str]) -> Found:
         """The clips under `root` of the given families ("Real" is one), or of all families where none is given.
 
@@ -78,6 +89,7 @@ class FaceForensics:
     """
 
     compression: str = "c23"
+    folders: ClassVar[tuple[str, ...]] = ("original_sequences", "manipulated_sequences")
 
     def find(self, root: Path, families: Sequence[str] = ()) -> Found:
         """The clips of this compression; see Layout."""
@@ -113,18 +125,18 @@ class FaceForensics:
     def _clips(self, root: Path, family: str) -> Iterator[Clip]:
         if family == REAL:
             for folder in _folders(root / "original_sequences"):
-                for path in _videos(folder / self.compression / "videos"):
-                    yield Clip(_key(root, path), path, REAL, path.stem)
+                for path in videos_in(folder / self.compression / "videos"):
+                    yield Clip(key_of(root, path), path, REAL, path.stem)
             return
         folder = root / "manipulated_sequences" / family
-        for path in _videos(folder / self.compression / "videos"):
+        for path in videos_in(folder / self.compression / "videos"):
             target, source = _target(path.stem)
-            mask = _present(folder / "masks" / "videos", path.stem)
-            yield Clip(_key(root, path), path, family, target, self._original(root, source), mask)
+            mask = present(folder / "masks" / "videos", path.stem)
+            yield Clip(key_of(root, path), path, family, target, self._original(root, source), mask)
 
     def _original(self, root: Path, name: str) -> Path | None:
         places = [folder / self.compression / "videos" for folder in _folders(root / "original_sequences")]
-        return next((found for place in places if (found := _present(place, name))), None)
+        return next((found for place in places if (found := present(place, name))), None)
 
 
 def resolve_family(name: str, known: Sequence[str]) -> str:
@@ -146,7 +158,8 @@ def _target(stem: str) -> tuple[str, str]:
     return target, target
 
 
-def _key(root: Path, path: Path) -> str:
+def key_of(root: Path, path: Path) -> str:
+    """A video's path relative to the data set's root, with forward slashes."""
     return str(PurePosixPath(*path.relative_to(root).parts))
 
 
@@ -154,11 +167,13 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
 
-def _videos(folder: Path) -> list[Path]:
+def videos_in(folder: Path) -> list[Path]:
+    """The visible videos in a folder, sorted; none where the folder is missing."""
     if not folder.is_dir():
         return []
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
 
 
-def _present(folder: Path, stem: str) -> Path | None:
+def present(folder: Path, stem: str) -> Path | None:
+    """The video of that name in a folder, whatever its suffix, or None."""
     return next((path for suffix in sorted(SUFFIXES) if (path := folder / f"{stem}{suffix}").is_file()), None)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from data.preprocess.crops import Square
+from data.preprocess.crops import Region
 from data.preprocess.faces import Box
 
 MASK_LEVEL = 32  # of 255: mask videos are compressed, and black is not quite black near edges
@@ -29,7 +29,7 @@ class NotTheSameMomentError(ValueError):
     """Two frames differ outside the face too, so their difference is no mask."""
 
 
-def from_mask_video(frame: np.ndarray, area: Square) -> np.ndarray:
+def from_mask_video(frame: np.ndarray, area: Region) -> np.ndarray:
     """The mask (side, side) bool of a crop, from the mask video's frame (H, W, 3) uint8.
 
     A pixel is manipulated where any channel is above MASK_LEVEL; masks of some families are coloured renderings.
@@ -37,22 +37,36 @@ def from_mask_video(frame: np.ndarray, area: Square) -> np.ndarray:
     return area.cut(frame).max(axis=2) > MASK_LEVEL
 
 
-def from_difference(manipulated: np.ndarray, original: np.ndarray, face: Box, area: Square) -> np.ndarray | None:
+def from_difference(manipulated: np.ndarray, original: np.ndarray, face: Box, area: Region) -> np.ndarray | None:
     """The mask (side, side) bool of a crop, from two frames (H, W, 3) uint8 of the same moment.
-
-    Both frames carry compression noise, of a strength that differs between videos. So the difference is smoothed,
-    both with its sign (a change of shading) and squared (a change of texture), and measured in units of what it
-    is outside the face, where nothing was manipulated. A region counts where it passes SEED units inside the
-    face's circle, and reaches as far as EDGE units; gaps and holes are closed, for the inside of a blended face
-    is manipulated even where it happens to agree with the original.
 
     Returns None where nothing stands out from the noise, or the face fills the frame. Raises NotTheSameMomentError.
     """
-    scale = min(1.0, FACE / face.size)
-    strength = _strength(manipulated, original, face, scale)
-    if strength is None:
-        return None
-    away = np.hypot(*_offsets(strength.shape, face, manipulated.shape))
+    strength = difference(manipulated, original, face)
+    return None if strength is None else from_strength(strength, manipulated.shape, face, area)
+
+
+def difference(manipulated: np.ndarray, original: np.ndarray, face: Box) -> np.ndarray | None:
+    """How much two frames (H, W, 3) uint8 of the same moment differ, (h, w) float32, in units of the noise.
+
+    Both frames carry compression noise, of a strength that differs between videos. So the difference is smoothed,
+    both with its sign (a change of shading) and squared (a change of texture), and measured in units of what it
+    is outside the face, where nothing was manipulated. The frames are reduced first where the face is larger than
+    FACE pixels. Returns None where the face leaves too little of the frame to measure the noise, and so to tell
+    whether it is the same moment. Raises NotTheSameMomentError.
+    """
+    return _strength(manipulated, original, face, _scale(face))
+
+
+def from_strength(strength: np.ndarray, shape: tuple[int, ...], face: Box, area: Region) -> np.ndarray | None:
+    """The mask (side, side) bool of a crop of a frame of `shape` (H, W, ...), from its `difference`.
+
+    A region counts where it passes SEED units inside the face's circle, and reaches as far as EDGE units; gaps and
+    holes are closed, for the inside of a blended face is manipulated even where it happens to agree with the
+    original. Returns None where nothing stands out from the noise.
+    """
+    scale = _scale(face)
+    away = np.hypot(*_offsets(strength.shape, face, shape))
     brush = max(3, round(BRUSH * face.size * scale) | 1)
     skirt = SKIRT * cv2.dilate(strength, _disc(2 * brush - 1))
     regions, _ = ndimage.label((strength > np.maximum(EDGE, skirt)) & (away < REACH))
@@ -60,10 +74,14 @@ def from_difference(manipulated: np.ndarray, original: np.ndarray, face: Box, ar
     mask = _tidy(np.isin(regions, seeds[seeds > 0]), brush)
     if not mask.any():
         return None
-    height, width = manipulated.shape[:2]
-    whole = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
-    cut = area.cut(whole)
+    height, width = shape[:2]
+    whole = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    cut = area.cut(whole) > 0.5
     return cut if cut.any() else None
+
+
+def _scale(face: Box) -> float:
+    return min(1.0, FACE / face.size)
 
 
 def _strength(manipulated: np.ndarray, original: np.ndarray, face: Box, scale: float) -> np.ndarray | None:

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -13,31 +13,14 @@ from multiprocessing import connection
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from common.errors import InputError
 from common.files import atomic_write
 from data.index import Entry
 from data.preprocess.clip import process
 from data.preprocess.layout import Clip
-from data.preprocess.records import Folder, Recipe, Record, crop_key, mask_key
-
-REPORT = (
-    "video",
-    "family",
-    "frames",
-    "chosen",
-    "crops",
-    "without_face",
-    "box_filled",
-    "several_faces",
-    "faces",
-    "in_gap",
-    "masks",
-    "mask_source",
-    "mask_share",
-    "remarks",
-    "problem",
-)
+from data.preprocess.records import Folder, Recipe, Record, crop_key, mask_key, source_key
 
 
 def run_all(clips: Sequence[Clip], recipe: Recipe, folder: Folder, workers: int) -> Iterator[Record]:
@@ -74,47 +57,62 @@ def entries(
 ) -> list[Entry]:
     """The index of all crops, in the order of the clips, their frames and faces.
 
-    `splits` gives the split of an id, where the recipe has no split by time.
+    A split by time comes first, then the data set's own, then that which `splits` gives for the clip's id.
     """
     found = []
     for clip in clips:
         record = records[clip.key]
         for crop in record.crops:
-            split = splits.get(clip.identity)
+            split = clip.split or splits.get(clip.identity)
             if recipe.by_time:
                 split = recipe.by_time.of(crop.position, record.frames)
             key = crop_key(clip.key, crop, recipe.file_format.suffix)
             mask = mask_key(clip.key, crop) if crop.masked else None
-            found.append(Entry(key, clip.fake, clip.label, split, mask))
+            source = source_key(clip.key, crop, recipe.file_format.suffix) if crop.sourced else None
+            found.append(Entry(key, clip.fake, clip.label, split, mask, source))
     return found
 
 
-def write_report(path: Path, clips: Sequence[Clip], records: Mapping[str, Record]) -> None:
-    """Writes a CSV file with one row per video: the columns of REPORT."""
-    with atomic_write(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(REPORT)
-        writer.writerows(_row(clip, records[clip.key]) for clip in clips)
-
-
-def _row(clip: Clip, record: Record) -> list[str | int | float | None]:
+def landmarks_of(records: Iterable[Record], recipe: Recipe) -> list[tuple[str, np.ndarray]]:
+    """Each crop's key and landmarks (n, 2), in the crop's pixels, of those whose landmarks are known."""
     return [
-        record.key,
-        clip.family,
-        record.frames,
-        record.chosen,
-        len(record.crops),
-        record.faceless,
-        record.filled,
-        record.crowded,
-        record.faces,
-        record.in_gap,
-        sum(crop.masked for crop in record.crops),
-        record.mask_source,
-        record.mask_share,
-        "; ".join(record.remarks),
-        record.problem,
+        (crop_key(record.key, crop, recipe.file_format.suffix), np.array(crop.landmarks))
+        for record in records
+        for crop in record.crops
+        if crop.landmarks
     ]
+
+
+def write_report(path: Path, clips: Sequence[Clip], records: Mapping[str, Record], recipe: Recipe) -> None:
+    """Writes a CSV file with one row per video; counts of what was not asked for are left out."""
+    rows = [_row(clip, records[clip.key], recipe) for clip in clips]
+    with atomic_write(path) as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _row(clip: Clip, record: Record, recipe: Recipe) -> dict[str, str | int | float | None]:
+    row: dict[str, str | int | float | None] = {
+        "video": record.key,
+        "family": clip.family,
+        "frames": record.frames,
+        "chosen": record.chosen,
+        "crops": len(record.crops),
+        "without_face": record.faceless,
+        "box_filled": record.filled,
+        "several_faces": record.crowded,
+        "faces": record.faces,
+        "in_gap": record.in_gap,
+        "masks": sum(crop.masked for crop in record.crops),
+        "mask_source": record.mask_source,
+        "mask_share": record.mask_share,
+    }
+    if recipe.sources:
+        row["sources"] = sum(crop.sourced for crop in record.crops)
+    if recipe.landmarks:
+        row["landmarks"] = sum(crop.landmarks is not None for crop in record.crops)
+    return row | {"remarks": "; ".join(record.remarks), "problem": record.problem}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from common.errors import InputError
 from common.files import atomic_write
 from data.preprocess.crops import CropFormat
 from data.preprocess.faces import detector_identity
+from data.preprocess.landmarking import landmarks_identity
 from data.preprocess.layout import Clip
 from data.preprocess.splits import TimeSplit
 
@@ -20,6 +21,9 @@ VERSION = 1  # of what the same settings make; raised when crops or masks change
 SETTINGS = "preprocess.json"
 FINISHED = ".finished"
 MASKS = "masks"
+SOURCES = "sources"
+FIVE_POINT = "five-point"
+LATER = {"sources": False, "align": "box", "landmarks": None}  # what folders were made with that do not name these
 LEFTOVER = re.compile(r"\..+\.part")  # the name of a temporary file of common.files.atomic_write
 
 
@@ -35,6 +39,9 @@ class Recipe:
         file_format: how crops are stored.
         several: what becomes of a video with several faces: "main" keeps the main one, "track" all, "skip" none.
         by_time: the split by time, or None.
+        sources: whether the same square of a manipulated clip's original is stored, too.
+        align: "box" crops a square around the face's box; FIVE_POINT aligns a face whose landmarks are known.
+        landmarks: a file of landmarks, or of a dlib predictor, or None.
     """
 
     frames_per_video: int = 32
@@ -44,9 +51,20 @@ class Recipe:
     file_format: CropFormat = field(default_factory=CropFormat)
     several: str = "main"
     by_time: TimeSplit | None = None
+    sources: bool = False
+    align: str = "box"
+    landmarks: Path | None = None
 
     def settings(self) -> dict[str, Any]:
-        """The recipe as JSON values, by the names of the command's options."""
+        """The recipe as JSON values, by the names of the command's options.
+
+        Options that came later are left out at their defaults: so they are in folders made before them.
+        """
+        later = {
+            "sources": self.sources,
+            "align": self.align,
+            "landmarks": landmarks_identity(self.landmarks) if self.landmarks else None,
+        }
         return {
             "version": VERSION,
             "frames-per-video": self.frames_per_video,
@@ -58,16 +76,24 @@ class Recipe:
             "split-by-time": self.by_time is not None,
             "train-share": self.by_time.train if self.by_time else None,
             "test-share": self.by_time.test if self.by_time else None,
-        }
+        } | {name: value for name, value in later.items() if value != LATER[name]}
 
 
 @dataclass(frozen=True)
 class Crop:
-    """One stored crop: frame `position` of its video, `face` number in it (0 is the main one), with a mask or not."""
+    """One stored crop: frame `position` of its video, `face` number in it (0 is the main one), and what goes with it.
+
+    Attributes:
+        masked: whether it has a mask.
+        sourced: whether it has a source picture.
+        landmarks: (x, y) of its face in the crop's pixels, or None where unknown.
+    """
 
     position: int
     face: int
     masked: bool
+    sourced: bool = False
+    landmarks: tuple[tuple[float, float], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +143,11 @@ def mask_key(video: str, crop: Crop) -> str:
     return f"{MASKS}/{crop_key(video, crop, '.png')}"
 
 
+def source_key(video: str, crop: Crop, suffix: str) -> str:
+    """The key of a crop's source picture: the crop's own below `sources`."""
+    return f"{SOURCES}/{crop_key(video, crop, suffix)}"
+
+
 def sources_of(clip: Clip) -> tuple[int | None, int | None, int | None]:
     """The sizes in bytes of a clip's files; a file that was replaced by a whole one is seen by its size."""
     video, original, mask = (
@@ -146,16 +177,16 @@ class Folder:
     def finish(self, record: Record) -> None:
         """Records a video whose crops are all written."""
         with atomic_write(self._record(record.key)) as file:
-            json.dump(dataclasses.asdict(record), file)
+            json.dump(dataclasses.asdict(record, dict_factory=_filled), file)
 
     def save(self, key: str, data: bytes) -> None:
-        """Writes a crop's or mask's file."""
+        """Writes the file of a crop, mask or source picture."""
         with atomic_write(self.path / key, "wb") as file:
             file.write(data)
 
     def clear(self, clip: Clip) -> None:
-        """Removes what there is of a clip's crops and masks, such as what an interrupted run left."""
-        for place in (self.path / clip.key, self.path / MASKS / clip.key):
+        """Removes what there is of a clip's pictures, such as what an interrupted run left."""
+        for place in (self.path / clip.key, self.path / MASKS / clip.key, self.path / SOURCES / clip.key):
             if place.exists():
                 shutil.rmtree(place)
 
@@ -167,6 +198,8 @@ class Folder:
             yield self.path / crop_key(record.key, crop, self.suffix)
             if crop.masked:
                 yield self.path / mask_key(record.key, crop)
+            if crop.sourced:
+                yield self.path / source_key(record.key, crop, self.suffix)
 
 
 def open_folder(path: Path, recipe: Recipe) -> Folder:
@@ -190,10 +223,11 @@ def open_folder(path: Path, recipe: Recipe) -> Folder:
 
 
 def _compare(path: Path, made: dict[str, Any], asked: dict[str, Any]) -> None:
-    for name, value in asked.items():
-        if made.get(name) != value:
+    for name in dict.fromkeys([*asked, *made]):
+        before, now = (options.get(name, LATER.get(name)) for options in (made, asked))
+        if before != now:
             raise InputError(
-                f"{path}: was made with {name} {made.get(name)}, now asked for {value}; "
+                f"{path}: was made with {name} {before}, now asked for {now}; "
                 "use the options it was made with, or another --out"
             )
 
@@ -209,6 +243,16 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _record(values: dict[str, Any]) -> Record:
-    crops = tuple(Crop(**crop) for crop in values["crops"])
+    crops = tuple(_crop(crop) for crop in values["crops"])
     sources = tuple(values["sources"])
     return Record(**{**values, "crops": crops, "sources": sources, "remarks": tuple(values["remarks"])})
+
+
+def _crop(values: dict[str, Any]) -> Crop:
+    landmarks = values.get("landmarks")
+    return Crop(**{**values, "landmarks": landmarks and tuple((x, y) for x, y in landmarks)})
+
+
+def _filled(values: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The fields of a record or crop, without those of a crop that came later and are not filled."""
+    return {name: value for name, value in values if value or name not in ("sourced", "landmarks")}
