@@ -110,7 +110,7 @@ class RegionAttack(ABC):
         _check(images, regions, seeds)
         judge = Queries(detector, batch_size)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        with _differentiable(judge.device), _untouched(detector), exact_float32(), counting(detector) as meter:
+        with differentiable(judge.device), untouched(detector), exact_float32(), counting(detector) as meter:
             account = _Account(meter)
             originals, masks = images.to(judge.device).clone(), regions.to(judge.device)[:, None]
             attacked, attackable = originals.clone(), regions.flatten(1).any(dim=1).cpu()
@@ -162,7 +162,7 @@ class _Account:
 
 
 @contextlib.contextmanager
-def _untouched(detector: Detector) -> Iterator[None]:
+def untouched(detector: Detector) -> Iterator[None]:
     """Evaluation mode and frozen weights inside; every mode, `requires_grad` and `grad` as before afterwards."""
     before = [(weight, weight.requires_grad, weight.grad) for weight in detector.parameters()]
     with evaluating(detector):
@@ -177,7 +177,7 @@ def _untouched(detector: Detector) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _differentiable(device: torch.device) -> Iterator[None]:
+def differentiable(device: torch.device) -> Iterator[None]:
     """Autograd on and autocast off inside, whatever the caller set."""
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
         yield

@@ -1,0 +1,286 @@
+"""Training a filter: the published optimisation, checkpointed every epoch, ended when half of the fakes pass."""
+
+import csv
+import io
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from attacks.base import differentiable, untouched
+from attacks.malafide.files import spec_as_json
+from attacks.malafide.filter import Coefficients, Filter, FilterSpec
+from attacks.malafide.prepared import Prepared
+from attacks.malafide.scores import eer, score_filtered
+from common.errors import InputError
+from common.files import atomic_write
+from common.seeds import derive_seed, generator
+from detectors.base import Detector
+from detectors.queries import exact_float32
+
+PUBLISHED_RATE, FIDELITY_RATE = 1e-4, 1e-3
+COLUMNS = ("epoch", "learning_rate", "batch_loss", "loss", "eer", "psnr", "seconds")
+EER, EPOCHS, TIME = "eer", "epochs", "time"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a filter is trained; the defaults are published, except the learning rate of a filter with a fidelity.
+
+    Attributes:
+        epochs: passes over the fakes, at most.
+        max_minutes: the training ends after this time; None for no limit. The schedule does not follow it.
+        batch_size: fakes per step.
+        learning_rate: of the first epoch; a cosine leads to a tenth of it in the last. None for 1e-4, as published,
+            or 1e-3 for a filter with a fidelity.
+        weight_decay: Adam's.
+        penalty: the weight of the sum of squared coefficients in the loss.
+        stop: the training ends once the training EER is above this.
+        seed: of the first coefficients and the order of the frames.
+    """
+
+    epochs: int = 100
+    max_minutes: float | None = None
+    batch_size: int = 32
+    learning_rate: float | None = None
+    weight_decay: float = 1e-4
+    penalty: float = 1e-4
+    stop: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise InputError(f"epochs and batch size must be at least 1, got {self.epochs} and {self.batch_size}")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise InputError(f"the minutes must be above 0, got {self.max_minutes}")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise InputError(f"the learning rate must be above 0, got {self.learning_rate}")
+        if not (0 <= self.weight_decay < math.inf and 0 <= self.penalty < math.inf and 0 <= self.stop <= 1):
+            raise InputError("weight decay and penalty must be at least 0, and the EER to stop at lie in [0, 1]")
+
+    def rate(self, spec: FilterSpec, epoch: int) -> float:
+        """The learning rate of an epoch, from 0: a cosine from the first rate to a tenth of it."""
+        first = self.learning_rate or (PUBLISHED_RATE if spec.fidelity is None else FIDELITY_RATE)
+        done = epoch / max(1, self.epochs - 1)
+        return first * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training gave.
+
+    Attributes:
+        filter: with the best training EER, and of those the least loss.
+        epochs: how many whole ones were done.
+        best_epoch: after which the filter was kept; within one that the time cut short, a fraction.
+        eer: its training EER, in [0, 1].
+        loss: its mean cross-entropy towards real, without the penalty.
+        ended: why: EER, EPOCHS or TIME.
+    """
+
+    filter: Filter
+    epochs: int
+    best_epoch: float
+    eer: float
+    loss: float
+    ended: str
+
+
+class Training:
+    """A filter in training against one detector, on fakes that pass through it and reals that do not.
+
+    `reals` are the scores of the real frames, (M,); what the detector says of them does not change, so they are asked
+    for once. After every epoch `checkpoint` holds all that is needed to go on, and the same training resumed ends
+    in the same filter. The detector runs frozen in evaluation mode, and is as it was afterwards.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        fakes: Prepared,
+        reals: np.ndarray,
+        spec: FilterSpec,
+        settings: Settings,
+        checkpoint: Path | None = None,
+        made_by: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`made_by` is whatever else decides the result, in JSON values; a checkpoint made by other is refused."""
+        self.detector, self.fakes, self.reals = detector, fakes, reals
+        self.spec, self.settings, self.checkpoint = spec, settings, checkpoint
+        self.device = _device_of(detector)
+        first = torch.Generator().manual_seed(derive_seed(settings.seed, "malafide", "coefficients", spec.size))
+        self.coefficients = Coefficients(spec, first).to(self.device)
+        self.optimiser = torch.optim.Adam(self.coefficients.parameters(), weight_decay=settings.weight_decay)
+        self.epoch, self.seconds = 0, 0.0
+        self.best: dict[str, Any] | None = None
+        self.history: list[dict[str, Any]] = []
+        self.identity = _identity(spec, settings, made_by or {})
+        if checkpoint is not None and checkpoint.is_file():
+            self._resume(checkpoint)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Trains epoch by epoch and yields each one's row of the history, until `ended`."""
+        while self.ended is None:
+            started, earlier = time.monotonic(), self.seconds
+            with differentiable(self.device), untouched(self.detector), exact_float32():
+                losses = self._one_epoch(started)
+            row = self._evaluate(losses, earlier + time.monotonic() - started)
+            if len(losses) == self._steps:
+                self._save()
+            yield row
+
+    @property
+    def ended(self) -> str | None:
+        """Why there is nothing left to do, or None while there is."""
+        limit = self.settings.max_minutes
+        if self.best is not None and self.best["eer"] > self.settings.stop:
+            return EER
+        if self.epoch >= self.settings.epochs:
+            return EPOCHS
+        return TIME if limit is not None and self.seconds >= 60 * limit and self.best is not None else None
+
+    def result(self) -> Trained:
+        """What has been reached so far; one epoch, or part of one, is needed."""
+        if self.best is None:
+            raise ValueError("nothing has been trained yet")
+        kept = Filter(self.spec, self.best["weight"])
+        ended = self.ended or TIME
+        return Trained(kept, self.epoch, self.best["epoch"], self.best["eer"], self.best["loss"], ended)
+
+    @property
+    def _steps(self) -> int:
+        return -(-len(self.fakes) // self.settings.batch_size)
+
+    def _one_epoch(self, started: float) -> list[float]:
+        """One pass over the fakes in an order of its own; cut short when the time is up. Returns the steps' losses."""
+        order = generator(self.settings.seed, "malafide", "order", self.epoch).permutation(len(self.fakes))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.rate(self.spec, self.epoch)
+        losses = []
+        for start in range(0, len(order), self.settings.batch_size):
+            images = self.fakes.at(order[start : start + self.settings.batch_size].tolist()).to(self.device)
+            losses.append(self._step(images))
+            if self._time_is_up(started):
+                break
+        return losses
+
+    def _step(self, images: Tensor) -> float:
+        filtered = self.coefficients(images).contiguous(memory_format=torch.channels_last)
+        logits = self.detector(filtered).float()
+        if not logits.requires_grad:
+            raise InputError(
+                f"{type(self.detector).__name__} gives no gradient, which a filter's training needs: "
+                "let its forward run without no_grad or detach"
+            )
+        real = torch.full((len(images),), self.detector.real, device=logits.device)
+        penalty = self.settings.penalty * self.coefficients.weight.square().sum()
+        loss = functional.cross_entropy(logits, real) + penalty
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return float(loss.detach())
+
+    def _evaluate(self, losses: Sequence[float], seconds: float) -> dict[str, Any]:
+        """Asks the detector about all fakes through the filter as it is now, keeps it where it is the best so far."""
+        before = time.monotonic()
+        now = self._frozen()
+        found = score_filtered(self.detector, self.fakes, now, self.settings.batch_size)
+        rate = eer(found.scores, self.reals).rate
+        learning_rate = self.settings.rate(self.spec, self.epoch)
+        whole = len(losses) == self._steps
+        epoch = self.epoch + (1 if whole else round(len(losses) / self._steps, 2))
+        self.epoch += whole
+        if self.best is None or (rate, -found.loss) > (self.best["eer"], -self.best["loss"]):
+            self.best = {"weight": now.weight, "epoch": epoch, "eer": rate, "loss": found.loss}
+        self.seconds = seconds + time.monotonic() - before
+        row = {
+            "epoch": epoch,
+            "learning_rate": learning_rate,
+            "batch_loss": float(np.mean(losses)),
+            "loss": found.loss,
+            "eer": rate,
+            "psnr": float(found.psnr.mean()),
+            "seconds": round(self.seconds, 1),
+        }
+        self.history.append(row)
+        return row
+
+    def _frozen(self) -> Filter:
+        if not all(bool(each.isfinite().all()) for each in self.coefficients.parameters()):
+            raise InputError(f"the training diverged in epoch {self.epoch + 1}; give a smaller --learning-rate")
+        return self.coefficients.frozen()
+
+    def _time_is_up(self, started: float) -> bool:
+        limit = self.settings.max_minutes
+        return limit is not None and self.seconds + time.monotonic() - started >= 60 * limit
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "identity": self.identity,
+                "coefficients": self.coefficients.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "epoch": self.epoch,
+                "seconds": self.seconds,
+                "best": self.best,
+                "history": self.history,
+            },
+            buffer,
+        )
+        with atomic_write(self.checkpoint, "wb") as file:
+            file.write(buffer.getvalue())
+
+    def _resume(self, checkpoint: Path) -> None:
+        state = _read(checkpoint)
+        changed = [key for key, value in self.identity.items() if state["identity"].get(key) != value]
+        if changed:
+            key = changed[0]
+            raise InputError(
+                f"{checkpoint} was made with {key}={state['identity'].get(key)}, not {self.identity[key]}; "
+                "give the same options to continue it, or another --out"
+            )
+        self.coefficients.load_state_dict(state["coefficients"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.best, self.history = state["best"], state["history"]
+
+
+def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Writes the rows of a training as CSV with the columns COLUMNS."""
+    with atomic_write(path) as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def _identity(spec: FilterSpec, settings: Settings, made_by: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that decides a training's result, in JSON values."""
+    chosen = {name: value for name, value in asdict(settings).items() if name != "max_minutes"}
+    return {**spec_as_json(spec), **chosen, "learning_rate": settings.rate(spec, 0), **made_by}
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or "identity" not in state:
+            raise ValueError("it was not made by this command")
+        return state
+    except (RuntimeError, ValueError, EOFError, KeyError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{checkpoint} cannot be read ({reason}); remove it to start anew") from error
+
+
+def _device_of(detector: Detector) -> torch.device:
+    parameter = next(detector.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
