@@ -156,7 +156,7 @@ def _recognised(checkpoint: Checkpoint) -> Detector:
 
 def _take_positive(detector: Detector, positive: str, name: str, checkpoint: Checkpoint | None) -> None:
     if not isinstance(detector, TimmDetector):
-        raise InputError(f"detector {name} has two logits, not one that could stand for {positive}")
+        raise InputError(f"detector {name} has no single logit that could stand for {positive}")
     said = detector.class_names
     detector.take_positive(positive)
     if checkpoint is not None and model_in(checkpoint) is not None and detector.class_names != said:

@@ -81,7 +81,7 @@ class TimmDetector(NetworkDetector):
         if positive not in ("fake", "real"):
             raise InputError(f"what a single logit stands for is fake or real, got {positive!r}")
         if self.config.outputs != 1:
-            raise InputError(f"only of one logit can it be said that it stands for {positive}: {self.config.title}")
+            raise InputError(f"{self.config.title} has no single logit that could stand for {positive}")
         names = self.config.class_names
         if (names[1] == REAL) != (positive == "real"):
             self._name_classes(replace(self.config, class_names=names[::-1]))

@@ -14,7 +14,8 @@ from torch import Tensor
 import detectors
 from common.errors import InputError
 from data.frames import CLASS_NAMES
-from detectors.timm_network import METADATA_KEY, TimmConfig, TimmDetector, save
+from detectors.saving import METADATA_KEY, save
+from detectors.timm_network import TimmConfig, TimmDetector
 from tests.detectors.reference_networks import reference_network, relative_error
 
 TINY = TimmConfig(network="test_efficientnet", input_size=64)
@@ -132,6 +133,37 @@ def test_one_logit_is_presented_as_two_classes() -> None:
     assert torch.equal(logits[:, 0], torch.zeros(3))
     by_hand = detector.network((images() - _column(TINY.mean)) / _column(TINY.std))
     assert torch.allclose(logits[:, 1:], by_hand, atol=1e-5)
+
+
+@pytest.mark.parametrize(("positive", "names"), [("fake", ("Real", "Fake")), ("real", ("Fake", "Real"))])
+def test_what_a_foreign_files_logit_stands_for(tmp_path: Path, positive: str, names: tuple[str, ...]) -> None:
+    network = timm.create_model("test_efficientnet", num_classes=1).eval()
+    torch.save(network.state_dict(), tmp_path / "x.pth")
+    detector = detectors.load("timm:test_efficientnet", tmp_path / "x.pth", optimise=False, positive=positive)
+    assert detector.class_names == names
+    assert names[detector.real] == "Real"
+    batch = images(size=detector.input_size)
+    z = network((batch - _column(detector.config.mean)) / _column(detector.config.std))[:, 0]
+    expected = torch.sigmoid(z if positive == "fake" else -z)
+    assert torch.allclose(1 - detector(batch).softmax(1)[:, detector.real], expected, atol=1e-5)
+
+
+def test_our_own_files_say_what_their_logit_stands_for(tmp_path: Path) -> None:
+    for names, said, other in ((("Fake", "Real"), "real", "fake"), (("Real", "Fake"), "fake", "real")):
+        save(tiny(replace(TINY, class_names=names, outputs=1)), tmp_path / "x.safetensors")
+        for positive in (None, said):
+            assert detectors.load(str(tmp_path / "x.safetensors"), positive=positive).class_names == names
+        with pytest.raises(InputError, match=rf"x\.safetensors says itself .* stands for {said.title()}, not {other}"):
+            detectors.load(str(tmp_path / "x.safetensors"), positive=other)
+
+
+def test_only_one_logit_stands_for_something(own: str) -> None:
+    with pytest.raises(InputError, match="with 5 classes has no single logit that could stand for real"):
+        detectors.load("demo", positive="real")
+    with pytest.raises(InputError, match="what a single logit stands for is fake or real, got 'yes'"):
+        detectors.load("demo", positive="yes")
+    with pytest.raises(InputError, match="names its classes itself"):
+        detectors.load(f"{own}:Mine", positive="real")
 
 
 def _column(values: tuple[float, ...]) -> Tensor:
