@@ -166,8 +166,9 @@ def show(report: Report) -> None:
             for each in report.separations
             if each.level == level
         ]
-        columns = ["fakes", "real", "fake", "AUC", "EER", "accuracy", "real called fake", "fake called real"]
-        table(f"{level}s, each kind of fake against all real ones", columns, rows)
+        columns = ["fakes", "real", "fake", "AUC", "EER", "accuracy", "FPR", "FNR"]
+        table(f"{level}s: each kind of fake against all real ones", columns, rows)
+    say(f"accuracy, FPR (real called fake) and FNR (fake called real) are at p(fake) {DECISION}")
     predictions = report.predictions
     if predictions.left_out:
         listed = ", ".join(f"{count} {name}" for name, count in predictions.left_out.items())
