@@ -1,0 +1,124 @@
+"""One attack on whole frames at one budget: who it is, what it sees, and what it did."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attacks import AttackResult, RegionAttack, build
+from attacks.torchattacks_bridge import TorchAttack
+from common.errors import InputError
+from common.seeds import derive_seed
+from common.settings import override
+from detectors import Detector
+from scoring.robustness.sight import RealOrOther
+
+PGD_STEPS = 40
+PGD_REACH = 2.5  # how many budgets PGD could walk in all its steps (Madry et al. 2018)
+_MANY_CLASSES = ("APGDT", "AutoAttack")
+
+
+@dataclass(frozen=True)
+class Assault:
+    """A named attack at one L-infinity budget, on the whole frame.
+
+    Attributes:
+        name: as on the command line: fgsm, pgd, torchattacks:NAME, ...
+        attack: with its settings resolved.
+        seed: of a run's draws; a frame's do not depend on the budget or on other frames.
+    """
+
+    name: str
+    attack: RegionAttack
+    seed: int
+
+    @property
+    def epsilon(self) -> float:
+        """The L-infinity budget in pixel units."""
+        return self.attack.epsilon
+
+    @property
+    def label(self) -> str:
+        """The attack and its budget, as "pgd 2/255"."""
+        return f"{self.name} {fraction(self.epsilon)}"
+
+    def __call__(self, detector: Detector, images: Tensor, keys: Sequence[str], batch_size: int) -> AttackResult:
+        """Attacks images (N, 3, S, S) of the frames `keys`, everywhere, until the detector says Real."""
+        everywhere = torch.ones(len(images), *images.shape[2:], dtype=torch.bool)
+        seeds = [derive_seed(self.seed, key, "robustness", self.name) for key in keys]
+        return self.attack(seen_by(self.attack, detector), images, everywhere, seeds, batch_size)
+
+
+def seen_by(attack: RegionAttack, detector: Detector) -> Detector:
+    """The detector as an attack must see it to lead to Real.
+
+    Of torchattacks, those that cannot be aimed at a class go away from the verdict instead; a detector of more than
+    two classes is shown to them as Real or other. Raises InputError for one of those that needs more than two classes.
+    """
+    if len(detector.class_names) == 2 or not isinstance(attack, TorchAttack):
+        return detector
+    name = attack.algorithm.__name__
+    if name in _MANY_CLASSES:
+        raise InputError(
+            f"torchattacks:{name} leads from one manipulation to another, not to Real; "
+            f"use its parts torchattacks:APGD and torchattacks:Square"
+        )
+    aimed = name != "FAB" and "targeted" in attack.algorithm(nn.Linear(1, 1)).supported_mode
+    return detector if aimed else RealOrOther(detector)
+
+
+def assaults(
+    names: Sequence[str],
+    budgets: Sequence[float],
+    steps: int = PGD_STEPS,
+    seed: int = 0,
+    overrides: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> list[Assault]:
+    """Every named attack at every budget, budgets ascending.
+
+    PGD takes `steps` steps of 2.5 budgets / steps. A step size `alpha` of another attack keeps its proportion to the
+    budget, unless `overrides` (settings by the attack's name) give one. Raises InputError for an unknown attack,
+    setting or value.
+    """
+    return [
+        Assault(name, attack_at(name, epsilon, steps, overrides.get(name, {})), seed)
+        for name in dict.fromkeys(names)
+        for epsilon in sorted(set(budgets))
+    ]
+
+
+def attack_at(
+    name: str, epsilon: float, steps: int = PGD_STEPS, overrides: Mapping[str, Any] = MappingProxyType({})
+) -> RegionAttack:
+    """The named attack at a budget, see `assaults`."""
+    if "epsilon" in overrides:
+        raise InputError(f"{name}: the budget is set by --epsilon")
+    own = build(name)
+    values: dict[str, Any] = {"epsilon": epsilon}
+    if name == "pgd":
+        steps = int(override(own, overrides, name).steps) if "steps" in overrides else steps  # type: ignore[attr-defined]
+        values |= {"steps": steps, "alpha": PGD_REACH * epsilon / steps}
+    elif any(field.name == "alpha" for field in fields(own)):
+        values["alpha"] = own.alpha * epsilon / own.epsilon  # type: ignore[attr-defined]
+    return build(name, overrides={**values, **overrides})
+
+
+@dataclass(frozen=True)
+class _Budget:
+    epsilon: float = 0.0
+
+
+def read_budget(text: str, option: str = "--epsilon") -> float:
+    """An L-infinity budget as a command line gives it, "2/255" or "0.01". Raises InputError outside (0, 1]."""
+    value = override(_Budget(), {"epsilon": text}, option).epsilon
+    if not 0 < value <= 1:
+        raise InputError(f"{option} {text}: a budget is in pixel units and lies in (0, 1], as 2/255")
+    return value
+
+
+def fraction(epsilon: float) -> str:
+    """A budget as people write it: "2/255"."""
+    return f"{float(f'{epsilon * 255:.4g}'):g}/255"

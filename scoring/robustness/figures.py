@@ -1,0 +1,92 @@
+"""Robustness curves: the share of fakes passed off as real against the budget."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from scoring.figures import BLUE, FAINT, GREY, INK, save_png
+from scoring.robustness.assault import fraction
+from scoring.robustness.security import Security
+from scoring.robustness.summary import Line, Robustness
+
+COLOURS = (BLUE, "#d1662c", "#2f8f5b", "#7b4ea3", "#b8860b", "#c2408c")
+MARKERS = "osD^vP"
+
+
+def save_curves(path: Path, summary: Robustness, title: str) -> None:
+    """Writes one detector's robustness curve as PNG: a line for each attack, its interval as a band."""
+    attacks: dict[str, list[Line]] = {}
+    for line in summary.overall:
+        attacks.setdefault(line.attack, []).append(line)
+    with matplotlib.rc_context({"font.size": 10, "font.family": "DejaVu Sans", "text.color": INK}):
+        figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+        axes = figure.subplots()
+        _draw(axes, attacks)
+        if summary.security is not None:
+            _mark(axes, summary.security)
+        _finish(axes, [line.epsilon for line in summary.overall], [summary.security])
+        axes.set_ylabel("fakes passed off as real")
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        save_png(figure, path)
+
+
+def save_comparison(path: Path, summaries: Sequence[Robustness], title: str) -> None:
+    """Writes several detectors' curves as PNG: a panel for each attack, in it a line for each detector."""
+    attacks = list(dict.fromkeys(line.attack for line in summaries[0].overall))
+    with matplotlib.rc_context({"font.size": 10, "font.family": "DejaVu Sans", "text.color": INK}):
+        figure = Figure(figsize=(1.8 + 3.6 * len(attacks), 4.2), layout="constrained")
+        panels = figure.subplots(1, len(attacks), sharey=True, squeeze=False)[0]
+        for axes, attack in zip(panels, attacks, strict=True):
+            curves = {each.label: [line for line in each.overall if line.attack == attack] for each in summaries}
+            _draw(axes, curves)
+            _finish(axes, [line.epsilon for line in summaries[0].overall], [])
+            axes.set_title(attack, loc="left", fontsize=10)
+        panels[0].set_ylabel("fakes passed off as real")
+        panels[-1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+        save_png(figure, path)
+
+
+def _draw(axes: Axes, curves: Mapping[str, Sequence[Line]]) -> None:
+    """A line with its band for each name."""
+    for place, (name, lines) in enumerate(curves.items()):
+        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+        budgets = [255 * line.epsilon for line in lines]
+        found = [line.success for line in lines]
+        if not any(math.isnan(each.low) for each in found):
+            axes.fill_between(
+                budgets, [each.low for each in found], [each.high for each in found], color=colour, alpha=0.13, lw=0
+            )
+        axes.plot(
+            budgets, [each.value for each in found], color=colour, marker=marker, ms=6, lw=1.8, label=name,
+            clip_on=False, zorder=3,
+        )  # fmt: skip
+
+
+def _mark(axes: Axes, security: Security) -> None:
+    """The worst case of the check, at its budget."""
+    axes.plot(
+        [255 * security.epsilon], [security.stronger.value], marker="*", ms=13, mfc="none", mec=INK, mew=1.2, ls="",
+        label="PGD, APGD, Square\ntogether (check)", clip_on=False, zorder=4,
+    )  # fmt: skip
+
+
+def _finish(axes: Axes, epsilons: Sequence[float], checks: Sequence[Security | None]) -> None:
+    budgets = sorted({*epsilons, *(check.epsilon for check in checks if check is not None)})
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(255 * budgets[0] / 1.25, 255 * budgets[-1] * 1.25)
+    axes.set_xticks([255 * each for each in budgets], [fraction(each) for each in budgets])
+    axes.minorticks_off()
+    axes.set_xlabel("L-infinity budget")
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "50 %", "", "100 %"])
+    axes.grid(color=FAINT)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, pad=6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)

@@ -1,0 +1,92 @@
+"""The files of one detector's robustness: tidy CSVs and a table in Markdown."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from common.files import atomic_write
+from scoring.metrics import Estimate
+from scoring.robustness.records import Record
+from scoring.robustness.running import Found
+from scoring.robustness.setup import Setup
+from scoring.robustness.stages import CLEAN, AttackStage
+from scoring.robustness.summary import Robustness
+from scoring.tables import write_failures
+
+NONE = "none"
+
+
+def write(folder: Path, found: Found, summary: Robustness, setup: Setup) -> list[Path]:
+    """Writes the tables into `folder`, each whole or not at all; returns the files, the one to look at first in front.
+
+    Timings are in costs.csv alone, so that the other CSVs are the same, byte for byte, however often a run was
+    interrupted.
+    """
+    tables = {
+        "robustness.csv": _flat(summary.lines),
+        "clean.csv": _flat(summary.clean),
+        "rows.csv": _rows(found, setup),
+        "costs.csv": pd.DataFrame(list(summary.seconds.items()), columns=["stage", "seconds_per_frame"]).round(4),
+    }
+    if summary.security is not None:
+        tables["check.csv"] = _flat([summary.security]).assign(flags="; ".join(summary.security.flags))
+    if summary.restored:
+        tables["dip.csv"] = _flat(summary.restored)
+    for name, table in tables.items():
+        with atomic_write(folder / name) as file:
+            table.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
+    write_failures(folder, dict(summary.failures))
+    return [folder / name for name in tables]
+
+
+def _flat(lines: Sequence[Any]) -> pd.DataFrame:
+    """Dataclasses as a table; an estimate's columns are NAME, NAME_low and NAME_high."""
+    return pd.DataFrame([_columns(line) for line in lines])
+
+
+def _columns(line: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in asdict(line).items():
+        if isinstance(value, dict):
+            found |= {name if part == "value" else f"{name}_{part}": number for part, number in value.items()}
+        else:
+            found[name] = value
+    return found
+
+
+def _rows(found: Found, setup: Setup) -> pd.DataFrame:
+    """One row per frame, and per fake, attack and budget."""
+    frames = {frame.key: frame for frame in setup.plan.chosen.frames}
+    stages: dict[str, tuple[str, float]] = {CLEAN: (NONE, 0.0)}
+    for stage in setup.plan.stages:
+        if isinstance(stage, AttackStage):
+            stages[stage.name] = (stage.assault.name, stage.assault.epsilon)
+    rows = []
+    for stage_name, (attack, epsilon) in stages.items():
+        for key, record in found.records[stage_name].items():
+            frame = {"key": key, "video": frames[key].video, "family": frames[key].family}
+            rows.append({**frame, "attack": attack, "epsilon": epsilon, **_told(record)})
+    return pd.DataFrame(rows)
+
+
+def _told(record: Record) -> dict[str, Any]:
+    values = asdict(record)
+    return {name: values.get(name) for name in ("score", "real", "source_real", "linf", "steps", "forwards")}
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, numbers right-aligned."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
+
+
+def percent(estimate: Estimate) -> str:
+    """ "45 [30-60]": a share and its interval in percent; "-" where there is none."""
+    if math.isnan(estimate.value):
+        return "-"
+    interval = "" if math.isnan(estimate.low) else f" [{100 * estimate.low:.0f}-{100 * estimate.high:.0f}]"
+    return f"{100 * estimate.value:.0f}{interval}"
