@@ -150,7 +150,7 @@ def preprocess(
     write_report(out / "report.csv", clips, records, recipe)
     if index:
         write_index(out / "index.csv", index)
-    known = landmarks_of(records.values(), recipe)
+    known = landmarks_of(clips, records, recipe)
     if known:
         write_landmarks(out / "landmarks.csv", known)
     _show(clips, records, recipe, index, out)
@@ -213,8 +213,8 @@ def _show(
             sum(record.problem is not None for record in of_family),
         )
         rows.append([family, *(f"{count:,}" for count in counts)])
-    of_originals = ["Sources"] if recipe.sources else []
-    heads = ["Family", "Videos", "Crops", "Masks", *of_originals, "No face", "Several faces", "Failed"]
+    pairs = ["Pairs"] if recipe.sources else []
+    heads = ["Family", "Videos", "Crops", "Masks", *pairs, "No face", "Several faces", "Failed"]
     table("Face crops", heads, rows)
     if index:
         say(f"{out / 'index.csv'}: {len(index):,} crops{_by_split(index)}")

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -73,12 +73,12 @@ def entries(
     return found
 
 
-def landmarks_of(records: Iterable[Record], recipe: Recipe) -> list[tuple[str, np.ndarray]]:
-    """Each crop's key and landmarks (n, 2), in the crop's pixels, of those whose landmarks are known."""
+def landmarks_of(clips: Sequence[Clip], records: Mapping[str, Record], recipe: Recipe) -> list[tuple[str, np.ndarray]]:
+    """The key and landmarks (n, 2), in its own pixels, of each crop that has any, in the order of the index."""
     return [
-        (crop_key(record.key, crop, recipe.file_format.suffix), np.array(crop.landmarks))
-        for record in records
-        for crop in record.crops
+        (crop_key(clip.key, crop, recipe.file_format.suffix), np.array(crop.landmarks))
+        for clip in clips
+        for crop in records[clip.key].crops
         if crop.landmarks
     ]
 

@@ -1,6 +1,5 @@
 """The whole command on small made-up videos: what it makes, and that nothing but its options decides it."""
 
-import csv
 import os
 import signal
 import subprocess
@@ -12,14 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from common.console import application, status
+from common.console import status
 from data.images import decode, decode_mask
 from data.index import read_index
-from data.preprocess.command import preprocess
 from data.source import read_frames
 from data.stores import FolderImages, LmdbImages, open_images
+from tests.data.preprocess.commands import FORGED, app, command, report
 from tests.data.preprocess.videos import (
-    DISCS,
     SLOW_DISCS,
     data_set,
     frame,
@@ -31,9 +29,6 @@ from tests.data.preprocess.videos import (
     write,
 )
 
-app = application("test")
-app.command()(preprocess)
-
 RUN = """
 from common.console import application, run
 from data.preprocess.command import preprocess
@@ -41,17 +36,6 @@ app = application("test")
 app.command()(preprocess)
 run(app)
 """
-FORGED = "manipulated_sequences/Deepfakes/c23/videos/000_001.mp4"
-
-
-def command(root: Path, out: Path, *more: str, detector: str = DISCS) -> int:
-    options = ["--root", str(root), "--out", str(out), "--face-detector", detector, "--workers", "1"]
-    return status(app, [*options, *more])
-
-
-def report(out: Path) -> dict[str, dict[str, str]]:
-    with (out / "report.csv").open(encoding="utf-8", newline="") as file:
-        return {row["video"]: row for row in csv.DictReader(file)}
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,18 @@
 """Small videos whose faces are red discs at known places, and a detector that finds exactly those."""
 
 import hashlib
+import json
 import time
+import types
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
 import numpy as np
 
+from data.landmarks import mean_face
 from data.preprocess.faces import Box
 
 WIDTH, HEIGHT = 160, 120
@@ -110,3 +114,46 @@ def tree(folder: Path) -> dict[str, str]:
     """The SHA-256 of every file under a folder, by relative path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def marks(centre: tuple[float, float], angle: float = 0.0, radius: float = 20) -> np.ndarray:
+    """Landmarks (68, 2) of a face that fills the disc's box, turned about its centre by `angle` radians."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    side = 2 * radius + 1
+    return (mean_face(side, 1.0) - radius) @ turn.T + centre
+
+
+def write_ldm(path: Path, landmarks: dict[str, dict[int, np.ndarray]]) -> Path:
+    """An ldm.json as CADDM's script writes it: by a video's folder, landmarks by frame."""
+    values = {
+        f"./train_images/{video}/frame_{number}": {"landmark": points.tolist(), "source_path": "none", "label": 0}
+        for video, by_number in landmarks.items()
+        for number, points in by_number.items()
+    }
+    path.write_text(json.dumps(values))
+    return path
+
+
+def fake_dlib() -> types.ModuleType:
+    """A module in dlib's place: its predictor's file holds a number of points, put on the box's diagonal."""
+    module = types.ModuleType("dlib")
+
+    class Predictor:
+        def __init__(self, path: str) -> None:
+            text = Path(path).read_bytes()
+            if not text.isdigit():
+                raise RuntimeError("unexpected version")
+            self.count = int(text)
+
+        def __call__(self, image: np.ndarray, box: SimpleNamespace) -> SimpleNamespace:
+            xs = np.linspace(box.left, box.right, self.count)
+            ys = np.linspace(box.top, box.bottom, self.count)
+            points = [SimpleNamespace(x=round(x), y=round(y)) for x, y in zip(xs, ys, strict=True)]
+            return SimpleNamespace(parts=lambda: points)
+
+    def rectangle(left: int, top: int, right: int, bottom: int) -> SimpleNamespace:
+        return SimpleNamespace(left=left, top=top, right=right, bottom=bottom)
+
+    module.shape_predictor = Predictor  # type: ignore[attr-defined]
+    module.rectangle = rectangle  # type: ignore[attr-defined]
+    return module
