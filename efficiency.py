@@ -8,12 +8,10 @@ import torch
 import typer
 
 from common import console
+from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from scoring.efficiency import measure, show
 from scoring.options import (
     BatchSizeOption,
-    CheckpointOption,
-    DetectorOption,
-    DeviceOption,
     FramesOption,
     ImagesOption,
     PrecisionOption,
@@ -40,6 +38,7 @@ def efficiency(
     limit: Annotated[int, typer.Option(min=1, help="How many frames, spread over the index.")] = 5,
     detector: DetectorOption = None,
     checkpoint: CheckpointOption = None,
+    positive: PositiveOption = None,
     name: Annotated[
         str, typer.Option("--run", help="Name of the folder; the same command continues it.")
     ] = "efficiency",
@@ -66,6 +65,7 @@ def efficiency(
         images=images,
         detector=detector,
         checkpoint=checkpoint,
+        positive=positive,
         attacks=(),
         split=split,
         limit=limit,

@@ -8,13 +8,11 @@ import torch
 import typer
 
 from common import console
+from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from scoring import report
 from scoring.folder import Shard
 from scoring.options import (
     BatchSizeOption,
-    CheckpointOption,
-    DetectorOption,
-    DeviceOption,
     FramesOption,
     ImagesOption,
     PrecisionOption,
@@ -41,8 +39,10 @@ def evaluate(
     images: ImagesOption = None,
     detector: DetectorOption = None,
     checkpoint: CheckpointOption = None,
+    positive: PositiveOption = None,
     attack: Annotated[
-        list[str] | None, typer.Option(help="nes (default), pgd, fgsm, torchattacks:NAME, ...; repeatable.")
+        list[str] | None,
+        typer.Option(help="nes (default), pgd, fgsm, malafide[:FILTER], torchattacks:NAME, ...; repeatable."),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--run", help="Name of the run's folder; the same command again continues it.")
@@ -78,6 +78,7 @@ def evaluate(
         images=images,
         detector=detector,
         checkpoint=checkpoint,
+        positive=positive,
         attacks=attack or ("nes",),
         split=split,
         limit=limit,
@@ -91,7 +92,7 @@ def evaluate(
     )
     part = Shard.parse(shard)
     folder = results / run_name(name, options)
-    setup = prepare(options)
+    setup = prepare(options, folder=folder)
     report.introduce(setup, folder)
     outcome = run(folder, setup.name, setup.configuration, setup.selection, setup.scorer, part)
     if isinstance(outcome, int):

@@ -9,12 +9,10 @@ import typer
 
 from common import console
 from common.errors import InputError
+from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from scoring.look import choose, describe, file_name, look, save, show, with_fills
 from scoring.options import (
     BatchSizeOption,
-    CheckpointOption,
-    DetectorOption,
-    DeviceOption,
     FramesOption,
     ImagesOption,
     PrecisionOption,
@@ -54,6 +52,7 @@ def visualize(
     split: SplitOption = None,
     detector: DetectorOption = None,
     checkpoint: CheckpointOption = None,
+    positive: PositiveOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the picture goes. Default: results/visualize/, named after the frame.")
     ] = None,
@@ -79,6 +78,7 @@ def visualize(
         images=images,
         detector=detector,
         checkpoint=checkpoint,
+        positive=positive,
         attacks=(),
         split=split,
         seed=seed,

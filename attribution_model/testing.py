@@ -13,10 +13,7 @@ from matplotlib.figure import Figure
 from attribution_model.metrics import Scores, score
 from common.files import atomic_write
 from detectors.base import Detector
-from detectors.predictions import Predictions as Predictions
-from detectors.predictions import predict as predict
-from detectors.predictions import write_csv
-from detectors.testing import number as number
+from detectors.predictions import Predictions, write_csv
 
 
 def write(out: Path, detector: Detector, predictions: Predictions) -> Scores:

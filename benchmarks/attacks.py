@@ -25,8 +25,8 @@ from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.devices import resolve_device
 from detectors.optimise import optimise
+from detectors.options import CheckpointOption, DeviceOption
 from detectors.timm_network import TimmConfig, TimmDetector
-from scoring.options import CheckpointOption, DeviceOption
 
 app = application(__doc__ or "")
 

@@ -23,7 +23,7 @@ import xai
 from benchmarks.common import BatchSizeOption, ImageOption, ThreadsOption, best_seconds, picture
 from common.console import application, progress, run, say, table
 from detectors import Detector, Queries
-from scoring.options import CheckpointOption, DeviceOption
+from detectors.options import CheckpointOption, DeviceOption
 
 app = application(__doc__ or "")
 

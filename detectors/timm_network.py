@@ -14,9 +14,7 @@ from common.errors import InputError
 from data.frames import CLASS_NAMES
 from detectors.base import REAL
 from detectors.checkpoints import Checkpoint, load_into
-from detectors.saving import METADATA_KEY as METADATA_KEY
 from detectors.saving import Config, NetworkDetector, config_in
-from detectors.saving import save as save
 
 
 @dataclass(frozen=True)

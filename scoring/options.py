@@ -13,16 +13,8 @@ ImagesOption = Annotated[
     typer.Option("--images", help="The index's images: LMDB store or folder. Default: the index's folder."),
 ]
 SplitOption = Annotated[str | None, typer.Option("--split", help="Only frames of this split of the index.")]
-DetectorOption = Annotated[
-    str | None,
-    typer.Option(
-        "--detector", help="Name, timm:NETWORK, package.module:Name, or a checkpoint file. Default: the demo's."
-    ),
-]
-CheckpointOption = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of a detector given by name.")]
 ResultsOption = Annotated[Path, typer.Option("--results", help="Where the runs' folders are.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of every random draw.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 BatchSizeOption = Annotated[
     int | None,
     typer.Option("--batch-size", min=1, help="Images in a forward pass. Default: 16 on a CPU, 128 elsewhere."),

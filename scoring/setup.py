@@ -1,15 +1,21 @@
 """From the names on a command line to everything that a run needs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from attacks.base import RegionAttack
+from attacks.malafide.fitting import Opponent
+from attacks.malafide.in_run import NAME as MALAFIDE
+from attacks.malafide.in_run import demo_training, index_training, run_settings, train_for_run
+from attacks.malafide.material import TEST
 from attacks.registry import ATTACKS
 from attacks.registry import build as build_attack
 from attacks.registry import describe as describe_attack
+from common.console import warn
 from common.errors import InputError
 from data.source import open_frames
 from detectors import Detector, Queries
@@ -38,6 +44,7 @@ class Options:
         images: the store or folder that the index's images are in.
         detector: a detector's name or checkpoint file; None for the demo's.
         checkpoint: the weights of a detector given by name.
+        positive: what a high logit means, "fake" or "real", of a network with just one; None for what it says itself.
         attacks: names of attacks.
         split: of the index.
         limit: how many frames at most.
@@ -55,6 +62,7 @@ class Options:
     images: Path | None = None
     detector: str | None = None
     checkpoint: Path | None = None
+    positive: str | None = None
     attacks: Sequence[str] = ("nes",)
     split: str | None = None
     limit: int | None = None
@@ -78,11 +86,12 @@ class Setup:
     on_demo: bool
 
 
-def prepare(options: Options, keep_real: bool = False) -> Setup:
+def prepare(options: Options, keep_real: bool = False, folder: Path | None = None) -> Setup:
     """Resolves every name and setting, opens the frames and loads the detector.
 
-    Real frames are left out unless `keep_real`, as there is no fake verdict to explain. Raises InputError for
-    anything unknown, contradictory, missing or unreadable, before any work is done.
+    Real frames are left out unless `keep_real`, as there is no fake verdict to explain. The attack "malafide" is
+    trained first, in the run's `folder`. Raises InputError for anything unknown, contradictory, missing or
+    unreadable, before any work is done.
     """
     on_demo = options.frames is None
     preset = options.preset or ("quick" if on_demo else "published")
@@ -90,18 +99,25 @@ def prepare(options: Options, keep_real: bool = False) -> Setup:
     own, others = split_overrides(options.overrides, options.attacks)
     settings = build_settings(preset, others, methods)
     names = list(dict.fromkeys(options.attacks))
-    built = {name: build_attack(name, preset, own.get(name, {})) for name in names}
+    later = {MALAFIDE} if folder is not None else set()
+    built = {name: build_attack(name, preset, own.get(name, {})) for name in names if name not in later}
     selection = open_selection(options, keep_real)
     device = resolve_device(options.device)
     name, detector = open_detector(options)
     batch_size = (16 if device.type == "cpu" else 128) if options.batch_size is None else options.batch_size
     Queries(detector, batch_size, options.precision)  # refuses what no frame could be scored with
+    described = {each: describe_attack(attack) for each, attack in built.items()}
+    if folder is not None and MALAFIDE in names:
+        opponent = Opponent(Path(name).stem.replace(":", "-"), detector, batch_size)
+        built[MALAFIDE] = _trained(options, selection, opponent, folder, preset, own.get(MALAFIDE, {}))
+        described[MALAFIDE] = {**describe_attack(built[MALAFIDE]), "attack": MALAFIDE}  # wherever the folder lies
+        built = {each: built[each] for each in names}
     scorer = Scorer(detector, methods, settings, built, options.seed, batch_size, options.precision)
     configuration = Configuration(
         preset=preset,
         methods=tuple(method.name for method in methods),
         settings=describe_settings(settings),
-        attacks={name: describe_attack(attack) for name, attack in built.items()},
+        attacks=described,
         detector=identify_detector(name, detector),
         frames=selection.identity,
         seed=options.seed,
@@ -112,6 +128,22 @@ def prepare(options: Options, keep_real: bool = False) -> Setup:
         versions=versions(),
     )
     return Setup(files_name(options.methods), configuration, selection, scorer, on_demo)
+
+
+def _trained(
+    options: Options, selection: Selection, opponent: Opponent, folder: Path, preset: str, overrides: Mapping[str, Any]
+) -> RegionAttack:
+    """The attack by a filter that is trained for the run, on the training split of its frames."""
+    settings = run_settings(preset, overrides)
+    manipulations = selection.manipulations
+    if options.frames is None:
+        material = demo_training(manipulations, settings.limit)
+    else:
+        material = index_training(options.frames, options.images)
+        if set(selection.keys) & {entry.key for entry in material.entries}:
+            warn(f"the run scores frames that its filter is trained on; --split {TEST} leaves them out")
+    stored = train_for_run(folder, opponent, material, manipulations, settings, options.seed)
+    return build_attack(f"{MALAFIDE}:{stored.path}", preset, {"epsilon": settings.epsilon})
 
 
 def chosen_methods(names: Sequence[str], control: bool = True) -> tuple[Method, ...]:
@@ -182,9 +214,9 @@ def open_selection(options: Options, keep_real: bool = False) -> Selection:
 def open_detector(options: Options) -> tuple[str, Detector]:
     """The detector that the options name, and its name. Raises InputError where there is none, or none is named."""
     if options.detector is not None:
-        return options.detector, load(options.detector, options.checkpoint, options.device)
+        return options.detector, load(options.detector, options.checkpoint, options.device, positive=options.positive)
     if options.checkpoint is not None:
-        return options.checkpoint.name, load(str(options.checkpoint), None, options.device)
+        return options.checkpoint.name, load(str(options.checkpoint), None, options.device, positive=options.positive)
     if options.frames is not None:
         raise InputError("--frames needs --detector, a name or a checkpoint: the demo's detector knows demo faces only")
-    return "demo", load("demo", None, options.device)
+    return "demo", load("demo", None, options.device, positive=options.positive)

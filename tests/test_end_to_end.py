@@ -28,7 +28,7 @@ def test_from_videos_to_the_table(ffpp: Path, tmp_path: Path) -> None:
     selected = tmp_path / "test.csv"
     done(frames.app, "sample", "--index", index, "--out", selected, "--per-video", 2, "--split", "test")
     done(classifier.app, "train", "--frames", index, "--images", store, "--out", weights.parent, "--epochs", 1,
-         "--network", "test_efficientnet", "--size", 64, "--batch-size", 8, "--device", "cpu")  # fmt: skip
+         "--backbone", "test_efficientnet", "--size", 64, "--batch-size", 8, "--device", "cpu")  # fmt: skip
     done(classifier.app, "test", "--frames", index, "--images", store, "--detector", weights, "--out", tmp_path / "t",
          "--device", "cpu")  # fmt: skip
     settings = [word for each in QUICKEST for word in ("--set", each)]

@@ -1,8 +1,9 @@
-"""Mild changes to a training frame that keep the traces of a forgery."""
+"""Changes to a training frame: mild ones that keep the traces of a forgery, and those of robust training."""
 
 import io
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -18,6 +19,8 @@ class Augmentation:
         colour: the largest relative change of one channel against the others.
         jpeg: the probability of compressing once more.
         quality: the lowest JPEG quality then; below about 60 the traces themselves go.
+        blur: the largest standard deviation of a Gaussian blur, in pixels of a frame of 256.
+        noise: the largest standard deviation of Gaussian noise, in levels of 255.
     """
 
     flip: float = 0.5
@@ -26,6 +29,8 @@ class Augmentation:
     colour: float = 0.05
     jpeg: float = 0.3
     quality: int = 70
+    blur: float = 0.0
+    noise: float = 0.0
 
     def __call__(self, image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """A changed copy of a frame (H, W, 3) uint8 RGB; its size may be smaller."""
@@ -33,6 +38,12 @@ class Augmentation:
         if generator.random() < self.flip:
             image = image[:, ::-1]
         image = self._relit(image, generator)
+        if self.blur:
+            sigma = generator.uniform(0, self.blur) * min(image.shape[:2]) / 256
+            image = cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), sigma) if sigma > 0.05 else image
+        if self.noise:
+            spread = generator.uniform(0, self.noise)
+            image = np.clip(image + generator.normal(0, spread, image.shape), 0, 255).round().astype(np.uint8)
         if generator.random() < self.jpeg:
             image = compressed(image, int(generator.integers(self.quality, 96)))
         return np.ascontiguousarray(image)
@@ -60,3 +71,10 @@ def compressed(image: np.ndarray, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="JPEG", quality=quality)
     return np.array(Image.open(buffer).convert("RGB"))
+
+
+AUGMENTATIONS = {
+    "weak": Augmentation(jpeg=0.5, quality=70, blur=0.8, noise=3.0),
+    "strong": Augmentation(jpeg=0.8, quality=30, blur=2.0, noise=10.0),
+}
+"""Compression, blur and noise for training networks that should bear them; the published strengths are not known."""

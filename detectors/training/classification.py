@@ -67,18 +67,20 @@ class Classification:
         return functional.cross_entropy(logits, batch.labels, weights, label_smoothing=self.label_smoothing)
 
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
-        """AdamW (Loshchilov and Hutter, ICLR 2019)."""
-        decayed = [p for p in module.parameters() if p.ndim > 1]
-        others = [p for p in module.parameters() if p.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": self.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self.learning_rate)
+        """AdamW."""
+        return adamw(module, self.learning_rate, self.weight_decay)
 
     def rate(self, done: float) -> float:
         """Linear from 1/25 to 1 over the warm-up, then a half cosine to 0 (Loshchilov and Hutter, ICLR 2017)."""
         return warm_cosine(done, self.warmup)
+
+
+def adamw(module: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter, ICLR 2019) that decays weights, but not biases and normalisations."""
+    decayed = [p for p in module.parameters() if p.ndim > 1]
+    others = [p for p in module.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=learning_rate)
 
 
 def warm_cosine(done: float, warmup: float) -> float:

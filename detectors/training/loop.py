@@ -21,7 +21,7 @@ from common.errors import InputError
 from common.seeds import derive_seed
 from detectors.checkpoints import load_into, read
 from detectors.devices import resolve_device
-from detectors.timm_network import METADATA_KEY, TimmDetector, save
+from detectors.saving import METADATA_KEY, NetworkDetector, save
 from detectors.training.data import FrameData
 from detectors.training.frames import Labelled, class_weights
 from detectors.training.progress import Budget, History
@@ -62,7 +62,7 @@ class Training(LightningModule):
     """A detector in training by a recipe."""
 
     def __init__(
-        self, detector: TimmDetector, recipe: Recipe, class_weights: Tensor, settings: Settings, budget: Budget
+        self, detector: NetworkDetector, recipe: Recipe, class_weights: Tensor, settings: Settings, budget: Budget
     ) -> None:
         super().__init__()
         self.detector = detector.to(memory_format=torch.channels_last)
@@ -102,14 +102,14 @@ def _channels_last(batch: Batch) -> Batch:
     return batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
 
 
-def _described(detector: TimmDetector, recipe: Recipe, settings: Settings) -> dict[str, Any]:
+def _described(detector: NetworkDetector, recipe: Recipe, settings: Settings) -> dict[str, Any]:
     """The network's settings and the training's, as a checkpoint keeps them."""
     training = {"recipe": type(recipe).__name__, **recipe.settings(), **asdict(settings)}
     return {METADATA_KEY: detector.config.as_metadata(), SETTINGS_KEY: json.loads(json.dumps(training))}
 
 
 def train(
-    detector: TimmDetector,
+    detector: NetworkDetector,
     recipe: Recipe,
     frames: Labelled,
     validation: Labelled | None,
@@ -152,7 +152,7 @@ def train(
         with _interruptible(trainer):
             trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     best = out / "best.ckpt"
-    load_into(detector.network, read(best if best.is_file() else out / "last.ckpt"), detector.config.network)
+    load_into(detector.network, read(best if best.is_file() else out / "last.ckpt"), detector.config.title)
     save(detector, out / "model.safetensors", half)
     return out / "model.safetensors"
 

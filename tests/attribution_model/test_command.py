@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 
 from attribution_model.__main__ import app
-from attribution_model.testing import predict
 from common.console import status
 from data.frames import CLASS_NAMES
 from data.source import open_frames
-from detectors.timm_network import TimmConfig, TimmDetector, save
+from detectors.predictions import predict
+from detectors.saving import save
+from detectors.timm_network import TimmConfig, TimmDetector
 from tests.detectors.training.small_frames import write_small_frames
 from tests.toys import LinearDetector
 
@@ -98,9 +99,9 @@ def test_nothing_to_test(index: Path, weights: Path, tmp_path: Path, capsys: pyt
     ("arguments", "words"),
     [
         (["train", "--split", "dev"], "no frame of the split 'dev'"),
-        (["train", "--network", "tf_efficientnetv2_b00"], "timm has no network"),
+        (["train", "--backbone", "tf_efficientnetv2_b00"], "timm has no network"),
         (["train", "--init", "none.ckpt"], "none.ckpt: there is no such file"),
-        (["train", "--init", "demo", "--pretrained"], "--init brings its own network"),
+        (["train", "--init", "demo", "--pretrained"], "--init brings its own weights"),
         (["train", "--precision", "half"], "unknown precision"),
         (["train", "--val-fraction", "1.5"], "--val-fraction must be"),
         (["train", "--device", "tpu"], "unknown device"),
@@ -112,7 +113,7 @@ def test_what_the_commands_refuse(
     index: Path, tmp_path: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command, *rest = arguments
-    small = ["--network", "test_efficientnet"] if command == "train" and "--network" not in rest else []
+    small = ["--backbone", "test_efficientnet"] if command == "train" and "--backbone" not in rest else []
     small = [] if "--init" in rest else small
     out = tmp_path / "out"
     assert status(app, [command, "--frames", str(index), "--out", str(out), *small, *rest]) == 1
@@ -130,14 +131,14 @@ def test_a_label_out_of_range(index: Path, tmp_path: Path, capsys: pytest.Captur
 
 def test_a_missing_image(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (index.parent / open_frames(index).entries[0].key).unlink()
-    arguments = ["train", "--frames", str(index), "--out", str(tmp_path / "out"), "--network", "test_efficientnet"]
+    arguments = ["train", "--frames", str(index), "--out", str(tmp_path / "out"), "--backbone", "test_efficientnet"]
     assert status(app, arguments) == 1
     assert "are not in" in capsys.readouterr().err
 
 
 def test_training_by_command(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    arguments = ["train", "--frames", str(index), "--out", str(out), "--network", "test_efficientnet", "--size", "32"]
+    arguments = ["train", "--frames", str(index), "--out", str(out), "--backbone", "test_efficientnet", "--size", "32"]
     assert status(app, [*arguments, "--epochs", "1", "--batch-size", "4"]) == 0
     printed = capsys.readouterr().out
     assert "left out, since they belong to none of the classes: 2 FaceShifter" in printed

@@ -5,10 +5,10 @@ import torch
 
 import detectors
 from attribution_model.metrics import score
-from attribution_model.testing import predict
 from data.demo.frames import DemoFrames
 from data.frames import CLASS_NAMES
 from detectors.ff_attribution import DEMO_WEIGHTS
+from detectors.predictions import predict
 
 
 @pytest.fixture(scope="module")

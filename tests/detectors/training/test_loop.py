@@ -18,11 +18,12 @@ from common.console import status
 from common.errors import InputError
 from data.frames import CLASS_NAMES
 from data.source import open_frames
-from detectors.timm_network import TimmDetector
+from detectors.saving import NetworkDetector, save
+from detectors.timm_network import TimmConfig
 from detectors.training.classification import Classification, warm_cosine
 from detectors.training.frames import Labelled, labelled
 from detectors.training.loop import Settings, Training, train
-from detectors.training.network import network_to_train
+from detectors.training.models import MODELS, Wanted, new_detector
 from detectors.training.progress import Budget
 from detectors.training.recipe import Batch
 from tests.detectors.training.small_frames import write_small_frames
@@ -36,9 +37,9 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def start(seed: int = 0) -> TimmDetector:
+def start(seed: int = 0) -> NetworkDetector:
     torch.manual_seed(seed)
-    return network_to_train("test_efficientnet", CLASS_NAMES, 32, pretrained=False, init=None)
+    return new_detector(MODELS["attribution"], Wanted("test_efficientnet", 32), None)
 
 
 def frames(folder: Path, people: int = 4) -> Labelled:
@@ -91,7 +92,7 @@ def test_same_seed_same_weights_and_another_seed_others(tmp_path: Path) -> None:
 
 def test_killed_and_resumed_ends_in_the_same_weights(tmp_path: Path) -> None:
     index = write_small_frames(tmp_path, people=5)
-    command = ["train", "--frames", str(index), "--network", "test_efficientnet", "--size", "32", "--epochs", "3"]
+    command = ["train", "--frames", str(index), "--backbone", "test_efficientnet", "--size", "32", "--epochs", "3"]
     command += ["--batch-size", "4", "--seed", "3", "--threads", "1", "--device", "cpu", "--out"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert status(app, [*command, str(whole)]) == 0
@@ -138,7 +139,7 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"was made with learning_rate=0.001, not 0.002"):
         train(start(), Classification(2e-3), chosen, None, tmp_path / "out", settings, resume=True)
     with pytest.raises(InputError, match=r"was made with network=test_efficientnet, not test_resnet"):
-        other = network_to_train("test_resnet", CLASS_NAMES, 32, pretrained=False, init=None)
+        other = new_detector(MODELS["attribution"], Wanted("test_resnet", 32), None)
         train(other, Classification(), chosen, None, tmp_path / "out", settings, resume=True)
     torch.save({"state_dict": {"a": torch.zeros(1)}}, tmp_path / "out" / "last.ckpt")
     with pytest.raises(InputError, match="was not made by this command"):
@@ -187,17 +188,26 @@ def test_the_loss_is_weighted_smoothed_cross_entropy() -> None:
 
 
 def test_starting_from_earlier_weights(tmp_path: Path) -> None:
-    from detectors.timm_network import save
-
-    first = start()
-    save(first, tmp_path / "x.safetensors")
-    second = network_to_train("", CLASS_NAMES, 48, pretrained=False, init=str(tmp_path / "x.safetensors"))
+    first, file = start(), str(tmp_path / "x.safetensors")
+    save(first, file)
+    second = new_detector(MODELS["attribution"], Wanted(size=48), file)
+    assert isinstance(second.config, TimmConfig)
     assert (second.input_size, second.config.network, second.training) == (48, "test_efficientnet", True)
     assert all(parameter.requires_grad for parameter in second.parameters())
     state = first.network.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in second.network.state_dict().items())
-    with pytest.raises(InputError, match=r"its classes are Real, NeuralTextures.*; expected Real, Fake"):
-        network_to_train("", ("Real", "Fake"), None, pretrained=False, init=str(tmp_path / "x.safetensors"))
+
+
+def test_starting_from_a_network_of_other_classes_keeps_its_backbone(tmp_path: Path) -> None:
+    first, file = start(), str(tmp_path / "x.safetensors")
+    save(first, file)
+    second = new_detector(MODELS["sbi"], Wanted(), file)
+    assert (second.class_names, second.input_size, second.real) == (("Real", "Fake"), 32, 0)
+    state, found = first.network.state_dict(), second.network.state_dict()
+    assert all(torch.equal(found[key], state[key]) for key in state if not key.startswith("classifier."))
+    assert found["classifier.weight"].shape[0] == 2
+    with pytest.raises(InputError, match=r"does not have the weights of test_resnet \(such as"):
+        new_detector(MODELS["sbi"], Wanted("test_resnet"), file)
 
 
 @pytest.mark.parametrize("values", [{"epochs": 0}, {"batch_size": 1}, {"max_minutes": -1.0}])

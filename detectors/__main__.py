@@ -1,0 +1,44 @@
+"""`python -m detectors`: train and test detectors."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common import console
+from common.errors import InputError
+from data.source import open_frames
+from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
+from detectors.registry import load
+from detectors.testing import run_test
+from detectors.training.command import run_training
+
+app = console.application("Train and test detectors.")
+app.command("train")(run_training)
+
+
+@app.command("test")
+def run_testing(
+    frames: Annotated[Path, typer.Option(metavar="FILE", help="Index of the frames (CSV).")],
+    detector: DetectorOption = None,
+    checkpoint: CheckpointOption = None,
+    positive: PositiveOption = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="LMDB store or folder; default: the index's folder.")
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Test on this split; all for the whole index.")] = "test",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the scores.")] = Path("results/test"),
+    batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Frames per forward pass.")] = 16,
+    device: DeviceOption = "auto",
+) -> None:
+    """Test how well a detector tells fakes from real frames and videos, overall and for each manipulation."""
+    if detector is None:
+        raise InputError("--detector is missing: a name, or a checkpoint file")
+    loaded = load(detector, checkpoint, device, positive=positive)
+    run_test(loaded, open_frames(frames, images, None if split == "all" else split), out, batch_size)
+
+
+if __name__ == "__main__":
+    sys.path.append(str(Path.cwd()))  # for a user's own package.module:Name
+    console.run(app)

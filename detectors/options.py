@@ -1,0 +1,19 @@
+"""The options of every command that loads a detector, as typer reads them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--detector", help="Name, timm:NETWORK, package.module:Name, or a checkpoint file. Default: the demo's."
+    ),
+]
+CheckpointOption = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of a detector given by name.")]
+PositiveOption = Annotated[
+    str | None,
+    typer.Option("--positive", metavar="fake|real", help="What a high logit means, of a network with just one."),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]

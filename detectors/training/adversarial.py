@@ -1,0 +1,107 @@
+"""Adversarial training: every batch is attacked, and steep gradients are punished."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torchattacks
+from torch import Tensor, nn
+from torch.nn import functional
+
+from common.errors import InputError
+from detectors.base import Detector
+from detectors.training.classification import Classification
+from detectors.training.frames import Labelled
+from detectors.training.recipe import Batch, Sample
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """A recipe of labelled frames, on images attacked by PGD (Madry et al., ICLR 2018), with a Lipschitz penalty.
+
+        loss = cross-entropy(f(x')) + lipschitz * mean |d sum(f(x')) / d x'|^exponent,   x' = PGD(x)
+
+    The mean is over the images of a batch, the norm Euclidean over an image's values. The published loop never feeds
+    a step's result into the next, so its 40 steps are one of FGSM, and it clamps to [0, 1] what is normalised
+    already; here PGD advances, in pixel space. The attack goes away from the true class and sees the network in
+    evaluation mode.
+
+    Attributes:
+        base: how the network is trained apart from that.
+        epsilon: the L-infinity budget of the attack, in pixel units.
+        steps: how many steps it takes.
+        lipschitz: the weight of the penalty.
+        exponent: of the gradient's norm.
+    """
+
+    base: Classification = field(default_factory=Classification)
+    epsilon: float = 2 / 255
+    steps: int = 5
+    lipschitz: float = 1000.0
+    exponent: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epsilon <= 1 or self.steps < 1:
+            raise InputError(f"the attack needs a budget in (0, 1] and 1 or more steps: {self.epsilon}, {self.steps}")
+        if self.lipschitz < 0 or self.exponent < 1:
+            raise InputError(f"the penalty's weight must be 0 or more, its exponent 1 or more: {self.lipschitz}")
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the base."""
+        return self.base.learning_rate
+
+    def settings(self) -> dict[str, Any]:
+        """See Recipe."""
+        own = {name: value for name, value in asdict(self).items() if name != "base"}
+        return {**self.base.settings(), **own}
+
+    def chosen(self, frames: Labelled, detector: Detector) -> Labelled:
+        """As the base does."""
+        return self.base.chosen(frames, detector)
+
+    def samples(self, frames: Labelled, position: int, generator: np.random.Generator) -> Sequence[Sample]:
+        """As the base does."""
+        return self.base.samples(frames, position, generator)
+
+    def validation(self, frames: Labelled, position: int, generator: np.random.Generator) -> Sequence[Sample]:
+        """As the base does."""
+        return self.base.validation(frames, position, generator)
+
+    def loss(self, detector: Detector, batch: Batch, class_weights: Tensor) -> Tensor:
+        """The loss above, of a batch attacked here."""
+        images = self.attacked(detector, batch).requires_grad_()
+        logits = detector(images).float()
+        weights = class_weights if self.base.balanced else None
+        entropy = functional.cross_entropy(logits, batch.labels, weights, label_smoothing=self.base.label_smoothing)
+        if not self.lipschitz:
+            return entropy
+        return entropy + self.lipschitz * gradient_penalty(logits, images, self.exponent)
+
+    def attacked(self, detector: Detector, batch: Batch) -> Tensor:
+        """The images (N, 3, S, S) as PGD leaves them: within the budget and [0, 1]."""
+        step = 2.5 * self.epsilon / self.steps
+        attack = torchattacks.PGD(detector, eps=self.epsilon, alpha=step, steps=self.steps, random_start=True)
+        with torch.enable_grad():
+            attacked: Tensor = attack(batch.images, batch.labels)
+        return attacked.detach()
+
+    def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        """As the base does."""
+        return self.base.optimizer(module)
+
+    def rate(self, done: float) -> float:
+        """As the base does."""
+        return self.base.rate(done)
+
+
+def gradient_penalty(logits: Tensor, images: Tensor, exponent: float = 2.0) -> Tensor:
+    """The mean over N images of |d sum(logits) / d image|^exponent, differentiable in the weights.
+
+    `logits` (N, C) must have been computed from `images` (N, 3, S, S), which require gradients.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    squares = gradient.flatten(1).square().sum(dim=1).clamp_min(1e-12)  # where a root has a slope
+    return squares.pow(exponent / 2).mean()

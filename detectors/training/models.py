@@ -1,0 +1,160 @@
+"""What `--model NAME` trains: a network, the recipe of its paper, and for how long."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from common.errors import InputError
+from data.frames import CLASS_NAMES
+from data.landmarks import Landmarks
+from detectors.base import REAL
+from detectors.caddm import CaddmConfig, CaddmDetector
+from detectors.registry import load
+from detectors.saving import NetworkDetector
+from detectors.timm_network import TimmConfig, TimmDetector
+from detectors.timm_source import published_config
+from detectors.training.caddm import FacialSwaps
+from detectors.training.classification import Classification
+from detectors.training.recipe import Recipe
+from detectors.training.sbi import SelfBlending
+
+BINARY = (REAL, "Fake")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asked of a network.
+
+    Attributes:
+        backbone: timm's name for it; None for the model's own.
+        size: the side of the input in pixels; None for the model's own.
+        pretrained: whether timm's weights are downloaded for the backbone.
+        class_names: the classes that a network of any model is to tell, where the model leaves it open.
+    """
+
+    backbone: str | None = None
+    size: int | None = None
+    pretrained: bool = False
+    class_names: tuple[str, ...] = BINARY
+
+
+@dataclass(frozen=True)
+class Model:
+    """A kind of detector that can be trained.
+
+    Attributes:
+        backbone: timm's name of its network, where the user names no other.
+        build: from what is wanted to the new detector.
+        recipe: how it is trained; landmarks may be given.
+        epochs: how long.
+        batch_size: frames per step.
+    """
+
+    backbone: str
+    build: Callable[[str, Wanted], NetworkDetector]
+    recipe: Callable[[Landmarks | None], Recipe]
+    epochs: int
+    batch_size: int
+
+
+def _attribution(backbone: str, wanted: Wanted) -> NetworkDetector:
+    config = replace(published_config(backbone, CLASS_NAMES), input_size=wanted.size or TimmConfig.input_size)
+    return TimmDetector(config, wanted.pretrained)
+
+
+def _caddm(backbone: str, wanted: Wanted) -> NetworkDetector:
+    return CaddmDetector(CaddmConfig(backbone, wanted.size or CaddmConfig.input_size), wanted.pretrained)
+
+
+def _sbi(backbone: str, wanted: Wanted) -> NetworkDetector:
+    config = TimmConfig(backbone, BINARY, 2, wanted.size or 380, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    return TimmDetector(config, wanted.pretrained)
+
+
+def _xception(backbone: str, wanted: Wanted) -> NetworkDetector:
+    config = TimmConfig(backbone, BINARY, 1, wanted.size or 299, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    return TimmDetector(config, wanted.pretrained)
+
+
+def _timm(backbone: str, wanted: Wanted) -> NetworkDetector:
+    config = published_config(backbone, wanted.class_names)
+    return TimmDetector(replace(config, input_size=wanted.size or config.input_size), wanted.pretrained)
+
+
+def _plain(_landmarks: Landmarks | None) -> Recipe:
+    return Classification(learning_rate=1e-4, warmup=0.0, weight_decay=0.0, label_smoothing=0.0, balanced=False)
+
+
+MODELS: Mapping[str, Model] = {
+    "attribution": Model("tf_efficientnetv2_b0", _attribution, lambda _: Classification(), 20, 32),
+    "caddm": Model("tf_efficientnet_b3", _caddm, lambda _: FacialSwaps(), 20, 32),
+    "sbi": Model("tf_efficientnet_b4", _sbi, SelfBlending, 100, 16),
+    "xception": Model("legacy_xception", _xception, _plain, 20, 32),
+}
+"""The models with a name of their own; `timm:NETWORK` is any network, trained as the attribution classifier is."""
+
+
+def model(name: str) -> Model:
+    """The model of a name, or `timm:NETWORK`. Raises InputError for another one."""
+    if name.startswith("timm:"):
+        return Model(name.removeprefix("timm:"), _timm, lambda _: Classification(), 20, 32)
+    if name not in MODELS:
+        raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}, timm:NETWORK")
+    return MODELS[name]
+
+
+def new_detector(kind: Model, wanted: Wanted, init: str | None) -> NetworkDetector:
+    """A detector in training mode whose weights take gradients.
+
+    `init` (a detector's name or a checkpoint) gives the weights of the backbone, and those of the last layers where
+    they are the same; without a backbone in `wanted` it also gives the backbone's name, and without a size its size.
+    Raises InputError where its network is another one.
+    """
+    if init is None:
+        return kind.build(wanted.backbone or kind.backbone, wanted).train()
+    start = load(init, optimise=False)
+    if not isinstance(start, NetworkDetector):
+        raise InputError(f"--init {init}: weights can only be taken from a network of timm or CADDM")
+    backbone = wanted.backbone or _backbone_name(start)
+    detector = kind.build(backbone, replace(wanted, size=wanted.size or start.input_size))
+    _copy(start, detector, f"--init {init}", backbone)
+    return detector.train()
+
+
+def _backbone_name(detector: NetworkDetector) -> str:
+    config = detector.config
+    if isinstance(config, CaddmConfig):
+        return config.backbone
+    if isinstance(config, TimmConfig):
+        return config.network
+    raise TypeError(f"a backbone is not known of {type(config).__name__}")
+
+
+def _copy(start: NetworkDetector, detector: NetworkDetector, who: str, backbone: str) -> None:
+    """Copies what both networks have; InputError where that is not at least the backbone."""
+    theirs, ours = _by_part(start), _by_part(detector)
+    same = {key for key, tensor in theirs.items() if key in ours and ours[key].shape == tensor.shape}
+    lacking = sorted(key for key in ours if key.startswith(_BACKBONE) and key not in same)
+    if lacking:
+        raise InputError(
+            f"{who} does not have the weights of {backbone} (such as {lacking[0].removeprefix(_BACKBONE)}): leave out "
+            "--backbone to take its own"
+        )
+    for key in same:
+        ours[key].copy_(theirs[key])
+
+
+_BACKBONE = "backbone."
+
+
+def _by_part(detector: NetworkDetector) -> dict[str, Tensor]:
+    """A detector's weights by name, with those of its backbone (of a timm network all but the last layer) under it."""
+    tensors = detector.network.state_dict()
+    if not isinstance(detector, TimmDetector):
+        return tensors
+    published: Any = detector.network.pretrained_cfg
+    heads = published["classifier"]
+    last = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
+    return {key if key.startswith(last) else f"{_BACKBONE}{key}": tensor for key, tensor in tensors.items()}

@@ -1,0 +1,139 @@
+"""Adversarial training: the penalty's value and gradient, the attack inside it, and what it makes of a network."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import detectors
+from common.errors import InputError
+from data.source import open_frames
+from detectors import Detector
+from detectors.training.adversarial import Adversarial, gradient_penalty
+from detectors.training.classification import Classification
+from detectors.training.frames import labelled
+from detectors.training.loop import Settings, train
+from detectors.training.models import MODELS, Wanted, model, new_detector
+from detectors.training.recipe import Batch
+from tests.detectors.training.small_frames import write_small_frames
+
+
+class Small(Detector):
+    """Two convolutions, smooth, so that second derivatives are everywhere."""
+
+    input_size, class_names, real = 8, ("Real", "Fake"), 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng([]):
+            torch.manual_seed(3)
+            self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 6)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.second(self.first(images).tanh()).flatten(1)
+
+
+def test_the_penalty_of_a_linear_network_is_its_squared_weight() -> None:
+    weight = torch.randn(2, 48, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    images = torch.rand(5, 3, 4, 4).requires_grad_()
+    penalty = gradient_penalty(images.flatten(1) @ weight.T, images)
+    slope = weight.sum(0)  # of the sum of the two logits
+    assert torch.allclose(penalty, slope.square().sum(), rtol=1e-6)
+    (gradient,) = torch.autograd.grad(penalty, weight)
+    assert torch.allclose(gradient, 2 * slope.expand(2, -1), rtol=1e-5)
+    cubed = gradient_penalty(images.flatten(1) @ weight.T, images, exponent=3)
+    assert torch.allclose(cubed, slope.norm() ** 3, rtol=1e-5)
+
+
+def test_the_penalty_of_a_convolutional_network_is_that_of_finite_differences() -> None:
+    network = Small().double()
+    images = torch.rand(3, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def naive() -> Tensor:
+        """Image by image, with torch's own Jacobian."""
+        squares = [
+            torch.autograd.functional.jacobian(lambda x: network(x[None]).sum(), each, create_graph=True).square().sum()
+            for each in images
+        ]
+        return torch.stack(squares).mean()
+
+    inputs = images.clone().requires_grad_()
+    penalty = gradient_penalty(network(inputs), inputs)
+    assert torch.allclose(penalty, naive(), rtol=1e-10)
+    weights = list(network.parameters())
+    found = torch.autograd.grad(penalty, weights, allow_unused=True)
+    step = 1e-6
+    for weight, gradient in zip(weights[:1], found[:1], strict=True):
+        assert gradient is not None
+        place = (1, 2, 0, 1)
+        with torch.no_grad():
+            weight[place] += step
+        above = naive()
+        with torch.no_grad():
+            weight[place] -= 2 * step
+        assert float((above - naive()).detach() / (2 * step)) == pytest.approx(float(gradient[place]), rel=1e-5)
+
+
+def test_the_attack_stays_in_its_ball_and_raises_the_loss() -> None:
+    network, recipe = Small(), Adversarial(epsilon=8 / 255, steps=4)
+    network.train()
+    images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    images[0, :, :4] = 0.0
+    batch = Batch(images, torch.tensor([0, 1, 0, 1, 0, 1]), [])
+    attacked = recipe.attacked(network, batch)
+    assert network.training
+    assert (attacked - images).abs().max() <= 8 / 255 + 1e-6
+    assert attacked.min() >= 0
+    assert attacked.max() <= 1
+    losses = [nn.functional.cross_entropy(network(x), batch.labels, reduction="none") for x in (images, attacked)]
+    assert (losses[1] > losses[0]).all()
+    near_corner = ((attacked - images).abs() > 7.9 / 255).float().mean()
+    assert near_corner > 0.5  # 40 steps that never advance would leave a random start's distance in most pixels
+
+
+def test_the_loss_is_that_of_the_attacked_images_and_the_penalty() -> None:
+    network = Small()
+    images, labels = torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 1, 0])
+    base = Classification(balanced=False, label_smoothing=0.0)
+    torch.manual_seed(0)
+    attacked = Adversarial(base).attacked(network, Batch(images, labels, []))
+    plain = nn.functional.cross_entropy(network(attacked), labels)
+    inputs = attacked.clone().requires_grad_()
+    penalty = gradient_penalty(network(inputs), inputs)
+    for weight in (0.0, 10.0):
+        torch.manual_seed(0)
+        found = Adversarial(base, lipschitz=weight).loss(network, Batch(images, labels, []), torch.ones(2))
+        assert torch.allclose(found, plain + weight * penalty, rtol=1e-5)
+
+
+def test_a_network_is_trained_on_attacked_frames_and_remembers_it(tmp_path: Path) -> None:
+    start = new_detector(MODELS["attribution"], Wanted("test_efficientnet", 32), None)
+    chosen, _ = labelled(open_frames(write_small_frames(tmp_path, people=3), split="train"), start)
+    recipe = Adversarial(Classification(5e-3), epsilon=1 / 255, steps=2, lipschitz=0.1)
+    weights = train(start, recipe, chosen, None, tmp_path / "out", Settings(epochs=2, batch_size=8))
+    assert detectors.load(str(weights)).class_names == start.class_names
+    weaker = Adversarial(Classification(5e-3), epsilon=1 / 255, steps=2, lipschitz=0.2)
+    with pytest.raises(InputError, match=r"was made with lipschitz=0.1, not 0.2"):
+        train(start, weaker, chosen, None, tmp_path / "out", Settings(epochs=2, batch_size=8), resume=True)
+
+
+def test_xception_has_one_logit_and_the_published_schedule() -> None:
+    kind = model("xception")
+    recipe = kind.recipe(None)
+    assert (kind.epochs, kind.batch_size, recipe.learning_rate) == (20, 32, 1e-4)
+    assert [recipe.rate(done) for done in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.0], abs=1e-12)
+    detector = new_detector(kind, Wanted("test_efficientnet", 32), None).eval()
+    images, labels = torch.rand(2, 3, 32, 32), torch.tensor([0, 1])
+    with torch.no_grad():
+        z = detector(images)[:, 1]
+        loss = recipe.loss(detector, Batch(images, labels, []), torch.ones(2))
+    assert torch.allclose(loss, nn.functional.binary_cross_entropy_with_logits(z, labels.float()))
+    group = recipe.optimizer(detector).param_groups
+    assert {each["weight_decay"] for each in group} == {0.0}  # AdamW without decay is Adam
+
+
+@pytest.mark.parametrize("values", [{"epsilon": 0.0}, {"steps": 0}, {"lipschitz": -1.0}, {"exponent": 0.5}])
+def test_unusable_settings(values: dict[str, float]) -> None:
+    with pytest.raises(InputError):
+        Adversarial(**values)  # type: ignore[arg-type]
