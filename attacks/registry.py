@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from attacks.base import RegionAttack
+from attacks.malafide.region import Malafide, malafide_attack
 from attacks.nes import NES
 from attacks.torchattacks_bridge import FGSM, PGD, TorchAttack, torch_attack
 from common.errors import InputError
@@ -15,7 +16,9 @@ from common.settings import override
 ATTACKS: Mapping[str, type[RegionAttack]] = MappingProxyType({"nes": NES, "pgd": PGD, "fgsm": FGSM})
 """The attacks with a name of their own."""
 
-FAMILIES: Mapping[str, Callable[[str], type[RegionAttack]]] = MappingProxyType({"torchattacks": torch_attack})
+FAMILIES: Mapping[str, Callable[[str], type[RegionAttack]]] = MappingProxyType(
+    {"torchattacks": torch_attack, "malafide": malafide_attack}
+)
 """Attacks named `family:MEMBER`, by what makes a family's members."""
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
@@ -28,7 +31,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 
 
 def build(name: str, preset: str = "published", overrides: Mapping[str, Any] = MappingProxyType({})) -> RegionAttack:
-    """The attack of a name: nes, pgd, fgsm, torchattacks:NAME or a user's own package.module:Name.
+    """The attack of a name: nes, pgd, fgsm, torchattacks:NAME, malafide:FILTER or a user's own package.module:Name.
 
     `preset` is "published" or "quick"; `overrides` are settings by name, on top of it, as strings from a command
     line ("16/255") or as values. Raises InputError for an unknown name, preset or setting and for a value that
@@ -57,6 +60,8 @@ def _name_of(attack: type[RegionAttack]) -> str:
             return name
     if issubclass(attack, TorchAttack):
         return f"torchattacks:{attack.algorithm.__name__}"
+    if issubclass(attack, Malafide):
+        return f"malafide:{attack.stored.path}"
     return f"{attack.__module__}:{attack.__qualname__}"
 
 

@@ -11,8 +11,8 @@ from common.registry import resolve
 from data.demo.frames import DemoFrames
 from data.frames import REAL, Frame
 from data.index import Entry
-from data.sample import natural
-from data.source import open_frames
+from data.sample import natural, spread
+from data.source import IndexedFrames, open_frames
 
 TRAIN, TEST = "train", "test"
 TRAIN_SHARE, TEST_SHARE = 0.70, 0.25  # by time; what is between is left out
@@ -42,6 +42,21 @@ class Material:
         if not known:
             raise InputError("the frames have no fake among them, so there is nothing to attack")
         return [resolve(name, {each: each for each in known}, "manipulation") for name in dict.fromkeys(names)] or known
+
+    def limited(self, positions: Sequence[int], limit: int | None) -> list[int]:
+        """At most `limit` of the positions, evenly spread over the natural order of their keys; all where None."""
+        if limit is None or len(positions) <= limit:
+            return list(positions)
+        ordered = sorted(positions, key=lambda position: natural(self.entries[position].key))
+        return sorted(ordered[place] for place in spread(len(ordered), limit))
+
+    def fingerprint(self, positions: Sequence[int]) -> str:
+        """What changes with these frames' keys and, where they come from files, with their pictures."""
+        entries = [self.entries[position] for position in positions]
+        if isinstance(self.frames, IndexedFrames):
+            return IndexedFrames(entries, self.frames.images).fingerprint()
+        made = self.frames.fingerprint() if isinstance(self.frames, DemoFrames) else ""
+        return hashlib.sha256(repr((made, [entry.key for entry in entries])).encode()).hexdigest()
 
     def of(self, families: Iterable[str], among: Iterable[int]) -> list[int]:
         """Those of the positions `among` whose frames are of one of the families."""

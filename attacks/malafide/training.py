@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -111,8 +111,12 @@ class Training:
         settings: Settings,
         checkpoint: Path | None = None,
         made_by: Mapping[str, Any] | None = None,
+        on_step: Callable[[float], None] = lambda done: None,
     ) -> None:
-        """`made_by` is whatever else decides the result, in JSON values; a checkpoint made by other is refused."""
+        """`made_by` is whatever else decides the result, in JSON values; a checkpoint made by other is refused.
+
+        `on_step` hears after each step which part of the training is done, by steps or by the clock.
+        """
         self.detector, self.fakes, self.reals = detector, fakes, reals
         self.spec, self.settings, self.checkpoint = spec, settings, checkpoint
         self.device = _device_of(detector)
@@ -122,7 +126,8 @@ class Training:
         self.epoch, self.seconds = 0, 0.0
         self.best: dict[str, Any] | None = None
         self.history: list[dict[str, Any]] = []
-        self.identity = _identity(spec, settings, made_by or {})
+        self.on_step = on_step
+        self.identity = self.identity_of(spec, settings, made_by or {})
         if checkpoint is not None and checkpoint.is_file():
             self._resume(checkpoint)
 
@@ -136,6 +141,12 @@ class Training:
             if len(losses) == self._steps:
                 self._save()
             yield row
+
+    @staticmethod
+    def identity_of(spec: FilterSpec, settings: Settings, made_by: Mapping[str, Any]) -> dict[str, Any]:
+        """Everything that decides a training's result, in JSON values."""
+        chosen = {name: value for name, value in asdict(settings).items() if name != "max_minutes"}
+        return {**spec_as_json(spec), **chosen, "learning_rate": settings.rate(spec, 0), **made_by}
 
     @property
     def ended(self) -> str | None:
@@ -168,7 +179,9 @@ class Training:
         for start in range(0, len(order), self.settings.batch_size):
             images = self.fakes.at(order[start : start + self.settings.batch_size].tolist()).to(self.device)
             losses.append(self._step(images))
-            if self._time_is_up(started):
+            clock = self._clock(started)
+            self.on_step(min(1.0, max((self.epoch + len(losses) / self._steps) / self.settings.epochs, clock)))
+            if clock >= 1:
                 break
         return losses
 
@@ -218,9 +231,10 @@ class Training:
             raise InputError(f"the training diverged in epoch {self.epoch + 1}; give a smaller --learning-rate")
         return self.coefficients.frozen()
 
-    def _time_is_up(self, started: float) -> bool:
+    def _clock(self, started: float) -> float:
+        """The part of the time limit that is spent, 0 where there is none."""
         limit = self.settings.max_minutes
-        return limit is not None and self.seconds + time.monotonic() - started >= 60 * limit
+        return 0.0 if limit is None else (self.seconds + time.monotonic() - started) / (60 * limit)
 
     def _save(self) -> None:
         if self.checkpoint is None:
@@ -262,12 +276,6 @@ def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
-
-
-def _identity(spec: FilterSpec, settings: Settings, made_by: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that decides a training's result, in JSON values."""
-    chosen = {name: value for name, value in asdict(settings).items() if name != "max_minutes"}
-    return {**spec_as_json(spec), **chosen, "learning_rate": settings.rate(spec, 0), **made_by}
 
 
 def _read(checkpoint: Path) -> dict[str, Any]:

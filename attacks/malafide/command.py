@@ -1,0 +1,356 @@
+"""`python -m attacks malafide`: train filters, test them, and show what they do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from attacks.malafide import table as tables
+from attacks.malafide.config_file import ConfigOption, write_config
+from attacks.malafide.exhibits import exhibits, probabilities
+from attacks.malafide.fidelity import Fidelity
+from attacks.malafide.files import Facts, StoredFilter, load
+from attacks.malafide.filter import IMAGE, FilterSpec
+from attacks.malafide.fitting import Fitting, Opponent, cell_of
+from attacks.malafide.gradcam import grad_cam
+from attacks.malafide.gradcam_pages import save_maps
+from attacks.malafide.heatmap import save_heatmap
+from attacks.malafide.material import Material, open_material, split
+from attacks.malafide.options import (
+    OUT,
+    BatchSizeOption,
+    CountOption,
+    DetectorOption,
+    FilterOption,
+    FramesOption,
+    ImagesOption,
+    LimitOption,
+    ManipulationOption,
+    NameOption,
+    OutOption,
+    SizeOption,
+    SomeFramesOption,
+    ThreadsOption,
+    VideosOption,
+)
+from attacks.malafide.pictures import save_images
+from attacks.malafide.results import find_filters, plain_name, read_json, tests_file, write_json
+from attacks.malafide.testing import FilterTest, Testing, as_json, held_out
+from attacks.malafide.training import Settings
+from attacks.malafide.videos import open_videos
+from common.console import application, say, table
+from common.errors import InputError
+from detectors.options import CheckpointOption, DeviceOption, PositiveOption
+from detectors.registry import load as load_detector
+
+malafide_app = application("2D-Malafide: filters that make fakes pass as real.")
+
+
+@malafide_app.command("train")
+def train_filters(
+    frames: FramesOption,
+    detector: DetectorOption,
+    images: ImagesOption = None,
+    checkpoint: CheckpointOption = None,
+    positive: PositiveOption = None,
+    name: NameOption = None,
+    manipulation: ManipulationOption = None,
+    size: SizeOption = None,
+    extent: Annotated[
+        str,
+        typer.Option("--range", help="Rescale each filtered image to its own range (image), or as published (batch)."),
+    ] = IMAGE,
+    fidelity: Annotated[
+        str | None,
+        typer.Option("--fidelity", help="Start at the identity and bound each image's change: psnr:30, linf:8/255."),
+    ] = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="At most so many passes over the fakes.")] = 100,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", help="For each filter, the time after which its training ends.")
+    ] = None,
+    batch_size: BatchSizeOption = 32,
+    learning_rate: Annotated[
+        float | None, typer.Option("--learning-rate", help="Of Adam. Default: 1e-4 as published; see --fidelity.")
+    ] = None,
+    stop: Annotated[float, typer.Option("--stop", help="End once the training EER is above this, in [0, 1].")] = 0.5,
+    split_by: Annotated[
+        str, typer.Option("--split-by", help="How frames are held out: index, identity, time, frame, or auto.")
+    ] = "auto",
+    limit: LimitOption = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    out: OutOption = OUT,
+    config: ConfigOption = None,
+) -> None:
+    """Train a filter for each manipulation and size, so that fakes pass a detector.
+
+    The same command again goes on where it stopped. Writes OUT/DETECTOR/MANIPULATION/SIZE/: filter.safetensors,
+    config.json, history.csv, last.ckpt; and OUT/DETECTOR/train.yaml, to be given as --config.
+    """
+    sizes = list(dict.fromkeys(size or [9]))
+    bound = None if fidelity is None else Fidelity.parse(fidelity)
+    specs = [FilterSpec(each, extent, bound) for each in sizes]
+    settings = Settings(epochs, max_minutes, batch_size, learning_rate, stop=stop, seed=seed)
+    opponent = _opponent(detector, checkpoint, positive, name, device, batch_size, threads)
+    material = open_material(frames, images)
+    manipulations = material.chosen(manipulation or [])
+    halves = split(material.entries, split_by, seed)
+    resolved: dict[str, Any] = {
+        "frames": frames, "images": images, "detector": detector, "checkpoint": checkpoint, "positive": positive,
+        "name": opponent.name,
+        "manipulation": manipulations, "size": sizes, "range": extent, "fidelity": fidelity, "epochs": epochs,
+        "max_minutes": max_minutes, "batch_size": batch_size, "learning_rate": settings.rate(specs[0], 0),
+        "stop": stop, "split_by": halves.way, "limit": limit, "seed": seed, "device": device, "out": out,
+    }  # fmt: skip
+    say(
+        f"{len(material.entries)} frames, split by {halves.way}: {len(halves.train)} to train on, "
+        f"{len(halves.test)} to test on"
+    )
+    write_config(out / opponent.name / "train.yaml", resolved)
+    fitting = Fitting(opponent, material, halves, limit)
+    for family in manipulations:
+        for spec in specs:
+            cell = cell_of(out, opponent, [family], spec)
+            stored = fitting.fit(cell, (family,), spec, settings)
+            say(_summary(stored))
+    say(f"filters in {out / opponent.name}; `python -m attacks malafide test --out {out} ...` tests them")
+
+
+@malafide_app.command("test")
+def run_test(
+    frames: FramesOption,
+    detector: DetectorOption,
+    images: ImagesOption = None,
+    checkpoint: CheckpointOption = None,
+    positive: PositiveOption = None,
+    name: NameOption = None,
+    filters: FilterOption = None,
+    manipulation: ManipulationOption = None,
+    size: SizeOption = None,
+    limit: LimitOption = None,
+    batch_size: BatchSizeOption = 32,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    out: OutOption = OUT,
+    config: ConfigOption = None,
+) -> None:
+    """Test filters on a detector, the one they were trained on (white box) or another (black box).
+
+    Every filter in OUT is applied to fakes that it was not trained on, at the input size of the detector under test.
+    Writes tests/DETECTOR.json beside each filter.
+    """
+    chosen = _filters(out, filters, manipulation, size)
+    opponent = _opponent(detector, checkpoint, positive, name, device, batch_size, threads)
+    testing = Testing(opponent, open_material(frames, images), limit)
+    rows = []
+    for stored, facts in chosen:
+        wanted = [each for each in facts.manipulations if not manipulation or each in manipulation]
+        path = tests_file(stored.path, opponent.name)
+        tests = [_earlier(path, testing, stored, facts, each) or testing.test(stored, facts, each) for each in wanted]
+        write_json(path, as_json(tests))
+        rows += [_test_row(each) for each in tests]
+    heads = ["filter", "clean", "EER", "AUC", "passed", "attack", "dB", "SSIM"]
+    table(f"Filters tested on {opponent.name} ({opponent.detector.input_size} pixels); rates in %", heads, rows)
+    say(
+        "clean: EER without the filter. EER, AUC: filtered fakes against unfiltered real frames. passed: filtered\n"
+        "fakes called real at the threshold of the clean EER. attack: the published attack rate, the real frames\n"
+        "called fake at the threshold of the EER. dB, SSIM: filtered to unfiltered fakes, means."
+    )
+
+
+@malafide_app.command("table")
+def make_table(out: OutOption = OUT, config: ConfigOption = None) -> None:
+    """Make the paper's table of all tests in OUT: table.csv, table.md, table.png, and tests.csv with every number."""
+    tests = tables.find_tests(out)
+    made = tables.tabulate(tests)
+    tables.write_csv(out / "table.csv", made)
+    tables.write_tests(out / "tests.csv", tests)
+    tables.write_markdown(out / "table.md", made)
+    save_heatmap(out / "table.png", made)
+    say(tables.markdown(made))
+    say(f"written to {out}: table.csv, table.md, table.png, tests.csv")
+
+
+@malafide_app.command("images")
+def make_images(
+    detector: DetectorOption,
+    frames: SomeFramesOption = None,
+    images: ImagesOption = None,
+    videos: VideosOption = None,
+    checkpoint: CheckpointOption = None,
+    positive: PositiveOption = None,
+    name: NameOption = None,
+    filters: FilterOption = None,
+    manipulation: ManipulationOption = None,
+    size: SizeOption = None,
+    count: CountOption = 4,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    out: OutOption = OUT,
+    config: ConfigOption = None,
+) -> None:
+    """Show real, fake and filtered frames, side by side and singly: OUT/images/DETECTOR/MANIPULATION/page.png."""
+    chosen = _filters(out, filters, manipulation, size, trained_on=None if filters else _name(detector, name))
+    opponent = _opponent(detector, checkpoint, positive, name, device, 16, threads)
+    material, positions = _looked_at(frames, images, videos, count, out, chosen)
+    for family, kept in _by_manipulation(material, chosen, manipulation).items():
+        shown = exhibits(material, positions, family, opponent, kept, count)
+        folder = out / "images" / opponent.name / family
+        page = save_images(folder, f"{family}, as {opponent.name} sees it", shown, probabilities(opponent, shown))
+        say(f"{page}: {len(shown)} frames, {len(kept)} filters")
+
+
+@malafide_app.command("gradcam")
+def make_maps(
+    detector: DetectorOption,
+    frames: SomeFramesOption = None,
+    images: ImagesOption = None,
+    videos: VideosOption = None,
+    checkpoint: CheckpointOption = None,
+    positive: PositiveOption = None,
+    name: NameOption = None,
+    filters: FilterOption = None,
+    manipulation: ManipulationOption = None,
+    size: SizeOption = None,
+    count: CountOption = 4,
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="Of the detector. Default: the last feature map before pooling.")
+    ] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    out: OutOption = OUT,
+    config: ConfigOption = None,
+) -> None:
+    """Show what a detector looks at (Grad-CAM): OUT/gradcam/DETECTOR/MANIPULATION/page.png, maps as NPY and PNG."""
+    chosen = _filters(out, filters, manipulation, size, trained_on=None if filters else _name(detector, name))
+    opponent = _opponent(detector, checkpoint, positive, name, device, 16, threads)
+    cam = grad_cam(opponent.detector, layer)
+    material, positions = _looked_at(frames, images, videos, count, out, chosen)
+    for family, kept in _by_manipulation(material, chosen, manipulation).items():
+        shown = exhibits(material, positions, family, opponent, kept, count)
+        title = f"{family}: what speaks for fake, to {opponent.name} at {cam.layer}"
+        folder = out / "gradcam" / opponent.name / family
+        page = save_maps(folder, title, cam, shown, probabilities(opponent, shown))
+        say(f"{page}: {len(shown)} frames, {len(kept)} filters, layer {cam.layer}")
+
+
+def _opponent(
+    detector: str,
+    checkpoint: Path | None,
+    positive: str | None,
+    name: str | None,
+    device: str,
+    batch_size: int,
+    threads: int | None,
+) -> Opponent:
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return Opponent(_name(detector, name), load_detector(detector, checkpoint, device, positive=positive), batch_size)
+
+
+def _name(detector: str, name: str | None) -> str:
+    """What the detector is called in the results: as given, else its own name, of a file the stem."""
+    if name is not None:
+        return plain_name(name, "--name")
+    own = Path(detector).stem if "/" in detector or Path(detector).is_file() else detector
+    return plain_name(own.replace(":", "-"), "--detector (or its --name)")
+
+
+def _filters(
+    out: Path,
+    given: Sequence[Path] | None,
+    manipulations: Sequence[str] | None,
+    sizes: Sequence[int] | None,
+    trained_on: str | None = None,
+) -> list[tuple[StoredFilter, Facts]]:
+    """The filters that were named, or those in the results that fit; each with how it was made."""
+    chosen = []
+    for path in given or find_filters(out):
+        stored = load(path)
+        if stored.facts is None:
+            raise InputError(f"{path} does not say what it was trained on, so no frames can be held out for it")
+        fits = (
+            (not manipulations or bool(set(manipulations) & set(stored.facts.manipulations)))
+            and (not sizes or stored.filter.spec.size in sizes)
+            and (trained_on is None or stored.facts.trained_on == trained_on)
+        )
+        if fits:
+            chosen.append((stored, stored.facts))
+    if not chosen:
+        raise InputError(f"none of the filters in {out} is of this manipulation, size and detector")
+    return chosen
+
+
+def _looked_at(
+    frames: Path | None,
+    images: Path | None,
+    videos: Path | None,
+    count: int,
+    out: Path,
+    chosen: Sequence[tuple[StoredFilter, Facts]],
+) -> tuple[Material, Sequence[int]]:
+    """The frames to look at and which of them: of an index those that filters were not trained on, of videos all."""
+    if (frames is None) == (videos is None):
+        raise InputError("name what to look at: --frames INDEX, or --videos with a video or a folder of them")
+    if videos is not None:
+        material = open_videos(videos, out / "crops", count)
+        return material, range(len(material.entries))
+    assert frames is not None  # noqa: S101 - one of the two is given
+    material = open_material(frames, images)
+    return material, held_out(material, chosen[0][1])
+
+
+def _by_manipulation(
+    material: Material, chosen: Sequence[tuple[StoredFilter, Facts]], named: Sequence[str] | None
+) -> dict[str, dict[str, StoredFilter]]:
+    """The filters for each manipulation that there are frames of; all of them where no frame's own is known to any."""
+    several = len({facts.trained_on for _, facts in chosen}) > 1
+    names = {id(s): f"{f.trained_on} {s.filter.spec.label}" if several else s.filter.spec.label for s, f in chosen}
+    found: dict[str, dict[str, StoredFilter]] = {}
+    for family in material.manipulations:
+        kept = {names[id(s)]: s for s, f in chosen if family in f.manipulations and (not named or family in named)}
+        if kept:
+            found[family] = kept
+    if found:
+        return found
+    raise InputError(
+        f"the frames are of {', '.join(material.manipulations) or 'no manipulation'}, the filters for "
+        f"{', '.join(sorted({each for _, facts in chosen for each in facts.manipulations}))}: none fits"
+    )
+
+
+def _earlier(path: Path, testing: Testing, stored: StoredFilter, facts: Facts, manipulation: str) -> FilterTest | None:
+    """The same test made before: of this filter and these weights, on these frames."""
+    if not path.is_file():
+        return None
+    for values in read_json(path):
+        same = (
+            values.get("filter_sha256") == stored.sha256
+            and values.get("tested_sha256") == testing.opponent.detector.weights_sha256
+            and values.get("manipulation") == manipulation
+            and values.get("frames") == testing.fingerprint(facts, manipulation)
+        )
+        if same:
+            return FilterTest.from_json(values)
+    return None
+
+
+def _summary(stored: StoredFilter) -> str:
+    facts = stored.facts
+    assert facts is not None  # noqa: S101 - our own file
+    why = {"eer": "the EER passed the limit", "epochs": "all epochs are done", "time": "the time is up"}[facts.ended]
+    return (
+        f"{'+'.join(facts.manipulations)} {stored.filter.spec.label}: training EER {100 * facts.clean_eer:.1f} -> "
+        f"{100 * facts.eer:.1f} % after epoch {facts.best_epoch:g} ({why})"
+    )
+
+
+def _test_row(test: FilterTest) -> list[str]:
+    trained = "" if test.white_box else f", trained on {test.trained_on}"
+    rates = (test.clean_eer, test.eer, test.auc, test.success, test.attack_rate)
+    ratio = "-" if test.psnr is None else f"{test.psnr:.1f}"
+    shown = (f"{100 * rate:.1f}" for rate in rates)
+    return [f"{test.manipulation} {test.filter}{trained}", *shown, ratio, f"{test.ssim:.3f}"]

@@ -1,0 +1,171 @@
+"""Filters trained against one detector: what is shared between them, and the folder of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import Progress, TaskID
+
+from attacks.malafide.files import Facts, StoredFilter, load, save
+from attacks.malafide.filter import FilterSpec
+from attacks.malafide.material import Halves, Material, keys_sha256
+from attacks.malafide.prepared import Prepared
+from attacks.malafide.results import Cell, bind, locked
+from attacks.malafide.scores import eer, score
+from attacks.malafide.training import TIME, Settings, Trained, Training, write_history
+from common.console import progress
+from data.frames import REAL
+from detectors.base import Detector
+
+
+@dataclass(frozen=True, eq=False)
+class Opponent:
+    """The detector that an attack is made or tested against.
+
+    Attributes:
+        name: in the results.
+        detector: ready to be queried.
+        batch_size: images in a forward pass.
+    """
+
+    name: str
+    detector: Detector
+    batch_size: int = 32
+
+
+class Fitting:
+    """Trains filters against one opponent on the training half of some frames.
+
+    The reals are read and scored once for all filters, the fakes once for all filters of their manipulations.
+    """
+
+    def __init__(self, opponent: Opponent, material: Material, halves: Halves, limit: int | None = None) -> None:
+        self.opponent, self.material, self.halves, self.limit = opponent, material, halves, limit
+        self._fakes: tuple[tuple[str, ...], Prepared, float] | None = None
+
+    @cached_property
+    def reals(self) -> tuple[Prepared, np.ndarray]:
+        """The real frames, and their scores."""
+        images = self._prepare([REAL], "real frames")
+        return images, score(self.opponent.detector, images, self.opponent.batch_size)
+
+    def fakes(self, manipulations: tuple[str, ...]) -> tuple[Prepared, float]:
+        """The fakes of some manipulations, and the equal error rate of the detector on them."""
+        if self._fakes is None or self._fakes[0] != manipulations:
+            self._fakes = None  # before the next ones are read
+            images = self._prepare(manipulations, f"{' and '.join(manipulations)} fakes")
+            scores = score(self.opponent.detector, images, self.opponent.batch_size)
+            self._fakes = (manipulations, images, eer(scores, self.reals[1]).rate)
+        return self._fakes[1], self._fakes[2]
+
+    def fit(self, cell: Cell, manipulations: tuple[str, ...], spec: FilterSpec, settings: Settings) -> StoredFilter:
+        """The filter of a cell, trained now, or gone on with, or finished before.
+
+        Raises InputError where the cell's folder was made with other settings, on other frames or another detector.
+        """
+        identity = self._identity(manipulations)
+        with locked(cell.folder):
+            made_by = Training.identity_of(spec, settings, identity)
+            free = {"max_minutes": settings.max_minutes, "torch": version("torch"), "numpy": version("numpy")}
+            before = bind(cell.config, made_by, free)
+            finished = self._finished(cell, before, settings)
+            if finished is not None:
+                return finished
+            images, clean = self.fakes(manipulations)
+            with progress() as bar:
+                task = bar.add_task(_described(cell), total=settings.epochs)
+                trained = self._train(cell, images, spec, settings, identity, bar, task)
+            save(cell.filter, trained.filter, self._facts(manipulations, settings, trained, clean, len(images)))
+            return load(cell.filter)
+
+    def _train(
+        self,
+        cell: Cell,
+        images: Prepared,
+        spec: FilterSpec,
+        settings: Settings,
+        identity: dict[str, Any],
+        bar: Progress,
+        task: TaskID,
+    ) -> Trained:
+        training = Training(
+            self.opponent.detector,
+            images,
+            self.reals[1],
+            spec,
+            settings,
+            cell.checkpoint,
+            identity,
+            on_step=lambda done: bar.update(task, completed=round(done * settings.epochs, 1)),
+        )
+        bar.update(task, completed=training.epoch)
+        for row in training:
+            bar.update(task, description=f"{_described(cell)}  EER {100 * row['eer']:.1f} %  {row['psnr']:.1f} dB")
+            write_history(cell.history, training.history)
+        return training.result()
+
+    def _finished(self, cell: Cell, before: dict[str, Any] | None, settings: Settings) -> StoredFilter | None:
+        """The filter of an earlier call, unless the time had cut it short and there is more now."""
+        if before is None or not cell.filter.is_file():
+            return None
+        stored = load(cell.filter)
+        if stored.facts is None or stored.facts.ended != TIME:
+            return stored
+        had, has = before.get("max_minutes"), settings.max_minutes
+        return stored if has is not None and had is not None and has <= had else None
+
+    def _prepare(self, families: Sequence[str], what: str) -> Prepared:
+        positions = self._positions(families)
+        return Prepared(self.material, positions, self.opponent.detector, what)
+
+    def _positions(self, families: Sequence[str]) -> list[int]:
+        """The training frames of some families, of each at most as many as the limit says."""
+        each = (self.material.limited(self.material.of([f], self.halves.train), self.limit) for f in families)
+        return sorted(position for positions in each for position in positions)
+
+    def _identity(self, manipulations: tuple[str, ...]) -> dict[str, Any]:
+        """What decides a training besides its settings."""
+        detector = self.opponent.detector
+        return {
+            "detector": self.opponent.name,
+            "detector_sha256": detector.weights_sha256,
+            "input_size": detector.input_size,
+            "manipulations": list(manipulations),
+            "split_by": self.halves.way,
+            "limit": self.limit,
+            "frames": self.material.fingerprint(self._positions([REAL, *manipulations])),
+        }
+
+    def _facts(
+        self, manipulations: tuple[str, ...], settings: Settings, trained: Trained, clean: float, fakes: int
+    ) -> Facts:
+        return Facts(
+            trained_on=self.opponent.name,
+            detector_sha256=str(self.opponent.detector.weights_sha256),
+            input_size=self.opponent.detector.input_size,
+            manipulations=manipulations,
+            split=self.halves.way,
+            frames_sha256=keys_sha256(self.material.entries, self.halves.train),
+            seed=settings.seed,
+            fakes=fakes,
+            reals=len(self.reals[0]),
+            clean_eer=clean,
+            epochs=trained.epochs,
+            best_epoch=trained.best_epoch,
+            eer=trained.eer,
+            loss=trained.loss,
+            ended=trained.ended,
+        )
+
+
+def cell_of(root: Path, opponent: Opponent, manipulations: Sequence[str], spec: FilterSpec) -> Cell:
+    """Where a filter's files lie."""
+    return Cell(root, opponent.name, "+".join(manipulations), spec.label)
+
+
+def _described(cell: Cell) -> str:
+    return f"{cell.manipulation} {cell.label}"

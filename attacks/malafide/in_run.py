@@ -1,0 +1,102 @@
+"""A filter trained for a run of `evaluate.py --attack malafide`, on frames that the run does not score."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attacks.base import RegionAttack
+from attacks.malafide.fidelity import LINF, Fidelity
+from attacks.malafide.files import StoredFilter
+from attacks.malafide.filter import FilterSpec
+from attacks.malafide.fitting import Fitting, Opponent, cell_of
+from attacks.malafide.material import TRAIN, Halves, Material, demo_material, open_material
+from attacks.malafide.training import Settings
+from common.console import say
+from common.errors import InputError
+from common.settings import override
+from data.demo.frames import DemoFrames
+from data.frames import CLASS_NAMES, REAL
+
+NAME = "malafide"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How the filter of a run is trained and used: `--set malafide.size=27`.
+
+    Attributes:
+        epsilon: the attack's L-infinity budget in pixel units, which the filter is trained to keep.
+        size: of the filter, odd.
+        epochs: passes over the fakes, at most.
+        max_minutes: the training ends after this time.
+        limit: frames of each family at most; 0 for all.
+    """
+
+    epsilon: float = RegionAttack.epsilon
+    size: int = 9
+    epochs: int = 100
+    max_minutes: float = math.inf
+    limit: int = 0
+
+
+PRESETS: Mapping[str, RunSettings] = {"published": RunSettings(), "quick": RunSettings(epochs=10, limit=32)}
+
+
+def run_settings(preset: str, overrides: Mapping[str, Any]) -> RunSettings:
+    """A preset's settings with those that the user set. Raises InputError for one that there is not."""
+    return override(PRESETS[preset], overrides, NAME)
+
+
+def demo_training(manipulations: Sequence[str], limit: int) -> Material:
+    """Demo frames of people that are in no run: `limit` of each family, or 32."""
+    families = [REAL, *(name for name in CLASS_NAMES if name in manipulations)]
+    return demo_material(DemoFrames((limit or 32) * len(families), 0, TRAIN, families, frames_per_video=1))
+
+
+def index_training(frames: Path, images: Path | None) -> Material:
+    """The frames of an index's split `train`. Raises InputError where it has none."""
+    try:
+        return open_material(frames, images, TRAIN)
+    except InputError as error:
+        raise InputError(
+            f"--attack malafide trains its filter on frames of the split {TRAIN!r} first: {error}; "
+            "add them, or name a trained filter as malafide:FILTER"
+        ) from error
+
+
+def train_for_run(
+    folder: Path,
+    opponent: Opponent,
+    material: Material,
+    manipulations: Sequence[str],
+    settings: RunSettings,
+    seed: int,
+) -> StoredFilter:
+    """One filter for all of a run's manipulations, kept in the run's folder; trained once, gone on with if cut short.
+
+    Its changes are within the L-infinity ball that the attack may use, so that little of it is lost on regions.
+    Raises InputError where the run's frames have no known manipulation, or the training frames no real ones or none
+    of a manipulation.
+    """
+    if not manipulations:
+        raise InputError("--attack malafide: the frames' manipulations are not known; name a filter as malafide:FILTER")
+    missing = sorted({REAL, *manipulations} - {entry.family for entry in material.entries if entry.family})
+    if missing:
+        raise InputError(
+            f"--attack malafide: the split {TRAIN!r} has no frames of {', '.join(missing)} to train a filter on; "
+            "add them, or name a trained filter as malafide:FILTER"
+        )
+    spec = FilterSpec(settings.size, fidelity=Fidelity(LINF, settings.epsilon))
+    minutes = None if math.isinf(settings.max_minutes) else settings.max_minutes
+    training = Settings(epochs=settings.epochs, max_minutes=minutes, batch_size=opponent.batch_size, seed=seed)
+    together = f"one filter for {' and '.join(manipulations)}" + (" together" if len(manipulations) > 1 else "")
+    say(f"Attack malafide: {together}, {spec.size} x {spec.size}, trained on the split {TRAIN!r} first.")
+    halves = Halves(tuple(range(len(material.entries))), (), "index")
+    fitting = Fitting(opponent, material, halves, settings.limit or None)
+    cell = cell_of(folder / NAME, opponent, manipulations, spec)
+    stored = fitting.fit(cell, tuple(manipulations), spec, training)
+    if stored.facts is not None:
+        say(f"Its training EER went from {100 * stored.facts.clean_eer:.1f} to {100 * stored.facts.eer:.1f} %.")
+    return stored
