@@ -15,7 +15,7 @@ from common.errors import InputError
 from common.files import atomic_write
 from detectors.base import Detector
 
-FORMAT = 1  # of the rows; a change of their meaning raises it, and older runs are not continued
+FORMAT = 2  # of the rows; a change of their meaning raises it, and older runs are not continued
 LIBRARIES = ("torch", "numpy", "scikit-image", "scikit-learn", "scipy", "timm", "lime", "shap", "torchattacks")
 
 

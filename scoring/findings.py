@@ -71,6 +71,7 @@ def conclude(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> li
         if names:
             lines.append(f"{what}: {_list(names)}.")
     lines.append(_by_drop(mean))
+    lines += _by_mask(mean)
     if smallest_p(first.videos) * tests >= ALPHA:
         needed = math.floor(math.log2(2 * tests / ALPHA)) + 1
         lines.append(
@@ -127,6 +128,16 @@ def _by_drop(mean: Mapping[str, Line]) -> str:
     if not best:
         return f"By the verdict's probability: no method is shown to lower it more than {chance}."
     return f"By the verdict's probability: {_list(best)} lower{'s' * (len(best) == 1)} it more than {chance}."
+
+
+def _by_mask(mean: Mapping[str, Line]) -> list[str]:
+    """How much of what the methods point at was truly manipulated; nothing where that is not known."""
+    known = {method: line.inside.value for method, line in mean.items() if not math.isnan(line.inside.value)}
+    if CONTROL not in known:
+        return []
+    best = sorted((method for method in known if method != CONTROL), key=lambda method: -known[method])
+    shares = ", ".join(f"{method} {100 * known[method]:.0f} %" for method in best)
+    return [f"Of the regions, truly manipulated were: {shares}; of random regions {100 * known[CONTROL]:.0f} %."]
 
 
 def _list(names: Sequence[str]) -> str:

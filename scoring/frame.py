@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -192,6 +193,7 @@ class Scorer:
             attack=attack,
             k=choice.k,
             area=float(choice.region.mean()),
+            inside=share_inside(choice.region, frame.mask),
             before=before,
             after=outcome.after,
             drop=before - outcome.after,
@@ -201,3 +203,15 @@ class Scorer:
             linf=outcome.linf,
             steps=outcome.steps,
         )
+
+
+def share_inside(region: np.ndarray, mask: np.ndarray | None) -> float:
+    """The share of a region (H, W) bool that lies in a frame's mask (H', W') bool; -1 without a mask or a region.
+
+    The mask is stretched to the region's size, as the frame was for the detector, by its share of each pixel.
+    """
+    if mask is None or not region.any():
+        return UNKNOWN
+    height, width = region.shape
+    share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    return float((share[region] >= 0.5).mean())

@@ -59,6 +59,7 @@ class Line:
         videos: that these are from.
         weak: on how many frames the ranking was weak.
         area: the mean attacked share of the pixels.
+        inside: the mean share of the attacked pixels that were truly manipulated, over the frames where that is known.
         flip_rate: the share of fake verdicts that became Real.
         drop: the mean fall of p(target).
         accuracy: the share of verdicts that are correct after the attack, over all frames with a class.
@@ -74,6 +75,7 @@ class Line:
     videos: int
     weak: int
     area: float
+    inside: Estimate
     flip_rate: Estimate
     drop: Estimate
     accuracy: Estimate
@@ -156,6 +158,7 @@ def _lines(rows: pd.DataFrame, attack: str, top: str, seed: int) -> list[Line]:
     found, classed = detected(rows), rows[rows["correct_after"].notna()]
     flips = _estimates(found, "flipped_to_real", (0.0, 1.0), top, seed)
     drops = _estimates(found, "drop", (-1.0, 1.0), top, seed)
+    inside = _estimates(found[found["inside"].notna()], "inside", (0.0, 1.0), top, seed)
     accuracies = _estimates(classed, "correct_after", (0.0, 1.0), top, seed)
     flip_comparisons = _comparisons(found, "flipped_to_real", (-1.0, 1.0), top, seed)
     drop_comparisons = _comparisons(found, "drop", (-2.0, 2.0), top, seed)
@@ -170,6 +173,7 @@ def _lines(rows: pd.DataFrame, attack: str, top: str, seed: int) -> list[Line]:
             videos=found["video"].nunique(),
             weak=int(weak.get(method, 0)) // len(TOPS[top]),
             area=float(areas.get(method, math.nan)),
+            inside=inside.get(method, Estimate()),
             flip_rate=flips.get(method, Estimate()),
             drop=drops.get(method, Estimate()),
             accuracy=accuracies.get(method, Estimate()),

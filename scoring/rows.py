@@ -11,7 +11,7 @@ import pandas as pd
 from common.errors import InputError
 from common.files import atomic_write
 
-UNKNOWN = -1  # in `label`, `correct` and `correct_after`; empty in the CSV
+UNKNOWN = -1  # in `label`, `correct`, `correct_after` and `inside`; empty in the CSV
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Row:
         attack: "nes", ...
         k: 1, 2 or 3: the best region, the best two, the best three together.
         area: the attacked share of the frame's pixels, in [0, 1].
+        inside: the share of those that were truly manipulated, in [0, 1]; -1 where that is not known.
         before: p(target) of the frame.
         after: p(target) of the attacked frame.
         drop: before - after.
@@ -55,6 +56,7 @@ class Row:
     attack: str
     k: int
     area: float
+    inside: float
     before: float
     after: float
     drop: float
@@ -114,5 +116,6 @@ def to_table(array: np.ndarray) -> pd.DataFrame:
     table = pd.DataFrame({name: array[name] for name in NAMES})
     for name in ("label", "correct", "correct_after"):
         table[name] = table[name].astype("Int64").mask(table[name] == UNKNOWN)
+    table["inside"] = table["inside"].mask(table["inside"] == UNKNOWN)
     table["family"] = table["family"].mask(table["family"] == "")
     return table

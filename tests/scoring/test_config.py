@@ -50,7 +50,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "device": {"device": "mps"},
     "threads": {"threads": 1},
     "versions.torch": {"versions": {"flipscope": "0.1.0", "torch": "3"}},
-    "format": {"format": 2},
+    "format": {"format": 3},
 }
 
 

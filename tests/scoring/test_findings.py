@@ -32,6 +32,16 @@ def test_methods_are_sorted_by_what_the_tests_allow() -> None:
     assert "Not distinguishable from random regions: SOBOL." in text
 
 
+def test_what_was_truly_manipulated_is_said_where_it_is_known() -> None:
+    shares = {"LIME": 0.25, "RISE": 0.75, "Random": 0.1}
+    made = make(lambda method, video, k: False, ("LIME", "RISE", "Random"))
+    known = [replace(row, inside=shares[row.method] if row.video != made[0].video else -1.0) for row in made]
+    text = " ".join(conclude(table(known), summarise(table(known)), "nes", 0))
+    assert "truly manipulated were: RISE 75 %, LIME 25 %; of random regions 10 %." in text
+    unknown = table([replace(row, inside=-1.0) for row in made])
+    assert "truly manipulated" not in " ".join(conclude(unknown, summarise(unknown), "nes", 0))
+
+
 def test_the_drop_answers_where_no_verdict_flips() -> None:
     made = make(lambda method, video, k: False, ("LIME", "RISE", "Random"), videos=12)
     more = {"LIME": 0.3, "RISE": 0.0, "Random": 0.0}

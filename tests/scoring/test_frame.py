@@ -14,7 +14,7 @@ from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
 from scoring.costs import Cost
-from scoring.frame import Choice, Scorer
+from scoring.frame import Choice, Scorer, share_inside
 from scoring.rows import Row
 from scoring.setup import chosen_methods
 from tests.scoring.stand_ins import AMPLITUDE, CENTRE, SIZE, Bare, Eraser, PlantedDetector, TwoClassPlanted, picture
@@ -223,3 +223,23 @@ def test_the_plant_is_as_the_tests_believe() -> None:
     assert float(match.detach()) == pytest.approx(AMPLITUDE, abs=0.004)
     assert int(detector(image[None]).argmax()) == 3
     assert int(detector(detector.prepare(frame(planted=False).image)[None]).argmax()) == 0
+
+
+def test_the_share_of_a_region_inside_the_mask() -> None:
+    region = np.zeros((8, 8), bool)
+    region[:4, :4] = True
+    mask = np.zeros((16, 32), bool)  # of another size and shape: it is stretched as the frame is
+    mask[:4] = True
+    assert share_inside(region, mask) == 0.5
+    assert share_inside(region, np.zeros((8, 8), bool)) == 0.0
+    assert share_inside(region, np.ones((3, 5), bool)) == 1.0
+    assert share_inside(region, None) == share_inside(np.zeros((8, 8), bool), mask) == -1
+
+
+def test_rows_say_how_much_of_a_region_was_manipulated() -> None:
+    plant = np.zeros((SIZE, SIZE), bool)
+    plant[CENTRE, CENTRE] = True
+    rows, _ = scorer()(replace(frame(), mask=plant))
+    best = {row.method: row.inside for row in rows if row.k == 1}
+    assert all(share > 0.5 for method, share in best.items() if method != "Random")
+    assert {row.inside for row in scorer()(frame())[0]} == {-1.0}

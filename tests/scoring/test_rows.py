@@ -27,6 +27,7 @@ ROW = Row(
     attack="nes",
     k=1,
     area=0.02,
+    inside=0.75,
     before=0.9,
     after=0.1 + 0.2,
     drop=0.6,
