@@ -9,11 +9,9 @@ import torch
 import typer
 
 from common.errors import InputError
+from detectors.options import CheckpointOption, DetectorOption, DeviceOption
 from scoring.options import (
     BatchSizeOption,
-    CheckpointOption,
-    DetectorOption,
-    DeviceOption,
     FramesOption,
     ImagesOption,
     ResultsOption,

@@ -1,5 +1,6 @@
 """What a user reads of one detector: the printed tables, the sentences, and the same in Markdown."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,10 @@ from scoring.robustness.setup import REDRAWN, Setup
 from scoring.robustness.stages import CLEAN
 from scoring.robustness.summary import ALL, Restored, Robustness
 from scoring.robustness.tables import markdown, percent
+from scoring.tables import FAMILIES
 
+SHORT = {family: short for short, family in FAMILIES.items()}
+FALL = 0.10
 NOTE = (
     "Success: of the fakes that the detector called fake, the share that it calls Real after the attack. "
     "[ ]: 95 % interval, with videos as the sample."
@@ -49,7 +53,7 @@ def show(summary: Robustness, setup: Setup, folder: Path, files: Sequence[Path])
     columns, rows = success_table(summary)
     table(f"\n{heading(setup)} (%)", columns, rows)
     paragraph(NOTE)
-    for sentence in [*clean_sentences(summary), *transfer_sentences(summary, setup), *check_sentences(summary)]:
+    for sentence in _sentences(summary, setup):
         paragraph(sentence)
     if summary.restored:
         table(f"\n{_defence_heading(setup)}", *restored_table(summary.restored))
@@ -67,7 +71,7 @@ def show(summary: Robustness, setup: Setup, folder: Path, files: Sequence[Path])
 def write_markdown(path: Path, summary: Robustness, setup: Setup) -> None:
     """Writes what `show` prints as Markdown."""
     parts = [f"# {heading(setup)}\n", markdown(*success_table(summary)), NOTE]
-    parts += [*clean_sentences(summary), *transfer_sentences(summary, setup), *check_sentences(summary)]
+    parts += _sentences(summary, setup)
     if summary.restored:
         parts += [f"## {_defence_heading(setup)}\n", markdown(*restored_table(summary.restored))]
         parts += defence_sentences(summary)
@@ -84,7 +88,7 @@ def heading(setup: Setup) -> str:
 def success_table(summary: Robustness) -> tuple[list[str], list[list[str]]]:
     """Attacks and budgets down; all manipulations with an interval, each one, and seconds across."""
     families = summary.families if len(summary.families) > 1 else []
-    columns = ["attack", "L-inf", "all", *families, "s/frame"]
+    columns = ["attack", "L-inf", "all", *(SHORT.get(family, family) for family in families), "s/frame"]
     by_family = {family: summary.of(family) for family in families}
     rows = []
     for line in summary.overall:
@@ -106,6 +110,19 @@ def clean_sentences(summary: Robustness) -> list[str]:
         f"Attacked: {count(attacked.frames, 'fake')} from {count(attacked.videos, 'video')} that the detector calls "
         f"fake. Of all {count(fakes, 'fake')} it calls {clean.passed} Real without any attack; they do not count.",
     ]
+
+
+def budget_sentences(summary: Robustness) -> list[str]:
+    """Where an attack of many steps does worse with a larger budget, which can only be its own fault."""
+    found = []
+    for before, after in itertools.pairwise(summary.overall):
+        if before.attack == after.attack != "fgsm" and after.success.value < before.success.value - FALL:
+            larger, smaller = fraction(after.epsilon), fraction(before.epsilon)
+            found.append(
+                f"{after.attack} does worse at {larger} than at {smaller}, though it may do more there: it needs more "
+                f"steps, and understates the danger."
+            )
+    return found
 
 
 def transfer_sentences(summary: Robustness, setup: Setup) -> list[str]:
@@ -170,6 +187,12 @@ def defence_sentences(summary: Robustness) -> list[str]:
 def seconds_text(seconds: float) -> str:
     """Seconds with a sensible number of digits; "-" for none."""
     return "-" if math.isnan(seconds) else f"{seconds:.3g}" if seconds < 100 else f"{seconds:.0f}"
+
+
+def _sentences(summary: Robustness, setup: Setup) -> list[str]:
+    """All that there is to say, the defence apart."""
+    ours = [*clean_sentences(summary), *budget_sentences(summary)]
+    return [*ours, *transfer_sentences(summary, setup), *check_sentences(summary)]
 
 
 def _transfer(setup: Setup) -> str:
