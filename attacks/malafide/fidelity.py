@@ -47,6 +47,11 @@ class Fidelity:
             return f"linf:{round(255 * self.bound)}/255"
         return f"{self.measure}:{self.bound:.10g}"
 
+    @property
+    def root_mean_square(self) -> float:
+        """The root mean square of the largest change that the bound allows."""
+        return self.bound if self.measure == LINF else 10 ** (-self.bound / 20)
+
     def project(self, change: Tensor) -> Tensor:
         """The nearest changes (N, 3, H, W) within the bound, each image's by itself; those within it stay.
 

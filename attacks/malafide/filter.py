@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from attacks.malafide.convolution import convolve
 from attacks.malafide.fidelity import Fidelity
+from attacks.malafide.whitening import Whitening
 from common.errors import InputError
 
 IMAGE, BATCH = "image", "batch"
@@ -97,10 +98,10 @@ class Filter:
 
 
 class Coefficients(nn.Module):
-    """The coefficients of a filter in training, weight-normalised per output channel (Salimans and Kingma 2016).
+    """The coefficients of a filter in training, as published: weight-normalised per output channel, random at first.
 
-    They start as a convolution's in PyTorch do, drawn from `generator`, as published; or at the identity where the
-    filter has a fidelity to keep.
+    Length and direction of each output channel's coefficients are learned apart (Salimans and Kingma 2016), and they
+    start as a convolution's in PyTorch do, drawn from `generator`.
     """
 
     def __init__(self, spec: FilterSpec, generator: torch.Generator) -> None:
@@ -110,22 +111,29 @@ class Coefficients(nn.Module):
         bound = (3 * spec.size**2) ** -0.5  # that of nn.Conv2d
         with torch.no_grad():
             convolution.weight.uniform_(-bound, bound, generator=generator)
-            if spec.fidelity is not None:
-                convolution.weight.copy_(identity(spec.size))
         self.convolution = weight_norm(convolution)
 
     @property
     def weight(self) -> Tensor:
         """(3, 3, k, k), differentiable."""
-        return self.spec.kept(self.convolution.weight)
+        return self.convolution.weight
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Filtered images; see FilterSpec.apply."""
-        return self.spec.apply(images, self.weight)
 
-    def frozen(self) -> Filter:
-        """A copy of the filter as it is now."""
-        return Filter(self.spec, self.weight.detach().cpu().clone())
+class BoundedCoefficients(nn.Module):
+    """The coefficients in training of a filter with a fidelity: at first the identity's, then that and a whitened part.
+
+    There is no weight normalisation, as the projection onto the bound makes their length irrelevant already.
+    """
+
+    def __init__(self, spec: FilterSpec, whitening: Whitening) -> None:
+        super().__init__()
+        self.spec, self.whitening = spec, whitening
+        self.added = nn.Parameter(torch.zeros(3, 3, spec.size, spec.size))
+
+    @property
+    def weight(self) -> Tensor:
+        """(3, 3, k, k), differentiable."""
+        return self.spec.kept(identity(self.spec.size).to(self.added) + self.whitening(self.added))
 
 
 def identity(size: int) -> Tensor:

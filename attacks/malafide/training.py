@@ -17,16 +17,20 @@ from torch.nn import functional
 
 from attacks.base import differentiable, untouched
 from attacks.malafide.files import spec_as_json
-from attacks.malafide.filter import Coefficients, Filter, FilterSpec
+from attacks.malafide.filter import BoundedCoefficients, Coefficients, Filter, FilterSpec
 from attacks.malafide.prepared import Prepared
 from attacks.malafide.scores import eer, score_filtered
+from attacks.malafide.whitening import Whitening, mean_spectrum
 from common.errors import InputError
 from common.files import atomic_write
 from common.seeds import derive_seed, generator
 from detectors.base import Detector
 from detectors.queries import exact_float32
 
-PUBLISHED_RATE, FIDELITY_RATE = 1e-4, 1e-3
+PUBLISHED_RATE = 1e-4
+FIRST_STEP = 0.5
+"""How much of its bound, in the root mean square, a filter with a fidelity spends in the first step of Adam."""
+
 COLUMNS = ("epoch", "learning_rate", "batch_loss", "loss", "eer", "psnr", "seconds")
 EER, EPOCHS, TIME = "eer", "epochs", "time"
 
@@ -40,7 +44,7 @@ class Settings:
         max_minutes: the training ends after this time; None for no limit. The schedule does not follow it.
         batch_size: fakes per step.
         learning_rate: of the first epoch; a cosine leads to a tenth of it in the last. None for 1e-4, as published,
-            or 1e-3 for a filter with a fidelity.
+            or what makes FIRST_STEP of the bound for a filter with a fidelity.
         weight_decay: Adam's.
         penalty: the weight of the sum of squared coefficients in the loss.
         stop: the training ends once the training EER is above this.
@@ -68,9 +72,20 @@ class Settings:
 
     def rate(self, spec: FilterSpec, epoch: int) -> float:
         """The learning rate of an epoch, from 0: a cosine from the first rate to a tenth of it."""
-        first = self.learning_rate or (PUBLISHED_RATE if spec.fidelity is None else FIDELITY_RATE)
+        first = self.learning_rate or default_rate(spec)
         done = epoch / max(1, self.epochs - 1)
         return first * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def default_rate(spec: FilterSpec) -> float:
+    """The learning rate that is published, or for a filter with a fidelity the one that fits its bound.
+
+    Adam's first step moves each of an output channel's 3 k^2 whitened coefficients by the learning rate, and with
+    them the image by sqrt(3) k times as much in the root mean square (see Whitening).
+    """
+    if spec.fidelity is None:
+        return PUBLISHED_RATE
+    return FIRST_STEP * spec.fidelity.root_mean_square / (math.sqrt(3) * spec.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +135,7 @@ class Training:
         self.detector, self.fakes, self.reals = detector, fakes, reals
         self.spec, self.settings, self.checkpoint = spec, settings, checkpoint
         self.device = _device_of(detector)
-        first = torch.Generator().manual_seed(derive_seed(settings.seed, "malafide", "coefficients", spec.size))
-        self.coefficients = Coefficients(spec, first).to(self.device)
+        self.coefficients = _coefficients(spec, fakes, settings.seed).to(self.device)
         self.optimiser = torch.optim.Adam(self.coefficients.parameters(), weight_decay=settings.weight_decay)
         self.epoch, self.seconds = 0, 0.0
         self.best: dict[str, Any] | None = None
@@ -186,7 +200,8 @@ class Training:
         return losses
 
     def _step(self, images: Tensor) -> float:
-        filtered = self.coefficients(images).contiguous(memory_format=torch.channels_last)
+        weight = self.coefficients.weight
+        filtered = self.spec.apply(images, weight).contiguous(memory_format=torch.channels_last)
         logits = self.detector(filtered).float()
         if not logits.requires_grad:
             raise InputError(
@@ -194,7 +209,7 @@ class Training:
                 "let its forward run without no_grad or detach"
             )
         real = torch.full((len(images),), self.detector.real, device=logits.device)
-        penalty = self.settings.penalty * self.coefficients.weight.square().sum()
+        penalty = self.settings.penalty * weight.square().sum()
         loss = functional.cross_entropy(logits, real) + penalty
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -229,7 +244,7 @@ class Training:
     def _frozen(self) -> Filter:
         if not all(bool(each.isfinite().all()) for each in self.coefficients.parameters()):
             raise InputError(f"the training diverged in epoch {self.epoch + 1}; give a smaller --learning-rate")
-        return self.coefficients.frozen()
+        return Filter(self.spec, self.coefficients.weight.detach().cpu().clone())
 
     def _clock(self, started: float) -> float:
         """The part of the time limit that is spent, 0 where there is none."""
@@ -268,6 +283,14 @@ class Training:
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         self.best, self.history = state["best"], state["history"]
+
+
+def _coefficients(spec: FilterSpec, fakes: Prepared, seed: int) -> Coefficients | BoundedCoefficients:
+    """The coefficients that a training starts with."""
+    if spec.fidelity is None:
+        generator = torch.Generator().manual_seed(derive_seed(seed, "malafide", "coefficients", spec.size))
+        return Coefficients(spec, generator)
+    return BoundedCoefficients(spec, Whitening(mean_spectrum(fakes.batches(1), spec.size)))
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:

@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from attacks.malafide.convolution import FOURIER_FROM, by_fourier, convolve
 from attacks.malafide.fidelity import Fidelity, psnr
-from attacks.malafide.filter import Coefficients, Filter, FilterSpec, identity
+from attacks.malafide.filter import BoundedCoefficients, Coefficients, Filter, FilterSpec, identity
+from attacks.malafide.whitening import Whitening, mean_spectrum
 from common.errors import InputError
 from tests.attacks.malafide.toys import some_images, some_weight
 
@@ -57,7 +58,8 @@ def test_the_identity_changes_nothing_bit_for_bit(size: int) -> None:
     for spec in specs:
         assert torch.equal(Filter(spec, identity(size))(images), images)
         if spec.fidelity is not None:
-            assert torch.equal(Coefficients(spec, torch.Generator())(images), images)
+            start = BoundedCoefficients(spec, Whitening(mean_spectrum([images], size)))
+            assert torch.equal(spec.apply(images, start.weight), images)
 
 
 def test_the_range_of_an_image_does_not_depend_on_its_batch() -> None:

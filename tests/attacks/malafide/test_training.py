@@ -219,5 +219,6 @@ def test_the_published_schedule() -> None:
     published, kept = FilterSpec(3), FilterSpec(3, fidelity=Fidelity("psnr", 30.0))
     assert settings.rate(published, 0) == pytest.approx(1e-4)
     assert settings.rate(published, 99) == pytest.approx(1e-5)
-    assert settings.rate(kept, 0) == 10 * settings.rate(kept, 99)
+    assert settings.rate(kept, 0) == pytest.approx(10 * settings.rate(kept, 99))
+    assert settings.rate(kept, 0) == pytest.approx(0.5 * 10**-1.5 / (3 * 3**0.5))
     assert (settings.epochs, settings.batch_size, settings.weight_decay, settings.penalty) == (100, 32, 1e-4, 1e-4)
