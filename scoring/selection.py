@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from common.errors import InputError
 from data.demo.frames import DemoFrames
-from data.frames import CLASS_NAMES, REAL, Frame
+from data.frames import CLASS_NAMES, REAL, Frame, family_of
 from data.source import IndexedFrames
 from scoring.config import FramesIdentity
 
@@ -31,6 +31,15 @@ class Selection:
     keys: tuple[str, ...]
     identity: FramesIdentity
     real: int = 0
+
+    @property
+    def manipulations(self) -> list[str]:
+        """The families of the selected fakes, sorted, where they are known."""
+        if isinstance(self.frames, IndexedFrames):
+            entries = [self.frames.entries[place] for place in self.places]
+            return sorted({entry.family for entry in entries if entry.fake and entry.family})
+        families = {family_of(key, True, None) for key in self.keys}
+        return sorted(family for family in families if family)
 
     def frame(self, place: int) -> Frame:
         """The selected frame at `place`. Raises InputError where it cannot be read."""
