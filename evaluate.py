@@ -1,6 +1,7 @@
 """Scores explanation methods: explains every verdict, attacks the top regions, and reports which can be trusted."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +9,9 @@ import torch
 import typer
 
 from common import console
-from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
-from scoring import report
+from common.errors import InputError
+from detectors.options import CheckpointOption, DeviceOption, PositiveOption
+from scoring import comparison, report
 from scoring.folder import Shard
 from scoring.options import (
     BatchSizeOption,
@@ -23,8 +25,8 @@ from scoring.options import (
     SplitOption,
     ThreadsOption,
 )
-from scoring.run import run
-from scoring.setup import Options, prepare, run_name
+from scoring.run import Results, run
+from scoring.setup import Options, files_name, prepare, run_name
 
 app = console.application("Scores explanations of a deepfake detector.")
 
@@ -37,7 +39,12 @@ def evaluate(
     ] = None,
     frames: FramesOption = None,
     images: ImagesOption = None,
-    detector: DetectorOption = None,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name, timm:NETWORK, package.module:Name, or a checkpoint file; repeatable. Default: the demo's."
+        ),
+    ] = None,
     checkpoint: CheckpointOption = None,
     positive: PositiveOption = None,
     attack: Annotated[
@@ -76,7 +83,6 @@ def evaluate(
         methods=method or ("All",),
         frames=frames,
         images=images,
-        detector=detector,
         checkpoint=checkpoint,
         positive=positive,
         attacks=attack or ("nes",),
@@ -90,15 +96,34 @@ def evaluate(
         overrides=override or (),
         control=control,
     )
-    part = Shard.parse(shard)
-    folder = results / run_name(name, options)
+    part, folder = Shard.parse(shard), results / run_name(name, options)
+    if detector is None or len(detector) == 1:
+        score(replace(options, detector=detector[0] if detector else None), folder, part)
+        return
+    if checkpoint is not None:
+        raise InputError("--checkpoint goes with one --detector; give several as files, or as your own module:Name")
+    names = comparison.short_names(detector)
+    found = {
+        name: score(replace(options, detector=each), folder / name, part)
+        for name, each in zip(names, detector, strict=True)
+    }
+    finished = {name: each for name, each in found.items() if each is not None}
+    if len(finished) == len(names):
+        comparison.show(finished, seed)
+        paths = comparison.write(folder, files_name(options.methods), finished, seed)
+        console.say(f"Files in {folder}: {', '.join(path.name for path in paths)}")
+
+
+def score(options: Options, folder: Path, part: Shard) -> Results | None:
+    """Scores one detector in its folder and reports it; nothing is returned where frames are still missing."""
     setup = prepare(options, folder=folder)
     report.introduce(setup, folder)
     outcome = run(folder, setup.name, setup.configuration, setup.selection, setup.scorer, part)
     if isinstance(outcome, int):
         report.show_missing(outcome, len(setup.selection.keys))
-    else:
-        report.show(outcome, seed, folder)
+        return None
+    report.show(outcome, options.seed, folder)
+    return outcome
 
 
 if __name__ == "__main__":

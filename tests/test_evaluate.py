@@ -232,3 +232,19 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     options = "method frames images detector checkpoint attack run results limit split seed device batch-size"
     for option in f"{options} precision preset set threads shard no-control".split():
         assert f"--{option}" in told
+
+
+def test_several_detectors_are_scored_apart_and_compared(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--method", "LIME", "--method", "RISE", *ERASER, "--frames", index, "--preset", "quick", "--limit", "4")
+    two = (*PLANTED, "--detector", "tests.scoring.stand_ins:TwoClassPlanted")
+    assert run(*words, *two, "--results", tmp_path, "--run", "both", *settings()) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    names = {"tests.scoring.stand_ins-PlantedDetector", "tests.scoring.stand_ins-TwoClassPlanted"}
+    assert {path.name for path in (tmp_path / "both").iterdir() if path.is_dir()} == names
+    assert printed.count("2 methods by flip rate under") == printed.count("2 methods by drop under") == 1
+    assert set(pd.read_csv(tmp_path / "both" / "detectors_LIME+RISE.csv")["detector"]) == names
+    assert len(pd.read_csv(tmp_path / "both" / "agreement_LIME+RISE.csv")) == 2
+    again = (*PLANTED, *PLANTED, "--results", tmp_path)
+    assert "given twice" in refused(capsys, *words, *again, *settings())
