@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 from torch.nn.utils.parametrizations import weight_norm
 
-from attacks.malafide.convolution import convolve
+from attacks.malafide.convolution import EDGE, convolve
 from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.whitening import Whitening
 from common.errors import InputError
@@ -27,7 +27,9 @@ class FilterSpec:
             "batch", as the published code, rescales all images of a batch by the batch's least and greatest value to
             [0, 1], so that a result depends on its neighbours.
         fidelity: None, or the bound on each image's change. Then the coefficients at the filter's centre stay those
-            of the identity, from which training starts, and values are clamped to [0, 1] instead of rescaled.
+            of the identity, from which training starts, values are clamped to [0, 1] instead of rescaled, and beyond
+            the border an image's outermost pixels go on: zeros would make an edge there, which takes most of what a
+            large filter may change.
     """
 
     size: int = 9
@@ -57,9 +59,10 @@ class FilterSpec:
         Computed as the image plus what the coefficients add to the identity's, so that the identity changes nothing,
         bit for bit, however convolutions round (with the range of a batch: where the batch fills [0, 1]).
         """
-        change = convolve(images, self.kept(weight) - identity(self.size).to(weight))
+        added = self.kept(weight) - identity(self.size).to(weight)
         if self.fidelity is not None:
-            return (images + self.fidelity.project(change)).clamp(0.0, 1.0)
+            return (images + self.fidelity.project(convolve(images, added, EDGE))).clamp(0.0, 1.0)
+        change = convolve(images, added)
         return _rescaled(images + change, images) if self.range == IMAGE else _normalised(images + change)
 
     def kept(self, weight: Tensor) -> Tensor:

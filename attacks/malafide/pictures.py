@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -18,6 +19,7 @@ from scoring.figures import save_png
 
 INK, RED, GREEN, FAINT = "#222222", "#b3261e", "#1b7f3b", "#8a8a8a"
 MAGNIFIED = 8  # how much larger a change is drawn than it is
+SMALL = 20.0  # dB; changes from here on are drawn
 INCHES = 1.75  # of a picture's side
 
 
@@ -58,19 +60,21 @@ def empty_page(rows: int, columns: int, title: str, subtitle: str = "") -> tuple
 
 
 def _page(title: str, subtitle: str, shown: Sequence[Exhibit], fake: Sequence[Mapping[str, float]]) -> Figure:
-    """Frames down; real, fake, and each filter's picture with its change, across."""
-    names = names_of(shown)
-    columns = [(name, change) for name in names for change in ((False, True) if _filtered(name) else (False,))]
+    """Frames down; real, fake, and each filter's picture across, with its change where that is a small one."""
+    columns = [
+        (name, change) for name in names_of(shown) for change in ((False, True) if _small(name, shown) else (False,))
+    ]
     figure, axes = empty_page(len(shown), len(columns), title, subtitle)
-    for place, (exhibit, chances) in enumerate(zip(shown, fake, strict=True)):
-        for axis, (name, change) in zip(axes[place], columns, strict=True):
+    for row, exhibit, chances in zip(axes, shown, fake, strict=True):
+        for axis, (name, change) in zip(row, columns, strict=True):
             if name not in exhibit.pictures:
                 axis.text(0.5, 0.5, "no real\nframe", ha="center", va="center", color=FAINT, transform=axis.transAxes)
             elif change:
                 _draw_change(axis, exhibit.pictures[FAKE_NAME], exhibit.pictures[name])
             else:
                 axis.imshow(as_bytes(exhibit.pictures[name]))
-                _caption(axis, f"p(fake) {chances[name]:.2f}", chances[name] > 0.5)
+                ratio = "" if name in (REAL_NAME, FAKE_NAME) else f", {_ratio(exhibit, name)}"
+                _caption(axis, f"p(fake) {chances[name]:.2f}{ratio}", chances[name] > 0.5)
     for axis, (name, change) in zip(axes[0], columns, strict=True):
         axis.set_title(f"change x {MAGNIFIED}" if change else _titled(name), fontsize=10)
     return figure
@@ -79,8 +83,11 @@ def _page(title: str, subtitle: str, shown: Sequence[Exhibit], fake: Sequence[Ma
 def _draw_change(axis: Axes, before: Tensor, after: Tensor) -> None:
     difference = 0.5 + 0.5 * MAGNIFIED * (after - before)
     axis.imshow(as_bytes(difference.clamp(0, 1)))
-    ratio = float(psnr(before[None], after[None])[0])
-    axis.set_xlabel(f"{ratio:.1f} dB" if np.isfinite(ratio) else "unchanged", color=FAINT, labelpad=2)
+
+
+def _ratio(exhibit: Exhibit, name: str) -> str:
+    ratio = float(psnr(exhibit.pictures[FAKE_NAME][None], exhibit.pictures[name][None])[0])
+    return f"{ratio:.1f} dB" if np.isfinite(ratio) else "unchanged"
 
 
 def _caption(axis: Axes, text: str, called_fake: bool) -> None:
@@ -91,5 +98,10 @@ def _titled(name: str) -> str:
     return name if name in (REAL_NAME, FAKE_NAME) else f"filter {name}"
 
 
-def _filtered(name: str) -> bool:
-    return name not in (REAL_NAME, FAKE_NAME)
+def _small(name: str, shown: Sequence[Exhibit]) -> bool:
+    """Whether a filter changes so little that its change is worth a picture: the eye sees a large one by itself."""
+    if name in (REAL_NAME, FAKE_NAME):
+        return False
+    having = [exhibit for exhibit in shown if name in exhibit.pictures]
+    fakes, others = (torch.stack([exhibit.pictures[each] for exhibit in having]) for each in (FAKE_NAME, name))
+    return float(psnr(fakes, others).mean()) >= SMALL

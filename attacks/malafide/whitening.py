@@ -38,7 +38,7 @@ class Whitening:
     in the metric of the bound instead of that of the coefficients.
     """
 
-    def __init__(self, spectrum: Tensor, floor: float = 1e-3) -> None:
+    def __init__(self, spectrum: Tensor, floor: float = 1e-2) -> None:
         power = spectrum.diagonal(dim1=-2, dim2=-1).real.mean()
         values, vectors = torch.linalg.eigh(spectrum + floor * power * torch.eye(3, dtype=spectrum.dtype))
         root = (vectors * values.clamp_min(1e-12).rsqrt()[..., None, :]) @ vectors.mH

@@ -7,7 +7,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 from torch.nn import functional
 
-from attacks.malafide.convolution import FOURIER_FROM, by_fourier, convolve
+from attacks.malafide.convolution import EDGE, FOURIER_FROM, by_fourier, convolve
 from attacks.malafide.fidelity import Fidelity, psnr
 from attacks.malafide.filter import BoundedCoefficients, Coefficients, Filter, FilterSpec, identity
 from attacks.malafide.whitening import Whitening, mean_spectrum
@@ -34,7 +34,12 @@ def test_both_ways_to_convolve_are_the_naive_sum(size: int, height: int, width: 
     images, weight = some_images(2, 16)[:, :, :height, :width], some_weight(size)
     expected = naive(images, weight)
     assert torch.allclose(convolve(images, weight), expected, atol=1e-5)
-    assert torch.allclose(by_fourier(images, weight), expected, atol=1e-5)
+    margin = size // 2
+    padded = functional.pad(images, (margin,) * 4)
+    assert torch.allclose(by_fourier(padded, weight), expected, atol=1e-5)
+    edges = torch.from_numpy(np.pad(images.numpy(), ((0, 0), (0, 0), (margin, margin), (margin, margin)), "edge"))
+    inside = naive(edges, weight)[:, :, margin : margin + height, margin : margin + width]
+    assert torch.allclose(convolve(images, weight, EDGE), inside, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [9, 27, 81])
@@ -42,7 +47,7 @@ def test_the_fourier_transform_gives_the_direct_result_and_gradient(size: int) -
     images = some_images(2, 40)
     weight = some_weight(size, spread=0.02).requires_grad_()
     direct = functional.conv2d(images, weight, padding=size // 2)
-    fourier = by_fourier(images, weight)
+    fourier = by_fourier(functional.pad(images, (size // 2,) * 4), weight)
     assert torch.allclose(direct, fourier, atol=2e-5)
     towards = torch.randn(direct.shape, generator=torch.Generator().manual_seed(3))
     gradients = [torch.autograd.grad((each * towards).sum(), weight)[0] for each in (direct, fourier)]
@@ -116,7 +121,8 @@ def test_the_largest_change_is_bounded_and_smaller_changes_are_left_alone() -> N
     change = (Filter(spec, strong)(images).double() - images.double()).abs()
     assert float(change.max()) <= bound
     assert float(change.median()) > 0.99 * bound
-    assert torch.allclose(Filter(spec, weak)(images), functional.conv2d(images, weak, padding=2), atol=1e-6)
+    edges = functional.pad(images, (2, 2, 2, 2), mode="replicate")
+    assert torch.allclose(Filter(spec, weak)(images), functional.conv2d(edges, weak), atol=1e-6)
 
 
 def test_a_fidelity_keeps_the_centre_and_mends_no_other_coefficient() -> None:
