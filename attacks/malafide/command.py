@@ -23,6 +23,7 @@ from attacks.malafide.options import (
     BatchSizeOption,
     CountOption,
     DetectorOption,
+    FaceDetectorOption,
     FilterOption,
     FramesOption,
     ImagesOption,
@@ -42,6 +43,7 @@ from attacks.malafide.training import Settings
 from attacks.malafide.videos import open_videos
 from common.console import application, say, table
 from common.errors import InputError
+from data.preprocess.records import Recipe
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
 from detectors.registry import load as load_detector
 
@@ -180,6 +182,7 @@ def make_images(
     frames: SomeFramesOption = None,
     images: ImagesOption = None,
     videos: VideosOption = None,
+    face_detector: FaceDetectorOption = Recipe.face_detector,
     checkpoint: CheckpointOption = None,
     positive: PositiveOption = None,
     name: NameOption = None,
@@ -195,7 +198,7 @@ def make_images(
     """Show real, fake and filtered frames, side by side and singly: OUT/images/DETECTOR/MANIPULATION/page.png."""
     chosen = _filters(out, filters, manipulation, size, trained_on=None if filters else _name(detector, name))
     opponent = _opponent(detector, checkpoint, positive, name, device, 16, threads)
-    material, positions = _looked_at(frames, images, videos, count, out, chosen)
+    material, positions = _looked_at(frames, images, videos, face_detector, count, out, chosen)
     for family, kept in _by_manipulation(material, chosen, manipulation).items():
         shown = exhibits(material, positions, family, opponent, kept, count)
         folder = out / "images" / opponent.name / family
@@ -209,6 +212,7 @@ def make_maps(
     frames: SomeFramesOption = None,
     images: ImagesOption = None,
     videos: VideosOption = None,
+    face_detector: FaceDetectorOption = Recipe.face_detector,
     checkpoint: CheckpointOption = None,
     positive: PositiveOption = None,
     name: NameOption = None,
@@ -228,7 +232,7 @@ def make_maps(
     chosen = _filters(out, filters, manipulation, size, trained_on=None if filters else _name(detector, name))
     opponent = _opponent(detector, checkpoint, positive, name, device, 16, threads)
     cam = grad_cam(opponent.detector, layer)
-    material, positions = _looked_at(frames, images, videos, count, out, chosen)
+    material, positions = _looked_at(frames, images, videos, face_detector, count, out, chosen)
     for family, kept in _by_manipulation(material, chosen, manipulation).items():
         shown = exhibits(material, positions, family, opponent, kept, count)
         title = f"{family}: what speaks for fake, to {opponent.name} at {cam.layer}"
@@ -288,6 +292,7 @@ def _looked_at(
     frames: Path | None,
     images: Path | None,
     videos: Path | None,
+    face_detector: str,
     count: int,
     out: Path,
     chosen: Sequence[tuple[StoredFilter, Facts]],
@@ -296,7 +301,7 @@ def _looked_at(
     if (frames is None) == (videos is None):
         raise InputError("name what to look at: --frames INDEX, or --videos with a video or a folder of them")
     if videos is not None:
-        material = open_videos(videos, out / "crops", count)
+        material = open_videos(videos, out / "crops" / str(count), count, face_detector)
         return material, range(len(material.entries))
     assert frames is not None  # noqa: S101 - one of the two is given
     material = open_material(frames, images)

@@ -22,6 +22,9 @@ DetectorOption = Annotated[
 NameOption = Annotated[
     str | None, typer.Option("--name", help="The detector's name in the results. Default: that of --detector.")
 ]
+FaceDetectorOption = Annotated[
+    str, typer.Option("--face-detector", help="For --videos: haar, yunet:MODEL.onnx, or your package.module:Name.")
+]
 ManipulationOption = Annotated[
     list[str] | None, typer.Option("--manipulation", help="Only this family; repeatable. Default: all in the index.")
 ]

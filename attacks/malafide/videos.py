@@ -7,6 +7,7 @@ from attacks.malafide.material import Material
 from common.console import progress, warn
 from common.errors import InputError
 from data.frames import REAL
+from data.preprocess.celebdf import CelebDF
 from data.preprocess.layout import SUFFIXES, Clip, FaceForensics
 from data.preprocess.pipeline import entries, run_all
 from data.preprocess.records import Recipe, open_folder
@@ -20,9 +21,10 @@ _MANIPULATED, _ORIGINAL = "manipulated_sequences", "original_sequences"
 def open_videos(place: Path, crops: Path, per_video: int, face_detector: str = Recipe.face_detector) -> Material:
     """Evenly spread frames of a video, or of all videos under a folder, their faces cropped into `crops`.
 
-    A folder laid out as FaceForensics++ is taken as such, with what is real and what is not. Elsewhere a path with
-    `original_sequences` in it is real, one with `manipulated_sequences/<family>` of that family, and any other video
-    a fake of the family that its folder is named after. Crops made earlier are used again.
+    A folder laid out as FaceForensics++ or Celeb-DF is taken as such, with what is real and what is not. Elsewhere
+    the path of a video says what it is: `original_sequences`, `Celeb-real` or `YouTube-real` is real, and
+    `manipulated_sequences/<family>` of that family; any other is a fake of the family that its folder is named after.
+    Crops made earlier are used again.
 
     Raises InputError where there is no video, or no face in any.
     """
@@ -47,6 +49,8 @@ def _clips(place: Path) -> Sequence[Clip]:
         raise InputError(f"{place}: no such video or folder of videos")
     if any((place / part).is_dir() for part in (_MANIPULATED, _ORIGINAL)):
         return _face_forensics(place)
+    if any((place / part).is_dir() for part in CelebDF.folders):
+        return CelebDF().find(place).clips
     found = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
     if not found:
         raise InputError(f"{place}: no videos in this folder ({' '.join(sorted(SUFFIXES))})")
@@ -67,7 +71,8 @@ def _clip(path: Path) -> Clip:
     if _MANIPULATED in parts[:-2]:
         start = parts.index(_MANIPULATED)
         return Clip(str(PurePosixPath(*parts[start:])), path, parts[start + 1], path.stem.split("_")[0])
-    if _ORIGINAL in parts[:-1]:
-        return Clip(str(PurePosixPath(*parts[parts.index(_ORIGINAL) :])), path, REAL, path.stem)
+    for real in (_ORIGINAL, *CelebDF.REAL_FOLDERS):
+        if real in parts[:-1]:
+            return Clip(str(PurePosixPath(*parts[parts.index(real) :])), path, REAL, path.stem)
     family = path.resolve().parent.name or "videos"
     return Clip(f"{family}/{path.name}", path, family, path.stem)
