@@ -26,6 +26,8 @@ CLAIM = (
     f"{100 * DEFENDED:.0f} % of FGSM and PGD examples are defended, that is, still called fake."
 )
 
+DEF = "def.: the defended share, 1 - success."
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -117,9 +119,10 @@ def write(folder: Path, summaries: Sequence[Robustness]) -> list[Path]:
 def show(summaries: Sequence[Robustness]) -> None:
     """Prints the tables and whether the claim holds."""
     say("")
-    table("Detectors before any attack, and the check", *clean_table(summaries))
+    table("Before any attack, and the check against false security", *clean_table(summaries))
+    paragraph(clean_note(summaries))
     table("\nFakes taken for real after a white-box attack (%), and the defended share", *success_table(summaries))
-    paragraph(NOTE)
+    paragraph(f"{NOTE} {DEF}")
     for summary in summaries:
         if summary.restored:
             table(f"\nDeep image prior before {summary.label}", *restored_table(summary.restored))
@@ -144,11 +147,11 @@ def verdict(summaries: Sequence[Robustness]) -> list[str]:
 
 def clean_table(summaries: Sequence[Robustness]) -> tuple[list[str], list[list[str]]]:
     """A line for each detector, and one for a defence before it."""
-    columns = ["detector", "accuracy (%)", "AUC", "fakes missed", "s/frame", "check", "flags"]
+    columns = ["detector", "acc. (%)", "AUC", "missed", "s/frame", "stronger (%)", "flags"]
     rows = []
     for summary in summaries:
         found = summary.security
-        reached = "-" if found is None else f"{fraction(found.epsilon)}: {percent(found.stronger)} %"
+        reached = "-" if found is None else percent(found.stronger)
         flags = "not checked" if found is None else ", ".join(found.flags) or "none"
         area = "-" if summary.auc is None else f"{summary.auc:.3f}"
         judging = seconds_text(summary.seconds.get(CLEAN, math.nan))
@@ -159,6 +162,15 @@ def clean_table(summaries: Sequence[Robustness]) -> tuple[list[str], list[list[s
             name, drawing = f"{summary.label} + dip", seconds_text(summary.seconds.get(REDRAWN, math.nan))
             rows.append([name, f"{percent(both.within)}, {both.frames} frames", "-", "-", drawing, "-", "not checked"])
     return columns, rows
+
+
+def clean_note(summaries: Sequence[Robustness]) -> str:
+    """What the columns of `clean_table` are."""
+    check = next((summary.security for summary in summaries if summary.security is not None), None)
+    stronger = (
+        "" if check is None else f" stronger: success of PGD, APGD and Square together at {fraction(check.epsilon)}."
+    )
+    return f"acc.: frames told right, real and fake; missed: fakes called Real without any attack.{stronger}"
 
 
 def success_table(summaries: Sequence[Robustness]) -> tuple[list[str], list[list[str]]]:
@@ -187,7 +199,7 @@ def tidy(summaries: Sequence[Robustness]) -> pd.DataFrame:
             "clean_accuracy_high": summary.accuracy.high,
             "auc": summary.auc,
             "seconds_per_frame": summary.seconds.get(CLEAN, math.nan),
-            "flags": "not checked" if security is None else "; ".join(security.flags),
+            "flags": "not checked" if security is None else "; ".join(security.flags) or "none",
         }
         rows += [{**clean, **_success(line)} for line in summary.lines]
         rows += [{**clean, **_redrawn(each, summary)} for each in summary.restored]
@@ -231,8 +243,12 @@ def _both(summary: Robustness) -> Restored | None:
 
 
 def _markdown(summaries: Sequence[Robustness]) -> str:
-    parts = ["# Detectors under white-box attack\n", markdown(*clean_table(summaries))]
-    parts += ["## Fakes taken for real (%), and the defended share\n", markdown(*success_table(summaries)), NOTE]
+    parts = ["# Detectors under white-box attack\n", markdown(*clean_table(summaries)), clean_note(summaries)]
+    parts += [
+        "## Fakes taken for real (%), and the defended share\n",
+        markdown(*success_table(summaries)),
+        f"{NOTE} {DEF}",
+    ]
     for summary in summaries:
         if summary.restored:
             parts += [f"## Deep image prior before {summary.label}\n", markdown(*restored_table(summary.restored))]

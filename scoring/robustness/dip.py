@@ -38,7 +38,7 @@ class DeepImagePrior:
         learning_rate: of Adam.
     """
 
-    iterations: int = 300
+    iterations: int = 500
     channels: int = 16
     skip_channels: int = 4
     levels: int = 4

@@ -15,6 +15,7 @@ from scoring.robustness.summary import Line, Robustness
 
 COLOURS = (BLUE, "#d1662c", "#2f8f5b", "#7b4ea3", "#b8860b", "#c2408c")
 MARKERS = "osD^vP"
+APART = 0.09  # octaves between the points of two detectors
 
 
 def save_curves(path: Path, summary: Robustness, title: str) -> None:
@@ -42,14 +43,20 @@ def save_comparison(path: Path, summaries: Sequence[Robustness], title: str) -> 
         figure = Figure(figsize=(1.8 + 3.6 * len(attacks), 4.2), layout="constrained")
         panels = figure.subplots(1, len(attacks), sharey=True, squeeze=False)[0]
         for axes, attack in zip(panels, attacks, strict=True):
-            curves = {each.label: [line for line in each.overall if line.attack == attack] for each in summaries}
-            _draw(axes, curves)
+            curves = {_told(each): [line for line in each.overall if line.attack == attack] for each in summaries}
+            _draw_apart(axes, curves)
             _finish(axes, [line.epsilon for line in summaries[0].overall], [])
             axes.set_title(attack, loc="left", fontsize=10)
         panels[0].set_ylabel("fakes passed off as real")
         panels[-1].legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11)
         save_png(figure, path)
+
+
+def _told(summary: Robustness) -> str:
+    """A detector's name, with what speaks against its curve."""
+    flags = () if summary.security is None else summary.security.flags
+    return "\n".join([summary.label, *(f"(flag: {flag})" for flag in flags)])
 
 
 def _draw(axes: Axes, curves: Mapping[str, Sequence[Line]]) -> None:
@@ -65,6 +72,23 @@ def _draw(axes: Axes, curves: Mapping[str, Sequence[Line]]) -> None:
         axes.plot(
             budgets, [each.value for each in found], color=colour, marker=marker, ms=6, lw=1.8, label=name,
             clip_on=False, zorder=3,
+        )  # fmt: skip
+
+
+def _draw_apart(axes: Axes, curves: Mapping[str, Sequence[Line]]) -> None:
+    """A line with error bars for each name, a little beside each other: several detectors may agree."""
+    for place, (name, lines) in enumerate(curves.items()):
+        colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+        shift = 2 ** (APART * (place - (len(curves) - 1) / 2))
+        budgets = [255 * line.epsilon * shift for line in lines]
+        found = [line.success for line in lines]
+        axes.plot(
+            budgets, [each.value for each in found], color=colour, marker=marker, ms=6, lw=1.8, label=name,
+            clip_on=False, zorder=3,
+        )  # fmt: skip
+        axes.vlines(
+            budgets, [each.low for each in found], [each.high for each in found], color=colour, lw=1.4, alpha=0.6,
+            clip_on=False,
         )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def write_markdown(path: Path, summary: Robustness, setup: Setup) -> None:
 def heading(setup: Setup) -> str:
     """What the main table shows."""
     way = "white box" if setup.source is None else f"transferred from {setup.source}"
-    return f"Fakes that {setup.label} takes for real after an attack, {way}"
+    return f"Fakes that {setup.label} takes for real, {way}"
 
 
 def success_table(summary: Robustness) -> tuple[list[str], list[list[str]]]:
@@ -178,9 +178,16 @@ def defence_sentences(summary: Robustness) -> list[str]:
     drawing = summary.seconds.get(REDRAWN, math.nan)
     judging = summary.seconds.get(CLEAN, math.nan)
     ratio = f", {drawing / judging:,.0f} times a verdict" if judging > 0 and drawing > 0 else ""
+    real = next((case for case in summary.restored if case.case == "real frames"), None)
+    harmed = real is not None and real.within.value < real.without - FALL
+    price = (
+        "It has its price: real frames are called fake. A defence that calls every frame fake would defend all fakes; "
+        "more iterations keep more of a face."
+    )
     return [
         f"Drawing a frame anew takes {seconds_text(drawing)} s{ratio}. On attacked fakes, the share told right is the "
-        f"defended share. The attacks do not know of the defence; one that does would succeed more often."
+        f"defended share. The attacks do not know of the defence; one that does would succeed more often.",
+        *([price] if harmed else []),
     ]
 
 

@@ -204,6 +204,7 @@ def test_a_perfect_defence_defends(tmp_path: Path, index: Path, monkeypatch: pyt
     assert cases["fgsm 8/255"].within.value == 1
     assert cases["real frames"].within.value == 0
     assert cases["both"].within.value == pytest.approx(11 / 15)
+    assert "It has its price" in (tmp_path / "run" / "robustness.md").read_text()
 
 
 def test_a_detector_that_finds_no_fake_still_has_its_tables(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_attack_prints_a_table_and_leaves_its_files(
 ) -> None:
     assert run("attack", tmp_path, index, "--detector", name(Levels), "--epsilon", "2/255", "--epsilon", "4/255") == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "after an attack, white box (%)" in printed
+    assert "takes for real, white box (%)" in printed
     assert "4 fakes from 4 videos" in printed
     assert "it calls 1 Real without any attack" in printed
     assert "No flag" in printed
