@@ -1,4 +1,4 @@
-"""`python -m detectors`: train and test detectors."""
+"""`python -m detectors`: train, test, attack and compare detectors."""
 
 import sys
 from pathlib import Path
@@ -13,9 +13,12 @@ from detectors.options import CheckpointOption, DetectorOption, DeviceOption, Po
 from detectors.registry import load
 from detectors.testing import run_test
 from detectors.training.command import run_training
+from scoring.robustness.command import attack, compare
 
-app = console.application("Train and test detectors.")
+app = console.application("Train, test, attack and compare detectors.")
 app.command("train")(run_training)
+app.command("attack")(attack)
+app.command("compare")(compare)
 
 
 @app.command("test")

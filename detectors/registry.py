@@ -50,6 +50,7 @@ _OWN_FILES: Mapping[str, Callable[[Checkpoint], Detector]] = {
 
 _SUFFIXES = {".ckpt", ".pt", ".pth", ".pkl", ".tar", ".bin", ".safetensors"}
 _TIMM = "timm:"
+_GENERIC = ("model", "best", "last")
 
 
 def load(
@@ -83,6 +84,17 @@ def load(
     if optimise and not _is_own(name):
         detector = optimised(detector)
     return detector.to(place)
+
+
+def short_name(name: str) -> str:
+    """What a detector is called in folders and tables: its own name, of a file its stem.
+
+    Where the stem is what training calls every file (model, best, last), it is the folder's name.
+    """
+    if not _is_file(name):
+        return name.replace(":", "-").replace("/", "-")
+    path = Path(name)
+    return path.parent.name if path.stem in _GENERIC and path.parent.name else path.stem
 
 
 def check_contract(detector: Detector, name: str) -> None:

@@ -14,6 +14,7 @@ from common.console import table
 from common.errors import InputError
 from common.files import atomic_write
 from common.seeds import generator
+from detectors.registry import short_name
 from scoring.metrics import ALPHA, CONTROL, Estimate, detected
 from scoring.report import paragraph
 from scoring.run import Results
@@ -70,16 +71,16 @@ class Aim:
 def short_names(detectors: Sequence[str]) -> list[str]:
     """A name for each detector that differs from the others and can be a folder's.
 
-    A file is named by its stem, or by its folder where that is what tells it from others. Raises InputError where
+    A file that shares its name with another has its folder before it. Raises InputError where
     one is given twice.
     """
     if len(set(detectors)) < len(detectors):
         raise InputError("the same --detector is given twice")
-    for name in (_stem, _folder_and_stem):
+    for name in (short_name, _with_folder):
         names = [name(detector) for detector in detectors]
         if len(set(names)) == len(names):
             return names
-    return [f"{number}-{_stem(detector)}" for number, detector in enumerate(detectors, 1)]
+    return [f"{number}-{short_name(detector)}" for number, detector in enumerate(detectors, 1)]
 
 
 def overview(results: Mapping[str, Results]) -> pd.DataFrame:
@@ -221,14 +222,6 @@ def _flat(aim: Aim) -> dict[str, object]:
     return {**values, **dict(difference)}
 
 
-def _stem(detector: str) -> str:
-    path = Path(detector)
-    if path.suffix in (".safetensors", ".ckpt", ".pt", ".pth", ".tar", ".pkl", ".bin"):
-        generic = path.stem in ("model", "best", "last") and path.parent.name
-        return path.parent.name if generic else path.stem
-    return detector.replace(":", "-").replace("/", "-")
-
-
-def _folder_and_stem(detector: str) -> str:
-    path = Path(detector)
-    return f"{path.parent.name}-{path.stem}" if path.parent.name else _stem(detector)
+def _with_folder(detector: str) -> str:
+    folder = Path(detector).parent.name
+    return f"{folder}-{Path(detector).stem}" if folder else short_name(detector)
