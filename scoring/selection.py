@@ -52,7 +52,7 @@ class Selection:
 def select(
     frames: IndexedFrames, split: str | None = None, limit: int | None = None, keep_real: bool = False
 ) -> Selection:
-    """Every frame that is not real, or `limit` of them spread evenly over the index, whatever its order.
+    """Every frame that is not real, or `limit` of them: as many of each family, spread evenly over the index.
 
     `split` is what the frames were opened with, for the record; `keep_real` keeps the real frames too. Raises
     InputError where nothing is left.
@@ -63,11 +63,30 @@ def select(
     real = len(frames) - len(kept)
     if not kept:
         raise InputError(f"all {real} frames are real, so there is no fake verdict to explain; add manipulated ones")
-    count = len(kept) if limit is None else min(limit, len(kept))
-    places = tuple(kept[(2 * i + 1) * len(kept) // (2 * count)] for i in range(count))
+    places = tuple(
+        kept[place] for place in spread_over_families([frames.entries[place].family or "" for place in kept], limit)
+    )
     chosen = IndexedFrames([frames.entries[place] for place in places], frames.images)
-    identity = FramesIdentity(count, chosen.fingerprint(), split, limit)
+    identity = FramesIdentity(len(places), chosen.fingerprint(), split, limit)
     return Selection(frames, places, tuple(entry.key for entry in chosen.entries), identity, real)
+
+
+def spread_over_families(families: Sequence[str], count: int | None) -> list[int]:
+    """Which of the frames with these families to take, at most `count` (all for None), in order.
+
+    An equal share of every family, evenly spread within it: even steps over an index in which families take turns
+    would find one family only.
+    """
+    if count is None or count >= len(families):
+        return list(range(len(families)))
+    members: dict[str, list[int]] = {}
+    for place, family in enumerate(families):
+        members.setdefault(family, []).append(place)
+    taken: list[int] = []
+    for position, places in enumerate(sorted(members.values(), key=len)):  # what a small family leaves, others take
+        share = min(len(places), -(-(count - len(taken)) // (len(members) - position)))
+        taken += [places[(2 * i + 1) * len(places) // (2 * share)] for i in range(share)]
+    return sorted(taken)
 
 
 def demo(limit: int | None = None) -> Selection:

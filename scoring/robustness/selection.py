@@ -9,7 +9,7 @@ from data.demo.frames import DemoFrames
 from data.frames import CLASS_NAMES, REAL, Frame, video_of
 from data.source import IndexedFrames
 from scoring.config import FramesIdentity
-from scoring.selection import Selection
+from scoring.selection import Selection, spread_over_families
 
 DEMO_FAKES = 12
 
@@ -105,18 +105,7 @@ def demo(limit: int | None = None) -> Chosen:
 
 def spread(frames: Sequence[Listed], count: int | None) -> list[Listed]:
     """At most `count` frames (all for None): an equal share of every family, evenly spread within it, in order."""
-    if count is None or count >= len(frames):
-        return list(frames)
-    families: dict[str, list[Listed]] = {}
-    for frame in frames:
-        families.setdefault(frame.family, []).append(frame)
-    taken: list[Listed] = []
-    left = count
-    for position, members in enumerate(sorted(families.values(), key=len)):  # what a small family leaves, others take
-        share = min(len(members), -(-left // (len(families) - position)))
-        taken += [members[(2 * i + 1) * len(members) // (2 * share)] for i in range(share)]
-        left -= share
-    return sorted(taken, key=lambda frame: frame.place)
+    return [frames[place] for place in spread_over_families([frame.family for frame in frames], count)]
 
 
 def _chosen(

@@ -242,12 +242,13 @@ def test_nothing_is_drawn_where_no_verdict_is_fake(tmp_path: Path, selection: Se
     assert all(path.is_file() for path in results.files)
 
 
-def test_a_limit_is_spread_over_the_index(tmp_path: Path) -> None:
+def test_a_limit_is_spread_over_families_and_the_index(tmp_path: Path) -> None:
     frames = open_frames(write_frames(tmp_path, videos=4, frames=2))
     assert len(select(frames).keys) == 32
     assert select(frames).keys == tuple(entry.key for entry in frames.entries)
     few = select(frames, limit=4)
-    assert len({key.split("/")[4] for key in few.keys}) == 4  # four videos, not the first four frames
+    assert len({key.split("/")[1] for key in few.keys}) == 4  # one of each family, whatever the index's order
+    assert len({key.split("/")[4] for key in select(frames, limit=16).keys}) == 4  # all videos, not the first ones
     assert select(frames, limit=99).keys == select(frames).keys
     assert [few.frame(i).key for i in range(4)] == list(few.keys)
     with pytest.raises(InputError, match="--limit"):
