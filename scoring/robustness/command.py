@@ -9,7 +9,8 @@ import torch
 import typer
 
 from common.errors import InputError
-from detectors.options import CheckpointOption, DetectorOption, DeviceOption
+from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
+from detectors.registry import short_name
 from scoring.options import (
     BatchSizeOption,
     FramesOption,
@@ -78,9 +79,7 @@ def attack(
     limit: LimitOption = None,
     detector: DetectorOption = None,
     checkpoint: CheckpointOption = None,
-    positive: Annotated[
-        str | None, typer.Option(metavar="CLASS", help="What a one-logit network's logit stands for: fake or real.")
-    ] = None,
+    positive: PositiveOption = None,
     transfer_from: Annotated[
         str | None,
         typer.Option(
@@ -135,7 +134,7 @@ def attack(
     )
     folder = results / folder_name(name)
     judged = _named(detector, checkpoint, positive, frames)
-    source = None if transfer_from is None else Named(Path(transfer_from).name, transfer_from)
+    source = None if transfer_from is None else Named(short_name(transfer_from), transfer_from)
     setup = prepare(options, judged, open_frames_of(options), source)
     report.introduce(setup, folder)
     found = attack_detector(folder, setup)
@@ -245,9 +244,9 @@ def _defence(
 def _named(detector: str | None, checkpoint: Path | None, positive: str | None, frames: Path | None) -> Named:
     """The detector of the attack command. Raises InputError where frames are given and none is."""
     if detector is not None:
-        return Named(Path(detector).name, detector, checkpoint, positive)
+        return Named(short_name(detector), detector, checkpoint, positive)
     if checkpoint is not None:
-        return Named(checkpoint.name, str(checkpoint), None, positive)
+        return Named(short_name(str(checkpoint)), str(checkpoint), None, positive)
     if frames is not None:
         raise InputError("--frames needs --detector, a name or a checkpoint: the demo's detector knows demo faces only")
     return Named("demo", "demo", None, positive)
