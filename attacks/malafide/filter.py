@@ -125,7 +125,8 @@ class Coefficients(nn.Module):
 class BoundedCoefficients(nn.Module):
     """The coefficients in training of a filter with a fidelity: at first the identity's, then that and a whitened part.
 
-    There is no weight normalisation, as the projection onto the bound makes their length irrelevant already.
+    The Euclidean length of `added` is the root mean square by which the filter changes images. There is no weight
+    normalisation, as the projection onto the bound makes that length irrelevant already.
     """
 
     def __init__(self, spec: FilterSpec, whitening: Whitening) -> None:
@@ -136,7 +137,7 @@ class BoundedCoefficients(nn.Module):
     @property
     def weight(self) -> Tensor:
         """(3, 3, k, k), differentiable."""
-        return self.spec.kept(identity(self.spec.size).to(self.added) + self.whitening(self.added))
+        return self.spec.kept(identity(self.spec.size).to(self.added) + self.whitening(3**0.5 * self.added))
 
 
 def identity(size: int) -> Tensor:

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from attacks.base import differentiable, untouched
 from attacks.malafide.files import spec_as_json
 from attacks.malafide.filter import BoundedCoefficients, Coefficients, Filter, FilterSpec
+from attacks.malafide.optimisers import NormalisedMomentum
 from attacks.malafide.prepared import Prepared
 from attacks.malafide.scores import eer, score_filtered
 from attacks.malafide.whitening import Whitening, mean_spectrum
@@ -29,7 +30,7 @@ from detectors.queries import exact_float32
 
 PUBLISHED_RATE = 1e-4
 FIRST_STEP = 0.5
-"""How much of its bound, in the root mean square, a filter with a fidelity spends in the first step of Adam."""
+"""How much of its bound, in the root mean square, a filter with a fidelity spends in the first step."""
 
 COLUMNS = ("epoch", "learning_rate", "batch_loss", "loss", "eer", "psnr", "seconds")
 EER, EPOCHS, TIME = "eer", "epochs", "time"
@@ -37,15 +38,19 @@ EER, EPOCHS, TIME = "eer", "epochs", "time"
 
 @dataclass(frozen=True)
 class Settings:
-    """How a filter is trained; the defaults are published, except the learning rate of a filter with a fidelity.
+    """How a filter is trained; the defaults are published, where the filter has no fidelity to keep.
+
+    One with a fidelity learns by steps of a stated length (see NormalisedMomentum) in whitened coordinates (see
+    Whitening) instead of Adam's: at the same bound that fools a detector many times as well.
 
     Attributes:
         epochs: passes over the fakes, at most.
         max_minutes: the training ends after this time; None for no limit. The schedule does not follow it.
         batch_size: fakes per step.
-        learning_rate: of the first epoch; a cosine leads to a tenth of it in the last. None for 1e-4, as published,
-            or what makes FIRST_STEP of the bound for a filter with a fidelity.
-        weight_decay: Adam's.
+        learning_rate: of the first epoch; a cosine leads to a tenth of it in the last. None for 1e-4, as published.
+            Of a filter with a fidelity it is the root mean square by which one step changes images in [0, 1], and
+            None is half of what the bound allows.
+        weight_decay: Adam's; a filter with a fidelity has none.
         penalty: the weight of the sum of squared coefficients in the loss.
         stop: the training ends once the training EER is above this.
         seed: of the first coefficients and the order of the frames.
@@ -72,20 +77,10 @@ class Settings:
 
     def rate(self, spec: FilterSpec, epoch: int) -> float:
         """The learning rate of an epoch, from 0: a cosine from the first rate to a tenth of it."""
-        first = self.learning_rate or default_rate(spec)
+        usual = PUBLISHED_RATE if spec.fidelity is None else FIRST_STEP * spec.fidelity.root_mean_square
+        first = self.learning_rate or usual
         done = epoch / max(1, self.epochs - 1)
         return first * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def default_rate(spec: FilterSpec) -> float:
-    """The learning rate that is published, or for a filter with a fidelity the one that fits its bound.
-
-    Adam's first step moves each of an output channel's 3 k^2 whitened coefficients by the learning rate, and with
-    them the image by sqrt(3) k times as much in the root mean square (see Whitening).
-    """
-    if spec.fidelity is None:
-        return PUBLISHED_RATE
-    return FIRST_STEP * spec.fidelity.root_mean_square / (math.sqrt(3) * spec.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +131,7 @@ class Training:
         self.spec, self.settings, self.checkpoint = spec, settings, checkpoint
         self.device = _device_of(detector)
         self.coefficients = _coefficients(spec, fakes, settings.seed).to(self.device)
-        self.optimiser = torch.optim.Adam(self.coefficients.parameters(), weight_decay=settings.weight_decay)
+        self.optimiser = _optimiser(self.coefficients, spec, settings)
         self.epoch, self.seconds = 0, 0.0
         self.best: dict[str, Any] | None = None
         self.history: list[dict[str, Any]] = []
@@ -291,6 +286,13 @@ def _coefficients(spec: FilterSpec, fakes: Prepared, seed: int) -> Coefficients 
         generator = torch.Generator().manual_seed(derive_seed(seed, "malafide", "coefficients", spec.size))
         return Coefficients(spec, generator)
     return BoundedCoefficients(spec, Whitening(mean_spectrum(fakes.batches(1), spec.size)))
+
+
+def _optimiser(coefficients: nn.Module, spec: FilterSpec, settings: Settings) -> torch.optim.Optimizer:
+    first = settings.rate(spec, 0)
+    if spec.fidelity is None:
+        return torch.optim.Adam(coefficients.parameters(), first, weight_decay=settings.weight_decay)
+    return NormalisedMomentum(coefficients.parameters(), first)
 
 
 def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 ENOUGH = 256  # images; more hardly change a mean spectrum
+_TINY = 1e-12
 PER_SIDE = 8  # patches of an image, down and across, at most
 
 
@@ -29,7 +30,7 @@ def mean_spectrum(images: Iterable[Tensor], size: int) -> Tensor:
 
 
 class Whitening:
-    """Maps coefficients v to filters D whose change of the images has the mean square of v: E (D * x)^2 = sum v^2.
+    """Maps coefficients v to filters D that change images by as much as v is long: E (D * x)^2 = sum v^2 per channel.
 
     Images have little power in high frequencies, so a filter that is to change them by little, in the mean square,
     may have much of it there; in plain coefficients the gradient, large where the images' power is, finds only the
@@ -38,16 +39,34 @@ class Whitening:
     in the metric of the bound instead of that of the coefficients.
     """
 
-    def __init__(self, spectrum: Tensor, floor: float = 1e-2) -> None:
-        power = spectrum.diagonal(dim1=-2, dim2=-1).real.mean()
+    def __init__(self, spectrum: Tensor, floor: float = 0.03) -> None:
+        power = spectrum.diagonal(dim1=-2, dim2=-1).real.mean().clamp_min(_TINY)
         values, vectors = torch.linalg.eigh(spectrum + floor * power * torch.eye(3, dtype=spectrum.dtype))
-        root = (vectors * values.clamp_min(1e-12).rsqrt()[..., None, :]) @ vectors.mH
-        self.root = root.to(torch.complex64)
+        self.root = ((vectors * values.rsqrt()[..., None, :]) @ vectors.mH).to(torch.complex64)
+        self.spread = _centreless((vectors / values[..., None, :]) @ vectors.mH)
 
     def __call__(self, coefficients: Tensor) -> Tensor:
-        """The filter (3, 3, k, k) of coefficients (3, 3, k, k): output channel, input channel, row, column."""
+        """The filter (3, 3, k, k) of coefficients (3, 3, k, k): output channel, input channel, row, column.
+
+        Nothing is at its centre. It is the nearest such filter in the metric of the images' change, as plainly
+        setting the centre to zero would add a tint that the rest was made to avoid.
+        """
         spectra = torch.fft.fft2(coefficients)
-        return torch.fft.ifft2(torch.einsum("uvci,oiuv->ocuv", self.root.to(spectra.device), spectra)).real
+        whitened = torch.fft.ifft2(torch.einsum("uvci,oiuv->ocuv", self.root.to(spectra.device), spectra)).real
+        middle = whitened.shape[-1] // 2
+        return whitened - torch.einsum("yxcd,od->ocyx", self.spread.to(whitened), whitened[:, :, middle, middle])
+
+
+def _centreless(inverse: Tensor) -> Tensor:
+    """What to take away for each unit at the centre, so that nothing is there and images change least: (k, k, 3, 3).
+
+    With the inverse spectrum's transform H, the constraint D(centre) = 0 is met by D - H(. - centre) H(0)^(-1)
+    D(centre), the projection in the metric of the spectrum.
+    """
+    response = torch.fft.ifft2(inverse, dim=(0, 1))
+    response = response @ torch.linalg.inv(response[0, 0])
+    middle = len(response) // 2
+    return response.roll((middle, middle), dims=(0, 1)).real.float()
 
 
 def _patches(image: Tensor, size: int) -> Tensor:

@@ -94,7 +94,7 @@ def test_a_run_with_another_filter_at_the_same_path_is_refused(
 def test_frames_that_are_scored_and_trained_on_are_told(
     index: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(index, tmp_path, "--attack", "malafide", "--set", "malafide.epochs=1") == 0
+    assert run(index, tmp_path, "--attack", "malafide", "--set", "malafide.epochs=1", "--limit", "12") == 0
     assert "--split test leaves them out" in capfd.readouterr().err
 
 

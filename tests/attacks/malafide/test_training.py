@@ -13,6 +13,7 @@ from torch import Tensor
 from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.filter import FilterSpec, identity
 from attacks.malafide.material import split
+from attacks.malafide.optimisers import NormalisedMomentum
 from attacks.malafide.prepared import Prepared
 from attacks.malafide.scores import eer, fakeness, score, score_filtered
 from attacks.malafide.training import Settings, Trained, Training, write_history
@@ -220,5 +221,32 @@ def test_the_published_schedule() -> None:
     assert settings.rate(published, 0) == pytest.approx(1e-4)
     assert settings.rate(published, 99) == pytest.approx(1e-5)
     assert settings.rate(kept, 0) == pytest.approx(10 * settings.rate(kept, 99))
-    assert settings.rate(kept, 0) == pytest.approx(0.5 * 10**-1.5 / (3 * 3**0.5))
+    assert settings.rate(kept, 0) == pytest.approx(0.5 * 10**-1.5)
     assert (settings.epochs, settings.batch_size, settings.weight_decay, settings.penalty) == (100, 32, 1e-4, 1e-4)
+    assert settings.rate(FilterSpec(81, fidelity=Fidelity("linf", 0.1)), 0) == pytest.approx(0.05)
+
+
+def test_a_step_has_the_stated_length_and_the_mean_direction() -> None:
+    tensor = torch.zeros(4, requires_grad=True)
+    optimiser = NormalisedMomentum([tensor], lr=0.5, momentum=0.75)
+    directions = torch.eye(4)
+    mean = torch.zeros(4)
+    for size, direction in zip((1e-6, 1e6, 3.0), directions, strict=False):
+        before = tensor.detach().clone()
+        tensor.grad = size * direction
+        optimiser.step()
+        mean = 0.75 * mean + 0.25 * direction
+        assert torch.allclose(tensor - before, -0.5 * mean / mean.norm(), atol=1e-6)
+    before = tensor.detach().clone()
+    tensor.grad = torch.zeros(4)
+    optimiser.step()
+    assert torch.equal(tensor.detach(), before)
+
+
+def test_the_default_rate_spends_half_the_bound_in_the_first_step() -> None:
+    detector, fakes, reals = setup()
+    spec = FilterSpec(5, fidelity=Fidelity("psnr", 25.0))
+    training = Training(detector, fakes, reals, spec, Settings(epochs=1, batch_size=len(fakes), stop=1.0))
+    (row,) = training
+    expected = 25.0 - 20 * np.log10(0.5)  # half of the root mean square is 6 dB more
+    assert row["psnr"] == pytest.approx(expected, abs=0.3)

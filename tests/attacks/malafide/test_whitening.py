@@ -36,22 +36,42 @@ def test_its_mean_is_the_mean_square_whatever_the_images_size() -> None:
         assert float(power) == pytest.approx(float(images.double().square().mean()), rel=0.02)
 
 
+def change(images: Tensor, weight: Tensor) -> float:
+    """The mean square over images and the three channels of what a filter gives, where it is inside."""
+    return float(functional.conv2d(images, weight).square().mean())
+
+
 def test_equal_coefficients_change_images_equally() -> None:
     images, size = smooth_images(), 9
     whitening = Whitening(mean_spectrum(images.split(10), size), floor=1e-6)
-    changes = {"plain": [], "whitened": []}
-    for u, v in ((0, 0), (0, 1), (2, 2), (4, 4)):
+    found: dict[str, list[float]] = {"plain": [], "whitened": []}
+    for u, v in ((0, 1), (2, 2), (4, 4)):
         wave = torch.cos(2 * torch.pi * (u * torch.arange(size)[:, None] + v * torch.arange(size)) / size)
         for channels in ((1.0, 0.0, 0.0), (1.0, -1.0, 0.0)):
             added = torch.zeros(3, 3, size, size)
             added[0] = torch.tensor(channels)[:, None, None] * wave
-            added /= added.norm()
+            added *= 3**0.5 / added.norm()  # one channel of three gets it all
             for name, weight in (("plain", added), ("whitened", whitening(added))):
-                changes[name].append(float(functional.conv2d(images, weight)[:, 0].square().mean()))
-    plain, whitened = (np.array(changes[name]) for name in ("plain", "whitened"))
+                found[name].append(change(images, weight))
+    plain, whitened = (np.array(found[name]) for name in ("plain", "whitened"))
     assert plain.max() / plain.min() > 500
     assert whitened.max() / whitened.min() < 12
     assert np.median(whitened) == pytest.approx(1.0, rel=0.5)
+
+
+def test_nothing_is_at_the_centre_and_no_tint_takes_its_place() -> None:
+    images, size = smooth_images(), 5
+    whitening = Whitening(mean_spectrum(images.split(10), size), floor=1e-3)
+    for place in range(8):
+        added = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(place))
+        weight = whitening(added)
+        assert weight[:, :, 2, 2].abs().max() < 1e-4 * weight.abs().max()
+        spectra = torch.fft.fft2(added)
+        outer = torch.fft.ifft2(torch.einsum("uvci,oiuv->ocuv", whitening.root, spectra)).real
+        masked = outer.clone()
+        masked[:, :, 2, 2] = 0
+        assert change(images, weight) < 1.2 * change(images, outer)
+        assert change(images, weight) < 0.5 * change(images, masked)
 
 
 def test_whitening_is_linear_and_differentiable() -> None:
