@@ -46,6 +46,7 @@ from common.errors import InputError
 from data.preprocess.records import Recipe
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
 from detectors.registry import load as load_detector
+from detectors.registry import short_name
 
 malafide_app = application("2D-Malafide: filters that make fakes pass as real.")
 
@@ -256,11 +257,10 @@ def _opponent(
 
 
 def _name(detector: str, name: str | None) -> str:
-    """What the detector is called in the results: as given, else its own name, of a file the stem."""
+    """What the detector is called in the results: as given, else by its own name."""
     if name is not None:
         return plain_name(name, "--name")
-    own = Path(detector).stem if "/" in detector or Path(detector).is_file() else detector
-    return plain_name(own.replace(":", "-"), "--detector (or its --name)")
+    return plain_name(short_name(detector), "--detector (or its --name)")
 
 
 def _filters(
