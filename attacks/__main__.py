@@ -1,8 +1,5 @@
 """`python -m attacks`: attacks that are made before they are used."""
 
-import sys
-from pathlib import Path
-
 from attacks.malafide.command import malafide_app
 from common.console import application, run
 
@@ -21,5 +18,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.append(str(Path.cwd()))  # for a user's own package.module:Name
     main()

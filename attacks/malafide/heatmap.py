@@ -55,7 +55,7 @@ def _label(axes: Axes, table: Table) -> None:
     axes.spines[:].set_visible(False)
     for place in range(1, len(table.rows)):
         before, here = table.rows[place - 1], table.rows[place]
-        if (before.trained_on, before.tested_on) != (here.trained_on, here.tested_on):
+        if before.trained_on != here.trained_on or (here.trained_on and before.tested_on != here.tested_on):
             axes.axhline(place - 0.5, color=FAINT, lw=0.8, xmin=-0.6, clip_on=False)
 
 

@@ -41,7 +41,7 @@ class RunSettings:
     limit: int = 0
 
 
-PRESETS: Mapping[str, RunSettings] = {"published": RunSettings(), "quick": RunSettings(epochs=10, limit=32)}
+PRESETS: Mapping[str, RunSettings] = {"published": RunSettings(), "quick": RunSettings(epochs=10, limit=12)}
 
 
 def run_settings(preset: str, overrides: Mapping[str, Any]) -> RunSettings:
@@ -50,9 +50,9 @@ def run_settings(preset: str, overrides: Mapping[str, Any]) -> RunSettings:
 
 
 def demo_training(manipulations: Sequence[str], limit: int) -> Material:
-    """Demo frames of people that are in no run: `limit` of each family, or 32."""
+    """Demo frames of people that are in no run: `limit` of each family, or 12."""
     families = [REAL, *(name for name in CLASS_NAMES if name in manipulations)]
-    return demo_material(DemoFrames((limit or 32) * len(families), 0, TRAIN, families, frames_per_video=1))
+    return demo_material(DemoFrames((limit or 12) * len(families), 0, TRAIN, families, frames_per_video=1))
 
 
 def index_training(frames: Path, images: Path | None) -> Material:

@@ -106,7 +106,7 @@ def bind(path: Path, identity: Mapping[str, Any], free: Mapping[str, Any]) -> di
             if before.get(key) != value:
                 raise InputError(
                     f"{path.parent} was made with {key}={_shown(before.get(key))}, not {_shown(value)}; give the same "
-                    "options to continue it, or another --out (or --name, for another detector)"
+                    "options to continue it, or another place for the results (--out, --name or --run)"
                 )
     write_json(path, {**wanted, **free})
     return before

@@ -28,7 +28,8 @@ from common.seeds import derive_seed, generator
 from detectors.base import Detector
 from detectors.queries import exact_float32
 
-PUBLISHED_RATE = 1e-4
+PUBLISHED_RATE, PUBLISHED_STOP = 1e-4, 0.5
+FIDELITY_STOP = 0.9
 FIRST_STEP = 0.5
 """How much of its bound, in the root mean square, a filter with a fidelity spends in the first step."""
 
@@ -52,7 +53,8 @@ class Settings:
             None is half of what the bound allows.
         weight_decay: Adam's; a filter with a fidelity has none.
         penalty: the weight of the sum of squared coefficients in the loss.
-        stop: the training ends once the training EER is above this.
+        stop: the training ends once the training EER is above this. None for 0.5, as published, or 0.9 for a filter
+            with a fidelity, whose EER on other frames is the better the longer it learns.
         seed: of the first coefficients and the order of the frames.
     """
 
@@ -62,7 +64,7 @@ class Settings:
     learning_rate: float | None = None
     weight_decay: float = 1e-4
     penalty: float = 1e-4
-    stop: float = 0.5
+    stop: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -72,8 +74,12 @@ class Settings:
             raise InputError(f"the minutes must be above 0, got {self.max_minutes}")
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise InputError(f"the learning rate must be above 0, got {self.learning_rate}")
-        if not (0 <= self.weight_decay < math.inf and 0 <= self.penalty < math.inf and 0 <= self.stop <= 1):
+        if not (0 <= self.weight_decay < math.inf and 0 <= self.penalty < math.inf and 0 <= (self.stop or 0) <= 1):
             raise InputError("weight decay and penalty must be at least 0, and the EER to stop at lie in [0, 1]")
+
+    def enough(self, spec: FilterSpec) -> float:
+        """The training EER above which the training of a filter ends."""
+        return self.stop if self.stop is not None else PUBLISHED_STOP if spec.fidelity is None else FIDELITY_STOP
 
     def rate(self, spec: FilterSpec, epoch: int) -> float:
         """The learning rate of an epoch, from 0: a cosine from the first rate to a tenth of it."""
@@ -155,13 +161,14 @@ class Training:
     def identity_of(spec: FilterSpec, settings: Settings, made_by: Mapping[str, Any]) -> dict[str, Any]:
         """Everything that decides a training's result, in JSON values."""
         chosen = {name: value for name, value in asdict(settings).items() if name != "max_minutes"}
-        return {**spec_as_json(spec), **chosen, "learning_rate": settings.rate(spec, 0), **made_by}
+        resolved = {"learning_rate": settings.rate(spec, 0), "stop": settings.enough(spec)}
+        return {**spec_as_json(spec), **chosen, **resolved, **made_by}
 
     @property
     def ended(self) -> str | None:
         """Why there is nothing left to do, or None while there is."""
         limit = self.settings.max_minutes
-        if self.best is not None and self.best["eer"] > self.settings.stop:
+        if self.best is not None and self.best["eer"] > self.settings.enough(self.spec):
             return EER
         if self.epoch >= self.settings.epochs:
             return EPOCHS

@@ -85,7 +85,7 @@ def test_another_detector_under_the_same_name_is_refused(
     index: Path, results: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert train(index, results, "--detector", OTHER, "--size", 3) == 1
-    assert "or --name, for another detector" in one_line(capfd)
+    assert "another place for the results (--out, --name or --run)" in one_line(capfd)
 
 
 def test_the_table_is_made_of_what_there_is(results: Path, capfd: pytest.CaptureFixture[str]) -> None:

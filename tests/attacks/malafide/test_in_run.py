@@ -119,7 +119,7 @@ def test_without_frames_to_train_on_it_is_refused_in_one_line(
 def test_settings_and_demo_frames() -> None:
     assert run_settings("published", {}) == RunSettings()
     assert run_settings("quick", {"size": "27", "max_minutes": "2"}) == RunSettings(
-        size=27, epochs=10, limit=32, max_minutes=2.0
+        size=27, epochs=10, limit=12, max_minutes=2.0
     )
     found = demo_training(["FaceSwap", "Deepfakes"], 4)
     assert [sum(e.family == family for e in found.entries) for family in ("Real", "Deepfakes", "FaceSwap")] == [4, 4, 4]

@@ -223,6 +223,11 @@ def test_the_published_schedule() -> None:
     assert settings.rate(kept, 0) == pytest.approx(10 * settings.rate(kept, 99))
     assert settings.rate(kept, 0) == pytest.approx(0.5 * 10**-1.5)
     assert (settings.epochs, settings.batch_size, settings.weight_decay, settings.penalty) == (100, 32, 1e-4, 1e-4)
+    assert (settings.enough(published), settings.enough(kept), replace(settings, stop=0.0).enough(kept)) == (
+        0.5,
+        0.9,
+        0,
+    )
     assert settings.rate(FilterSpec(81, fidelity=Fidelity("linf", 0.1)), 0) == pytest.approx(0.05)
 
 
