@@ -1,23 +1,22 @@
 """`python -m attacks malafide`: train filters, test them, and show what they do."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 
 from attacks.malafide import table as tables
+from attacks.malafide.choosing import by_manipulation, chosen_filters, looked_at, name_of, open_opponent
 from attacks.malafide.config_file import ConfigOption, write_config
 from attacks.malafide.exhibits import exhibits, probabilities
 from attacks.malafide.fidelity import Fidelity
-from attacks.malafide.files import Facts, StoredFilter, load
+from attacks.malafide.files import Facts, StoredFilter
 from attacks.malafide.filter import IMAGE, FilterSpec
-from attacks.malafide.fitting import Fitting, Opponent, cell_of
+from attacks.malafide.fitting import Fitting, cell_of
 from attacks.malafide.gradcam import grad_cam
 from attacks.malafide.gradcam_pages import save_maps
 from attacks.malafide.heatmap import save_heatmap
-from attacks.malafide.material import Material, open_material, split
+from attacks.malafide.material import open_material, split
 from attacks.malafide.options import (
     OUT,
     BatchSizeOption,
@@ -37,16 +36,12 @@ from attacks.malafide.options import (
     VideosOption,
 )
 from attacks.malafide.pictures import save_images
-from attacks.malafide.results import find_filters, plain_name, read_json, tests_file, write_json
-from attacks.malafide.testing import FilterTest, Testing, as_json, held_out
-from attacks.malafide.training import Settings
-from attacks.malafide.videos import open_videos
+from attacks.malafide.results import read_json, tests_file, write_json
+from attacks.malafide.settings import Settings
+from attacks.malafide.testing import FilterTest, Testing, as_json
 from common.console import application, say, table
-from common.errors import InputError
 from data.preprocess.records import Recipe
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
-from detectors.registry import load as load_detector
-from detectors.registry import short_name
 
 malafide_app = application("2D-Malafide: filters that make fakes pass as real.")
 
@@ -101,7 +96,7 @@ def train_filters(
     bound = None if fidelity is None else Fidelity.parse(fidelity)
     specs = [FilterSpec(each, extent, bound) for each in sizes]
     settings = Settings(epochs, max_minutes, batch_size, learning_rate, stop=stop, seed=seed)
-    opponent = _opponent(detector, checkpoint, positive, name, device, batch_size, threads)
+    opponent = open_opponent(detector, checkpoint, positive, name, device, batch_size, threads)
     material = open_material(frames, images)
     manipulations = material.chosen(manipulation or [])
     halves = split(material.entries, split_by, seed)
@@ -150,8 +145,8 @@ def run_test(
     Every filter in OUT is applied to fakes that it was not trained on, at the input size of the detector under test.
     Writes tests/DETECTOR.json beside each filter.
     """
-    chosen = _filters(out, filters, manipulation, size)
-    opponent = _opponent(detector, checkpoint, positive, name, device, batch_size, threads)
+    chosen = chosen_filters(out, filters, manipulation, size)
+    opponent = open_opponent(detector, checkpoint, positive, name, device, batch_size, threads)
     testing = Testing(opponent, open_material(frames, images), limit)
     rows: dict[str, list[list[str]]] = {}
     for stored, facts in chosen:
@@ -205,10 +200,10 @@ def make_images(
     config: ConfigOption = None,
 ) -> None:
     """Show real, fake and filtered frames, side by side and singly: OUT/images/DETECTOR/MANIPULATION/page.png."""
-    chosen = _filters(out, filters, manipulation, size, trained_on=None if filters else _name(detector, name))
-    opponent = _opponent(detector, checkpoint, positive, name, device, 16, threads)
-    material, positions = _looked_at(frames, images, videos, face_detector, count, out, chosen)
-    for family, kept in _by_manipulation(material, chosen, manipulation).items():
+    chosen = chosen_filters(out, filters, manipulation, size, trained_on=None if filters else name_of(detector, name))
+    opponent = open_opponent(detector, checkpoint, positive, name, device, 16, threads)
+    material, positions = looked_at(frames, images, videos, face_detector, count, out, chosen)
+    for family, kept in by_manipulation(material, chosen, manipulation).items():
         shown = exhibits(material, positions, family, opponent, kept, count)
         folder = out / "images" / opponent.name / family
         page = save_images(folder, f"{family}, as {opponent.name} sees it", shown, probabilities(opponent, shown))
@@ -238,101 +233,16 @@ def make_maps(
     config: ConfigOption = None,
 ) -> None:
     """Show what a detector looks at (Grad-CAM): OUT/gradcam/DETECTOR/MANIPULATION/page.png, maps as NPY and PNG."""
-    chosen = _filters(out, filters, manipulation, size, trained_on=None if filters else _name(detector, name))
-    opponent = _opponent(detector, checkpoint, positive, name, device, 16, threads)
+    chosen = chosen_filters(out, filters, manipulation, size, trained_on=None if filters else name_of(detector, name))
+    opponent = open_opponent(detector, checkpoint, positive, name, device, 16, threads)
     cam = grad_cam(opponent.detector, layer)
-    material, positions = _looked_at(frames, images, videos, face_detector, count, out, chosen)
-    for family, kept in _by_manipulation(material, chosen, manipulation).items():
+    material, positions = looked_at(frames, images, videos, face_detector, count, out, chosen)
+    for family, kept in by_manipulation(material, chosen, manipulation).items():
         shown = exhibits(material, positions, family, opponent, kept, count)
         title = f"{family}: what speaks for fake, to {opponent.name} at {cam.layer}"
         folder = out / "gradcam" / opponent.name / family
         page = save_maps(folder, title, cam, shown, probabilities(opponent, shown))
         say(f"{page}: {len(shown)} frames, {len(kept)} filters, layer {cam.layer}")
-
-
-def _opponent(
-    detector: str,
-    checkpoint: Path | None,
-    positive: str | None,
-    name: str | None,
-    device: str,
-    batch_size: int,
-    threads: int | None,
-) -> Opponent:
-    if threads is not None:
-        torch.set_num_threads(threads)
-    return Opponent(_name(detector, name), load_detector(detector, checkpoint, device, positive=positive), batch_size)
-
-
-def _name(detector: str, name: str | None) -> str:
-    """What the detector is called in the results: as given, else by its own name."""
-    if name is not None:
-        return plain_name(name, "--name")
-    return plain_name(short_name(detector), "--detector (or its --name)")
-
-
-def _filters(
-    out: Path,
-    given: Sequence[Path] | None,
-    manipulations: Sequence[str] | None,
-    sizes: Sequence[int] | None,
-    trained_on: str | None = None,
-) -> list[tuple[StoredFilter, Facts]]:
-    """The filters that were named, or those in the results that fit; each with how it was made."""
-    chosen = []
-    for path in given or find_filters(out):
-        stored = load(path)
-        if stored.facts is None:
-            raise InputError(f"{path} does not say what it was trained on, so no frames can be held out for it")
-        fits = (
-            (not manipulations or bool(set(manipulations) & set(stored.facts.manipulations)))
-            and (not sizes or stored.filter.spec.size in sizes)
-            and (trained_on is None or stored.facts.trained_on == trained_on)
-        )
-        if fits:
-            chosen.append((stored, stored.facts))
-    if not chosen:
-        raise InputError(f"none of the filters in {out} is of this manipulation, size and detector")
-    return sorted(chosen, key=lambda pair: (pair[1].trained_on, pair[1].manipulations, pair[0].filter.spec.size))
-
-
-def _looked_at(
-    frames: Path | None,
-    images: Path | None,
-    videos: Path | None,
-    face_detector: str,
-    count: int,
-    out: Path,
-    chosen: Sequence[tuple[StoredFilter, Facts]],
-) -> tuple[Material, Sequence[int]]:
-    """The frames to look at and which of them: of an index those that filters were not trained on, of videos all."""
-    if (frames is None) == (videos is None):
-        raise InputError("name what to look at: --frames INDEX, or --videos with a video or a folder of them")
-    if videos is not None:
-        material = open_videos(videos, out / "crops" / str(count), count, face_detector)
-        return material, range(len(material.entries))
-    assert frames is not None  # noqa: S101 - one of the two is given
-    material = open_material(frames, images)
-    return material, held_out(material, chosen[0][1])
-
-
-def _by_manipulation(
-    material: Material, chosen: Sequence[tuple[StoredFilter, Facts]], named: Sequence[str] | None
-) -> dict[str, dict[str, StoredFilter]]:
-    """The filters for each manipulation that there are frames of; all of them where no frame's own is known to any."""
-    several = len({facts.trained_on for _, facts in chosen}) > 1
-    names = {id(s): f"{f.trained_on} {s.filter.spec.label}" if several else s.filter.spec.label for s, f in chosen}
-    found: dict[str, dict[str, StoredFilter]] = {}
-    for family in material.manipulations:
-        kept = {names[id(s)]: s for s, f in chosen if family in f.manipulations and (not named or family in named)}
-        if kept:
-            found[family] = kept
-    if found:
-        return found
-    raise InputError(
-        f"the frames are of {', '.join(material.manipulations) or 'no manipulation'}, the filters for "
-        f"{', '.join(sorted({each for _, facts in chosen for each in facts.manipulations}))}: none fits"
-    )
 
 
 def _earlier(path: Path, testing: Testing, stored: StoredFilter, facts: Facts, manipulation: str) -> FilterTest | None:

@@ -16,7 +16,8 @@ from attacks.malafide.material import Halves, Material, keys_sha256
 from attacks.malafide.prepared import Prepared
 from attacks.malafide.results import Cell, bind, locked
 from attacks.malafide.scores import eer, score
-from attacks.malafide.training import TIME, Settings, Trained, Training, write_history
+from attacks.malafide.settings import Settings
+from attacks.malafide.training import TIME, Trained, Training, write_history
 from common.console import progress
 from data.frames import REAL
 from detectors.base import Detector

@@ -12,7 +12,7 @@ from attacks.malafide.files import StoredFilter
 from attacks.malafide.filter import FilterSpec
 from attacks.malafide.fitting import Fitting, Opponent, cell_of
 from attacks.malafide.material import TRAIN, Halves, Material, demo_material, open_material
-from attacks.malafide.training import Settings
+from attacks.malafide.settings import Settings
 from common.console import say
 from common.errors import InputError
 from common.settings import override

@@ -17,8 +17,8 @@ from attacks.malafide.fitting import Fitting, Opponent, cell_of
 from attacks.malafide.material import Material, keys_sha256, split
 from attacks.malafide.results import find_filters, plain_name
 from attacks.malafide.scores import fakeness
+from attacks.malafide.settings import Settings
 from attacks.malafide.testing import FilterTest, Testing, as_json, held_out, ssim
-from attacks.malafide.training import Settings
 from common.errors import InputError
 from detectors.base import Detector
 from tests.attacks.malafide.test_files import FACTS

@@ -16,7 +16,8 @@ from attacks.malafide.material import split
 from attacks.malafide.optimisers import NormalisedMomentum
 from attacks.malafide.prepared import Prepared
 from attacks.malafide.scores import eer, fakeness, score, score_filtered
-from attacks.malafide.training import Settings, Trained, Training, write_history
+from attacks.malafide.settings import Settings
+from attacks.malafide.training import Trained, Training, write_history
 from common.errors import InputError
 from tests.attacks.malafide.toys import ChannelDetector, material
 from tests.attacks.nets import ConvDetector
