@@ -26,7 +26,7 @@ from scoring.options import (
     ThreadsOption,
 )
 from scoring.run import Results, run
-from scoring.setup import Options, files_name, prepare, run_name
+from scoring.setup import Options, Setup, files_name, prepare, run_name
 
 app = console.application("Scores explanations of a deepfake detector.")
 
@@ -98,31 +98,32 @@ def evaluate(
     )
     part, folder = Shard.parse(shard), results / run_name(name, options)
     if detector is None or len(detector) == 1:
-        score(replace(options, detector=detector[0] if detector else None), folder, part)
+        options = replace(options, detector=detector[0] if detector else None)
+        score(prepare(options, folder=folder), folder, part)
         return
     if checkpoint is not None:
         raise InputError("--checkpoint goes with one --detector; give several as files, or as your own module:Name")
-    names = comparison.short_names(detector)
-    found = {
-        name: score(replace(options, detector=each), folder / name, part)
-        for name, each in zip(names, detector, strict=True)
-    }
-    finished = {name: each for name, each in found.items() if each is not None}
-    if len(finished) == len(names):
+    folders = {each: folder / each for each in comparison.short_names(detector)}
+    setups = [
+        prepare(replace(options, detector=each), folder=its)
+        for each, its in zip(detector, folders.values(), strict=True)
+    ]  # all of them before the first is scored: a mistake in the last is told at once
+    found = {each: score(setup, folders[each], part) for each, setup in zip(folders, setups, strict=True)}
+    finished = {each: outcome for each, outcome in found.items() if outcome is not None}
+    if len(finished) == len(found):
         comparison.show(finished, seed)
         paths = comparison.write(folder, files_name(options.methods), finished, seed)
         console.say(f"Files in {folder}: {', '.join(path.name for path in paths)}")
 
 
-def score(options: Options, folder: Path, part: Shard) -> Results | None:
+def score(setup: Setup, folder: Path, part: Shard) -> Results | None:
     """Scores one detector in its folder and reports it; nothing is returned where frames are still missing."""
-    setup = prepare(options, folder=folder)
     report.introduce(setup, folder)
     outcome = run(folder, setup.name, setup.configuration, setup.selection, setup.scorer, part)
     if isinstance(outcome, int):
         report.show_missing(outcome, len(setup.selection.keys))
         return None
-    report.show(outcome, options.seed, folder)
+    report.show(outcome, setup.configuration.seed, folder)
     return outcome
 
 
