@@ -155,15 +155,15 @@ def run_test(
         tests = [_earlier(path, testing, stored, facts, each) or testing.test(stored, facts, each) for each in wanted]
         write_json(path, as_json(tests))
         rows.setdefault(facts.trained_on, []).extend(_test_row(each) for each in tests)
-    heads = ["filter", "clean", "EER", "AUC", "passed", "attack", "dB", "SSIM"]
+    heads = ["filter", "clean", "EER", "AUC", "pass", "dB", "SSIM"]
     for trained, shown in rows.items():
         box = "white box" if trained == opponent.name else "black box"
         at = f"{opponent.name} at {opponent.detector.input_size} pixels"
         table(f"Trained on {trained}, tested on {at} ({box}); rates in %", heads, shown)
     say(
-        "clean: EER without the filter. EER, AUC: filtered fakes against unfiltered real frames. passed: filtered\n"
-        "fakes called real at the threshold of the clean EER. attack: the published attack rate, the real frames\n"
-        "called fake at the threshold of the EER. dB, SSIM: filtered to unfiltered fakes, means."
+        "clean: EER without the filter. EER, AUC: filtered fakes against unfiltered real frames. pass: filtered\n"
+        "fakes called real at the threshold of the clean EER. dB, SSIM: filtered to unfiltered fakes, means.\n"
+        "The published attack rate, real frames called fake at the threshold of the EER, is in tests.csv."
     )
 
 
@@ -272,7 +272,7 @@ def _summary(stored: StoredFilter) -> str:
 
 
 def _test_row(test: FilterTest) -> list[str]:
-    rates = (test.clean_eer, test.eer, test.auc, test.success, test.attack_rate)
+    rates = (test.clean_eer, test.eer, test.auc, test.success)
     ratio = "-" if test.psnr is None else f"{test.psnr:.1f}"
     shown = (f"{100 * rate:.1f}" for rate in rates)
     return [f"{test.manipulation} {test.filter}", *shown, ratio, f"{test.ssim:.3f}"]

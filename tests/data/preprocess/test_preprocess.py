@@ -30,6 +30,8 @@ from tests.data.preprocess.videos import (
 )
 
 RUN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started without it
 from common.console import application, run
 from data.preprocess.command import preprocess
 app = application("test")
