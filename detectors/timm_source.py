@@ -78,7 +78,7 @@ def names_for(outputs: int, where: str) -> tuple[str, ...]:
     if outputs not in _NAMES_BY_OUTPUTS:
         raise InputError(
             f"{where} tells {count(outputs)} without saying which is {REAL!r}: train it first "
-            "(python -m attribution_model train --network NAME), or wrap it as your own package.module:Name"
+            "(python -m detectors train --model timm:NETWORK), or wrap it as your own package.module:Name"
         )
     return _NAMES_BY_OUTPUTS[outputs]
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from common.errors import InputError
 from data.frames import CLASS_NAMES
 from data.landmarks import Landmarks
+from detectors import sbi, xception
 from detectors.base import REAL
 from detectors.caddm import CaddmConfig, CaddmDetector
 from detectors.registry import load
@@ -69,12 +70,12 @@ def _caddm(backbone: str, wanted: Wanted) -> NetworkDetector:
 
 
 def _sbi(backbone: str, wanted: Wanted) -> NetworkDetector:
-    config = TimmConfig(backbone, BINARY, 2, wanted.size or 380, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    config = replace(sbi.CONFIG, network=backbone, input_size=wanted.size or sbi.CONFIG.input_size)
     return TimmDetector(config, wanted.pretrained)
 
 
 def _xception(backbone: str, wanted: Wanted) -> NetworkDetector:
-    config = TimmConfig(backbone, BINARY, 1, wanted.size or 299, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    config = replace(xception.CONFIG, network=backbone, input_size=wanted.size or xception.CONFIG.input_size)
     return TimmDetector(config, wanted.pretrained)
 
 
