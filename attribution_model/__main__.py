@@ -8,12 +8,12 @@ import typer
 
 import detectors
 from attribution_model.testing import write
-from common.console import application, run, say, table, warn
+from common.console import application, run, say, table
 from data.demo.frames import DemoFrames
 from data.frames import Frame
-from data.source import open_frames
+from data.source import open_split
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
-from detectors.predictions import Predictions, predict
+from detectors.predictions import predict, report_left_out
 from detectors.testing import number
 from detectors.training.command import run_training
 
@@ -42,10 +42,10 @@ def run_test(
 ) -> None:
     """Test a detector; without --frames on 250 demo frames of people that the demo weights have not seen."""
     loaded = detectors.load(detector, checkpoint, device, positive=positive)
-    chosen: Sequence[Frame] = DemoFrames(250) if frames is None else open_frames(frames, images, _split(split))
+    chosen: Sequence[Frame] = DemoFrames(250) if frames is None else open_split(frames, images, split)
     predictions = predict(loaded, chosen, batch_size)
     scores = write(out, loaded, predictions)
-    _report_left_out(predictions)
+    report_left_out(predictions, ", since they belong to none of the classes")
     rows = [
         [
             each.name,
@@ -62,21 +62,6 @@ def run_test(
     say(f"weighted F1              {number(scores.f1)}")
     say(f"macro average precision  {number(scores.average_precision)}")
     say(f"written to {out}: metrics.json, metrics.csv, predictions.csv, confusion.csv, confusion.png")
-
-
-def _split(name: str) -> str | None:
-    return None if name == "all" else name
-
-
-def _report_left_out(predictions: Predictions) -> None:
-    if predictions.left_out:
-        say(f"left out, since they belong to none of the classes: {_listed(predictions.left_out)}")
-    if predictions.unreadable:
-        warn(f"{predictions.unreadable} frames could not be read and are left out")
-
-
-def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import typer
@@ -106,6 +106,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         shown.add_row(*row)
     console.print(shown)
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """ "3 Real, 2 FaceSwap"."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def _explain(error: OSError) -> str:

@@ -124,6 +124,11 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
     return _unlabelled(frames)
 
 
+def open_split(path: str | Path, images: str | Path | None, split: str) -> IndexedFrames:
+    """The frames of an index that belong to `split`, or with "all" every one; otherwise as `open_frames`."""
+    return open_frames(path, images, None if split == "all" else split)
+
+
 def of_split(entries: Sequence[Entry], split: str | None, place: str | Path) -> list[Entry]:
     """The entries of one split (all where it is None), in order. Raises InputError, naming `place`, for none."""
     if split is None:

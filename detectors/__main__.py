@@ -8,7 +8,7 @@ import typer
 
 from common import console
 from common.errors import InputError
-from data.source import open_frames
+from data.source import open_split
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from detectors.registry import load
 from detectors.testing import run_test
@@ -39,7 +39,7 @@ def run_testing(
     if detector is None:
         raise InputError("--detector is missing: a name, or a checkpoint file")
     loaded = load(detector, checkpoint, device, positive=positive)
-    run_test(loaded, open_frames(frames, images, None if split == "all" else split), out, batch_size)
+    run_test(loaded, open_split(frames, images, split), out, batch_size)
 
 
 if __name__ == "__main__":

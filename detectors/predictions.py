@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from common.console import progress, warn
+from common.console import listed, progress, say, warn
 from common.errors import InputError
 from common.files import atomic_write
 from data.frames import Frame
@@ -92,3 +92,11 @@ def write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
     """Writes rows, the header first, as a CSV file, whole or not at all; None is an empty cell."""
     with atomic_write(path) as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def report_left_out(predictions: Predictions, reason: str = "") -> None:
+    """Prints which frames took no part, and for what `reason`, where there are any."""
+    if predictions.left_out:
+        say(f"left out{reason}: {listed(predictions.left_out)}")
+    if predictions.unreadable:
+        warn(f"{predictions.unreadable} frames could not be read and are left out")

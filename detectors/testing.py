@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from common.console import say, table, warn
+from common.console import say, table
 from common.errors import InputError
 from common.files import atomic_write
 from data.frames import Frame
 from detectors.base import REAL, Detector
-from detectors.predictions import Predictions, predict, write_csv
+from detectors.predictions import Predictions, predict, report_left_out, write_csv
 from detectors.rates import auc, equal_error_rate, error_rates
 
 ALL = "all"
@@ -169,12 +169,7 @@ def show(report: Report) -> None:
         columns = ["fakes", "real", "fake", "AUC", "EER", "accuracy", "FPR", "FNR"]
         table(f"{level}s: each kind of fake against all real ones", columns, rows)
     say(f"accuracy, FPR (real called fake) and FNR (fake called real) are at p(fake) {DECISION}")
-    predictions = report.predictions
-    if predictions.left_out:
-        listed = ", ".join(f"{count} {name}" for name, count in predictions.left_out.items())
-        say(f"left out: {listed}")
-    if predictions.unreadable:
-        warn(f"{predictions.unreadable} frames could not be read and are left out")
+    report_left_out(report.predictions)
 
 
 def number(value: float | None) -> str:

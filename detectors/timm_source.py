@@ -21,8 +21,8 @@ from detectors.timm_network import (
 )
 
 _HUB = "hf-hub:"
-_BINARY = (REAL, "Fake")
-_NAMES_BY_OUTPUTS = {1: _BINARY, 2: _BINARY, len(CLASS_NAMES): CLASS_NAMES}
+BINARY = (REAL, "Fake")
+_NAMES_BY_OUTPUTS = {1: BINARY, 2: BINARY, len(CLASS_NAMES): CLASS_NAMES}
 
 
 def build(network: str, checkpoint: Checkpoint | None) -> Detector:

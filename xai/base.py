@@ -57,8 +57,3 @@ def score_masks(score: Score, fill: Fill, masks: Iterable[Tensor]) -> np.ndarray
     `masks` yields chunks (n, 1, H, W) and is consumed lazily, so that one chunk of images exists at a time.
     """
     return torch.cat([score(fill(chunk)) for chunk in masks]).double().numpy()
-
-
-def torch_generator(generator: np.random.Generator) -> torch.Generator:
-    """A torch generator (CPU) seeded by the next draw of a numpy one."""
-    return torch.Generator().manual_seed(int(generator.integers(2**63 - 1)))

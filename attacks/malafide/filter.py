@@ -14,7 +14,6 @@ from common.errors import InputError
 
 IMAGE, BATCH = "image", "batch"
 RANGES = (IMAGE, BATCH)
-PUBLISHED_SIZES = (3, 9, 27, 81)
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,23 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from common.console import say, warn
+from common.console import listed, say, warn
 from common.errors import InputError
 from common.seeds import derive_seed
 from common.settings import override
 from data.frames import CLASS_NAMES
 from data.landmarks import Landmarks, read_landmarks
-from data.source import open_frames
+from data.source import open_split
 from detectors.base import Detector
 from detectors.devices import resolve_device
 from detectors.options import DeviceOption
+from detectors.timm_source import BINARY
 from detectors.training.adversarial import Adversarial
 from detectors.training.augment import AUGMENTATIONS
 from detectors.training.classification import Classification
 from detectors.training.frames import Labelled, hold_out, labelled, require_images
 from detectors.training.loop import Settings, train
-from detectors.training.models import BINARY, MODELS, Wanted, model, new_detector
+from detectors.training.models import MODELS, Wanted, model, new_detector
 from detectors.training.recipe import Recipe
 
 LANDMARKS = "landmarks.csv"
@@ -141,11 +142,11 @@ class Source:
 
     def read(self, split: str) -> Labelled:
         """The frames of a split that the recipe trains on; says which are left out."""
-        source = open_frames(self.frames, self.images, None if split == "all" else split)
+        source = open_split(self.frames, self.images, split)
         require_images(source)
         known, left_out = labelled(source, self.detector)
         if left_out:
-            say(f"left out, since they belong to none of the classes: {_listed(left_out)}")
+            say(f"left out, since they belong to none of the classes: {listed(left_out)}")
         return self.recipe.chosen(known, self.detector)
 
 
@@ -174,7 +175,7 @@ def _landmarks(given: Path | None, frames: Path) -> Landmarks | None:
 
 def _announce(detector: Detector, training: Labelled, validation: Labelled | None) -> None:
     counts = {name: training.labels.count(place) for place, name in enumerate(detector.class_names)}
-    say(f"training on {len(training)} frames: {_listed(counts)}")
+    say(f"training on {len(training)} frames: {listed(counts)}")
     absent = [name for name, count in counts.items() if not count]
     if absent and len(detector.class_names) > 2:
         warn(f"no frame of {', '.join(absent)}: the network will not learn to tell it")
@@ -182,10 +183,6 @@ def _announce(detector: Detector, training: Labelled, validation: Labelled | Non
         say("no validation: there are too few people to hold some out; the last epoch's weights are kept")
     else:
         say(f"validating on {len(validation)} frames; the best epoch's weights are kept")
-
-
-def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def _precision(name: str, place: torch.device) -> str:

@@ -10,18 +10,15 @@ from common.errors import InputError
 from data.frames import CLASS_NAMES
 from data.landmarks import Landmarks
 from detectors import sbi, xception
-from detectors.base import REAL
 from detectors.caddm import CaddmConfig, CaddmDetector
 from detectors.registry import load
 from detectors.saving import NetworkDetector
 from detectors.timm_network import TimmConfig, TimmDetector
-from detectors.timm_source import published_config
+from detectors.timm_source import BINARY, published_config
 from detectors.training.caddm import FacialSwaps
 from detectors.training.classification import Classification
 from detectors.training.recipe import Recipe
 from detectors.training.sbi import SelfBlending
-
-BINARY = (REAL, "Fake")
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,7 @@ class Model:
 
     Attributes:
         backbone: timm's name of its network, where the user names no other.
+        named: whether the model's name itself names the network, so that no --init can bring another.
         build: from what is wanted to the new detector.
         recipe: how it is trained; landmarks may be given.
         epochs: how long.
@@ -58,6 +56,7 @@ class Model:
     recipe: Callable[[Landmarks | None], Recipe]
     epochs: int
     batch_size: int
+    named: bool = False
 
 
 def _attribution(backbone: str, wanted: Wanted) -> NetworkDetector:
@@ -69,14 +68,14 @@ def _caddm(backbone: str, wanted: Wanted) -> NetworkDetector:
     return CaddmDetector(CaddmConfig(backbone, wanted.size or CaddmConfig.input_size), wanted.pretrained)
 
 
-def _sbi(backbone: str, wanted: Wanted) -> NetworkDetector:
-    config = replace(sbi.CONFIG, network=backbone, input_size=wanted.size or sbi.CONFIG.input_size)
-    return TimmDetector(config, wanted.pretrained)
+def _published(config: TimmConfig) -> Callable[[str, Wanted], NetworkDetector]:
+    """Builds a published detector's network, or another one behind the same normalisation and classes."""
 
+    def build(backbone: str, wanted: Wanted) -> NetworkDetector:
+        chosen = replace(config, network=backbone, input_size=wanted.size or config.input_size)
+        return TimmDetector(chosen, wanted.pretrained)
 
-def _xception(backbone: str, wanted: Wanted) -> NetworkDetector:
-    config = replace(xception.CONFIG, network=backbone, input_size=wanted.size or xception.CONFIG.input_size)
-    return TimmDetector(config, wanted.pretrained)
+    return build
 
 
 def _timm(backbone: str, wanted: Wanted) -> NetworkDetector:
@@ -91,8 +90,8 @@ def _plain(_landmarks: Landmarks | None) -> Recipe:
 MODELS: Mapping[str, Model] = {
     "attribution": Model("tf_efficientnetv2_b0", _attribution, lambda _: Classification(), 20, 32),
     "caddm": Model("tf_efficientnet_b3", _caddm, lambda _: FacialSwaps(), 20, 32),
-    "sbi": Model("tf_efficientnet_b4", _sbi, SelfBlending, 100, 16),
-    "xception": Model("legacy_xception", _xception, _plain, 20, 32),
+    "sbi": Model(sbi.CONFIG.network, _published(sbi.CONFIG), SelfBlending, 100, 16),
+    "xception": Model(xception.CONFIG.network, _published(xception.CONFIG), _plain, 20, 32),
 }
 """The models with a name of their own; `timm:NETWORK` is any network, trained as the attribution classifier is."""
 
@@ -100,7 +99,7 @@ MODELS: Mapping[str, Model] = {
 def model(name: str) -> Model:
     """The model of a name, or `timm:NETWORK`. Raises InputError for another one."""
     if name.startswith("timm:"):
-        return Model(name.removeprefix("timm:"), _timm, lambda _: Classification(), 20, 32)
+        return Model(name.removeprefix("timm:"), _timm, lambda _: Classification(), 20, 32, named=True)
     if name not in MODELS:
         raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}, timm:NETWORK")
     return MODELS[name]
@@ -118,7 +117,7 @@ def new_detector(kind: Model, wanted: Wanted, init: str | None) -> NetworkDetect
     start = load(init, optimise=False)
     if not isinstance(start, NetworkDetector):
         raise InputError(f"--init {init}: weights can only be taken from a network of timm or CADDM")
-    backbone = wanted.backbone or _backbone_name(start)
+    backbone = wanted.backbone or (kind.backbone if kind.named else _backbone_name(start))
     detector = kind.build(backbone, replace(wanted, size=wanted.size or start.input_size))
     _copy(start, detector, f"--init {init}", backbone)
     return detector.train()

@@ -23,7 +23,7 @@ from detectors.timm_network import TimmConfig
 from detectors.training.classification import Classification, warm_cosine
 from detectors.training.frames import Labelled, labelled
 from detectors.training.loop import Settings, Training, train
-from detectors.training.models import MODELS, Wanted, new_detector
+from detectors.training.models import MODELS, Wanted, model, new_detector
 from detectors.training.progress import Budget
 from detectors.training.recipe import Batch
 from tests.detectors.training.small_frames import write_small_frames
@@ -208,6 +208,8 @@ def test_starting_from_a_network_of_other_classes_keeps_its_backbone(tmp_path: P
     assert found["classifier.weight"].shape[0] == 2
     with pytest.raises(InputError, match=r"does not have the weights of test_resnet \(such as"):
         new_detector(MODELS["sbi"], Wanted("test_resnet"), file)
+    with pytest.raises(InputError, match=r"does not have the weights of test_resnet \(such as"):
+        new_detector(model("timm:test_resnet"), Wanted(), file)  # the model's own name is not overruled
 
 
 @pytest.mark.parametrize("values", [{"epochs": 0}, {"batch_size": 1}, {"max_minutes": -1.0}])
