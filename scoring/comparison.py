@@ -15,10 +15,10 @@ from common.errors import InputError
 from common.files import atomic_write
 from common.seeds import generator
 from detectors.registry import short_name
-from scoring.metrics import ALPHA, CONTROL, Estimate, detected
 from scoring.report import paragraph
 from scoring.run import Results
 from scoring.statistics import holm, intervals, sign_flip_p
+from scoring.summary import ALPHA, CONTROL, Estimate, detected
 
 MEASURES = ("flip_rate", "drop")
 

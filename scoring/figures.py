@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from common.files import atomic_write
-from scoring.metrics import ALPHA, CONTROL, Line, Summary
+from scoring.summary import ALPHA, CONTROL, Line, Summary
 
 PANELS = {"1": "best region", "1-2": "best two regions", "1-3": "best three regions"}
 BLUE, GREY, PALE, FAINT, INK = "#0b5fa5", "#8a8a8a", "#e6e6e6", "#f0f0f0", "#222222"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from data.frames import REAL
-from scoring.metrics import ALPHA, CONTROL, Line, Summary, compare
 from scoring.statistics import smallest_p
+from scoring.summary import ALPHA, CONTROL, Line, Summary, compare
 
 
 @dataclass(frozen=True)

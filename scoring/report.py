@@ -6,9 +6,9 @@ from pathlib import Path
 
 from common.console import console, say, table
 from scoring.findings import conclude, count, counts
-from scoring.metrics import ALPHA, CONTROL, Estimate, Line, Summary
 from scoring.run import Results
 from scoring.setup import Setup
+from scoring.summary import ALPHA, CONTROL, Estimate, Line, Summary
 
 
 def introduce(setup: Setup, folder: Path) -> None:

@@ -14,8 +14,8 @@ from scoring import figures, rows, tables
 from scoring.config import Configuration, bind
 from scoring.costs import Cost
 from scoring.folder import Folder, Shard
-from scoring.metrics import Summary, summarise
 from scoring.selection import Selection
+from scoring.summary import Summary, summarise
 
 Tell = Callable[[str], None]
 Score = Callable[[Frame, Tell], tuple[list[rows.Row], list[Cost]]]
@@ -30,7 +30,7 @@ class Results:
 
     Attributes:
         rows: the tidy table.
-        summary: the statistics (see `metrics.summarise`).
+        summary: the statistics (see `summary.summarise`).
         failures: frames that could not be scored, with the reason.
         files: what was written for people.
     """

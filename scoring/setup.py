@@ -23,8 +23,8 @@ from detectors.devices import resolve_device
 from detectors.registry import load
 from scoring.config import Configuration, describe_device, identify_detector, versions
 from scoring.frame import Scorer
-from scoring.metrics import CONTROL
 from scoring.selection import Selection, demo, select
+from scoring.summary import CONTROL
 from scoring.tables import results_name
 from xai.methods import ALL, Method, parse
 from xai.settings import build as build_settings

@@ -12,7 +12,7 @@ import pandas as pd
 from common.files import atomic_write
 from scoring import rows
 from scoring.costs import Cost
-from scoring.metrics import Summary, detected
+from scoring.summary import Summary, detected
 
 FAMILIES = {"DF": "Deepfakes", "F2F": "Face2Face", "FS": "FaceSwap", "NT": "NeuralTextures"}
 _TOPS = {1: "Top 1", 2: "Top 2", 3: "Top 3"}

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from common.seeds import generator
-from scoring.metrics import Estimate
 from scoring.statistics import intervals
+from scoring.summary import Estimate
 
 
 def rate(values: Sequence[bool], videos: Sequence[str], seed: int) -> Estimate:

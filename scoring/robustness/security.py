@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from attacks import build
 from common.errors import InputError
-from scoring.metrics import Estimate
 from scoring.robustness.assault import Assault, assaults, fraction
 from scoring.robustness.estimates import rate
 from scoring.robustness.records import Record
 from scoring.robustness.selection import Listed, spread
 from scoring.robustness.slopes import Slope
 from scoring.robustness.stages import AttackStage, Earlier, SlopeStage, Stage, turned
+from scoring.summary import Estimate
 
 APGD, SQUARE, SLOPES = "check apgd", "check square", "check gradients"
 MARGIN = 0.10

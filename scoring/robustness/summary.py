@@ -8,7 +8,6 @@ import numpy as np
 
 from data.frames import CLASS_NAMES
 from detectors.rates import auc
-from scoring.metrics import Estimate
 from scoring.robustness.estimates import rate, rates
 from scoring.robustness.records import Attacked, Redrawn, Verdict
 from scoring.robustness.running import Found
@@ -16,6 +15,7 @@ from scoring.robustness.security import Security, examine
 from scoring.robustness.selection import Listed
 from scoring.robustness.setup import REDRAWN, Setup
 from scoring.robustness.stages import CLEAN
+from scoring.summary import Estimate
 
 ALL = "all"
 

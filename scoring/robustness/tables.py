@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from common.files import atomic_write
-from scoring.metrics import Estimate
 from scoring.robustness.records import Record
 from scoring.robustness.running import Found
 from scoring.robustness.setup import Setup
 from scoring.robustness.stages import CLEAN, AttackStage
 from scoring.robustness.summary import Robustness
+from scoring.summary import Estimate
 from scoring.tables import write_failures
 
 NONE = "none"

@@ -9,9 +9,9 @@ from scipy.stats import kendalltau
 
 from common.errors import InputError
 from scoring.comparison import agreements, aims, overview, sentences, short_names
-from scoring.metrics import summarise
 from scoring.rows import Row
 from scoring.run import Results
+from scoring.summary import summarise
 from tests.scoring.made_up import make, table
 
 METHODS = ("LIME", "SHAP", "RISE", "SOBOL", "Random")

@@ -13,11 +13,11 @@ from data.frames import Frame
 from data.source import open_frames
 from detectors import Queries
 from scoring.frame import Scorer
-from scoring.metrics import summarise
 from scoring.rows import Row
 from scoring.run import Results, run
 from scoring.selection import Selection, select
 from scoring.setup import chosen_methods
+from scoring.summary import summarise
 from scoring.tables import PUBLISHED_COLUMNS, published
 from tests.scoring.made_up import make, table
 from tests.scoring.stand_ins import Eraser, PlantedDetector, picture, write_frames

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from scoring.figures import save_summary
-from scoring.metrics import summarise
+from scoring.summary import summarise
 from tests.scoring.made_up import at_random, make, table
 
 CHANCE = {"LIME": 0.9, "RISE": 0.4, "Random": 0.1}

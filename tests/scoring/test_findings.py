@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from scoring.findings import conclude, count, counts, find
-from scoring.metrics import summarise
+from scoring.summary import summarise
 from tests.scoring.made_up import make, table, unclassed, unseen
 
 METHODS = ("LIME", "SHAP", "RISE", "SOBOL", "Random")

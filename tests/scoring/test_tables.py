@@ -10,7 +10,7 @@ import pytest
 
 from scoring import rows, tables
 from scoring.costs import Cost
-from scoring.metrics import summarise
+from scoring.summary import summarise
 from scoring.tables import PUBLISHED_COLUMNS, flat, published, results_name
 from tests.scoring.made_up import at_random, make, table, unseen
 

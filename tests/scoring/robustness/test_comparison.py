@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scoring.metrics import Estimate
 from scoring.robustness.comparison import Claim, claims, show, verdict, write
 from scoring.robustness.summary import Line
+from scoring.summary import Estimate
 from tests.scoring.robustness.planted import Levels, Rounded, Sturdy, write_frames
 from tests.scoring.robustness.runs import CHECK, attacked, options
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from scoring.metrics import Estimate
 from scoring.robustness.security import Check, Security
+from scoring.summary import Estimate
 from tests.scoring.robustness.planted import (
     Closed,
     Families,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scoring.metrics import compare, summarise
+from scoring.summary import compare, summarise
 from tests.scoring.made_up import at_random, make, table, unclassed, unseen
 
 
