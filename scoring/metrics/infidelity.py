@@ -21,7 +21,8 @@ class Infidelity:
     With "square", a random square is replaced by the background, and I counts its pixels as 1, the others as 0: what
     attributions of a pixel's presence must foretell, as those of LIME, SHAP, SOBOL and RISE. With "noise", I is
     Gaussian noise: what gradients must foretell. Saliency maps have no common unit, so each is first multiplied by the
-    number that makes it foretell best, as in the authors' code, unless `scaled` is off. Costs samples + 1 forwards.
+    number that makes it foretell best, as in the authors' code, unless `scaled` is off. That number is never negative,
+    or a map turned upside down would foretell as well as the map itself. Costs samples + 1 forwards.
 
     Attributes:
         samples: how many perturbations.
@@ -96,6 +97,6 @@ class Infidelity:
 
 
 def best_scale(foretold: np.ndarray, seen: np.ndarray) -> float:
-    """The factor of the forecasts that makes their squared error least; 1 where all forecasts are 0."""
+    """The factor, at least 0, of the forecasts that makes their squared error least."""
     power = float((foretold**2).sum())
-    return float((foretold * seen).sum()) / power if power > 0 else 1.0
+    return max(0.0, float((foretold * seen).sum()) / power) if power > 0 else 0.0

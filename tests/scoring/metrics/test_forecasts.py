@@ -30,6 +30,12 @@ def curved(seed: int = 0) -> Case:
     return case(SmallNetwork(), photo(32), np.random.default_rng(seed).normal(size=(32, 32)), target=2)
 
 
+def right_way_up(given: Case, metric: Infidelity) -> Case:
+    """The case with its map, or with that turned upside down where it would foretell better."""
+    foretold, seen = metric.forecasts(given)
+    return case(given.detector, given.image, np.sign((foretold * seen).sum()) * given.saliency, target=2)
+
+
 def recorded(perturbations: list[np.ndarray], perturbed: list[Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     """What captum asks for: the perturbations, and the images that they lead to."""
     made = torch.from_numpy(np.stack(perturbations)).float(), torch.stack(perturbed)
@@ -38,7 +44,8 @@ def recorded(perturbations: list[np.ndarray], perturbed: list[Tensor]) -> Callab
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_infidelity_under_noise_is_that_of_captum(scaled: bool) -> None:
-    given = curved()
+    metric = Infidelity(samples=24, perturbation="noise", scaled=scaled)
+    given = right_way_up(curved(), metric)
     draws = given.draws("infidelity")
     noise = [(0.2 * draws.standard_normal((3, 32, 32))).astype(np.float32) for _ in range(24)]
     theirs = infidelity(
@@ -49,14 +56,15 @@ def test_infidelity_under_noise_is_that_of_captum(scaled: bool) -> None:
         n_perturb_samples=24,
         normalize=scaled,
     )
-    found = Infidelity(samples=24, perturbation="noise", scaled=scaled)(given)["infidelity"]
+    found = metric(given)["infidelity"]
     assert found == pytest.approx(float(theirs), rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_infidelity_under_squares_is_that_of_captum(scaled: bool) -> None:
     """A removed pixel counts once, so captum is given the squares in one channel."""
-    given = curved()
+    metric = Infidelity(samples=24, scaled=scaled)
+    given = right_way_up(curved(), metric)
     draws = given.draws("infidelity")
     indicators, perturbed = [], []
     for _ in range(24):
@@ -74,7 +82,7 @@ def test_infidelity_under_squares_is_that_of_captum(scaled: bool) -> None:
         n_perturb_samples=24,
         normalize=scaled,
     )
-    found = Infidelity(samples=24, scaled=scaled)(given)["infidelity"]
+    found = metric(given)["infidelity"]
     assert found == pytest.approx(float(theirs), rel=1e-5, abs=1e-5)
 
 
@@ -90,23 +98,27 @@ def test_infidelity_of_the_truth_about_a_linear_score_is_0() -> None:
     assert Infidelity(samples=50)(wrong)["infidelity"] > 1e-6
 
 
-def test_infidelity_of_a_map_in_another_unit_is_the_same() -> None:
-    given = curved()
-    other = case(given.detector, given.image, 1234.5 * given.saliency, target=2)
+def test_infidelity_of_a_map_in_another_unit_is_the_same_and_upside_down_it_is_worthless() -> None:
     metric = Infidelity(samples=20)
+    given = right_way_up(curved(), metric)
+    other, upside_down, nothing = (
+        case(given.detector, given.image, factor * given.saliency, target=2) for factor in (1234.5, -1.0, 0.0)
+    )
+    _, seen = metric.forecasts(given)
     assert metric(given)["infidelity"] == pytest.approx(metric(other)["infidelity"])
-    nothing = case(given.detector, given.image, np.zeros((32, 32)), target=2)
-    _, seen = metric.forecasts(nothing)
-    assert metric(nothing)["infidelity"] == pytest.approx((seen**2).mean())
     assert metric(given)["infidelity"] < (seen**2).mean()
+    assert metric(upside_down)["infidelity"] == pytest.approx((seen**2).mean())
+    assert metric(nothing)["infidelity"] == pytest.approx((seen**2).mean())
 
 
-def test_the_best_scale_is_the_best() -> None:
+def test_the_best_scale_is_the_best_that_is_not_negative() -> None:
     draws = np.random.default_rng(0)
-    foretold, seen = draws.normal(size=30), draws.normal(size=30)
-    best = best_scale(foretold, seen)
-    errors = [((factor * foretold - seen) ** 2).sum() for factor in (best, best + 0.01, best - 0.01)]
-    assert errors[0] == min(errors)
+    foretold = draws.normal(size=30)
+    for seen in (draws.normal(size=30) + foretold, draws.normal(size=30) - foretold):
+        best = best_scale(foretold, seen)
+        errors = [((factor * foretold - seen) ** 2).sum() for factor in (best, best + 0.01, max(0.0, best - 0.01))]
+        assert errors[0] == min(errors)
+    assert best == 0.0
 
 
 def gradient_map(image: Tensor, detector: Detector) -> np.ndarray:
