@@ -194,31 +194,39 @@ def test_max_sensitivity_of_what_does_not_move_is_0_and_of_what_does_by_how_much
     assert not torch.equal(seen[0], seen[1])
 
 
-def test_sensitivity_n_of_the_truth_about_a_linear_score_is_1() -> None:
+@pytest.mark.parametrize("over", ["segments", "pixels"])
+def test_sensitivity_n_of_the_truth_about_a_linear_score_is_1(over: str) -> None:
     given = linear_case()
-    metric = SensitivityN(sizes=4, subsets=10)
+    metric = SensitivityN(sizes=4, subsets=10, over=over)
     assert metric(given)["sensitivity-n"] == pytest.approx(1.0, abs=1e-5)
     upside_down = case(given.detector, given.image, 7 - 3 * given.saliency)
     assert metric(upside_down)["sensitivity-n"] == pytest.approx(-1.0, abs=1e-5)
 
 
-def test_sensitivity_n_by_hand() -> None:
+@pytest.mark.parametrize("over", ["segments", "pixels"])
+def test_sensitivity_n_by_hand(over: str) -> None:
     given = curved()
-    metric = SensitivityN(sizes=3, subsets=8, fewest=0.1, most=0.4)
-    assert metric.counts(1024) == [102, 205, 410]
+    metric = SensitivityN(sizes=3, subsets=8, fewest=0.1, most=0.4, over=over)
+    parts = given.segments.ravel() if over == "segments" else np.arange(1024)
+    sizes = {"segments": [2, 3, 6], "pixels": [102, 205, 410]}[over]
     draws = given.draws("sensitivity-n")
     expected = []
-    for count in (102, 205, 410):
+    for size in sizes:
         sums, falls = [], []
         for _ in range(8):
-            subset = draws.choice(1024, count, replace=False)
+            removed = np.isin(parts, draws.choice(parts.max() + 1, size, replace=False))
             image = given.image.clone().flatten(1)
-            image[:, subset] = 0
-            sums.append(given.saliency.ravel()[subset].sum())
+            image[:, removed] = 0
+            sums.append(given.saliency.ravel()[removed].sum())
             falls.append(float(given.score(given.image[None]) - given.score(image.view(1, 3, 32, 32))))
         expected.append(np.corrcoef(sums, falls)[0, 1])
     assert metric.correlations(given) == pytest.approx(expected, abs=1e-4)
     assert metric(given)["sensitivity-n"] == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+def test_sizes_that_fall_together_count_once() -> None:
+    assert SensitivityN().counts(50) == [1, 2, 3, 5, 8, 12, 18, 27, 40]
+    assert SensitivityN(over="pixels").counts(50176)[:2] == [1004, 1512]
 
 
 def test_sensitivity_n_without_an_answer_says_why() -> None:

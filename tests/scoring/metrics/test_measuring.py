@@ -126,7 +126,7 @@ COSTS = {
         "comprehensiveness": 6,
         "sufficiency": 6,
         "infidelity": 1001,
-        "sensitivity-n": 1001,
+        "sensitivity-n": 601,
         "max-sensitivity": 10 * 7,
         "parameter-randomisation": 2 * (7 + 8),
         "stability-jpeg": 3 * 7,

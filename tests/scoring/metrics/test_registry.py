@@ -118,6 +118,7 @@ def test_a_users_own() -> None:
         ("infidelity", {"smallest": "0.6"}, "0 < smallest <= largest <= 1"),
         ("infidelity", {"sigma": "0"}, "sigma must be above 0"),
         ("sensitivity-n", {"subsets": "2"}, "at least 3 subsets"),
+        ("sensitivity-n", {"over": "patches"}, "over must be segments or pixels"),
         ("sensitivity-n", {"most": "1"}, "0 < fewest <= most < 1"),
         ("max-sensitivity", {"samples": "0"}, "samples must be at least 1"),
         ("max-sensitivity", {"radius": "0"}, "radius must be above 0"),
