@@ -69,26 +69,33 @@ class SensitivityN:
         shape = case.saliency.shape
         parts = case.segments if self.over == "segments" else np.arange(case.saliency.size).reshape(shape)
         sums = np.bincount(parts.ravel(), weights=case.saliency.ravel().astype(np.float64))
-        found = []
-        for count in self.counts(len(sums)):
-            chosen = [draws.choice(len(sums), count, replace=False) for _ in range(self.subsets)]
-            falls = before - self._scores(case, parts, chosen)
-            found.append(pearson([sums[each].sum() for each in chosen], falls))
-        return found
+        return [self._correlation(case, parts, sums, count, before, draws) for count in self.counts(len(sums))]
 
     def counts(self, total: int) -> list[int]:
         """The sizes n, of `total` parts."""
         shares = np.geomspace(self.fewest, self.most, self.sizes)
         return sorted({max(1, round(share * total)) for share in shares})
 
-    def _scores(self, case: Case, parts: np.ndarray, chosen: list[np.ndarray]) -> np.ndarray:
-        """p(target) of the frame without each set of parts, (N,) float64."""
+    def _correlation(
+        self,
+        case: Case,
+        parts: np.ndarray,
+        sums: np.ndarray,
+        count: int,
+        before: float,
+        draws: np.random.Generator,
+    ) -> float:
+        """The correlation over sets of `count` parts (H, W), whose saliency sums to `sums` each."""
+        foretold: list[float] = []
 
         def masks() -> Iterator[Tensor]:
-            for at in chunks(len(chosen), case.score.batch_size):
-                keep = np.ones((at.stop - at.start, int(parts.max()) + 1), dtype=np.float32)
-                for row, removed in zip(keep, chosen[at], strict=True):
+            for at in chunks(self.subsets, case.score.batch_size):
+                keep = np.ones((at.stop - at.start, len(sums)), dtype=np.float32)
+                for row in keep:
+                    removed = draws.choice(len(sums), count, replace=False)
                     row[removed] = 0.0
+                    foretold.append(float(sums[removed].sum()))
                 yield torch.from_numpy(keep[:, None, parts]).to(case.image.device)
 
-        return score_masks(case.score, composite(case.image, case.background), masks())
+        scores = score_masks(case.score, composite(case.image, case.background), masks())
+        return pearson(foretold, before - scores)
