@@ -102,15 +102,33 @@ class FrameExplanations:
         self.detector, self.target, self.settings = detector, target, settings
         self.image = image.to(self._queries.device)
         self.seed, self.key = seed, key
+        self._origin: FrameExplanations | None = None  # whose segments and adversarial image these share, see `on`
 
     @cached_property
     def segments(self) -> np.ndarray:
         """The frame's superpixels, (S, S) int32."""
-        return self.settings.segments(self.image)
+        return self._origin.segments if self._origin else self.settings.segments(self.image)
+
+    def on(self, detector: Detector) -> "FrameExplanations":
+        """The same frame for another detector of the same input size, with the same segments and adversarial image."""
+        other = FrameExplanations(
+            detector,
+            self.image,
+            self.target,
+            self.settings,
+            self.seed,
+            self.key,
+            self._queries.batch_size,
+            self._queries.precision,
+        )
+        other._origin = self
+        return other
 
     @cached_property
     def adversarial(self) -> AdversarialImage:
         """The frame attacked as a whole, and its cost."""
+        if self._origin:
+            return self._origin.adversarial
         started = time.perf_counter()
         whole = torch.ones(1, *self.image.shape[1:], dtype=torch.bool)
         seeds = [derive_seed(self.seed, self.key, ADVERSARIAL)]

@@ -7,7 +7,6 @@ from typing import cast
 from common.errors import InputError
 from common.registry import resolve
 from xai.base import Explainer
-from xai.control import Random
 from xai.lime import LIME
 from xai.partition_shap import SHAP
 from xai.rise import RISE
@@ -21,7 +20,6 @@ EXPLAINERS: Mapping[str, type[Explainer]] = {
     "SHAP": SHAP,
     "SOBOL": SOBOL,
     "RISE": RISE,
-    "Random": Random,
 }
 DEFAULT_FILLS: Mapping[str, str] = {"LIME": "segment_mean", "SHAP": "blur"}
 """What an explainer hides pixels with by default, where that is not "mean"."""
@@ -45,10 +43,7 @@ def _pair(explainer: str) -> tuple[Method, Method]:
 
 
 ALL: tuple[str, ...] = ("LIME", "LIME_adv", "SHAP", "SHAP_adv", "SOBOL", "SOBOL_adv", "RISE", "RISE_adv")
-METHODS: Mapping[str, Method] = {
-    **{method.name: method for name in ("LIME", "SHAP", "SOBOL", "RISE") for method in _pair(name)},
-    "Random": Method("Random", "Random", "mean"),
-}
+METHODS: Mapping[str, Method] = {method.name: method for name in EXPLAINERS for method in _pair(name)}
 
 
 def parse(name: str) -> Method:
