@@ -64,18 +64,18 @@ def survival(needed: np.ndarray, flipped: np.ndarray, videos: np.ndarray, genera
     was not scored. `videos` (n,) names each frame's video.
     """
     videos, (needed, flipped) = known(videos, needed, flipped)
-    steps = _Steps.of(needed, flipped, placed(videos)[0])
-    count, exposed = len(steps.flips), steps.exposed.sum(axis=0)
-    standing = steps.standing(np.ones((1, count)))[0]
-    limits = intervals_of(steps.standing, count, generator, (0.0, 1.0))
+    places, counts = placed(videos)
+    steps = _Steps.of(needed, flipped, places)
+    standing = steps.standing(np.ones((1, len(counts))))[0]
+    limits = intervals_of(steps.standing, counts, generator, (0.0, 1.0))
     return Survival(
         needed=steps.times,
         standing=standing,
         low=limits[:, 0],
         high=limits[:, 1],
-        exposed=exposed.astype(int),
+        exposed=steps.exposed.sum(axis=0).astype(int),
         frames=len(needed),
-        videos=count,
+        videos=len(counts),
         censored=int(np.sum(~flipped.astype(bool))),
     )
 
@@ -92,10 +92,11 @@ def restricted_mean(
     videos, (needed, flipped) = known(videos, needed, flipped)
     if not len(needed):
         return Estimate()
-    area = _Steps.of(needed, flipped, placed(videos)[0]).area(limit)
-    count = len(np.unique(videos))
-    low, high = intervals_of(area, count, generator, (0.0, limit))[0]
-    return Estimate(float(area(np.ones((1, count)))[0, 0]), float(low), float(high), len(needed), count)
+    places, counts = placed(videos)
+    area = _Steps.of(needed, flipped, places).area(limit)
+    low, high = intervals_of(area, counts, generator, (0.0, limit))[0]
+    value = area(np.ones((1, len(counts))))[0, 0]
+    return Estimate(float(value), float(low), float(high), len(needed), len(counts))
 
 
 def compare_restricted_means(

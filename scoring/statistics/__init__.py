@@ -17,8 +17,24 @@ from scoring.statistics.bootstrap import (
 from scoring.statistics.components import Components, variance_components
 from scoring.statistics.curves import areas
 from scoring.statistics.estimate import Estimate
-from scoring.statistics.pairs import DropPair, FlipPair, cohen_d, compare_drops, compare_flips, with_holm
-from scoring.statistics.permutation import EXACT_VIDEOS, PERMUTATIONS, holm, sign_flip_p, sign_flip_ps, smallest_p
+from scoring.statistics.pairs import (
+    DropPair,
+    FlipPair,
+    cohen_d,
+    compare_drops,
+    compare_flips,
+    compare_with_draws,
+    with_holm,
+)
+from scoring.statistics.permutation import (
+    EXACT_VIDEOS,
+    PERMUTATIONS,
+    against_draws_p,
+    holm,
+    sign_flip_p,
+    sign_flip_ps,
+    smallest_p,
+)
 from scoring.statistics.ranks import RankAgreement, Ranks, critical_difference, friedman, rank_agreements
 from scoring.statistics.ratio import Headline, headlines, ratio_intervals
 from scoring.statistics.videos import DRAWS
@@ -36,11 +52,13 @@ __all__ = [
     "RankAgreement",
     "Ranks",
     "Statistic",
+    "against_draws_p",
     "areas",
     "bootstrap_means",
     "cohen_d",
     "compare_drops",
     "compare_flips",
+    "compare_with_draws",
     "critical_difference",
     "estimates",
     "expanded_tail",

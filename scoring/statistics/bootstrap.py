@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from scoring.statistics.estimate import Estimate
-from scoring.statistics.videos import DRAWS, known, leave_one_out, per_video, resamples
+from scoring.statistics.videos import DRAWS, known, leave_one_out, per_video, placed, resamples
 
 LEVEL = 0.95
 _SAME = 1e-9  # relative: values closer than this differ by rounding alone
@@ -69,29 +69,32 @@ def intervals(
 
     Where all videos agree exactly (every frame flips, say) the bootstrap has no spread; see `intervals_of`.
     """
-    return intervals_of(mean_of(values, videos), len(np.unique(videos)), generator, bounds, level, draws)
+    return intervals_of(mean_of(values, videos), placed(videos)[1], generator, bounds, level, draws)
 
 
 def intervals_of(
     statistic: Statistic,
-    videos: int,
+    counts: np.ndarray,
     generator: np.random.Generator,
     bounds: tuple[float, float],
     level: float = LEVEL,
     draws: int = DRAWS,
 ) -> np.ndarray:
-    """Confidence intervals of m smooth statistics of so many videos: (m, 2), NaN with fewer than two videos.
+    """Confidence intervals of m smooth statistics of C videos: (m, 2), NaN with fewer than two videos.
+
+    `counts` (C,) are the frames of each video.
 
     Where no video makes a difference the bootstrap has no spread. There the interval is what an exact binomial bound
     (Clopper and Pearson 1934) on the share of videos that would differ allows, with values inside `bounds`: 12 of 12
     videos at 1.0 give [0.74, 1].
     """
+    videos = len(counts)
     value = statistic(np.ones((1, videos)))[0]
     if videos < 2:
         return np.full((len(value), 2), np.nan)
     jackknife = statistic(leave_one_out(videos))
     drawn = statistic(resamples(videos, generator, draws))
-    found = _bca(value, drawn, jackknife, expanded_tail(videos, level))
+    found = _bca(value, drawn, jackknife, expanded_tail(effective_videos(counts), level))
     same = np.ptp(jackknife, axis=0) <= _SAME * np.maximum(np.abs(value), _SAME)
     found[same] = unanimous(value[same], videos, bounds, level)
     return found
@@ -104,7 +107,15 @@ def unanimous(value: np.ndarray, videos: int, bounds: tuple[float, float], level
     return np.stack([value - unseen * (value - low), value + unseen * (high - value)], axis=1)
 
 
-def expanded_tail(videos: int, level: float = LEVEL) -> float:
+def effective_videos(counts: np.ndarray) -> float:
+    """How many videos with equally many frames would tell as much as videos of `counts` (C,) frames (Kish 1965).
+
+    One video with most of the frames makes an interval less certain than so many videos promise. At least 2.
+    """
+    return max(2.0, float(counts.sum() ** 2 / (counts**2).sum()))
+
+
+def expanded_tail(videos: float, level: float = LEVEL) -> float:
     """The probability to cut off at each end of a bootstrap over `videos` clusters, less than (1 - level) / 2.
 
     Resampling makes the spread of a mean too small by sqrt((n - 1) / n) and has no t quantile; both are made up

@@ -65,7 +65,7 @@ def variance_components(values: np.ndarray, videos: np.ndarray, generator: np.ra
     squares = design.mean_squares(np.ones((1, count)))
     seed, video, frame, noise = np.maximum(design.components(np.ones((1, count)))[0], 0.0)
     ceiling = float(np.ptp(values)) ** 2
-    limits = intervals_of(design.components, count, generator, (0.0, ceiling))
+    limits = intervals_of(design.components, design.counts, generator, (0.0, ceiling))
     ends = [[max(float(end), 0.0) for end in each] for each in limits]
     ends[0] = _seed_interval(float(squares[0, 0]), float(squares[0, 3]), seeds, frames)
     found = [

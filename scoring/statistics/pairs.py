@@ -1,6 +1,7 @@
 """Two methods on the frames that both were scored on: do their drops and their flips differ, and by how much?
 
-The p-values that are reported flip the signs of whole videos (`sign_flip_p`). On flips that is the McNemar test for
+A random control is several draws, which `compare_with_draws` takes one by one. Between two methods the p-values that
+are reported flip the signs of whole videos (`sign_flip_p`). On flips that is the McNemar test for
 clustered pairs in its exact form: what it flips is each video's excess of frames that only the first method flips, the
 numerator of Durkalski et al. ("Analysis of Clustered Matched-Pair Data", Statistics in Medicine 22, 2003) and of
 Obuchowski (1998), and with one frame per video it is McNemar's exact test. McNemar's own p-value, which takes frames as
@@ -16,7 +17,7 @@ from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-
 
 from scoring.statistics.bootstrap import estimates, intervals_of
 from scoring.statistics.estimate import Estimate
-from scoring.statistics.permutation import holm, sign_flip_p
+from scoring.statistics.permutation import against_draws_p, holm, sign_flip_p
 from scoring.statistics.videos import known, per_video
 
 
@@ -27,7 +28,7 @@ class DropPair:
     Attributes:
         frames, videos: which both methods were scored on.
         difference: the mean, with its interval.
-        p: of the sign-flip test over videos that there is none.
+        p: of a permutation test over videos that there is none.
         p_holm: p corrected over all pairs compared; p itself until `with_holm`.
         cohen_d: the mean over its standard deviation, both over the videos' means (Cohen's d_z); NaN where all agree.
         superiority: the share of frames where the first method's drop is higher, ties counting half; 0.5 is no effect.
@@ -84,7 +85,12 @@ def compare_drops(
     videos, (first, second) = known(videos, first, second)
     difference = first - second
     wins = (np.sign(difference) + 1) / 2
-    p = sign_flip_p(difference, videos, generator)
+    return _pair(difference, wins, videos, sign_flip_p(difference, videos, generator), generator)
+
+
+def _pair(
+    difference: np.ndarray, wins: np.ndarray, videos: np.ndarray, p: float, generator: np.random.Generator
+) -> DropPair:
     return DropPair(
         frames=len(videos),
         videos=len(np.unique(videos)),
@@ -94,6 +100,20 @@ def compare_drops(
         cohen_d=cohen_d(difference, videos),
         superiority=estimates(wins[:, None], videos, generator, (0.0, 1.0))[0],
     )
+
+
+def compare_with_draws(
+    method: np.ndarray, draws: np.ndarray, videos: np.ndarray, generator: np.random.Generator
+) -> DropPair:
+    """A method's drops or flips (n,) against several draws of a random control (n, d), frame by frame.
+
+    The difference is to the mean of the draws, superiority is over frames and draws, and p is `against_draws_p`. A
+    frame that is NaN for the method or for a draw does not count.
+    """
+    videos, (method, draws) = known(videos, method, draws)
+    difference = method - draws.mean(axis=1)
+    wins = ((np.sign(method[:, None] - draws) + 1) / 2).mean(axis=1)
+    return _pair(difference, wins, videos, against_draws_p(method, draws, videos, generator), generator)
 
 
 def compare_flips(
@@ -159,5 +179,5 @@ def _odds_ratio(
 
     extreme = float(np.log(2 * frames + 1))  # only one method ever flips
     value = float(np.exp(log_odds(np.ones((1, len(counts))))[0, 0]))
-    low, high = np.exp(intervals_of(log_odds, len(counts), generator, (-extreme, extreme))[0])
+    low, high = np.exp(intervals_of(log_odds, counts, generator, (-extreme, extreme))[0])
     return Estimate(value, float(low), float(high), frames, len(counts))

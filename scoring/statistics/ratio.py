@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from scoring.statistics.bootstrap import LEVEL, mean_of, unanimous
+from scoring.statistics.bootstrap import LEVEL, effective_videos, mean_of, unanimous
 from scoring.statistics.estimate import Estimate
-from scoring.statistics.videos import DRAWS, known, resamples
+from scoring.statistics.videos import DRAWS, known, placed, resamples
 
 NO_FRAME = "no frame has the method, the oracle and random regions"
 FEW_VIDEOS = "fewer than two videos: no interval can be given"
@@ -80,12 +80,18 @@ def ratio_intervals(
     count = len(np.unique(videos))
     if count < 2:
         return np.full((numerators.shape[1], 2), np.nan)
-    return _fieller(_moments(numerators, denominators, videos, generator, draws), count, level)
+    return _fieller(_moments(numerators, denominators, videos, generator, draws), level)
 
 
 @dataclass(frozen=True)
 class _Moments:
-    """Means of numerators and denominators, (m,) each, and their variances and covariance over resampled videos."""
+    """Means of numerators and denominators, (m,) each, and their variances and covariance over resampled videos.
+
+    `videos` is how many there are, `effective` how many of equal size would tell as much.
+    """
+
+    videos: int
+    effective: float
 
     top: np.ndarray
     bottom: np.ndarray
@@ -97,17 +103,27 @@ class _Moments:
 def _moments(
     numerators: np.ndarray, denominators: np.ndarray, videos: np.ndarray, generator: np.random.Generator, draws: int
 ) -> _Moments:
-    count = len(np.unique(videos))
+    counts = placed(videos)[1]
+    count, effective = len(counts), effective_videos(counts)
     mean = mean_of(np.hstack([numerators, denominators]), videos)
     top, bottom = np.split(mean(np.ones((1, count)))[0], 2)
     drawn = mean(resamples(count, generator, draws))
-    above, below = np.split((drawn - drawn.mean(axis=0)) * np.sqrt(count / (count - 1)), 2, axis=1)  # n - 1, not n
-    return _Moments(top, bottom, np.mean(above**2, axis=0), np.mean(above * below, axis=0), np.mean(below**2, axis=0))
+    drawn = (drawn - drawn.mean(axis=0)) * np.sqrt(effective / (effective - 1))  # resampling divides by n, not n - 1
+    above, below = np.split(drawn, 2, axis=1)
+    return _Moments(
+        videos=count,
+        effective=effective,
+        top=top,
+        bottom=bottom,
+        top_variance=np.mean(above**2, axis=0),
+        covariance=np.mean(above * below, axis=0),
+        bottom_variance=np.mean(below**2, axis=0),
+    )
 
 
-def _fieller(found: _Moments, videos: int, level: float) -> np.ndarray:
+def _fieller(found: _Moments, level: float) -> np.ndarray:
     """The roots s of (top - s bottom)^2 = t^2 Var(top - s bottom), where they enclose the ratio: (m, 2), else NaN."""
-    square = t.ppf((1 + level) / 2, videos - 1) ** 2
+    square = t.ppf((1 + level) / 2, found.effective - 1) ** 2
     a = found.bottom**2 - square * found.bottom_variance
     b = found.top * found.bottom - square * found.covariance
     c = found.top**2 - square * found.top_variance
@@ -118,7 +134,7 @@ def _fieller(found: _Moments, videos: int, level: float) -> np.ndarray:
     score = found.top / np.where(defined, found.bottom, 1.0)
     variance = found.top_variance - 2 * score * found.covariance + score**2 * found.bottom_variance
     same = defined & (variance <= (_SAME * found.bottom) ** 2)
-    agreed = unanimous(score[same], videos, (0.0, 1.0), level)
+    agreed = unanimous(score[same], found.videos, (0.0, 1.0), level)
     limits[same, 0] = np.minimum(agreed[:, 0], score[same])
     limits[same, 1] = np.maximum(agreed[:, 1], score[same])
     return limits
@@ -142,9 +158,9 @@ def _headline(
     if count < 2:
         return Headline(none, Estimate(float(room.mean()), frames=frames, videos=count), coincide, FEW_VIDEOS)
     moments = _moments(gain, room, videos, generator, draws)
-    reach = float(t.ppf((1 + LEVEL) / 2, count - 1) * np.sqrt(moments.bottom_variance[0]))
+    reach = float(t.ppf((1 + LEVEL) / 2, moments.effective - 1) * np.sqrt(moments.bottom_variance[0]))
     found = Estimate(float(room.mean()), float(room.mean()) - reach, float(room.mean()) + reach, frames, count)
-    low, high = _fieller(moments, count, LEVEL)[0]
+    low, high = _fieller(moments, LEVEL)[0]
     if coincide == frames or math.isnan(low):
         return Headline(none, found, coincide, COINCIDE if coincide == frames else NO_ROOM)
     score = Estimate(float(gain.mean() / room.mean()), float(low), float(high), frames, count)
