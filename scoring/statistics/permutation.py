@@ -43,10 +43,11 @@ def against_draws_p(method: np.ndarray, draws: np.ndarray, videos: np.ndarray, g
 
     Not the sign-flip test on the method less the mean of the draws: where flips are rare that mean is hardly ever 0,
     nearly all differences have one sign, and no flips at all look like an effect. Here in each video the method is
-    exchanged for one of the draws, or not: if it is no better than random, any of the d + 1 is as likely to be it. With
-    one draw this is the sign-flip test. The statistic is studentised, so that the test also holds its level for the mean where a method
-    varies more between videos than draws do (Janssen, Statistics & Probability Letters 36, 1997); the p-value is twice
-    the smaller tail's, of 10,000 exchanges and the observed one. NaN with fewer than two videos.
+    exchanged for one of the draws, or not: if it is no better than random, any of the d + 1 is as likely to be it.
+    With one draw this is the sign-flip test. The statistic is studentised, so that the test also holds its level for
+    the mean where a method varies more between videos than draws do (Janssen, Statistics & Probability Letters 36,
+    1997); the p-value is twice the smaller tail's, of 10,000 exchanges and the observed one. NaN with fewer than two
+    videos.
     """
     if draws.shape[1] == 1:
         return sign_flip_p(method - draws[:, 0], videos, generator)

@@ -85,14 +85,17 @@ def ratio_intervals(
 
 @dataclass(frozen=True)
 class _Moments:
-    """Means of numerators and denominators, (m,) each, and their variances and covariance over resampled videos.
+    """What Fieller's interval needs: means, and their variances over resamples.
 
-    `videos` is how many there are, `effective` how many of equal size would tell as much.
+    Attributes:
+        videos: how many there are.
+        effective: how many with equally many frames would tell as much.
+        top, bottom: means of the numerators and of the denominators, (m,).
+        top_variance, covariance, bottom_variance: of these means, (m,).
     """
 
     videos: int
     effective: float
-
     top: np.ndarray
     bottom: np.ndarray
     top_variance: np.ndarray
@@ -133,7 +136,7 @@ def _fieller(found: _Moments, level: float) -> np.ndarray:
     limits = np.where(defined, np.stack([b - root, b + root]) / safe, np.nan).T
     score = found.top / np.where(defined, found.bottom, 1.0)
     variance = found.top_variance - 2 * score * found.covariance + score**2 * found.bottom_variance
-    same = defined & (variance <= (_SAME * found.bottom) ** 2)
+    same = defined & (variance <= _SAME * (found.top_variance + score**2 * found.bottom_variance))
     agreed = unanimous(score[same], found.videos, (0.0, 1.0), level)
     limits[same, 0] = np.minimum(agreed[:, 0], score[same])
     limits[same, 1] = np.maximum(agreed[:, 1], score[same])

@@ -33,5 +33,5 @@ def known(videos: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, list[np.
     """The videos and values (n, ...) of the frames for which no value is NaN: those that all of them share."""
     kept = np.ones(len(videos), dtype=bool)
     for each in values:
-        kept &= ~np.isnan(each.astype(float)).reshape(len(each), -1).any(axis=1)
+        kept &= ~np.isnan(each.astype(float)).any(axis=tuple(range(1, each.ndim)))
     return videos[kept], [each[kept] for each in values]
