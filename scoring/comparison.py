@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
 from common.console import table
 from common.errors import InputError
@@ -18,7 +17,7 @@ from detectors.registry import short_name
 from scoring.protocol import ARMS
 from scoring.report import paragraph
 from scoring.run import Results
-from scoring.statistics import holm, intervals, sign_flip_p
+from scoring.statistics import holm, intervals, rank_agreements, sign_flip_p
 from scoring.summary import ALPHA, MEAN, Estimate, detected
 
 MEASURES = ("flip_rate", "drop")
@@ -115,9 +114,12 @@ def agreements(results: Mapping[str, Results]) -> list[Agreement]:
             lines, others = one.of(attack, MEAN), other.of(attack, MEAN)
             methods = [method for method in lines if method not in ARMS and method in others]
             for measure in MEASURES:
-                values = [[getattr(each[m], measure).value for m in methods] for each in (lines, others)]
-                tau = float(kendalltau(*values).statistic) if len(methods) > 1 else math.nan
-                found.append(Agreement(attack, measure, first, second, len(methods), tau))
+                scores = {
+                    name: {m: getattr(each[m], measure).value for m in methods}
+                    for name, each in ((first, lines), (second, others))
+                }
+                (alike,) = rank_agreements(scores)
+                found.append(Agreement(attack, measure, first, second, alike.methods, alike.tau))
     return found
 
 
