@@ -1,10 +1,10 @@
 """The same detector with other weights: what an explanation of it shows, the detector cannot have learned.
 
 Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018. Drawing weights anew is not enough here: a trained
-network's biases, and the batch norms that `detectors.optimise` folds into them, are made for the old weights; with new
-ones a deep network may answer the same to every image, and that leaves nothing to explain. So each drawn layer is scaled
-and shifted, channel by channel, until on a few fixed images its output has the mean and spread of the old layer's
-(as layer-sequential unit-variance initialisation does with a spread of one: Mishkin and Matas, ICLR 2016).
+network's biases, and the batch norms that `detectors.optimise` folds into them, are made for the old weights; with
+new ones a deep network may answer the same to every image, and that leaves nothing to explain. So each drawn layer is
+scaled and shifted, channel by channel, until on a few fixed images its output has the mean and spread of the old
+layer's (as layer-sequential unit-variance initialisation does with a spread of one: Mishkin and Matas, ICLR 2016).
 """
 
 import contextlib
@@ -70,18 +70,22 @@ def layer_count(detector: Detector) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class _Run:
-    """The per-channel mean and spread of a layer's output when it first ran."""
+class _Moments:
+    """The mean and spread of a layer's output in each channel, (C,) each."""
 
     mean: Tensor
     spread: Tensor
+
+
+_Runs = dict[str, _Moments | None]
+"""Layers and norms in the order in which they finish; the moments are those of layers that can be rescaled."""
 
 
 def _has_weights(module: nn.Module) -> bool:
     return not isinstance(module, _NORMS) and any(each.numel() > 1 for each in module.parameters(recurse=False))
 
 
-def _bottom_up(detector: Detector, runs: dict[str, _Run]) -> list[str]:
+def _bottom_up(detector: Detector, runs: _Runs) -> list[str]:
     """The layers to draw by when they finish, the logits' last; those that no logit needs come first."""
     names = [name for name, module in detector.named_modules() if _has_weights(module)]
     place = {name: position for position, name in enumerate(runs)}
@@ -99,84 +103,80 @@ def _draw(module: nn.Module, seed: int, layer: str) -> None:
         parameter.copy_((mean + spread * noise).to(parameter))
 
 
-def _observe(detector: Detector, probe: Tensor) -> dict[str, _Run]:
-    """What each layer and norm gives for the probe, in the order in which they finish."""
-    runs: dict[str, _Run] = {}
+def _observe(detector: Detector, probe: Tensor) -> _Runs:
+    """What each layer and norm gives for the probe, the first time that it runs."""
+    runs: _Runs = {}
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if name not in runs:
-                runs[name] = _Run(*_moments(output, _axis(module)))
+                runs[name] = _moments(output, _axis(module)) if type(module) in _SCALED else None
 
         return hook
 
-    watched = [(name, module) for name, module in detector.named_modules() if isinstance(module, _NORMS)]
-    watched += [(name, module) for name, module in detector.named_modules() if _has_weights(module)]
     with contextlib.ExitStack() as stack:
-        for name, module in watched:
-            stack.callback(module.register_forward_hook(watch(name)).remove)
+        for name, module in detector.named_modules():
+            if isinstance(module, _NORMS) or _has_weights(module):
+                stack.callback(module.register_forward_hook(watch(name)).remove)
         with evaluating(detector):
             detector(probe)
     return runs
 
 
 @contextlib.contextmanager
-def _calibrating(detector: Detector, drawn: Sequence[str], runs: dict[str, _Run]) -> Iterator[None]:
-    """In the first forward pass inside, sets the scale of the drawn layers and the statistics of later batch norms."""
+def _calibrating(detector: Detector, drawn: Sequence[str], runs: _Runs) -> Iterator[None]:
+    """In the forward pass inside, sets the scale of the drawn layers and the statistics of batch norms after them."""
     done: set[nn.Module] = set()
 
-    def rescale(run: _Run) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
+    def rescale(like: _Moments) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
         def hook(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-            if module in done:
+            if module in done or not isinstance(module, nn.Conv2d | nn.Linear):
                 return None
             done.add(module)
-            return _rescale(module, output, run)
+            return _rescale(module, output, like)
 
         return hook
 
     def restate(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if isinstance(module, _BATCH_NORMS) and module.running_mean is not None and module.running_var is not None:
-            mean, spread = _moments(inputs[0], 1)
-            module.running_mean.copy_(mean)
-            module.running_var.copy_(spread.square())
+            moments = _moments(inputs[0], 1)
+            module.running_mean.copy_(moments.mean)
+            module.running_var.copy_(moments.spread.square())
 
     names = list(runs)
-    ran = [name for name in names if name in drawn]
-    later = names[names.index(ran[0]) :] if ran else []
+    first = min((names.index(name) for name in drawn if name in runs), default=len(names))
     with contextlib.ExitStack() as stack:
-        for name in later:
-            module = detector.get_submodule(name)
-            if type(module) in _SCALED and name in drawn:
-                stack.callback(module.register_forward_hook(rescale(runs[name])).remove)
+        for name in names[first:]:
+            module, like = detector.get_submodule(name), runs[name]
+            if like is not None and name in drawn:
+                stack.callback(module.register_forward_hook(rescale(like)).remove)
             elif isinstance(module, _BATCH_NORMS):
                 stack.callback(module.register_forward_pre_hook(restate).remove)
         yield
 
 
-def _rescale(module: nn.Module, output: Tensor, run: _Run) -> Tensor:
-    """Gives a layer's output the mean and spread of `run` (the spread alone without a bias), and its weights too."""
+def _rescale(module: nn.Conv2d | nn.Linear, output: Tensor, like: _Moments) -> Tensor:
+    """Gives a layer's output, by its weights, the moments of `like`; without a bias the spread alone."""
     axis = _axis(module)
-    mean, spread = _moments(output, axis)
-    scale = torch.where(spread > 0, run.spread / spread.clamp_min(torch.finfo(spread.dtype).tiny), 1.0)
-    weight, bias = module.weight, module.bias
-    assert isinstance(weight, Tensor)
-    weight.mul_(scale.view(-1, *[1] * (weight.ndim - 1)))
+    now = _moments(output, axis)
+    scale = torch.where(now.spread > 0, like.spread / now.spread.clamp_min(1e-30), 1.0)
+    module.weight.mul_(scale.view(-1, *[1] * (module.weight.ndim - 1)))
     shape = [1] * output.ndim
     shape[axis] = -1
-    if not isinstance(bias, Tensor):
+    if module.bias is None:
         return output * scale.view(shape)
-    bias.copy_((bias - mean) * scale + run.mean)
-    return (output - mean.view(shape)) * scale.view(shape) + run.mean.view(shape)
+    module.bias.copy_((module.bias - now.mean) * scale + like.mean)
+    return (output - now.mean.view(shape)) * scale.view(shape) + like.mean.view(shape)
 
 
 def _axis(module: nn.Module) -> int:
     """Where a layer's output has its channels."""
-    return -1 if isinstance(module, nn.Linear | nn.LayerNorm | nn.RMSNorm) else 1
+    return -1 if isinstance(module, nn.Linear) else 1
 
 
-def _moments(output: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+def _moments(output: Tensor, axis: int) -> _Moments:
     rows = output.movedim(axis, -1).reshape(-1, output.shape[axis])
-    return rows.mean(0), rows.std(0, correction=0)
+    return _Moments(rows.mean(0), rows.std(0, correction=0))
 
 
 def _probe(detector: Detector) -> Tensor:
