@@ -11,6 +11,7 @@ from common.console import warn
 from common.errors import InputError
 from data.frames import REAL
 from scoring import gallery
+from scoring.findings import count
 from scoring.folder import stem
 from scoring.gallery import ATTACKED, FRAME, MAP, MASK, Sprite
 from scoring.page.content import ARMS
@@ -52,7 +53,7 @@ class Judged:
     @property
     def words(self) -> str:
         """What happened, in a few words."""
-        return f"flips with {self.depth}" if self.depth else "stands"
+        return f"flips with {count(int(self.depth), 'region')}" if self.depth else "stands"
 
 
 @dataclass(frozen=True)

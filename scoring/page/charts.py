@@ -76,7 +76,7 @@ def lines(chart: Chart, style: Mapping[str, Look], name: str) -> Markup:
     svg = drawing(WIDTH, HEIGHT, chart.title, _told(chart), name)
     xs = [x for curve in chart.curves for x in curve.x]
     ys = [y for curve in chart.curves for y in (*curve.y, *curve.low, *curve.high)]
-    across = Scale(min(0.0, *xs), max(xs), LEFT, WIDTH - RIGHT)
+    across = Scale(min(0.0, *xs), _rounded_up(max(xs)), LEFT, WIDTH - RIGHT)
     low, high = (min(0.0, *ys), 1.0) if chart.percent else _padded(ys)
     if chart.percent and max(ys) < 0.5:
         high = max(0.1, math.ceil(12 * max(ys)) / 10)
@@ -131,7 +131,7 @@ def interval(entry: HeadlineLine, low: float, high: float) -> Markup:
 
 def interval_axis(low: float, high: float) -> Markup:
     """The axis of such cells."""
-    svg = Element("svg", {"class": "interval axis", "height": "36", "width": "100%", "aria-hidden": "true"})
+    svg = Element("svg", {"class": "interval scale", "height": "36", "width": "100%", "aria-hidden": "true"})
     for value, words in ((0.0, "random"), (1.0, "best possible")):
         x = f"{100 * (value - low) / (high - low):.2f}%"
         _element(svg, "text", {"x": x, "y": "12"}).text = words
@@ -194,6 +194,13 @@ def _free(x: float, y: float, width: float, taken: list[tuple[float, float, floa
 
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _rounded_up(value: float) -> float:
+    """The next tick of an axis from 0 where that is near, so that a line ends at a number."""
+    step = Scale(0.0, value, 0.0, 1.0).step()
+    top = step * math.ceil(value / step - 1e-9)
+    return top if top - value < step / 2 else value
 
 
 def _padded(values: Sequence[float]) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """From a run's tables to what the report draws, where that is a plain mean; intervals come from the statistics."""
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,6 @@ from scoring.page.content import (
     ARMS,
     COUNTS,
     ORACLE,
-    RANDOM,
     RANDOM_AREA,
     WHOLE,
     Cell,
@@ -27,25 +26,31 @@ REFERENCES = (ORACLE, RANDOM_AREA)
 LOCATED = (*COUNTS, *AREAS)
 
 
+def compact(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with names as categories: the report asks them hundreds of times which name they have."""
+    names = ("key", "video", "family", "predicted", "segmentation", "method", "of", "fill", "attack", "depth")
+    return rows.assign(**{name: rows[name].astype("category") for name in names})
+
+
 def methods(rows: pd.DataFrame) -> tuple[str, ...]:
     """The explanations in a table, in its order, without the reference arms."""
-    return tuple(name for name in dict.fromkeys(rows["method"].astype(str)) if name not in ARMS)
+    return tuple(str(name) for name in rows["method"].unique() if name not in ARMS)
 
 
 def arms(rows: pd.DataFrame) -> tuple[str, ...]:
     """The reference arms in a table, the strongest first."""
-    present = set(rows["method"].astype(str))
+    present = set(rows["method"].unique())
     return tuple(name for name in ARMS if name in present)
 
 
 def attacks(rows: pd.DataFrame) -> tuple[str, ...]:
     """The attacks in a table, in its order."""
-    return tuple(dict.fromkeys(rows["attack"].astype(str)))
+    return tuple(str(name) for name in rows["attack"].unique())
 
 
 def families(rows: pd.DataFrame) -> tuple[str, ...]:
     """The manipulations in a table, in its order, without those that are missing."""
-    return tuple(dict.fromkeys(rows["family"].dropna().astype(str)))
+    return tuple(str(name) for name in rows["family"].dropna().unique())
 
 
 def main_segmentation(rows: pd.DataFrame) -> pd.DataFrame:
@@ -57,9 +62,9 @@ def at_main_budget(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows at the budget that most of each attack's rows have; the largest of those on a tie."""
     if rows.empty:
         return rows
-    counts = rows.groupby(["attack", "epsilon"], sort=True).size().reset_index(name="rows")
-    main = counts.sort_values(["rows", "epsilon"]).groupby("attack")["epsilon"].last()
-    return rows[rows["epsilon"] == rows["attack"].map(main)]
+    counts = rows.groupby(["attack", "epsilon"], observed=True).size().reset_index(name="rows")
+    main = counts.sort_values(["rows", "epsilon"]).groupby("attack", observed=True)["epsilon"].last().to_dict()
+    return rows[rows["epsilon"] == rows["attack"].map(main).astype(float)]
 
 
 def detected(rows: pd.DataFrame) -> pd.DataFrame:
@@ -71,21 +76,21 @@ def unattackable(rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """By attack, the detected frames whose verdict stands even where the whole frame is attacked, in the main budget."""
     whole = at_main_budget(detected(rows))
     whole = whole[whole["method"] == WHOLE]
-    flipped = whole.groupby(["attack", "key"], sort=False)["flipped_to_real"].any()
+    flipped = whole.groupby(["attack", "key"], sort=False, observed=True)["flipped_to_real"].any()
     return {
         attack: tuple(str(key) for (name, key), flips in flipped.items() if name == attack and not flips)
         for attack in attacks(rows)
-        if attack in set(whole["attack"])
+        if attack in set(whole["attack"].unique())
     }
 
 
 def attackable(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of detected frames without those that are unattackable under the row's attack."""
-    stubborn = {(attack, key) for attack, keys in unattackable(rows).items() for key in keys}
     found = detected(rows)
-    if not stubborn:
-        return found
-    return found[[pair not in stubborn for pair in zip(found["attack"], found["key"], strict=True)]]
+    for attack, keys in unattackable(rows).items():
+        if keys:
+            found = found[~((found["attack"] == attack) & found["key"].isin(keys))]
+    return found
 
 
 def over_area(rows: pd.DataFrame, measure: str) -> tuple[Curve, ...]:
@@ -93,15 +98,16 @@ def over_area(rows: pd.DataFrame, measure: str) -> tuple[Curve, ...]:
 
     Depths by area where the rows have them, else by count. All random regions of the same area are one curve.
     """
-    depths = AREAS if set(AREAS) & set(rows["depth"]) else COUNTS
-    chosen = at_main_budget(rows)[lambda table: table["depth"].isin(depths)]
-    return _curves(chosen, measure, "depth", _area)
+    depths = AREAS if rows["depth"].isin(AREAS).any() else COUNTS
+    chosen = at_main_budget(rows)
+    chosen = chosen[chosen["depth"].isin(depths)]
+    return _curves(chosen.assign(x=100 * chosen["area"].where(chosen["area"] > 0)), measure, "depth")
 
 
 def over_budget(rows: pd.DataFrame, measure: str) -> tuple[Curve, ...]:
     """The mean of a measure over the L-infinity budget (in 1/255), averaged over the best, two and three regions."""
     chosen = rows[rows["depth"].isin(COUNTS)]
-    return _curves(chosen, measure, "epsilon", lambda group: 255 * float(group["epsilon"].iloc[0]))
+    return _curves(chosen.assign(x=255 * chosen["epsilon"]), measure, "epsilon")
 
 
 def survival(graded: pd.DataFrame, measure: str, scale: float = 1.0) -> tuple[Curve, ...]:
@@ -150,7 +156,7 @@ def localisation(rows: pd.DataFrame) -> Grid:
     """The share of each ranking's regions that was truly manipulated, by depth; the best explanation's is marked."""
     known = main_segmentation(rows[rows["inside"].notna()])
     known = known.drop_duplicates(["key", "seed", "method", "of", "draw", "depth"])
-    depths = tuple(depth for depth in LOCATED if depth in set(known["depth"]))
+    depths = tuple(depth for depth in LOCATED if depth in set(known["depth"].unique()))
     names = tuple(name for name in (*methods(known), *arms(known)) if name != WHOLE)
     return _grid(known, names, "method", depths, "depth", "inside")
 
@@ -177,7 +183,7 @@ def circularity(rows: pd.DataFrame, attack_of_fill: Mapping[str, str]) -> Grid:
     chosen = at_main_budget(attackable(rows))
     chosen = chosen[chosen["depth"].isin(COUNTS)]
     explained = chosen[chosen["method"].isin(methods(chosen))]
-    fills, columns = tuple(dict.fromkeys(explained["fill"].astype(str))), attacks(explained)
+    fills, columns = tuple(str(fill) for fill in explained["fill"].unique()), attacks(explained)
     lines = []
     for fill in fills:
         cells = []
@@ -191,11 +197,11 @@ def circularity(rows: pd.DataFrame, attack_of_fill: Mapping[str, str]) -> Grid:
     return Grid(fills, columns, tuple(lines))
 
 
-def metric_grid(metrics: pd.DataFrame) -> tuple[Grid, dict[str, bool]]:
-    """Explanations by standard metric (means over frames), the best marked; and whether higher is better of each."""
+def metric_grid(metrics: pd.DataFrame) -> Grid:
+    """Explanations by standard metric (means over frames), the best marked; an arrow tells whether higher is better."""
     higher = {str(name): bool(part.iloc[0]) for name, part in metrics.groupby("metric", sort=False)["higher_is_better"]}
-    names = tuple(dict.fromkeys(metrics["method"].astype(str)))
-    return _grid(metrics, names, "method", tuple(higher), "metric", "value", higher), higher
+    grid = _grid(metrics, methods(metrics), "method", tuple(higher), "metric", "value", higher)
+    return replace(grid, columns=tuple(f"{name} {'↑' if up else '↓'}" for name, up in higher.items()))
 
 
 def first_flip(rows: pd.DataFrame, attack: str) -> dict[tuple[str, str], str]:
@@ -225,33 +231,24 @@ def flat(tree: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
     return lines
 
 
-def depth_order(depth: str) -> tuple[bool, float]:
-    """Sorts "1" < "2" < "3" < "2%" < "10%" < "all"."""
-    number = re.match(r"[\d.]+", depth)
-    return depth.endswith("%"), float(number[0]) if number else math.inf
-
-
 def _series(table: pd.DataFrame) -> tuple[str, ...]:
     """The explanations and references of a table: the latter first, so that the former are drawn over them."""
-    present = set(table["method"].astype(str)) if len(table) else set()
+    present = set(table["method"].unique()) if len(table) else set()
     return tuple(name for name in REFERENCES if name in present) + (methods(table) if len(table) else ())
 
 
-def _curves(rows: pd.DataFrame, measure: str, by: str, where: Callable[[pd.DataFrame], float]) -> tuple[Curve, ...]:
+def _curves(rows: pd.DataFrame, measure: str, by: str) -> tuple[Curve, ...]:
+    """The means of a measure at the means of `x`, for each value of `by`."""
+    known = rows[rows[measure].notna()]
+    known = known.assign(y=known[measure].astype(float))
+    points = known.groupby(["method", by], observed=True)[["x", "y"]].mean().dropna().reset_index().sort_values("x")
+    counts = known.groupby("method", observed=True)["key"].nunique()
     curves = []
-    for name in _series(rows):
-        part = rows[(rows["method"] == name) & rows[measure].notna()]
-        groups = [group for _, group in part.groupby(by)]
-        points = sorted((where(group), _mean(group, measure)) for group in groups)
-        if points:
-            x, y = zip(*points, strict=True)
-            curves.append(Curve(name, x, y, count=part["key"].nunique()))
+    for name in _series(known):
+        part = points[points["method"] == name]
+        if len(part):
+            curves.append(Curve(name, tuple(part["x"].tolist()), tuple(part["y"].tolist()), count=int(counts[name])))
     return tuple(curves)
-
-
-def _area(group: pd.DataFrame) -> float:
-    """The attacked share of the frame (%), over the frames that were attacked at all."""
-    return 100 * _mean(group[group["area"] > 0], "area")
 
 
 def _survival(name: str, part: pd.DataFrame, scale: float) -> Curve:
@@ -276,8 +273,8 @@ def _grid(
     higher: Mapping[str, bool] | None = None,
 ) -> Grid:
     """Means of `value` by `row` and `column`; of each column the best explanation's is marked."""
-    grouped = table.groupby([row, column])[value]
-    means, counts = grouped.mean().to_dict(), table.groupby([row, column])["key"].nunique().to_dict()
+    grouped = table.groupby([row, column], observed=True)
+    means, counts = grouped[value].mean().to_dict(), grouped["key"].nunique().to_dict()
     best = {each: _best(means, rows, each, higher is None or higher[each]) for each in columns}
     cells = tuple(
         tuple(

@@ -38,9 +38,15 @@ class Scale:
             if len([t for t in wanted if self.low <= t <= self.high]) < 2:
                 wanted = [factor * 10.0**p for p in powers for factor in (1, 2, 5)]
             return tuple(tick for tick in wanted if self.low <= tick <= self.high)
-        step = _round_step((self.high - self.low) / about)
+        step = self.step(about)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return tuple(round(step * place, 10) for place in range(first, last + 1))
+
+    def step(self, about: int = 5) -> float:
+        """The distance of about so many ticks on a scale that is not logarithmic: 1, 2 or 5 times a power of ten."""
+        rough = (self.high - self.low) / about
+        power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
+        return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
 
 
 def drawing(width: float, height: float, title: str, description: str, name: str) -> Element:
@@ -105,8 +111,3 @@ def number(value: float) -> str:
 def _add(parent: Element, tag: str, kind: str, attributes: dict[str, str]) -> Element:
     return SubElement(parent, tag, {"class": kind, **attributes} if kind else attributes)
 
-
-def _round_step(step: float) -> float:
-    """The next 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(step)) if step > 0 else 1.0
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * 0.999)

@@ -8,6 +8,8 @@ from scoring.findings import count
 from scoring.page.content import Headline, HeadlineLine
 from scoring.summary import Estimate
 
+MANY = 3  # names that an answer does not list
+
 
 @dataclass(frozen=True)
 class Verdicts:
@@ -32,11 +34,11 @@ class Verdicts:
     def of(self, method: str) -> str:
         """What can be said of a method, in a few words."""
         says = {
-            "best": "most trustworthy" if not self.level else "highest score",
-            "level": "not told apart from the highest",
-            "behind": "better than random, behind the best",
-            "same": "not shown to beat random regions",
-            "worse": "worse than random regions",
+            "best": "trust; highest score" if self.level else "trust most",
+            "level": "trust; not told apart from the highest",
+            "behind": "better than random, but surpassed",
+            "same": "not shown to beat random",
+            "worse": "misleads; worse than random",
             "unknown": "no score can be given",
         }
         return next(words for group, words in says.items() if method in _names(getattr(self, group)))
@@ -72,9 +74,9 @@ def answer(headline: Headline) -> str:
     first = found.best[0].method
     if not found.level:
         return f"{first} is the explanation to trust here."
-    if not (found.behind or found.same or found.worse):
-        return f"{join(_names([*found.best, *found.level]))} all point at what decides the verdict; none is shown to be best."
-    return f"{join(_names([*found.best, *found.level]))} are the explanations to trust here."
+    if len(found.level) < MANY:
+        return f"{join(_names([*found.best, *found.level]))} are the explanations to trust here."
+    return f"{first} scores highest, but {len(found.level)} others cannot be told apart from it."
 
 
 def reasons(headline: Headline) -> list[str]:

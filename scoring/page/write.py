@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def render(
     overall = [each for each in headlines if each.condition == Condition(each.condition.attack)]
     if not overall:
         raise ValueError("the report needs a headline of all frames, under some attack")
-    main = overall[0]
+    main, run = overall[0], replace(run, rows=derive.compact(run.rows))
     names = tuple(dict.fromkeys([*(line.method for line in main.lines), *derive.methods(run.rows)]))
     style = charts.looks((*names, *derive.arms(run.rows)))
     environment = _environment()
@@ -120,7 +120,7 @@ def _policy(css: str, script: str) -> str:
 def _tiles(methods: int) -> str:
     """Where each tile is in a sprite."""
     places = range(2 + 2 * methods)
-    return "".join(f"\n.t{n}{{object-position:{-(n % COLUMNS) * TILE}px {-(n // COLUMNS) * TILE}px}}" for n in places)
+    return "".join(f"\n.tiles .t{n}{{object-position:{-(n % COLUMNS) * TILE}px {-(n // COLUMNS) * TILE}px}}" for n in places)
 
 
 def _answer(main: Headline, overall: Sequence[Headline], names: Sequence[str], style: Mapping[str, Look]) -> dict[str, Any]:
@@ -144,13 +144,13 @@ def _answer(main: Headline, overall: Sequence[Headline], names: Sequence[str], s
                 ],
             }
         )
-    swatches = {name: charts.swatch(look) for name, look in style.items()}
+    legend = [name for name in (*names, *derive.REFERENCES) if name in style]
     return {
         "answer": words.answer(main),
         "reasons": words.reasons(main),
         "forests": forests,
-        "swatches": swatches,
-        "legend": [name for name in (*names, *derive.REFERENCES) if name in style],
+        "swatches": {name: charts.swatch(style[name]) for name in legend},
+        "legend": legend,
         "arms": ARMS,
     }
 
@@ -161,7 +161,6 @@ def _evidence(
     """Everything between the answer and the frames."""
     rows = derive.main_segmentation(run.rows)
     costs = derive.cost_points(run.costs, main) if len(run.costs) else ()
-    metrics, higher = derive.metric_grid(run.metrics) if len(run.metrics) else (None, {})
     return {
         "by_family": _by(headlines, "family"),
         "by_segmentation": _by(headlines, "segmentation"),
@@ -170,10 +169,10 @@ def _evidence(
         "costs": [charts.cost(costs, style, measure, f"cost-{measure}") for measure in ("seconds", "forwards")] if costs else [],
         "cost_grid": derive.cost_grid(run.costs) if len(run.costs) else None,
         "localisation": derive.localisation(rows) if rows["inside"].notna().any() else None,
-        "controls": derive.controls(rows),
+        "controls": derive.controls(rows[rows["attack"] == main.condition.attack]),
+        "main_attack": main.condition.attack,
         "circularity": derive.circularity(rows, attack_of_fill),
-        "metrics": metrics,
-        "higher": higher,
+        "metrics": derive.metric_grid(run.metrics) if len(run.metrics) else None,
     }
 
 
