@@ -182,7 +182,11 @@ def figure(album: Album) -> np.ndarray:
         attacked = album.attacked[method]
         picture = drawn_map(album.image, album.saliency.get(method), album.segments, region)
         said = f"{album.attack} on these: {album.outcomes[method]}"
-        panels = (("top regions, attacked", picture), (said, attacked), ("the change", difference(album.image, attacked)))
+        panels = (
+            ("top regions, attacked", picture),
+            (said, attacked),
+            ("the change", difference(album.image, attacked)),
+        )
         strips.append((method, panels))
     return full_size(album.key, known, strips)
 

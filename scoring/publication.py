@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -22,7 +23,7 @@ from scoring.summary import Estimate
 
 HUES = (BLUE, "#c2541a", "#2a7d4f", "#7b4ea3", "#8f6a06", "#b83a7e", "#11797e")
 MARKS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "down": "v", "cross": ""}
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 8,
     "font.family": "DejaVu Sans",
     "text.color": INK,
@@ -66,7 +67,11 @@ def summary_table(headlines: Sequence[Headline]) -> pd.DataFrame:
             place = headline.condition
             known = {"attack": place.attack, "family": place.family, "segmentation": place.segmentation}
             numbers = {name: getattr(line, name) for name in ("score", "flips", "drop", "flip_rate")}
-            spread = {f"{n}{end}": v for n, e in numbers.items() for end, v in zip(("", "_low", "_high"), _ends(e), strict=True)}
+            spread = {
+                f"{n}{end}": v
+                for n, e in numbers.items()
+                for end, v in zip(("", "_low", "_high"), _ends(e), strict=True)
+            }
             counts = {name: getattr(line, name) for name in ("frames", "videos", "undefined", "certain")}
             says = {"better_than": " ".join(line.better_than), "verdict": verdicts.of(line.method)}
             rows.append({**known, "method": line.method, **spread, **counts, **says})
@@ -81,11 +86,12 @@ def latex(headline: Headline) -> str:
     for line in headline.ranked:
         name = rf"\textbf{{{escape(line.method)}}}" if line.method in best else escape(line.method)
         mark = "$^{*}$" if line.certain else ""
-        lines.append(rf"{name}{mark} & {_cell(line.score)} & {_cell(line.flips)} & {_cell(line.drop)} & {_cell(line.flip_rate)} \\")
+        cells = (_cell(each) for each in (line.score, line.flips, line.drop, line.flip_rate))
+        lines.append(rf"{name}{mark} & {' & '.join(cells)} \\")
     caption = (
         f"Headline scores (%): 0 is no better than random regions of the same size, 100 as good as the best regions "
-        f"that can be found. Attack {headline.condition.attack}; {words.sample(headline)}; 95 % intervals by a bootstrap "
-        f"over videos."
+        f"that can be found. Attack {headline.condition.attack}; {words.sample(headline)}; 95 % intervals "
+        f"by a bootstrap over videos."
     )
     starred = r"$^{*}$ differs from 0 beyond chance; bold: not shown to be worse than the highest."
     return "\n".join(
@@ -168,8 +174,10 @@ def _draw(axes: Axes, curve: Curve, look: Look) -> None:
     hue = HUES[int(look.hue[3:])] if look.hue not in known else ""
     colour, line, width = known.get(look.hue, (hue, "--" if look.hollow else "-", 1.2))
     fill = "white" if look.hollow else colour
-    marks = {"marker": MARKS[look.shape], "ms": 3.6, "mfc": fill, "mec": colour, "mew": 0.9}
-    axes.plot(curve.x, curve.y, color=colour, ls=line, lw=width, label=_name(curve.name), **marks)
+    axes.plot(
+        curve.x, curve.y, color=colour, ls=line, lw=width, label=_name(curve.name),
+        marker=MARKS[look.shape], ms=3.6, mfc=fill, mec=colour, mew=0.9,
+    )  # fmt: skip
 
 
 def _name(text: str) -> str:
@@ -199,4 +207,6 @@ def _cell(value: Estimate) -> str:
     if math.isnan(value.value):
         return "--"
     number = f"${100 * value.value + 0.0:.0f}$"
-    return number if math.isnan(value.low) else f"{number} $[{100 * value.low + 0.0:.0f}, {100 * value.high + 0.0:.0f}]$"
+    return (
+        number if math.isnan(value.low) else f"{number} $[{100 * value.low + 0.0:.0f}, {100 * value.high + 0.0:.0f}]$"
+    )

@@ -113,7 +113,9 @@ def _sprite(folder: Path, key: str) -> Sprite | None:
         return None
 
 
-def _card(frame: object, sprite: Sprite, names: Sequence[str], flips: Mapping[tuple[str, str], str], stubborn: bool) -> Card:
+def _card(
+    frame: object, sprite: Sprite, names: Sequence[str], flips: Mapping[tuple[str, str], str], stubborn: bool
+) -> Card:
     key, family, predicted, before = (getattr(frame, name) for name in ("key", "family", "predicted", "before"))
     tiles = list(enumerate(sprite.tiles))
     judged = tuple(

@@ -1,5 +1,6 @@
 """The charts of the report: lines with their intervals, steps, points of cost, and an interval in a table's cell."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -125,7 +126,9 @@ def interval(entry: HeadlineLine, low: float, high: float) -> Markup:
         return written(svg)
     if not math.isnan(score.low):
         _relative_line(svg, at(score.low), at(score.high), "15", "15", "whisker")
-    _element(svg, "circle", {"cx": at(score.value), "cy": "15", "r": "6", "class": "certain" if entry.certain else "open"})
+    _element(
+        svg, "circle", {"cx": at(score.value), "cy": "15", "r": "6", "class": "certain" if entry.certain else "open"}
+    )
     return written(svg)
 
 
@@ -175,7 +178,7 @@ def _curve(svg: Element, curve: Curve, look: Look, across: Scale, up: Scale, ste
 
 def _stairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     found = [points[0]]
-    for (_, before), (x, y) in zip(points, points[1:], strict=False):
+    for (_, before), (x, y) in itertools.pairwise(points):
         found += [(x, before), (x, y)]
     return found
 
@@ -186,7 +189,7 @@ def _free(x: float, y: float, width: float, taken: list[tuple[float, float, floa
     tries += [(x - width / 2, y + dy) for dy in (-12, 20, -24, 32)]
     for left, base in tries:
         box = (left, base - 11, left + width, base + 3)
-        if LEFT < left and box[2] < WIDTH * 1.35 and not any(_overlap(box, other) for other in taken):
+        if left > LEFT and box[2] < WIDTH * 1.35 and not any(_overlap(box, other) for other in taken):
             taken.append(box)
             return round(left, 1), round(base, 1)
     return round(tries[0][0], 1), round(tries[0][1], 1)

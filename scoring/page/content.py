@@ -23,6 +23,7 @@ ARMS: Mapping[str, str] = {
 }
 """Rankings that are no explanation and tell how good one must be, in words, the strongest first."""
 
+UNKNOWN = Estimate()
 COUNTS = ("1", "2", "3")
 AREAS = ("2%", "5%", "10%", "20%")
 
@@ -56,9 +57,9 @@ class HeadlineLine:
 
     method: str
     score: Estimate
-    flips: Estimate = Estimate()
-    drop: Estimate = Estimate()
-    flip_rate: Estimate = Estimate()
+    flips: Estimate = UNKNOWN
+    drop: Estimate = UNKNOWN
+    flip_rate: Estimate = UNKNOWN
     frames: int = 0
     videos: int = 0
     undefined: int = 0
@@ -128,7 +129,7 @@ class CostPoint:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number in a table; `best` where it is the best of its kind, `same` where a fill meets the attack it came from."""
+    """A number in a table; the `best` of its kind, or where a fill meets the `same` attack that made it."""
 
     value: float = math.nan
     count: int = 0

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,15 +74,14 @@ def detected(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def unattackable(rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """By attack, the detected frames whose verdict stands even where the whole frame is attacked, in the main budget."""
+    """By attack, the detected frames whose verdict stands even where all of it is attacked, at the main budget."""
     whole = at_main_budget(detected(rows))
     whole = whole[whole["method"] == WHOLE]
-    flipped = whole.groupby(["attack", "key"], sort=False, observed=True)["flipped_to_real"].any()
-    return {
-        attack: tuple(str(key) for (name, key), flips in flipped.items() if name == attack and not flips)
-        for attack in attacks(rows)
-        if attack in set(whole["attack"].unique())
-    }
+    stands = ~whole.groupby(["attack", "key"], sort=False, observed=True)["flipped_to_real"].any()
+    found: dict[str, list[str]] = {str(attack): [] for attack in whole["attack"].unique()}
+    for attack, key in stands[stands].index.tolist():
+        found[str(attack)].append(str(key))
+    return {attack: tuple(keys) for attack, keys in found.items()}
 
 
 def attackable(rows: pd.DataFrame) -> pd.DataFrame:
@@ -147,7 +147,8 @@ def cost_grid(costs: pd.DataFrame) -> Grid:
     means = costs.groupby("stage", sort=False)[list(columns)].mean()
     counts = costs.groupby("stage", sort=False)["key"].nunique()
     cells = tuple(
-        tuple(Cell(float(value), int(counts[stage])) for value in line) for stage, line in zip(means.index, means.to_numpy(), strict=True)
+        tuple(Cell(float(value), int(counts[stage])) for value in line)
+        for stage, line in zip(means.index, means.to_numpy(), strict=True)
     )
     return Grid(tuple(map(str, means.index)), columns, cells)
 
@@ -274,7 +275,7 @@ def _grid(
 ) -> Grid:
     """Means of `value` by `row` and `column`; of each column the best explanation's is marked."""
     grouped = table.groupby([row, column], observed=True)
-    means, counts = grouped[value].mean().to_dict(), grouped["key"].nunique().to_dict()
+    means, counts = dict(grouped[value].mean().items()), grouped["key"].nunique().to_dict()
     best = {each: _best(means, rows, each, higher is None or higher[each]) for each in columns}
     cells = tuple(
         tuple(
@@ -288,7 +289,7 @@ def _grid(
     return Grid(tuple(rows), tuple(columns), cells)
 
 
-def _best(means: Mapping[tuple[str, str], float], rows: Iterable[str], column: str, higher: bool) -> float:
+def _best(means: Mapping[Any, float], rows: Iterable[str], column: str, higher: bool) -> float:
     values = [means[(row, column)] for row in rows if row not in ARMS and (row, column) in means]
     return (max if higher else min)(values) if values else math.nan
 

@@ -98,7 +98,7 @@ def marker(parent: Element, x: float, y: float, shape: str, kind: str = "mark") 
 
 def written(element: Element) -> Markup:
     """The element as text for the page, every name in it escaped."""
-    return Markup(tostring(element, encoding="unicode"))  # noqa: S704 - ElementTree escapes
+    return Markup(tostring(element, encoding="unicode"))
 
 
 def number(value: float) -> str:
@@ -110,4 +110,3 @@ def number(value: float) -> str:
 
 def _add(parent: Element, tag: str, kind: str, attributes: dict[str, str]) -> Element:
     return SubElement(parent, tag, {"class": kind, **attributes} if kind else attributes)
-

@@ -99,12 +99,19 @@ def reasons(headline: Headline) -> list[str]:
     for group, words in (
         (found.level, "not shown to be worse than the highest"),
         (found.behind, "better than random regions, but surpassed"),
-        (found.same if found.best or found.worse else (), "not shown to be better than random regions, so do not rely on it"),
+        (
+            found.same if found.best or found.worse else (),
+            "not shown to be better than random regions, so do not rely on it",
+        ),
         (found.worse, "worse than random regions: what it points at matters less than chance"),
         (found.unknown, "without a score, as random regions did as well as the best possible ones"),
     ):
         if group:
-            words = words.replace(" rely on it", " rely on them").replace("it points", "they point") if len(group) > 1 else words
+            words = (
+                words.replace(" rely on it", " rely on them").replace("it points", "they point")
+                if len(group) > 1
+                else words
+            )
             sentences.append(f"{join(_names(group))}: {words}.")
     return sentences
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from scoring.gallery import COLUMNS
 from scoring.page import charts, derive, words
 from scoring.page.cards import OUTCOMES, Card, cards
 from scoring.page.charts import Chart, Look
-from scoring.page.content import ARMS, AREAS, COUNTS, Condition, Finished, Grid, Headline
+from scoring.page.content import AREAS, ARMS, COUNTS, Condition, Finished, Grid, Headline
 from scoring.pictures import TILE
 
 FILL_ATTACKS = {"adversarial": "nes"}  # what made the run's fills
@@ -69,11 +70,11 @@ def render(
     names = tuple(dict.fromkeys([*(line.method for line in main.lines), *derive.methods(run.rows)]))
     style = charts.looks((*names, *derive.arms(run.rows)))
     environment = _environment()
-    css, script = (environment.get_template(name).render().strip() for name in ("page.css", "page.js"))
+    css, script = ((files("scoring.page") / _TEMPLATES / name).read_text("utf-8") for name in ("page.css", "page.js"))
     css += _tiles(max((len(card.judged) for card in gallery), default=0))
     page = environment.get_template("page.html").render(
-        css=Markup(css),  # noqa: S704 - our own files
-        script=Markup(script),  # noqa: S704
+        css=Markup(css),
+        script=Markup(script),
         policy=_policy(css, script),
         **_answer(main, overall, names, style),
         **_evidence(run, headlines, main, style, attack_of_fill),
@@ -120,10 +121,14 @@ def _policy(css: str, script: str) -> str:
 def _tiles(methods: int) -> str:
     """Where each tile is in a sprite."""
     places = range(2 + 2 * methods)
-    return "".join(f"\n.tiles .t{n}{{object-position:{-(n % COLUMNS) * TILE}px {-(n // COLUMNS) * TILE}px}}" for n in places)
+    return "".join(
+        f"\n.tiles .t{n}{{object-position:{-(n % COLUMNS) * TILE}px {-(n // COLUMNS) * TILE}px}}" for n in places
+    )
 
 
-def _answer(main: Headline, overall: Sequence[Headline], names: Sequence[str], style: Mapping[str, Look]) -> dict[str, Any]:
+def _answer(
+    main: Headline, overall: Sequence[Headline], names: Sequence[str], style: Mapping[str, Look]
+) -> dict[str, Any]:
     """The answer in words, and its picture for each attack."""
     forests = []
     for headline in overall:
@@ -156,7 +161,11 @@ def _answer(main: Headline, overall: Sequence[Headline], names: Sequence[str], s
 
 
 def _evidence(
-    run: Finished, headlines: Sequence[Headline], main: Headline, style: Mapping[str, Look], attack_of_fill: Mapping[str, str]
+    run: Finished,
+    headlines: Sequence[Headline],
+    main: Headline,
+    style: Mapping[str, Look],
+    attack_of_fill: Mapping[str, str],
 ) -> dict[str, Any]:
     """Everything between the answer and the frames."""
     rows = derive.main_segmentation(run.rows)
@@ -166,7 +175,9 @@ def _evidence(
         "by_segmentation": _by(headlines, "segmentation"),
         "panels": _panels(rows, style),
         "survivals": _survivals(run, style),
-        "costs": [charts.cost(costs, style, measure, f"cost-{measure}") for measure in ("seconds", "forwards")] if costs else [],
+        "costs": [charts.cost(costs, style, measure, f"cost-{measure}") for measure in ("seconds", "forwards")]
+        if costs
+        else [],
         "cost_grid": derive.cost_grid(run.costs) if len(run.costs) else None,
         "localisation": derive.localisation(rows) if rows["inside"].notna().any() else None,
         "controls": derive.controls(rows[rows["attack"] == main.condition.attack]),
@@ -208,11 +219,16 @@ def _panels(rows: Any, style: Mapping[str, Look]) -> list[Panel]:
 def _curves(every: Any, found: Any, style: Mapping[str, Look], where: str, name: str) -> tuple[Markup, ...]:
     """The charts of one panel: of the detected frames, and of every frame with a class for the accuracy."""
     area, budget = "attacked share of the frame (%)", "L-infinity budget (in 1/255)"
-    measures = (("flipped_to_real", "verdicts flipped", found), ("drop", "drop of the verdict's probability", found))
-    measures = (*measures, ("correct_after", "accuracy after the attack", every))
+    measures = (
+        ("flipped_to_real", "verdicts flipped", found),
+        ("drop", "drop of the verdict's probability", found),
+        ("correct_after", "accuracy after the attack", every),
+    )
     wanted = [(f"{y} over area, {where}", area, y, derive.over_area(rows, column)) for column, y, rows in measures]
     if every["epsilon"].nunique() > 1:
-        wanted += [(f"{y} over budget, {where}", budget, y, derive.over_budget(rows, column)) for column, y, rows in measures]
+        wanted += [
+            (f"{y} over budget, {where}", budget, y, derive.over_budget(rows, column)) for column, y, rows in measures
+        ]
     made = [Chart(title[0].upper() + title[1:], x, y, curves) for title, x, y, curves in wanted if curves]
     return tuple(_figure(chart, charts.lines(chart, style, f"{name}-{place}")) for place, chart in enumerate(made))
 
@@ -235,7 +251,11 @@ def _survivals(run: Finished, style: Mapping[str, Look]) -> list[tuple[str, Mark
         if len(graded) and (graded["measure"] == measure).any():
             chart = Chart(title, x, "verdicts that still stand", derive.survival(graded, measure, scale), step=True)
             made.append(
-                (x, _figure(chart, charts.lines(chart, style, f"s-{measure}")), derive.graded_grid(graded, measure, scale))
+                (
+                    x,
+                    _figure(chart, charts.lines(chart, style, f"s-{measure}")),
+                    derive.graded_grid(graded, measure, scale),
+                )
             )
     return made
 
@@ -243,7 +263,12 @@ def _survivals(run: Finished, style: Mapping[str, Look]) -> list[tuple[str, Mark
 def _left_out(run: Finished) -> dict[str, Any]:
     """What did not count where, and why."""
     frames = run.rows.drop_duplicates("key")
-    weak = run.rows[run.rows["weak"].astype(bool)].drop_duplicates(["key", "method"]).groupby("method", sort=False)["key"].count()
+    weak = (
+        run.rows[run.rows["weak"].astype(bool)]
+        .drop_duplicates(["key", "method"])
+        .groupby("method", sort=False)["key"]
+        .count()
+    )
     real = frames[~frames["key"].isin(derive.detected(frames)["key"])]
     return {
         "failures": list(run.failures.items()),

@@ -38,7 +38,9 @@ def keys(count: int, names: Sequence[str] = FAMILIES, prefix: str = "") -> pd.Da
     return pd.DataFrame({"key": key, "video": video, "family": family, "predicted": predicted})
 
 
-def rows(frames: pd.DataFrame, methods: Sequence[str] = tuple(SKILL), attacks: Sequence[str] = ("nes", "pgd")) -> pd.DataFrame:
+def rows(
+    frames: pd.DataFrame, methods: Sequence[str] = tuple(SKILL), attacks: Sequence[str] = ("nes", "pgd")
+) -> pd.DataFrame:
     """Tidy rows of every method and reference arm, at every depth, and at smaller budgets for the depths by count."""
     parts = [
         _rows(frames, method, "", skill, attack, depth, epsilon)
@@ -57,7 +59,9 @@ def rows(frames: pd.DataFrame, methods: Sequence[str] = tuple(SKILL), attacks: S
     return pd.concat(parts, ignore_index=True)
 
 
-def finished(count: int = 500, methods: Sequence[str] = tuple(SKILL), names: Sequence[str] = FAMILIES, prefix: str = "") -> Finished:
+def finished(
+    count: int = 500, methods: Sequence[str] = tuple(SKILL), names: Sequence[str] = FAMILIES, prefix: str = ""
+) -> Finished:
     """A whole run of `count` frames."""
     frames = keys(count, names, prefix)
     found = frames[frames["predicted"] != "Real"]
@@ -76,7 +80,9 @@ def headlines(run: Finished, attacks: Sequence[str] = ("nes", "pgd")) -> tuple[H
     made = []
     for attack in attacks:
         made.append(_headline(Condition(attack), methods, frames, videos))
-        made += [_headline(Condition(attack, f), methods, frames // len(families), videos // len(families)) for f in families]
+        made += [
+            _headline(Condition(attack, f), methods, frames // len(families), videos // len(families)) for f in families
+        ]
         made.append(_headline(Condition(attack, segmentation="grid-7"), methods, frames, videos))
     return tuple(made)
 
@@ -90,7 +96,9 @@ def album(key: str, image: np.ndarray, mask: np.ndarray | None, methods: Sequenc
     saliency = {m: gaussian_filter(rng.normal(size=(size, size)), size / 14).astype(np.float32) for m in methods}
     regions = {m: top_region(segments, rank(saliency[m], segments), 3) for m in methods}
     noise = rng.choice([-16, 16], size=image.shape)
-    attacked = {m: np.where(regions[m][..., None], (image + noise).clip(0, 255), image).astype(np.uint8) for m in methods}
+    attacked = {
+        m: np.where(regions[m][..., None], (image + noise).clip(0, 255), image).astype(np.uint8) for m in methods
+    }
     outcomes = {m: "Real" if rng.random() < 0.5 else "Deepfakes" for m in methods}
     return Album(key, "nes", "Deepfakes", image, segments, saliency, regions, attacked, outcomes, mask)
 
@@ -101,11 +109,16 @@ def portrait(seed: int, size: int = 96) -> tuple[np.ndarray, np.ndarray]:
     y, x = np.mgrid[:size, :size] / size - 0.5
     mask = (x / 0.27) ** 2 + (y / 0.36) ** 2 < 1
     colours = rng.uniform(60, 200, size=(2, 3))
-    picture = np.where(mask[..., None], colours[0], colours[1]) + gaussian_filter(rng.normal(size=(size, size, 3)), (3, 3, 0)) * 90
+    picture = (
+        np.where(mask[..., None], colours[0], colours[1])
+        + gaussian_filter(rng.normal(size=(size, size, 3)), (3, 3, 0)) * 90
+    )
     return picture.clip(0, 255).astype(np.uint8), mask
 
 
-def fill_gallery(folder: Path, run: Finished, count: int, methods: Sequence[str] = tuple(SKILL), size: int = 96) -> None:
+def fill_gallery(
+    folder: Path, run: Finished, count: int, methods: Sequence[str] = tuple(SKILL), size: int = 96
+) -> None:
     """Albums of the first `count` frames of a run."""
     for place, key in enumerate(run.rows["key"].drop_duplicates().head(count)):
         gallery.save(folder, album(str(key), *portrait(place, size), methods, place))
@@ -116,12 +129,16 @@ def _skills(methods: Sequence[str]) -> dict[str, float]:
     return ours | {arm: skill for arm, skill in ARM_SKILL.items() if arm != "random-area"}
 
 
-def _rows(frames: pd.DataFrame, method: str, of: str, skill: float, attack: str, depth: str, epsilon: float) -> pd.DataFrame:
+def _rows(
+    frames: pd.DataFrame, method: str, of: str, skill: float, attack: str, depth: str, epsilon: float
+) -> pd.DataFrame:
     count = len(frames)
     rng = np.random.default_rng(abs(hash_of(method, of, attack, depth)))
     hardness = np.random.default_rng(7).normal(size=count)
     share = SHARE[depth] * rng.uniform(0.85, 1.15, count) if depth != "all" else np.ones(count)
-    push = 2.2 * skill + 2.4 * math.log10(epsilon * 255) + 1.1 * np.log10(share / 0.06) + (1.0 if attack == "pgd" else 0)
+    push = (
+        2.2 * skill + 2.4 * math.log10(epsilon * 255) + 1.1 * np.log10(share / 0.06) + (1.0 if attack == "pgd" else 0)
+    )
     strength = push - 3.1 - 0.9 * hardness + 0.5 * rng.normal(size=count)
     real = (frames["predicted"] == "Real").to_numpy()
     drop = np.where(real, 0.0, 0.95 / (1 + np.exp(-1.8 * strength)))
@@ -150,7 +167,11 @@ def _graded(frames: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     for method, skill in {**{m: SKILL.get(m, 0.3) for m in methods}, "oracle": 1.0, "random-area": 0.0}.items():
         rng = np.random.default_rng(hash_of(method))
         scale = np.exp(-1.2 * skill)
-        for measure, centre, limit in (("budget", 9 / 255, 32 / 255), ("queries", 900.0, 4051.0), ("fraction", 0.35, 1.0)):
+        for measure, centre, limit in (
+            ("budget", 9 / 255, 32 / 255),
+            ("queries", 900.0, 4051.0),
+            ("fraction", 0.35, 1.0),
+        ):
             value = centre * scale * np.exp(0.7 * rng.normal(size=len(frames)))
             parts.append(
                 frames[["key", "video", "family"]].assign(
@@ -162,14 +183,27 @@ def _graded(frames: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
 
 
 def _metrics(frames: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
-    names = {"deletion": False, "insertion": True, "AOPC": True, "IROF": True, "infidelity": False, "sensitivity": False, "pointing game": True, "relevance mass": True}
+    names = {
+        "deletion": False,
+        "insertion": True,
+        "AOPC": True,
+        "IROF": True,
+        "infidelity": False,
+        "sensitivity": False,
+        "pointing game": True,
+        "relevance mass": True,
+    }
     parts = []
     for method in methods:
         for name, higher in names.items():
             rng = np.random.default_rng(hash_of(method, name))
             level = 0.3 + (0.4 if higher else -0.2) * SKILL.get(method, 0.3)
             value = level + 0.05 * rng.normal(size=len(frames))
-            parts.append(frames[["key", "video", "family"]].assign(method=method, metric=name, value=value, higher_is_better=higher))
+            parts.append(
+                frames[["key", "video", "family"]].assign(
+                    method=method, metric=name, value=value, higher_is_better=higher
+                )
+            )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -189,7 +223,8 @@ def _costs(frames: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
 def _configuration(methods: Sequence[str], count: int) -> dict[str, object]:
     return {
         "preset": "published", "methods": list(methods), "seed": 0, "batch_size": 128, "precision": "float32",
-        "detector": {"name": "ffattr_released", "class_names": ["Real", *FAMILIES], "input_size": 224, "weights": "9c1f" * 16},
+        "detector": {"name": "ffattr_released", "class_names": ["Real", *FAMILIES], "input_size": 224,
+                     "weights": "9c1f" * 16},
         "frames": {"count": count, "fingerprint": "ab12" * 16, "split": "test", "limit": None},
         "attacks": {"nes": {"epsilon": MAIN, "pairs": 40, "steps": 50}, "pgd": {"epsilon": MAIN, "steps": 10}},
         "versions": {"torch": "2.15.0", "numpy": "2.4.6"},
@@ -200,12 +235,15 @@ def _headline(condition: Condition, methods: Sequence[str], frames: int, videos:
     rng = np.random.default_rng(hash_of(condition.attack, condition.family, condition.segmentation))
     half = 1.3 / math.sqrt(max(videos, 2))
     spread = 0.02 if not condition.family else 0.09
-    scores = {m: SKILL.get(m, 0.3) * (0.85 if condition.attack == "pgd" else 1) + spread * rng.normal() for m in methods}
+    scores = {
+        m: SKILL.get(m, 0.3) * (0.85 if condition.attack == "pgd" else 1) + spread * rng.normal() for m in methods
+    }
     return Headline(
         condition,
         tuple(
             HeadlineLine(
-                method=m, score=Estimate(s, s - half, s + half), flips=Estimate(s * 0.9, s * 0.9 - half, s * 0.9 + half),
+                method=m, score=Estimate(s, s - half, s + half),
+                flips=Estimate(s * 0.9, s * 0.9 - half, s * 0.9 + half),
                 drop=Estimate(0.2 + 0.4 * s, 0.15 + 0.4 * s, 0.25 + 0.4 * s),
                 flip_rate=Estimate(0.15 + 0.55 * s, 0.1 + 0.55 * s, 0.2 + 0.55 * s), frames=frames, videos=videos,
                 undefined=1 if m.startswith("RISE") else 0, certain=abs(s) > half,
