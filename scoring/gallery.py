@@ -1,7 +1,7 @@
 """The gallery of a run: of each frame a sprite of small pictures for the report, and a full-size figure.
 
 Pictures are rendered when a frame is scored, since maps, regions and attacked images of hundreds of frames would not
-fit in a run's folder. A frame takes about 100 KB; the same album gives the same bytes.
+fit in a run's folder. A frame takes at most about 150 KB; the same album gives the same bytes.
 """
 
 import io
@@ -21,7 +21,8 @@ from scoring.pictures import TILE, difference, drawn_map, full_size, mark, small
 MOST = 500  # albums of a run
 COLUMNS = 6  # of tiles in a sprite
 FRAME, MASK, MAP, ATTACKED = "frame", "mask", "map", "attacked"
-_SPRITE_QUALITY, _FIGURE_QUALITY = 66, 74
+_SPRITE, _FIGURE = 50_000, 100_000  # bytes at most, so that a report of MOST frames stays under 40 MB
+_QUALITIES = (68, 54, 42, 30)  # of WebP, tried in turn; the last may be larger
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ def save(folder: Path, album: Album) -> None:
     cannot be written.
     """
     with atomic_write(figure_file(folder, album.key), "wb") as file:
-        file.write(_webp(figure(album), _FIGURE_QUALITY))
+        file.write(_webp(figure(album), _FIGURE))
     made = sprite(album)
     with atomic_write(sprite_file(folder, album.key), "wb") as file:
         np.savez(
@@ -169,7 +170,7 @@ def sprite(album: Album) -> Sprite:
     drawn = [_tile(album, tile) for tile in tiles(methods, masked)]
     drawn += [np.zeros((TILE, TILE, 3), dtype=np.uint8)] * (-len(drawn) % COLUMNS)
     rows = [np.concatenate(drawn[at : at + COLUMNS], axis=1) for at in range(0, len(drawn), COLUMNS)]
-    return Sprite(album.key, album.attack, methods, masked, _webp(np.concatenate(rows), _SPRITE_QUALITY))
+    return Sprite(album.key, album.attack, methods, masked, _webp(np.concatenate(rows), _SPRITE))
 
 
 def figure(album: Album) -> np.ndarray:
@@ -208,7 +209,13 @@ def _tile(album: Album, tile: Tile) -> np.ndarray:
     return drawn_map(album.image, album.saliency.get(tile.method), album.segments, album.regions[tile.method], TILE)
 
 
-def _webp(picture: np.ndarray, quality: int) -> bytes:
-    with io.BytesIO() as buffer:
-        Image.fromarray(picture).save(buffer, format="WEBP", quality=quality, method=4)
-        return buffer.getvalue()
+def _webp(picture: np.ndarray, most: int) -> bytes:
+    """A picture as WebP, in the best quality that stays below so many bytes."""
+    data = b""
+    for quality in _QUALITIES:
+        with io.BytesIO() as buffer:
+            Image.fromarray(picture).save(buffer, format="WEBP", quality=quality, method=4)
+            data = buffer.getvalue()
+        if len(data) <= most:
+            break
+    return data

@@ -133,7 +133,7 @@ def _rows(
     frames: pd.DataFrame, method: str, of: str, skill: float, attack: str, depth: str, epsilon: float
 ) -> pd.DataFrame:
     count = len(frames)
-    rng = np.random.default_rng(abs(hash_of(method, of, attack, depth)))
+    rng = np.random.default_rng(hash_of(method, of, attack, depth))
     hardness = np.random.default_rng(7).normal(size=count)
     share = SHARE[depth] * rng.uniform(0.85, 1.15, count) if depth != "all" else np.ones(count)
     push = (
@@ -145,13 +145,15 @@ def _rows(
     flipped = (drop > 0.48) & ~real
     after = np.where(flipped, "Real", frames["predicted"])
     explained = method not in ARM_SKILL
-    inside = np.clip(0.35 + 0.5 * max(skill, -0.4) + 0.2 * rng.normal(size=count), 0, 1)
+    there = np.random.default_rng(hash_of(method, of, depth))  # a region is the same under every attack
+    inside = np.clip(0.35 + 0.5 * max(skill, -0.4) + 0.2 * there.normal(size=count), 0, 1)
+    unmasked = np.random.default_rng(9).random(count) < 0.1
     return frames.assign(
         label=1, correct=(frames["predicted"] == frames["family"]).astype("Int64"), target=frames["family"], seed=0,
         segmentation="slic-50", method=method, of=of, draw=0,
         fill=("adversarial" if method.endswith("_adv") else "blur") if explained else "",
         weak=False, attack=attack, epsilon=epsilon, depth=depth, k=3, area=share,
-        inside=np.where(rng.random(count) < 0.1, np.nan, inside), before=0.97, after=0.97 - drop, drop=drop,
+        inside=np.where(unmasked, np.nan, inside), before=0.97, after=0.97 - drop, drop=drop,
         predicted_after=after, correct_after=pd.array(after == frames["family"], dtype="Int64"),
         flipped_to_real=flipped, linf=epsilon, steps=10, forwards=400,
     )  # fmt: skip
