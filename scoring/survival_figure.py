@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scoring.figures import FAINT, GREY, INK
-from scoring.pictures import Style, save_both, styles
+from scoring.figure_style import Style, save_both, styles
 from scoring.statistics import Estimate
 from scoring.survival import Survival
 

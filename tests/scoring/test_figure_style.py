@@ -9,7 +9,7 @@ from PIL import Image
 
 from common.seeds import generator
 from scoring.figures import GREY
-from scoring.pictures import styles
+from scoring.figure_style import styles
 from scoring.rank_figure import save_ranks
 from scoring.statistics import Ranks, friedman
 from scoring.survival import restricted_mean, survival
