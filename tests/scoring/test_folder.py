@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
+from common.files import stem
 from scoring import rows
 from scoring.costs import Cost
-from scoring.folder import Folder, Shard, stem
+from scoring.folder import Folder, Shard
 from tests.scoring.test_rows import ROW
 
 COSTS = [Cost("verdict", 1, 1, 0.25), Cost("LIME", 150, 5, 1.5)]
