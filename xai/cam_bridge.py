@@ -19,17 +19,18 @@ from attacks.base import differentiable, untouched
 from attacks.draws import isolated
 from common.errors import InputError
 from detectors.base import Detector
-from detectors.layers import feature_layer, module
+from detectors.layers import as_maps, feature_layer, module
 from detectors.queries import Queries, exact_float32
 from xai.base import Fill, Score, background
 from xai.libraries import LogOdds, told_in_one_line, unknown
 
 FAMILY = "cam"
 
-_FOUND: WeakKeyDictionary[Detector, dict[str, str]] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[Detector, dict[tuple[str, bool], str]] = WeakKeyDictionary()
 """The layer of each detector by the one asked for: looking for it takes forwards that no single frame should pay."""
 
-_TOUCHING_PIXELS = frozenset({"ScoreCAM", "FullGrad"})
+_MASKING = frozenset({"ScoreCAM"})  # hides pixels
+_PLAIN = frozenset({"AblationCAM", "ShapleyCAM"})  # take a layer's output as it is
 _GIVEN = frozenset({"self", "model", "target_layers", "reshape_transform", "ablation_layer", "batch_size"})
 
 
@@ -39,7 +40,7 @@ class ClassActivationMap:
 
     What is explained is the log-odds of the class, at one layer: the last feature map that everything passes through,
     or `layer`. The package sees the frame's difference to the fill's background (see `LogOdds`), which matters only
-    to what masks pixels (ScoreCAM) or multiplies with them (FullGrad). Maps are what the package makes of them: at
+    to what masks pixels (ScoreCAM). Maps are what the package makes of them: at
     least 0, scaled to [0, 1], enlarged bilinearly.
 
     Attributes:
@@ -78,10 +79,17 @@ class ClassActivationMap:
 
     def _layer(self, detector: Detector) -> str:
         known = _FOUND.setdefault(detector, {})
-        if self.layer not in known:
+        if (self.layer, self._transformers) not in known:
             with differentiable(Queries(detector).device), untouched(detector):
-                known[self.layer] = feature_layer(detector, self.layer or None, f"--set {self._name}.layer=NAME")
-        return known[self.layer]
+                known[self.layer, self._transformers] = feature_layer(
+                    detector, self.layer or None, f"--set {self._name}.layer=NAME", self._transformers
+                )
+        return known[self.layer, self._transformers]
+
+    @property
+    def _transformers(self) -> bool:
+        """Whether it can weigh what `as_maps` makes of a transformer's output."""
+        return self.algorithm.__name__ not in _PLAIN
 
     @property
     def _name(self) -> str:
@@ -96,7 +104,7 @@ class ClassActivationMap:
             for of in (self.algorithm.__init__, self.algorithm.__call__)
         )
         where = module(function.detector, layer)
-        cam = self.algorithm(function, [] if self.algorithm is pytorch_grad_cam.FullGrad else [where], **made)
+        cam = self.algorithm(function, [where], as_maps, **made)
         cam.batch_size = batch_size  # ScoreCAM asks for it, and takes it in no other way
         try:
             return cam(difference, [_Relative()], **asked)
@@ -115,11 +123,11 @@ def cam_explainer(name: str) -> type[ClassActivationMap]:
     algorithm = getattr(pytorch_grad_cam, name, None)
     if name not in _usable():
         if name in pytorch_grad_cam.__dict__ and inspect.isclass(algorithm):
-            raise InputError(f"cam:{name} is no map of one class by itself; there are: {', '.join(_usable())}")
+            raise InputError(f"cam:{name} is no map of one class at one layer; there are: {', '.join(_usable())}")
         raise unknown(name, _usable(), "grad-cam")
     namespace = {
         "algorithm": algorithm,
-        "hides": name in _TOUCHING_PIXELS,
+        "hides": name in _MASKING,
         "__doc__": f"pytorch_grad_cam.{name} as an explainer; see ClassActivationMap.",
         "__module__": __name__,
     }
@@ -151,9 +159,9 @@ def _settings(algorithm: type[BaseCAM]) -> dict[str, Any]:
 
 @functools.cache
 def _usable() -> list[str]:
-    """The names of the package's maps of one class at one layer."""
-    every = vars(pytorch_grad_cam).items()
-    return sorted(name for name, kind in every if inspect.isclass(kind) and issubclass(kind, BaseCAM))
+    """The names of the package's maps of one class at one layer; FullGrad sums over all layers it knows by type."""
+    every = {name: kind for name, kind in vars(pytorch_grad_cam).items() if inspect.isclass(kind)}
+    return sorted(name for name, kind in every.items() if issubclass(kind, BaseCAM) and name != "FullGrad")
 
 
 @contextmanager

@@ -45,7 +45,9 @@ def told_in_one_line(method: str, detector: Detector) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="captum|pytorch_grad_cam")
             yield
-    except (AssertionError, IndexError, NotImplementedError, RuntimeError, TypeError) as error:
+    except InputError:
+        raise
+    except (AssertionError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         first = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{method} cannot explain {type(detector).__name__}: {first[0]}") from error
 
