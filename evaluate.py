@@ -20,6 +20,7 @@ from scoring.options import (
     PrecisionOption,
     PresetOption,
     ResultsOption,
+    SaliencyOption,
     SeedOption,
     SetOption,
     SplitOption,
@@ -35,8 +36,11 @@ app = console.application("Scores explanations of a deepfake detector.")
 def evaluate(
     method: Annotated[
         list[str] | None,
-        typer.Option(help="All (default), LIME, SHAP, SOBOL, RISE, LIME_adv, ..., or your own; repeatable."),
+        typer.Option(
+            help="All (default), LIME, SHAP, SOBOL, RISE, LIME_adv, captum:NAME, cam:NAME, or your own; repeatable."
+        ),
     ] = None,
+    saliency: SaliencyOption = None,
     frames: FramesOption = None,
     images: ImagesOption = None,
     detector: Annotated[
@@ -80,7 +84,7 @@ def evaluate(
     if threads is not None:
         torch.set_num_threads(threads)
     options = Options(
-        methods=method or ("All",),
+        methods=(*(method or ("All",)), *(f"saliency:{folder}" for folder in saliency or ())),
         frames=frames,
         images=images,
         checkpoint=checkpoint,

@@ -12,7 +12,6 @@ from common.errors import InputError
 from detectors.base import Detector
 from detectors.queries import Queries, log_odds
 
-
 _MOST_PREFIX_TOKENS = 8  # class, distillation and register tokens before those of the image's patches
 
 

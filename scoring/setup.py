@@ -26,8 +26,9 @@ from scoring.frame import Scorer
 from scoring.selection import Selection, demo, select
 from scoring.summary import CONTROL
 from scoring.tables import results_name
-from xai.methods import ALL, Method, parse
+from xai.methods import ALL, Method, parse, title
 from xai.settings import build as build_settings
+from xai.settings import check as check_settings
 from xai.settings import describe as describe_settings
 from xai.settings import parse_override
 
@@ -104,6 +105,7 @@ def prepare(options: Options, keep_real: bool = False, folder: Path | None = Non
     selection = open_selection(options, keep_real)
     device = resolve_device(options.device)
     name, detector = open_detector(options)
+    check_settings(settings, detector)
     batch_size = (16 if device.type == "cpu" else 128) if options.batch_size is None else options.batch_size
     Queries(detector, batch_size, options.precision)  # refuses what no frame could be scored with
     described = {each: describe_attack(attack) for each, attack in built.items()}
@@ -149,18 +151,22 @@ def _trained(
 def chosen_methods(names: Sequence[str], control: bool = True) -> tuple[Method, ...]:
     """The methods that the names stand for, each once, with the Random control last unless it is not wanted.
 
-    Raises InputError for an unknown name.
+    Raises InputError for an unknown name, and for two methods that tables would call the same.
     """
     wanted = dict.fromkeys(each for name in names for each in (ALL if name == EVERY else (name,)))
     if control:
         wanted.pop(CONTROL, None)
         wanted[CONTROL] = None
-    return tuple(parse(name) for name in wanted)
+    methods = tuple(parse(name) for name in wanted)
+    titles = [method.name for method in methods]
+    if twice := [name for name in titles if titles.count(name) > 1]:
+        raise InputError(f"two methods are called {twice[0]}: a saliency is named after its folder; rename the folder")
+    return methods
 
 
 def files_name(names: Sequence[str]) -> str:
     """What the files of a run are named after: "All", or the methods joined by "+"."""
-    return EVERY if EVERY in names else results_name(list(dict.fromkeys(names)))
+    return EVERY if EVERY in names else results_name([title(name) for name in dict.fromkeys(names)])
 
 
 def split_overrides(

@@ -109,7 +109,10 @@ class ClassActivationMap:
         try:
             return cam(difference, [_Relative()], **asked)
         finally:
-            cam.activations_and_grads.release()
+            seen = cam.activations_and_grads
+            seen.activations.clear()  # or `release` detaches what cannot be
+            seen.gradients.clear()
+            seen.release()
             if function.detector.get_submodule(layer) is not where:  # AblationCAM puts another in its place
                 function.detector.set_submodule(layer, where)
 

@@ -38,6 +38,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """Settings where the library has none, or one that cannot tell some 50 segments apart."""
 
+_DRAWN_TOGETHER = 4  # samples of GradientShap in one forward; a number of its own, as draws follow no batch size
+
 _UNFIT = {
     "DeepLiftShap": "it averages over several baselines and a fill gives one: take captum:DeepLift",
     "FeaturePermutation": "it permutes a batch, and a frame is explained alone: take captum:FeatureAblation",
@@ -123,7 +125,7 @@ class CaptumAttribution:
         arguments = _accepted(self.algorithm.attribute, settings)
         if self.algorithm is not captum.attr.GradientShap:
             return attribute(difference, **arguments)
-        counts = [len(range(settings["n_samples"])[at]) for at in chunks(settings["n_samples"], size)]
+        counts = [len(range(settings["n_samples"])[at]) for at in chunks(settings["n_samples"], _DRAWN_TOGETHER)]
         total = sum(count * attribute(difference, **{**arguments, "n_samples": count}).detach() for count in counts)
         return total / sum(counts)
 

@@ -1,6 +1,7 @@
 """The control: an explanation that knows nothing must score like one."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -11,6 +12,8 @@ from xai.base import Fill, Score
 @dataclass(frozen=True)
 class Random:
     """Gives each segment a random saliency, without asking the detector anything."""
+
+    hides: ClassVar[bool] = False
 
     def __call__(
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from common.errors import InputError
@@ -63,21 +64,34 @@ def parse(name: str) -> Method:
     """The method that a name on the command line stands for.
 
     A name of METHODS, `captum:NAME`, `cam:NAME`, `saliency:FOLDER`, or a user's explainer as `package.module:Name`;
-    with `_adv` after it, it hides pixels by the adversarial image instead of the mean colour. A saliency is named
-    after its folder. Raises InputError for a name that stands for nothing, and for `_adv` after what hides nothing.
+    with `_adv` after it, the explainer hides pixels by the adversarial image instead of the mean colour. Raises
+    InputError for a name that stands for nothing, and for `_adv` after what hides nothing.
     """
     if name in METHODS or ":" not in name:
         return resolve(name, METHODS, "method")
-    if name.startswith(f"{saved.FAMILY}:"):
-        load_explainer(name)
-        return Method(saved.title(name), name, "mean")
+    if _is_saved(name):
+        return Method(title(name), name, "mean")  # its maps are read once, when it is loaded
     explainer = name.removesuffix(SUFFIX)
-    hides = getattr(load_explainer(explainer), "hides", True)
+    load_explainer(explainer)
     if explainer == name:
         return Method(name, explainer, "mean")
-    if not hides:
+    if not hides(name):
         raise InputError(f"{explainer} hides no pixels, so {name} would be the same; leave {SUFFIX} out")
     return Method(name, explainer, ADVERSARIAL)
+
+
+def hides(name: str) -> bool:
+    """Whether the method of that name hides pixels, so that the fill matters to it; true of a user's own."""
+    return not _is_saved(name) and getattr(load_explainer(name.removesuffix(SUFFIX)), "hides", True)
+
+
+def title(name: str) -> str:
+    """What the method of that name is called in tables: a saliency after its folder, any other by its name."""
+    return Path(name.removeprefix(f"{saved.FAMILY}:")).resolve().name if _is_saved(name) else name
+
+
+def _is_saved(name: str) -> bool:
+    return name.startswith(f"{saved.FAMILY}:")
 
 
 def load_explainer(name: str) -> Explainer | FrameExplainer:

@@ -84,11 +84,6 @@ def inside(key: str) -> bool:
     return bool(key) and "\0" not in key and not parts.is_absolute() and ".." not in parts.parts
 
 
-def title(name: str) -> str:
-    """What the maps of `saliency:FOLDER` are called in tables: the folder's name."""
-    return Path(name.removeprefix(f"{FAMILY}:")).resolve().name
-
-
 def load(path: Path) -> np.ndarray:
     """A saliency map (h, w) float32 from an NPY file, without unpickling. Raises InputError for anything else."""
     try:
