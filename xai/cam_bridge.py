@@ -40,8 +40,8 @@ class ClassActivationMap:
 
     What is explained is the log-odds of the class, at one layer: the last feature map that everything passes through,
     or `layer`. The package sees the frame's difference to the fill's background (see `LogOdds`), which matters only
-    to what masks pixels (ScoreCAM). Maps are what the package makes of them: at
-    least 0, scaled to [0, 1], enlarged bilinearly.
+    to what masks pixels (ScoreCAM). Maps are what the package makes of them: at least 0, scaled to [0, 1], enlarged
+    bilinearly.
 
     Attributes:
         layer: its dotted name in the detector; "" finds it (see `detectors.layers.feature_layer`).
@@ -104,7 +104,7 @@ class ClassActivationMap:
             for of in (self.algorithm.__init__, self.algorithm.__call__)
         )
         where = module(function.detector, layer)
-        cam = self.algorithm(function, [where], as_maps, **made)
+        cam = self.algorithm(function, [where], _kept, **made)
         cam.batch_size = batch_size  # ScoreCAM asks for it, and takes it in no other way
         try:
             return cam(difference, [_Relative()], **asked)
@@ -136,6 +136,15 @@ def cam_explainer(name: str) -> type[ClassActivationMap]:
     }
     settings = [(each, type(default), field(default=default)) for each, default in _settings(algorithm).items()]
     return make_dataclass(name, settings, bases=(ClassActivationMap,), namespace=namespace, frozen=True)
+
+
+def _kept(output: Tensor) -> Tensor:
+    """A copy of a layer's output as maps: on a CPU the package keeps the very tensor, and what follows the layer may
+    work on it in place."""
+    maps = as_maps(output)
+    if maps is None:
+        raise InputError(f"the layer's output {tuple(output.shape)} holds no feature map")
+    return maps.clone()
 
 
 class _Relative:
