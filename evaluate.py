@@ -21,6 +21,7 @@ from scoring.options import (
     PrecisionOption,
     PresetOption,
     ResultsOption,
+    SaliencyOption,
     SeedOption,
     SetOption,
     SplitOption,
@@ -48,8 +49,11 @@ def evaluate(
     context: typer.Context,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="All (default), LIME, SHAP, SOBOL, RISE, LIME_adv, ..., or your own; repeatable."),
+        typer.Option(
+            help="All (default), LIME, SHAP, SOBOL, RISE, LIME_adv, captum:NAME, cam:NAME, or your own; repeatable."
+        ),
     ] = None,
+    saliency: SaliencyOption = None,
     frames: FramesOption = None,
     images: ImagesOption = None,
     detector: Annotated[
@@ -109,7 +113,7 @@ def evaluate(
     if threads is not None:
         torch.set_num_threads(threads)
     options = Options(
-        methods=method or ("All",),
+        methods=(*(method or ("All",)), *(f"saliency:{folder}" for folder in saliency or ())),
         frames=frames,
         images=images,
         checkpoint=checkpoint,

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,12 @@ def sha256(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stem(key: str) -> str:
+    """A file name for any key: its readable end, and a hash that tells it from every other key."""
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", key)[-60:].lstrip(".-_")
+    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def _umask() -> int:

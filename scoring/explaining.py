@@ -64,13 +64,13 @@ def explain(
             explanations[method.name] = frames.explain(method)
     ranked = [_ranking(method, explanations[method.name]) for method in methods]
     choices = [choice for each in ranked for choice in choose(each, segments, depths)]
-    mask = rankings.at_size(frame.mask, (segments.shape[0], segments.shape[1]))
+    mask = rankings.at_size(frame.mask, segments.shape)
     return Explained(frames.image, frames, explanations, ranked, choices, mask)
 
 
 def explain_untaught(explained: Explained, untaught: Detector, methods: Sequence[Method], arm: str) -> list[Ranking]:
     """Every method's ranking when it explains a detector with random weights, on the same segments and fills."""
-    frames = explained.frames.on(untaught)
+    frames = explained.frames.again(explained.image, untaught)
     return [_ranking(method, frames.explain(method), arm) for method in methods]
 
 

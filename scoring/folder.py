@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 
 from common.console import warn
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, stem
 from scoring import records
 from scoring.costs import Cost
 from scoring.rows import Grade, Row
@@ -154,9 +153,3 @@ class Folder:
                 f"another process is working on {self.path}; wait for it, or choose another --run NAME "
                 f"(several processes can share a run with --shard I/N)"
             ) from error
-
-
-def stem(key: str) -> str:
-    """A file name for any key: its readable end, and a hash that tells it from every other key."""
-    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", key)[-60:].lstrip(".-_")
-    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -306,5 +306,5 @@ def share_inside(region: np.ndarray, mask: np.ndarray | None) -> float:
     """The share of a region (H, W) bool that lies in a frame's mask (H', W') bool; -1 without a mask or a region."""
     if mask is None or not region.any():
         return UNKNOWN
-    inside = at_size(mask, (region.shape[0], region.shape[1]))
+    inside = at_size(mask, region.shape)
     return 0.0 if inside is None else float(inside[region].mean())

@@ -8,8 +8,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scoring.figures import BLUE, GREY, INK
 from scoring.figure_style import save_both
+from scoring.figures import BLUE, GREY, INK
 from scoring.statistics import Ranks
 
 BAR, STEP = 0.34, 0.62  # heights of a bar and of a label's line, where 1 is a third of an inch

@@ -28,10 +28,11 @@ from scoring.protocol import PRESETS as PROTOCOLS
 from scoring.protocol import Protocol, chosen_arms
 from scoring.selection import Selection, demo, select
 from scoring.tables import results_name
-from xai.methods import ALL, Method, parse
+from xai.methods import ALL, Method, parse, title
 from xai.segments import parse as parse_segments
 from xai.settings import Settings, parse_override
 from xai.settings import build as build_settings
+from xai.settings import check as check_settings
 from xai.settings import describe as describe_settings
 
 EVERY = "All"
@@ -115,6 +116,7 @@ def prepare(options: Options, keep_real: bool = False, folder: Path | None = Non
     selection = open_selection(options, keep_real)
     device = resolve_device(options.device)
     name, detector = open_detector(options)
+    check_settings(settings, detector)
     batch_size = (16 if device.type == "cpu" else 128) if options.batch_size is None else options.batch_size
     Queries(detector, batch_size, options.precision)  # refuses what no frame could be scored with
     described = {each: describe_attack(attack) for each, attack in built.items()}
@@ -174,9 +176,16 @@ def _trained(
 
 
 def chosen_methods(names: Sequence[str]) -> tuple[Method, ...]:
-    """The methods that the names stand for, each once. Raises InputError for an unknown name."""
+    """The methods that the names stand for, each once.
+
+    Raises InputError for an unknown name, and for two methods that tables would call the same.
+    """
     wanted = dict.fromkeys(each for name in names for each in (ALL if name == EVERY else (name,)))
-    return tuple(parse(name) for name in wanted)
+    methods = tuple(parse(name) for name in wanted)
+    titles = [method.name for method in methods]
+    if twice := [name for name in titles if titles.count(name) > 1]:
+        raise InputError(f"two methods are called {twice[0]}: a saliency is named after its folder; rename the folder")
+    return methods
 
 
 def chosen_protocol(preset: str, arms: Sequence[str], overrides: Mapping[str, Any]) -> Protocol:
@@ -194,7 +203,7 @@ def divided(settings: Settings, texts: Sequence[str]) -> dict[str, Settings]:
 
 def files_name(names: Sequence[str]) -> str:
     """What the files of a run are named after: "All", or the methods joined by "+"."""
-    return EVERY if EVERY in names else results_name(list(dict.fromkeys(names)))
+    return EVERY if EVERY in names else results_name([title(name) for name in dict.fromkeys(names)])
 
 
 def split_overrides(

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scoring.figures import FAINT, GREY, INK
 from scoring.figure_style import Style, save_both, styles
+from scoring.figures import FAINT, GREY, INK
 from scoring.statistics import Estimate
 from scoring.survival import Survival
 

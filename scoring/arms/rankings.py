@@ -1,17 +1,15 @@
 """References that rank a frame's segments without asking the detector."""
 
-import cv2
 import numpy as np
 from skimage.color import rgb2gray
 from skimage.filters import sobel
 from torch import Tensor
 
 from common.seeds import generator
+from scoring.metrics.cases import stretched
 from scoring.protocol import BOTTOM, CENTRE, EDGES, MASK, RANDOM
 from scoring.regions import Ranking
 from xai.ranking import rank
-
-MANIPULATED = 0.5  # a pixel whose share in the mask is at least this counts as manipulated
 
 
 def random(segments: np.ndarray, draws: int, seed: int, key: str) -> list[Ranking]:
@@ -46,13 +44,9 @@ def mask(segments: np.ndarray, manipulated: np.ndarray) -> Ranking:
     return Ranking(rank(manipulated.astype(np.float32), segments), MASK)
 
 
-def at_size(mask: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray | None:
-    """A frame's mask (H', W') bool at the detector's size (H, W); None where it is unknown or marks no pixel.
-
-    It is stretched as the frame was for the detector, by its share of each pixel.
-    """
+def at_size(mask: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """A frame's mask (H', W') bool at the detector's size (H, W); None where it is unknown or marks no pixel."""
     if mask is None:
         return None
-    share = cv2.resize(mask.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-    found: np.ndarray = share >= MANIPULATED
+    found = stretched(mask, shape)
     return found if found.any() else None

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from common.console import warn
-from common.files import atomic_write
-from scoring.folder import stem
+from common.files import atomic_write, stem
 from scoring.robustness.slopes import Slope
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-untyped]
+from statsmodels.stats.contingency_tables import mcnemar
 
 from scoring.statistics.bootstrap import estimates, intervals_of
 from scoring.statistics.estimate import Estimate

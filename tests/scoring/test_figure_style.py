@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 from common.seeds import generator
-from scoring.figures import GREY
 from scoring.figure_style import styles
+from scoring.figures import GREY
 from scoring.rank_figure import save_ranks
 from scoring.statistics import Ranks, friedman
 from scoring.survival import restricted_mean, survival
 from scoring.survival_figure import Scale, save_survival
 
-METHODS = ("LIME", "LIME_adv", "SHAP", "RISE", "Random")
+METHODS = ("LIME", "LIME_adv", "SHAP", "RISE", "random")
 VIDEOS = np.repeat(np.arange(10), 3)
 
 
@@ -35,18 +35,18 @@ def ranked(count: int) -> Ranks:
 
 def test_methods_look_different_and_a_fill_like_its_explainer() -> None:
     names = [*(f"captum:{i}" for i in range(10)), *METHODS, "edges"]
-    found = styles(names, ("Random", "edges"))
+    found = styles(names, ("random", "edges"))
     assert len(set(found.values())) == len(names)
     assert found["LIME"].colour == found["LIME_adv"].colour
     assert found["LIME"].dash != found["LIME_adv"].dash
-    assert [name for name in names if found[name].colour == GREY] == ["Random", "edges"]
+    assert [name for name in names if found[name].colour == GREY] == ["random", "edges"]
     assert list(found) == names
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_ranks_are_drawn_as_png_and_pdf(tmp_path: Path, count: int) -> None:
     for name in ("a", "b"):
-        files = save_ranks(tmp_path / f"{name}.png", ranked(count), "Drop", ("Random",))
+        files = save_ranks(tmp_path / f"{name}.png", ranked(count), "Drop", ("random",))
         assert files == [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"]
     for end in ("png", "pdf"):
         assert (tmp_path / f"a.{end}").read_bytes() == (tmp_path / f"b.{end}").read_bytes()
@@ -79,7 +79,7 @@ def test_survival_is_drawn_as_png_and_pdf(tmp_path: Path) -> None:
     assert math.isnan(curves["nothing"][1].value)
     scale = Scale("L-infinity budget (1/255)", 8.0)
     for name in ("a", "b"):
-        files = save_survival(tmp_path / f"{name}.png", curves, scale, "How much does a flip need?", ("Random",))
+        files = save_survival(tmp_path / f"{name}.png", curves, scale, "How much does a flip need?", ("random",))
         assert files == [tmp_path / f"{name}.png", tmp_path / f"{name}.pdf"]
     for end in ("png", "pdf"):
         assert (tmp_path / f"a.{end}").read_bytes() == (tmp_path / f"b.{end}").read_bytes()

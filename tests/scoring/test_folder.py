@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
+from common.files import stem
 from scoring import records
 from scoring.costs import Cost
-from scoring.folder import Folder, Shard, stem
+from scoring.folder import Folder, Shard
 from scoring.rows import Grade, Row
 from tests.scoring.test_rows import ROW
 from tests.scoring.test_tables import GRADE

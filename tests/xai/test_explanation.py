@@ -71,16 +71,6 @@ def test_the_quick_preset_finds_the_planted_patch_among_the_best(method: str) ->
     assert np.median(ranks) <= 1
 
 
-def test_another_detector_is_explained_on_the_same_segments_and_adversarial_image() -> None:
-    detector, image = planted()
-    frame = frame_of(detector, image, DEEPFAKES)
-    before = frame.adversarial
-    shared = frame.on(planted()[0])
-    assert shared.adversarial is before
-    assert shared.segments is frame.segments
-    assert np.array_equal(shared.explain("LIME_adv").saliency, frame.explain("LIME_adv").saliency)
-
-
 @pytest.mark.parametrize("explainer", [LIME(50), SHAP(50, batch=20), SOBOL(4, 2), RISE(50)], ids=repr)
 def test_draws_do_not_depend_on_the_batch_size_and_memory_does(explainer: Explainer) -> None:
     detector, image = planted()
