@@ -11,7 +11,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, parse_json
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint
 
@@ -100,7 +100,7 @@ def _stored(checkpoint: Checkpoint) -> dict[str, Any] | None:
     if stored is None:
         return None
     try:
-        return dict(json.loads(stored) if isinstance(stored, str) else stored)
+        return dict(parse_json(stored) if isinstance(stored, str) else stored)
     except (ValueError, TypeError) as error:
         raise _unreadable(checkpoint, error) from error
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, parse_json
 from detectors.base import Detector
 
 FORMAT = 2  # of the rows; a change of their meaning raises it, and older runs are not continued
@@ -95,8 +95,8 @@ def bind(path: Path, configuration: Configuration) -> None:
             file.write(configuration.to_json())
         return
     try:
-        old = _flat(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, AttributeError) as error:
+        old = _flat(parse_json(path.read_text(encoding="utf-8")))
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is not readable ({error}); choose another --run NAME, or remove the folder"
         ) from error

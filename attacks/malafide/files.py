@@ -12,7 +12,7 @@ from safetensors.torch import save as safetensors_bytes
 from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.filter import Filter, FilterSpec
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, parse_json
 from detectors.checkpoints import read
 
 METADATA_KEY = "malafide"
@@ -94,7 +94,7 @@ def load(path: str | Path) -> StoredFilter:
     if weight is None or METADATA_KEY not in content.metadata:
         raise InputError(f"{path} is not a filter: `python -m attacks malafide train` makes filter.safetensors")
     try:
-        known = json.loads(content.metadata[METADATA_KEY])
+        known = parse_json(content.metadata[METADATA_KEY])
         spec = spec_from_json(known[_SPEC])
         facts = _facts(known[_FACTS]) if _FACTS in known else None
         return StoredFilter(path, content.sha256, Filter(spec, weight), facts)
