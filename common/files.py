@@ -36,7 +36,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def parse_json(text: str) -> Any:
-    """What a JSON text holds. Raises ValueError, in one line, for any other text and for one that is nested too deeply."""
+    """What a JSON text holds. Raises ValueError, in one line, for any other text and for one nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as error:

@@ -1,9 +1,12 @@
 """A row of scores: what one attack did to the top k regions of one method on one frame."""
 
+import math
+import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
 from tokenize import TokenError
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -69,6 +72,8 @@ class Row:
 
 NAMES = tuple(field.name for field in fields(Row))
 _CODES = {int: "<i8", float: "<f8", bool: "?"}
+_DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, RecursionError)
+"""What numpy raises for damaged bytes: it reads a header as a Python literal."""
 
 
 def to_array(rows: Sequence[Row]) -> np.ndarray:
@@ -103,12 +108,34 @@ def load(path: str | Path) -> np.ndarray:
     """Reads what `save` wrote. Raises InputError where the file is truncated or holds something else."""
     try:
         with open(path, "rb") as file:
+            shape, kind = _header(file)
+            if math.prod(shape) * kind.itemsize != os.fstat(file.fileno()).st_size - file.tell():
+                raise ValueError("its length is not what its header says")
+            file.seek(0)
             array = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError, TokenError) as error:  # a header is read as a Python literal
+    except _DAMAGED as error:
         raise InputError(f"{path} is not readable as rows of scores ({error})") from error
-    if array.dtype.names != NAMES:
+    if array.dtype.names != NAMES or array.ndim != 1 or not all(map(_is_of, array.dtype.descr, fields(Row))):
         raise InputError(f"{path} does not hold rows of scores of this version")
+    try:
+        array.tolist()
+    except ValueError as error:  # bytes that are no characters
+        raise InputError(f"{path} is damaged ({error})") from error
     return array
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and type that an NPY file says it has."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    return shape, kind
+
+
+def _is_of(column: tuple[Any, ...], field: Field[Any]) -> bool:
+    """Whether a column of a structured type is of a field's."""
+    code = str(column[1])
+    return code.startswith("<U") if field.type is str else np.dtype(code) == np.dtype(_CODES[field.type])  # type: ignore[index]
 
 
 def to_table(array: np.ndarray) -> pd.DataFrame:

@@ -116,6 +116,8 @@ def spec_as_json(spec: FilterSpec) -> dict[str, Any]:
 def spec_from_json(values: Mapping[str, Any]) -> FilterSpec:
     """The kind that `spec_as_json` wrote."""
     fidelity = values["fidelity"]
+    if type(values["size"]) is not int:
+        raise TypeError(f"its size is {values['size']!r}")
     return FilterSpec(values["size"], values["range"], None if fidelity is None else Fidelity.parse(fidelity))
 
 
