@@ -1,5 +1,6 @@
 """Reading checkpoint files of any wrapping into plain state dicts, without ever running code from them."""
 
+import os
 import re
 import struct
 import zipfile
@@ -64,7 +65,7 @@ def read(path: str | Path) -> Checkpoint:
     missing, truncated, not a checkpoint, or without tensors.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"checkpoint {path}: there is no such file")
     with path.open("rb") as file:
         start = file.read(9)
@@ -148,8 +149,8 @@ def read_torch(path: Path) -> Any:
     """What a torch file holds: tensors on the CPU and plain values. Raises InputError as `read` does."""
     try:
         _refuse_packed(path)
-        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS), path.open("rb") as file:  # of a path, its ending counts
+            return torch.load(file, map_location="cpu", weights_only=True)
     except InputError:
         raise
     except UnpicklingError as error:

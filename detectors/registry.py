@@ -1,6 +1,7 @@
 """Detectors by name: the known ones, any timm network, a user's own class, or a checkpoint recognised by its keys."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -121,7 +122,7 @@ def _is_own(name: str) -> bool:
 
 
 def _is_file(name: str) -> bool:
-    return Path(name).suffix in _SUFFIXES or Path(name).is_file()
+    return Path(name).suffix in _SUFFIXES or os.path.isfile(name)
 
 
 def _known(name: str, checkpoint: str | Path | None, positive: str | None) -> tuple[Detector, str | None]:

@@ -11,7 +11,7 @@ from common.errors import InputError
 from common.files import atomic_write
 
 HELP = "Options from a YAML file, by their names (size: [3, 9]); those on the command line win."
-MAX_BYTES = 100_000
+LONGEST = 10_000  # characters of a file
 NAMES_CODE = {"detector": "timm", "face-detector": "yunet"}
 """Options that may name a user's own code, and what else may stand before a colon there."""
 
@@ -70,11 +70,11 @@ def _read(path: Path) -> dict[str, str | list[str] | None]:
     """The texts of a YAML file's options. Nothing is made of them, so no tag and no anchor in it can do anything."""
     try:
         with open(path, encoding="utf-8") as file:
-            text = file.read(MAX_BYTES + 1)
+            text = file.read(LONGEST + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: the configuration cannot be read ({error})") from error
-    if len(text) > MAX_BYTES:
-        raise InputError(f"{path}: too long for a configuration, at most {MAX_BYTES:,} characters are read")
+    if len(text) > LONGEST:
+        raise InputError(f"{path}: too long for a configuration, at most {LONGEST:,} characters are read")
     try:
         node = yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, ArithmeticError, RecursionError) as error:

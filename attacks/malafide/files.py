@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def save(path: Path, kept: Filter, facts: Facts | None = None) -> None:
 def load(path: str | Path) -> StoredFilter:
     """Reads a filter. Raises InputError, in one line, where the file is missing, damaged or not a filter."""
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"filter {path}: there is no such file; `python -m attacks malafide train` makes filters")
     content = read(path)
     weight = content.state_dict.get("weight")

@@ -29,12 +29,12 @@ LENGTH = struct.Struct(">I")
 
 def data_file(path: Path) -> Path:
     """The file that holds the data: `path` itself, or data.mdb in a folder made by LMDB."""
-    return path / "data.mdb" if path.is_dir() else path
+    return path / "data.mdb" if os.path.isdir(path) else path
 
 
 def is_store(path: Path) -> bool:
     """Whether `path` could be an LMDB store: a file, or a folder with a data.mdb in it."""
-    return data_file(path).is_file()
+    return os.path.isfile(data_file(path))
 
 
 def looks_like_store(path: Path) -> bool:
