@@ -94,8 +94,10 @@ def short_name(name: str) -> str:
     """
     if not _is_file(name):
         return name.replace(":", "-").replace("/", "-")
-    path = Path(name)
-    return path.parent.name if path.stem in _GENERIC and path.parent.name else path.stem
+    path = Path(os.path.abspath(name))  # ../best.ckpt has a folder with a name
+    if path.stem in _GENERIC and path.parent.name:
+        return path.parent.name
+    return path.stem if path.stem.strip(".") else path.name
 
 
 def check_contract(detector: Detector, name: str) -> None:

@@ -119,7 +119,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
                 f"{path}: {stream.width}x{stream.height} pixels is too large; at most {MAX_PIXELS:,} are decoded"
             )
         stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # of every frame: its size may change
+        # of every frame, whose size may change; codecs count whole blocks, up to twice as much
+        stream.codec_context.options = {"max_pixels": str(2 * MAX_PIXELS)}
         yield container, stream
 
 
