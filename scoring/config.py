@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, parse_json
 from detectors.base import Detector
 
 FORMAT = 3  # of the rows; a change of their meaning raises it, and older runs are not continued
@@ -103,8 +103,8 @@ def bind(path: Path, configuration: Configuration) -> None:
             file.write(configuration.to_json())
         return
     try:
-        differing = changes(json.loads(path.read_text(encoding="utf-8")), json.loads(configuration.to_json()))
-    except (ValueError, AttributeError) as error:
+        differing = changes(parse_json(path.read_text(encoding="utf-8")), json.loads(configuration.to_json()))
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is not readable ({error}); choose another --run NAME, or remove the folder"
         ) from error

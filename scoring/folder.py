@@ -14,7 +14,7 @@ import numpy as np
 
 from common.console import warn
 from common.errors import InputError
-from common.files import atomic_write, stem
+from common.files import atomic_write, parse_json, stem
 from scoring import records
 from scoring.costs import Cost
 from scoring.rows import Grade, Row
@@ -115,7 +115,7 @@ class Folder:
     def costs(self, key: str) -> list[Cost]:
         """The costs of a finished frame; none where their file was removed or damaged."""
         try:
-            return [Cost(**cost) for cost in json.loads(self.costs_file(key).read_text(encoding="utf-8"))]
+            return [Cost(**cost) for cost in parse_json(self.costs_file(key).read_text(encoding="utf-8"))]
         except (FileNotFoundError, ValueError, TypeError):
             return []
 

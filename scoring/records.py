@@ -1,10 +1,12 @@
 """Flat dataclasses as structured arrays and NPY files: read back exactly as they were, or not at all."""
 
+import math
+import os
 from collections.abc import Sequence
-from dataclasses import astuple, fields
+from dataclasses import Field, astuple, fields
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from common.errors import InputError
 from common.files import atomic_write
 
 _CODES = {int: "<i8", float: "<f8", bool: "?"}
+_DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, RecursionError)
+"""What numpy raises for damaged bytes: it reads a header as a Python literal."""
 
 
 def names(kind: type) -> tuple[str, ...]:
@@ -47,15 +51,40 @@ def save(path: str | Path, array: np.ndarray) -> None:
 
 def load(path: str | Path, kind: type) -> np.ndarray:
     """Reads what `save` wrote of that kind. Raises InputError where the file is truncated or holds something else."""
+    what = f"{kind.__name__.lower()}s of scores"
     try:
         with open(path, "rb") as file:
+            shape, found = _header(file)
+            if math.prod(shape) * found.itemsize != os.fstat(file.fileno()).st_size - file.tell():
+                raise ValueError("its length is not what its header says")
+            file.seek(0)
             array = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError, TokenError) as error:  # a header is read as a Python literal
-        raise InputError(f"{path} is not readable as {kind.__name__.lower()}s of scores ({error})") from error
-    if array.dtype.names != names(kind):
-        raise InputError(f"{path} does not hold {kind.__name__.lower()}s of scores of this version")
+    except _DAMAGED as error:
+        raise InputError(f"{path} is not readable as {what} ({error})") from error
+    if array.dtype.names != names(kind) or array.ndim != 1 or not all(map(_is_of, array.dtype.descr, fields(kind))):
+        raise InputError(f"{path} does not hold {what} of this version")
+    try:
+        array.tolist()
+    except ValueError as error:  # bytes that are no characters
+        raise InputError(f"{path} is damaged ({error})") from error
     return array
 
 
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and type that an NPY file says it has."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    return shape, kind
+
+
+def _is_of(column: tuple[Any, ...], field: Field[Any]) -> bool:
+    """Whether a column of a structured type is of a field's."""
+    code = str(column[1])
+    return code.startswith("<U") if field.type is str else np.dtype(code) == np.dtype(_CODES[field.type])  # type: ignore[index]
+
+
 def _code(kind: Any, texts: Sequence[str]) -> str:
-    return f"<U{max(1, *map(len, texts))}" if kind is str and texts else "<U1" if kind is str else _CODES[kind]
+    if kind is str:
+        return f"<U{max(1, *map(len, texts))}" if texts else "<U1"
+    return _CODES[kind]

@@ -1,6 +1,5 @@
 """A run as it lies on disk: what was configured, and every row and grade that is finished."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from common.errors import InputError
+from common.files import parse_json
 from scoring import records
 from scoring.rows import Grade, Row, to_table
 
@@ -38,7 +38,7 @@ def read(path: Path) -> Stored:
     """Reads a run. Raises InputError where `path` is not one, has no finished frame, or holds what no run wrote."""
     config = path / "config.json"
     try:
-        configuration = json.loads(config.read_text(encoding="utf-8"))
+        configuration = parse_json(config.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path} is not the folder of a run: it has no config.json") from error
     except (ValueError, RecursionError) as error:
