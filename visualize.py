@@ -17,10 +17,12 @@ from scoring.options import (
     ImagesOption,
     PrecisionOption,
     PresetOption,
+    SaliencyOption,
     SeedOption,
     SetOption,
     SplitOption,
 )
+from scoring.protocol import NONE
 from scoring.setup import Options, prepare
 
 app = console.application("Looks at one frame.")
@@ -40,8 +42,14 @@ FILLS = {Mask.YES: (True,), Mask.NO: (False,), Mask.BOTH: (False, True)}
 @app.command()
 def visualize(
     method: Annotated[
-        list[str] | None, typer.Option(help="LIME, SHAP, SOBOL, RISE, your own, or All (default); repeatable.")
+        list[str] | None,
+        typer.Option(help="LIME, SHAP, SOBOL, RISE, captum:NAME, cam:NAME, your own, or All (default); repeatable."),
     ] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Every method on one picture: all explainers, both fills, and those of --method."),
+    ] = False,
+    saliency: SaliencyOption = None,
     adversarial_mask: Annotated[
         Mask, typer.Option(help="Hide pixels by the adversarial image (Yes), the usual fill (No), or look at both.")
     ] = Mask.BOTH,
@@ -72,8 +80,11 @@ def visualize(
     """
     if image is not None and frames is not None:
         raise InputError("give --image or --frames, not both")
+    named = [*(method or ()), *(f"saliency:{folder}" for folder in saliency or ())]
+    if every:
+        named, adversarial_mask = ["All", *named], Mask.BOTH
     options = Options(
-        methods=with_fills(method or ("All",), FILLS[adversarial_mask]),
+        methods=with_fills(named or ("All",), FILLS[adversarial_mask]),
         frames=image or frames,
         images=images,
         detector=detector,
@@ -87,7 +98,7 @@ def visualize(
         precision=precision,
         preset=preset,
         overrides=override or (),
-        control=False,
+        arms=(NONE,),
     )
     setup = prepare(options, keep_real=True)
     seen = look(choose(setup.selection, "0" if image else index, seed), setup.scorer)

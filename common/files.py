@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,10 +36,24 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         raise
 
 
+def parse_json(text: str) -> Any:
+    """What a JSON text holds. Raises ValueError, in one line, for any other text and for one nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stem(key: str) -> str:
+    """A file name for any key: its readable end, and a hash that tells it from every other key."""
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", key)[-60:].lstrip(".-_")
+    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def _umask() -> int:

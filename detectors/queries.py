@@ -63,6 +63,20 @@ class Queries:
         """log p(target), (N,): exact also where p itself would round to 0 or 1."""
         return self.logits(images).log_softmax(dim=1)[:, target]
 
+    def log_odds(self, images: Tensor, target: int) -> Tensor:
+        """log p(target) - log(1 - p(target)), (N,)."""
+        return log_odds(self.logits(images), target)
+
+
+def log_odds(logits: Tensor, target: int) -> Tensor:
+    """log p(target) - log(1 - p(target)), (N,), of logits (N, C), C at least 2.
+
+    It ranks as p does, without the ties that p has where it rounds to 1 and without gradients that vanish there. A
+    detector's logit is neither: of two classes `[0, z]` the first has a constant one.
+    """
+    others = [place for place in range(logits.shape[1]) if place != target]
+    return logits[:, target] - logits[:, others].logsumexp(dim=1)
+
 
 class Meter:
     """What has been asked of a detector, whoever asked: `images` passed to it, in `calls` forward passes."""

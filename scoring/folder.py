@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -15,9 +14,10 @@ import numpy as np
 
 from common.console import warn
 from common.errors import InputError
-from common.files import atomic_write
-from scoring import rows
+from common.files import atomic_write, parse_json, stem
+from scoring import records
 from scoring.costs import Cost
+from scoring.rows import Grade, Row
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
@@ -47,10 +47,18 @@ class Shard:
         return place % self.count == self.index
 
 
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """What is kept of a scored frame: its rows and grades, as `scoring.records.to_array` makes them."""
+
+    rows: np.ndarray
+    grades: np.ndarray
+
+
 class Folder:
     """The files of one run.
 
-    A frame's file appears whole, after its costs' file, so that a frame is either finished with all it has or not
+    A frame's rows appear whole, after its grades and costs, so that a frame is either finished with all it has or not
     there; a process may be killed at any moment.
     """
 
@@ -66,38 +74,48 @@ class Folder:
         """The file of a frame's rows."""
         return self.path / "frames" / f"{stem(key)}.npy"
 
+    def grades_file(self, key: str) -> Path:
+        """The file of a frame's grades."""
+        return self.path / "grades" / f"{stem(key)}.npy"
+
     def costs_file(self, key: str) -> Path:
         """The file of a frame's costs."""
         return self.path / "costs" / f"{stem(key)}.json"
 
-    def save(self, key: str, array: np.ndarray, costs: Sequence[Cost]) -> None:
+    def save(self, key: str, rows: Sequence[Row], grades: Sequence[Grade], costs: Sequence[Cost]) -> None:
         """Keeps what a frame gave; it counts as finished once this returns."""
         self.save_costs(key, costs)
-        rows.save(self.rows_file(key), array)
+        records.save(self.grades_file(key), records.to_array(Grade, grades))
+        records.save(self.rows_file(key), records.to_array(Row, rows))
 
     def save_costs(self, key: str, costs: Sequence[Cost]) -> None:
         """Keeps what a frame took."""
         with atomic_write(self.costs_file(key)) as file:
             json.dump([asdict(cost) for cost in costs], file)
 
-    def finished(self, key: str) -> np.ndarray | None:
-        """The rows of a finished frame, or None; a damaged file counts as not finished, with a warning."""
-        path = self.rows_file(key)
-        if not path.exists():
+    def finished(self, key: str) -> Finished | None:
+        """What is kept of a finished frame, or None; a damaged file counts as not finished, with a warning."""
+        if not self.rows_file(key).exists():
             return None
         try:
-            array = rows.load(path)
-            if not len(array) or set(array["key"].tolist()) != {key}:
-                raise InputError(f"{path} does not hold the rows of {key!r}")
-        except InputError as error:
+            rows = self._load(self.rows_file(key), Row, key)
+            if not len(rows):
+                raise InputError(f"{self.rows_file(key)} holds no row")
+            return Finished(rows, self._load(self.grades_file(key), Grade, key))
+        except (InputError, FileNotFoundError) as error:
             warn(f"{error}; the frame is scored again")
             return None
+
+    def _load(self, path: Path, kind: type, key: str) -> np.ndarray:
+        array = records.load(path, kind)
+        if set(array["key"].tolist()) - {key}:
+            raise InputError(f"{path} does not hold the {kind.__name__.lower()}s of {key!r}")
         return array
 
     def costs(self, key: str) -> list[Cost]:
         """The costs of a finished frame; none where their file was removed or damaged."""
         try:
-            return [Cost(**cost) for cost in json.loads(self.costs_file(key).read_text(encoding="utf-8"))]
+            return [Cost(**cost) for cost in parse_json(self.costs_file(key).read_text(encoding="utf-8"))]
         except (FileNotFoundError, ValueError, TypeError):
             return []
 
@@ -135,9 +153,3 @@ class Folder:
                 f"another process is working on {self.path}; wait for it, or choose another --run NAME "
                 f"(several processes can share a run with --shard I/N)"
             ) from error
-
-
-def stem(key: str) -> str:
-    """A file name for any key: its readable end, and a hash that tells it from every other key."""
-    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", key)[-60:].lstrip(".-_")
-    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

@@ -22,7 +22,7 @@ from scoring.selection import Selection
 from scoring.setup import EVERY
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.figure import TOP, View, draw
-from xai.methods import ADVERSARIAL, ALL, SUFFIX
+from xai.methods import ADVERSARIAL, ALL, SUFFIX, hides, parse
 from xai.ranking import top_region
 
 RANDOM = "random"
@@ -64,10 +64,18 @@ def choose(selection: Selection, index: str, seed: int) -> Frame:
 
 
 def with_fills(names: Sequence[str], fills: Sequence[bool]) -> tuple[str, ...]:
-    """The methods of the explainers that `names` stand for, by fill: True is the adversarial, False the usual one."""
+    """The methods of the explainers that `names` stand for, by fill: True is the adversarial, False the usual one.
+
+    An explainer that hides no pixels is there once, whatever the fills. Raises InputError for an unknown name.
+    """
     every = [name for each in names for name in (ALL if each == EVERY else (each,))]
-    explainers = dict.fromkeys(name.removesuffix(SUFFIX) for name in every)
-    return tuple(name + SUFFIX * adversarial for name in explainers for adversarial in fills)
+    explainers = {parse(name).explainer: hides(name) for name in every}
+    return tuple(
+        name + SUFFIX * (adversarial and hiding)
+        for adversarial in fills
+        for name, hiding in explainers.items()
+        if hiding or adversarial == fills[0]
+    )
 
 
 def look(frame: Frame, scorer: Scorer) -> Look:

@@ -30,4 +30,8 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="COMPONENT.FIELD=VALUE", help="Override a setting, as RISE.samples=500; repeatable."),
 ]
+SaliencyOption = Annotated[
+    list[Path] | None,
+    typer.Option("--saliency", help="Also judge the maps in this folder: NPY files by frame key; repeatable."),
+]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. Default: torch's choice.")]

@@ -4,22 +4,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from common.console import progress, warn
 from common.errors import InputError
 from data.frames import REAL, Frame
-from scoring import figures, rows, tables
+from scoring import figures, records, tables
 from scoring.config import Configuration, bind
-from scoring.costs import Cost
-from scoring.folder import Folder, Shard
+from scoring.folder import Finished, Folder, Shard
+from scoring.frame import Scored, Tell
+from scoring.rows import Grade, Row, to_table
 from scoring.selection import Selection
 from scoring.summary import Summary, summarise
 
-Tell = Callable[[str], None]
-Score = Callable[[Frame, Tell], tuple[list[rows.Row], list[Cost]]]
-"""From a frame to its rows and costs; says which stage begins as it goes."""
+Score = Callable[[Frame, Tell], Scored]
+"""From a frame to what scoring it gives; says which stage begins as it goes."""
 
 WRONG = (ValueError, ArithmeticError, RuntimeError)  # what numerical code raises on an image it cannot handle
 
@@ -29,13 +28,15 @@ class Results:
     """What a finished run holds.
 
     Attributes:
-        rows: the tidy table.
+        rows: the tidy table (`scoring.rows.Row`).
+        grades: how much it takes to flip (`scoring.rows.Grade`).
         summary: the statistics (see `summary.summarise`).
         failures: frames that could not be scored, with the reason.
         files: what was written for people.
     """
 
     rows: pd.DataFrame
+    grades: pd.DataFrame
     summary: Summary
     failures: dict[str, str]
     files: tuple[Path, ...]
@@ -66,14 +67,14 @@ def run(
         failures = _score_missing(folder, selection, score, shard)
         if shard.whole:
             tables.write_failures(path, failures)
-        arrays = {key: array for key in selection.keys if (array := folder.finished(key)) is not None}
-        missing = len(selection.keys) - len(arrays)
+        finished = {key: found for key in selection.keys if (found := folder.finished(key)) is not None}
+        missing = len(selection.keys) - len(finished)
         if missing and not shard.whole:
             return missing
-        if not arrays:
+        if not finished:
             reason = next(iter(failures.values()))
             raise InputError(f"none of the {len(failures)} frames could be scored; the first: {reason}")
-        return _finish(folder, name, configuration.seed, arrays, failures)
+        return _finish(folder, name, configuration.seed, finished, failures)
 
 
 def _score_missing(folder: Folder, selection: Selection, score: Score, shard: Shard) -> dict[str, str]:
@@ -82,8 +83,8 @@ def _score_missing(folder: Folder, selection: Selection, score: Score, shard: Sh
     todo = [place for place in mine if folder.finished(selection.keys[place]) is None]
 
     def keep(frame: Frame, tell: Tell) -> None:
-        scored, costs = score(frame, tell)
-        folder.save(frame.key, rows.to_array(scored), costs)
+        scored = score(frame, tell)
+        folder.save(frame.key, scored.rows, scored.grades, scored.costs)
 
     return each_frame(selection, todo, len(mine), keep)
 
@@ -113,19 +114,20 @@ def each_frame(
     return failures
 
 
-def _finish(folder: Folder, name: str, seed: int, arrays: dict[str, np.ndarray], failures: dict[str, str]) -> Results:
+def _finish(folder: Folder, name: str, seed: int, finished: dict[str, Finished], failures: dict[str, str]) -> Results:
     """Makes the tables and the picture of what is finished."""
-    stacked = rows.stack(list(arrays.values()))
-    table = rows.to_table(stacked)
+    stacked = records.stack(Row, [each.rows for each in finished.values()])
+    table = to_table(stacked)
+    grades = to_table(records.stack(Grade, [each.grades for each in finished.values()]))
     summary = summarise(table, seed)
-    files = tables.write(folder.path, name, stacked, summary)
-    tables.write_costs(folder.path, {key: folder.costs(key) for key in arrays})
+    files = tables.write(folder.path, name, stacked, grades, summary)
+    tables.write_costs(folder.path, {key: folder.costs(key) for key in finished})
     tables.write_failures(folder.path, failures)
     if (table["predicted"] != REAL).any():
         picture = folder.path / f"summary_{name}.png"
         figures.save_summary(picture, summary)
         files = [*files, picture]
-    return Results(table, summary, failures, tuple(files))
+    return Results(table, grades, summary, failures, tuple(files))
 
 
 def _reason(error: Exception) -> str:

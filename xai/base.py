@@ -1,12 +1,13 @@
-"""The contracts of an explanation: a score, a fill, an explainer; and how masks become scores, a chunk at a time."""
+"""The contracts of an explanation: a score, a fill, explainers; and how masks become scores, a chunk at a time."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from detectors.base import Detector
 from detectors.queries import Queries
 
 Fill = Callable[[Tensor], Tensor]
@@ -30,6 +31,10 @@ class Score:
         """p(target), (N,) float32, of images (N, 3, H, W) in [0, 1]."""
         return self.queries.probabilities(images)[:, self.target]
 
+    def log_odds(self, images: Tensor) -> Tensor:
+        """log p(target) - log(1 - p(target)), (N,) float32, of such images: what does not saturate."""
+        return self.queries.log_odds(images, self.target)
+
 
 class Explainer(Protocol):
     """A method that says how much each pixel matters for a score."""
@@ -43,6 +48,29 @@ class Explainer(Protocol):
         Masks are best made on `image.device`, `score.batch_size` at a time (`chunks`).
         """
         ...
+
+
+@runtime_checkable
+class FrameExplainer(Protocol):
+    """What explains each frame by something kept for that very frame."""
+
+    def for_frame(self, key: str) -> Explainer:
+        """The explainer of the frame of that key. Raises InputError where there is none."""
+        ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """An explainer that does not suit every detector."""
+
+    def check(self, detector: Detector) -> None:
+        """Raises InputError where the detector cannot be explained by it."""
+        ...
+
+
+def background(fill: Fill, image: Tensor) -> Tensor:
+    """What a fill shows where the whole of an image (3, H, W) is hidden, (3, H, W)."""
+    return fill(image.new_zeros(1, 1, *image.shape[1:]))[0]
 
 
 def chunks(count: int, size: int) -> Iterator[slice]:

@@ -13,12 +13,12 @@ from torch import Tensor
 from common.errors import InputError
 from common.seeds import derive_seed, generator
 from detectors.base import Detector
-from detectors.queries import Queries
-from xai.base import Explainer, Fill, Score
+from detectors.queries import Queries, counting
+from xai.base import Explainer, Fill, FrameExplainer, Score
 from xai.fills import composite
 from xai.methods import ADVERSARIAL, Method, parse
 from xai.ranking import rank, weak
-from xai.settings import Settings, build
+from xai.settings import Settings, build, check
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,15 +138,16 @@ class FrameExplanations:
         explainer = self._explainer(method)
         segments = self.segments  # made outside the clock: it belongs to the frame, not to the first method
         extra = self.adversarial if method.fill == ADVERSARIAL else None
-        before, started = self._queries.images, time.perf_counter()
+        started = time.perf_counter()
         draws = generator(self.seed, self.key, "explain", method.explainer)
-        saliency = explainer(self.score, self.image, segments, self.fill(method.fill), draws)
+        with counting(self.detector) as meter:
+            saliency = explainer(self.score, self.image, segments, self.fill(method.fill), draws)
         seconds = time.perf_counter() - started
         return Explanation(
             saliency=_checked(saliency, segments.shape, method.name),
             segments=segments,
             target=self.target,
-            forwards=self._queries.images - before + (extra.forwards if extra else 0),
+            forwards=meter.images + (extra.forwards if extra else 0),
             seconds=seconds + (extra.seconds if extra else 0.0),
         )
 
@@ -177,7 +178,8 @@ class FrameExplanations:
     def _explainer(self, method: Method) -> Explainer:
         if method.explainer not in self.settings.explainers:
             raise InputError(f"the settings have no explainer {method.explainer!r}: give the method to settings.build")
-        return self.settings.explainers[method.explainer]
+        explainer = self.settings.explainers[method.explainer]
+        return explainer.for_frame(self.key) if isinstance(explainer, FrameExplainer) else explainer
 
 
 def explained_class(probabilities: Tensor, real: int) -> int:
@@ -206,12 +208,14 @@ def explain(
     """Explains a detector's verdict on one image.
 
     `image` is (H, W, 3) uint8 RGB of any size; the explanation is at the detector's input size. `method` is LIME,
-    LIME_adv, SHAP, ..., or your own `package.module:Name`. `target` is the class to explain; by default that of
-    `explained_class`. `preset` and `overrides` are as in `xai.settings.build`; `seed` and `key` (the frame's name)
-    fix every draw. Raises InputError for names or values that stand for nothing.
+    LIME_adv, SHAP, ..., captum:NAME, cam:NAME, saliency:FOLDER, or your own `package.module:Name`. `target` is the
+    class to explain; by default that of `explained_class`. `preset` and `overrides` are as in `xai.settings.build`;
+    `seed` and `key` (the frame's name) fix every draw. Raises InputError for names or values that stand for nothing,
+    and for a method that does not suit the detector.
     """
     chosen = parse(method)
     settings = build(preset, overrides, [chosen])
+    check(settings, detector)
     prepared = detector.prepare(image)
     if target is None:
         target = explained_class(Queries(detector, precision=precision).probabilities(prepared[None])[0], detector.real)

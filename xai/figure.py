@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from skimage.color import rgb2gray
 
 from xai.explanation import Explanation
+from xai.methods import SUFFIX
 from xai.ranking import top_region
 
 COLUMNS = 4
@@ -41,17 +42,34 @@ class View:
 def draw(view: View, figure: Figure) -> None:
     """Draws a view on an empty figure, which it resizes: the frame and what is known, then each explanation."""
     known = 1 + (view.mask is not None) + 2 * (view.adversarial is not None)
-    rows = -(-known // COLUMNS) + -(-len(view.explanations) // COLUMNS)
-    columns = min(COLUMNS, max(known, len(view.explanations)))
+    methods = grid(list(view.explanations))
+    rows, columns = 1 + len(methods), max(known, *(len(row) for row in methods))
     figure.set_layout_engine("constrained")
     figure.set_size_inches(3.0 * columns, 3.25 * rows + 0.6)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     _draw_known(view, axes[0])
-    for axis, (name, explanation) in zip(axes[-(-known // COLUMNS) :].flat, view.explanations.items(), strict=False):
-        _draw_explanation(axis, view.image, name, explanation)
+    for row, names in zip(axes[1:], methods, strict=True):
+        for axis, name in zip(row, names, strict=False):
+            if name is not None:
+                _draw_explanation(axis, view.image, name, view.explanations[name])
     figure.suptitle(view.caption, fontsize=11, x=0.01, ha="left")
+
+
+def grid(names: Sequence[str]) -> list[list[str | None]]:
+    """The methods in rows of at most COLUMNS explainers; under each explainer the same with the adversarial fill.
+
+    None where an explainer has no such method.
+    """
+    explainers = list(dict.fromkeys(name.removesuffix(SUFFIX) for name in names))
+    rows: list[list[str | None]] = []
+    for start in range(0, len(explainers), COLUMNS):
+        for suffix in ("", SUFFIX):
+            row = [name + suffix for name in explainers[start : start + COLUMNS]]
+            if any(name in names for name in row):
+                rows.append([name if name in names else None for name in row])
+    return rows
 
 
 def _draw_known(view: View, axes: Sequence[Axes]) -> None:

@@ -1,13 +1,14 @@
 """The explanation methods by name: an explainer, and the fill that hides pixels from it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from common.errors import InputError
 from common.registry import resolve
-from xai.base import Explainer
-from xai.control import Random
+from xai import cam_bridge, captum_bridge, saved
+from xai.base import Explainer, FrameExplainer
 from xai.lime import LIME
 from xai.partition_shap import SHAP
 from xai.rise import RISE
@@ -21,8 +22,14 @@ EXPLAINERS: Mapping[str, type[Explainer]] = {
     "SHAP": SHAP,
     "SOBOL": SOBOL,
     "RISE": RISE,
-    "Random": Random,
 }
+FAMILIES: Mapping[str, Callable[[str], object]] = {
+    captum_bridge.FAMILY: captum_bridge.captum_explainer,
+    cam_bridge.FAMILY: cam_bridge.cam_explainer,
+    saved.FAMILY: saved.SavedMaps.read,
+}
+"""Explainers named `family:MEMBER`, by what makes a family's members."""
+
 DEFAULT_FILLS: Mapping[str, str] = {"LIME": "segment_mean", "SHAP": "blur"}
 """What an explainer hides pixels with by default, where that is not "mean"."""
 
@@ -31,7 +38,7 @@ DEFAULT_FILLS: Mapping[str, str] = {"LIME": "segment_mean", "SHAP": "blur"}
 class Method:
     """An explanation method: `fill` is a name of `xai.settings.Settings.fills`, or "adversarial".
 
-    `explainer` is a name of EXPLAINERS or a user's `package.module:Name`.
+    `explainer` is a name of EXPLAINERS, a `family:MEMBER` of FAMILIES, or a user's `package.module:Name`.
     """
 
     name: str
@@ -45,35 +52,56 @@ def _pair(explainer: str) -> tuple[Method, Method]:
 
 
 ALL: tuple[str, ...] = ("LIME", "LIME_adv", "SHAP", "SHAP_adv", "SOBOL", "SOBOL_adv", "RISE", "RISE_adv")
-METHODS: Mapping[str, Method] = {
-    **{method.name: method for name in ("LIME", "SHAP", "SOBOL", "RISE") for method in _pair(name)},
-    "Random": Method("Random", "Random", "mean"),
-}
+METHODS: Mapping[str, Method] = {method.name: method for name in EXPLAINERS for method in _pair(name)}
 
 
 def parse(name: str) -> Method:
     """The method that a name on the command line stands for.
 
-    A name of METHODS, or a user's explainer as `package.module:Name`; with `_adv` after it, the latter hides pixels
-    by the adversarial image instead of the mean colour. Raises InputError for a name that stands for nothing.
+    A name of METHODS, `captum:NAME`, `cam:NAME`, `saliency:FOLDER`, or a user's explainer as `package.module:Name`;
+    with `_adv` after it, the explainer hides pixels by the adversarial image instead of the mean colour. Raises
+    InputError for a name that stands for nothing, and for `_adv` after what hides nothing.
     """
     if name in METHODS or ":" not in name:
         return resolve(name, METHODS, "method")
+    if _is_saved(name):
+        return Method(title(name), name, "mean")  # its maps are read once, when it is loaded
     explainer = name.removesuffix(SUFFIX)
     load_explainer(explainer)
-    return Method(name, explainer, ADVERSARIAL if name.endswith(SUFFIX) else "mean")
+    if explainer == name:
+        return Method(name, explainer, "mean")
+    if not hides(name):
+        raise InputError(f"{explainer} hides no pixels, so {name} would be the same; leave {SUFFIX} out")
+    return Method(name, explainer, ADVERSARIAL)
 
 
-def load_explainer(name: str) -> Explainer:
-    """The explainer of that name with its default settings: one of EXPLAINERS, or a user's class or function.
+def hides(name: str) -> bool:
+    """Whether the method of that name hides pixels, so that the fill matters to it; true of a user's own."""
+    return not _is_saved(name) and getattr(load_explainer(name.removesuffix(SUFFIX)), "hides", True)
+
+
+def title(name: str) -> str:
+    """What the method of that name is called in tables: a saliency after its folder, any other by its name."""
+    return Path(name.removeprefix(f"{saved.FAMILY}:")).resolve().name if _is_saved(name) else name
+
+
+def _is_saved(name: str) -> bool:
+    return name.startswith(f"{saved.FAMILY}:")
+
+
+def load_explainer(name: str) -> Explainer | FrameExplainer:
+    """The explainer of that name with its default settings: of EXPLAINERS or FAMILIES, or a user's class or function.
 
     Raises InputError where it cannot be found, made without arguments, or called.
     """
-    found = resolve(name, EXPLAINERS, "explainer")
+    family, _, member = name.partition(":")
+    found = FAMILIES[family](member) if family in FAMILIES else resolve(name, EXPLAINERS, "explainer")
     try:
         made: object = found() if isinstance(found, type) else found
     except TypeError as error:
         raise InputError(f"explainer {name!r} cannot be made without arguments ({error})") from error
+    if isinstance(made, FrameExplainer):
+        return made
     if not callable(made):
         raise InputError(f"explainer {name!r} is not callable: expected a class or function as xai.base.Explainer says")
     return cast(Explainer, made)

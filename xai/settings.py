@@ -8,8 +8,8 @@ from typing import Any
 from attacks.nes import NES
 from common.errors import InputError
 from common.settings import override
-from xai.base import Explainer
-from xai.control import Random
+from detectors.base import Detector
+from xai.base import Explainer, FrameExplainer, Particular
 from xai.fills import Background, Blur, Mean, SegmentMean, Zero
 from xai.lime import LIME
 from xai.methods import ADVERSARIAL, Method, load_explainer
@@ -27,13 +27,13 @@ class Settings:
 
     Attributes:
         segments: the superpixels.
-        explainers: by name; a user's own under `package.module:Name`.
+        explainers: by name; others under `captum:NAME`, ..., or a user's own `package.module:Name`.
         fills: the backgrounds by name.
         adversarial: the attack on the whole image that makes the adversarial fill.
     """
 
     segments: Segments
-    explainers: Mapping[str, Explainer]
+    explainers: Mapping[str, Explainer | FrameExplainer]
     adversarial: NES
     fills: Mapping[str, Background] = dataclasses.field(default_factory=lambda: FILLS)
 
@@ -45,7 +45,7 @@ class Settings:
 PRESETS: Mapping[str, Settings] = {
     "published": Settings(
         segments=Segments(),
-        explainers={"LIME": LIME(), "SHAP": SHAP(), "SOBOL": SOBOL(), "RISE": RISE(), "Random": Random()},
+        explainers={"LIME": LIME(), "SHAP": SHAP(), "SOBOL": SOBOL(), "RISE": RISE()},
         adversarial=NES(steps=80),
     ),
     "quick": Settings(
@@ -55,7 +55,6 @@ PRESETS: Mapping[str, Settings] = {
             "SHAP": SHAP(evaluations=150, batch=16),
             "SOBOL": SOBOL(grid=6, designs=4),
             "RISE": RISE(samples=150, centred=True),
-            "Random": Random(),
         },
         adversarial=NES(pairs=8, step=4 / 255, steps=16),  # longer steps: as far in fewer forwards
     ),
@@ -79,6 +78,13 @@ def build(
     for component, values in (overrides or {}).items():
         settings = _replace(settings, component, values)
     return settings
+
+
+def check(settings: Settings, detector: Detector) -> None:
+    """Raises InputError where one of the explainers does not suit the detector."""
+    for explainer in settings.explainers.values():
+        if isinstance(explainer, Particular):
+            explainer.check(detector)
 
 
 def parse_override(text: str) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from attacks.malafide.fidelity import psnr
 from attacks.malafide.filter import Filter
 from attacks.malafide.prepared import Prepared
 from detectors.base import Detector
-from detectors.queries import Queries, exact_float32
+from detectors.queries import Queries, exact_float32, log_odds
 from detectors.rates import EqualErrorRate, equal_error_rate
 
 
@@ -35,8 +35,7 @@ def fakeness(logits: Tensor, real: int) -> Tensor:
 
     It ranks as p(fake) = 1 - p(Real) does, without the ties that p has where it rounds to 1.
     """
-    others = [place for place in range(logits.shape[1]) if place != real]
-    return logits[:, others].logsumexp(dim=1) - logits[:, real]
+    return -log_odds(logits, real)
 
 
 def score(detector: Detector, images: Prepared, batch_size: int) -> np.ndarray:

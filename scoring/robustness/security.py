@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attacks import build
+from attacks.budgets import fraction
 from common.errors import InputError
-from scoring.robustness.assault import Assault, assaults, fraction
+from scoring.robustness.assault import Assault, assaults
 from scoring.robustness.estimates import rate
 from scoring.robustness.records import Record
 from scoring.robustness.selection import Listed, spread

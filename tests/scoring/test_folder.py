@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from scoring import rows
+from common.files import stem
+from scoring import records
 from scoring.costs import Cost
-from scoring.folder import Folder, Shard, stem
+from scoring.folder import Folder, Shard
+from scoring.rows import Grade, Row
 from tests.scoring.test_rows import ROW
+from tests.scoring.test_tables import GRADE
 
 COSTS = [Cost("verdict", 1, 1, 0.25), Cost("LIME", 150, 5, 1.5)]
 
@@ -43,28 +46,39 @@ def test_lookalike_keys_have_different_files(tmp_path: Path) -> None:
 
 def test_a_finished_frame_comes_back_with_its_costs(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    array = rows.to_array([ROW, replace(ROW, k=2)])
+    rows, grades = [ROW, replace(ROW, k=2)], [replace(GRADE, key=ROW.key)]
     assert folder.finished(ROW.key) is None
-    folder.save(ROW.key, array, COSTS)
-    assert np.array_equal(folder.finished(ROW.key), array)
+    folder.save(ROW.key, rows, grades, COSTS)
+    found = folder.finished(ROW.key)
+    assert found is not None
+    assert np.array_equal(found.rows, records.to_array(Row, rows))
+    assert np.array_equal(found.grades, records.to_array(Grade, grades))
     assert folder.costs(ROW.key) == COSTS
 
 
 def test_a_damaged_frame_is_not_finished_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Folder(tmp_path)
-    folder.save(ROW.key, rows.to_array([ROW]), COSTS)
+    folder.save(ROW.key, [ROW], [], COSTS)
     path = folder.rows_file(ROW.key)
     path.write_bytes(path.read_bytes()[:-10])
     assert folder.finished(ROW.key) is None
     assert path.name in capsys.readouterr().err
-    rows.save(path, rows.to_array([replace(ROW, key="another frame")]))
+    records.save(path, records.to_array(Row, [replace(ROW, key="another frame")]))
     assert folder.finished(ROW.key) is None
     assert "does not hold the rows of" in capsys.readouterr().err
 
 
+def test_a_frame_without_its_grades_is_not_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Folder(tmp_path)
+    folder.save(ROW.key, [ROW], [], COSTS)
+    folder.grades_file(ROW.key).unlink()
+    assert folder.finished(ROW.key) is None
+    assert "scored again" in capsys.readouterr().err
+
+
 def test_missing_costs_lose_nothing_else(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    folder.save(ROW.key, rows.to_array([ROW]), COSTS)
+    folder.save(ROW.key, [ROW], [], COSTS)
     folder.costs_file(ROW.key).write_text('[{"stage": ')
     assert folder.costs(ROW.key) == []
     assert folder.finished(ROW.key) is not None
@@ -111,7 +125,7 @@ def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
 
 def test_half_written_files_are_swept_but_not_from_under_other_parts(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    folder.save(ROW.key, rows.to_array([ROW]), COSTS)
+    folder.save(ROW.key, [ROW], [], COSTS)
     left = tmp_path / "frames" / ".x.npy.abc.part"
     left.write_bytes(b"half")
     with folder.locked(Shard(0, 2)):

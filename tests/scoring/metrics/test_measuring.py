@@ -15,7 +15,7 @@ from detectors import Detector, Queries
 from scoring.metrics import METRICS, Case, Measurement, Undefined, build, build_all, case_of, measure
 from scoring.metrics.cases import stretched
 from tests.scoring.metrics.made import case, contributions, frame, linear, linear_case, squares
-from tests.scoring.stand_ins import CENTRE, SIZE, TINY, PlantedDetector, picture
+from tests.scoring.stand_ins import CENTRE, GUESS, SIZE, TINY, PlantedDetector, picture
 from tests.xai.helpers import SmallNetwork, photo
 from xai.base import Score
 from xai.explanation import FrameExplanations
@@ -249,7 +249,7 @@ def test_an_explanation_that_finds_the_planted_patch_scores_as_it_should() -> No
     assert found["parameter-randomisation.whole"] < 0.9
     assert found["stability-resize.overlap"] >= 0.2
     assert all(not math.isnan(value) for value in found.values())
-    _, random = planted_case("Random")
+    _, random = planted_case(GUESS)
     chance = values_of(random, ALONE)
     assert chance["deletion"] > 2 * found["deletion"]
     assert chance["iou"] < 0.5
@@ -268,14 +268,14 @@ def test_explaining_again_gives_the_same_answer_to_the_same_question() -> None:
 
 
 def test_draws_of_a_case_are_of_the_run_the_frame_and_the_purpose() -> None:
-    _, given = planted_case("Random")
+    _, given = planted_case(GUESS)
     assert given.draws("x").random() == generator(0, "a", "metric", "x").random()
     assert given.draws("x").random() == given.draws("x").random() != given.draws("y").random()
 
 
 def test_unknown_backgrounds_are_refused() -> None:
-    explanations, given = planted_case("Random")
-    method = parse("Random")
+    explanations, given = planted_case(GUESS)
+    method = parse(GUESS)
     with pytest.raises(InputError, match=r"unknown background 'pink'; known: .*mean"):
         case_of(explanations, method, explanations.explain(method), None, "pink")
     black = case_of(explanations, method, explanations.explain(method), None, "zero")

@@ -1,0 +1,132 @@
+"""Which layers of a detector give feature maps, and which of them is the last that everything passes through."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.errors import InputError
+from detectors.base import Detector
+from detectors.queries import Queries, log_odds
+
+_MOST_PREFIX_TOKENS = 8  # class, distillation and register tokens before those of the image's patches
+
+
+def feature_layer(detector: Detector, layer: str | None, option: str, transformers: bool = False) -> str:
+    """The named layer, or by default the last feature map that everything passes through.
+
+    That is the last layer whose output decides the verdict alone (where it is cut off, the verdict no longer depends
+    on the image) and whose map (N, C, h, w), h and w above 1, has a gradient. In a timm network it is what enters the
+    pooling; a side branch after it (CADDM's anchors) is none, as the verdict goes past it. With `transformers` an
+    output of another form counts too where `as_maps` makes a map of it: in a vision transformer that judges by its
+    class token, it is what enters the last block, since no patch's token leaves it for the verdict.
+
+    It runs under the caller's autograd mode and the detector's own; `option` is how the user names a layer. Raises
+    InputError for a name that the detector does not have, a layer that gives no feature map, or where there is none
+    to be found.
+    """
+    probe = torch.rand(1, 3, detector.input_size, detector.input_size, generator=torch.Generator().manual_seed(0))
+    probe = probe.to(Queries(detector).device)
+    form = as_maps if transformers else _plain
+    candidates = _feature_maps(detector, probe, form)
+    if layer is not None:
+        module(detector, layer)
+        if layer not in candidates:
+            near = f"; it has, among others, {', '.join(candidates[-3:])}" if candidates else ""
+            raise InputError(f"the layer {layer!r} gives no feature map that Grad-CAM could weigh{near}")
+        return layer
+    for name in reversed(candidates):
+        if _decides(detector, name, probe, form):
+            return name
+    raise InputError(
+        f"{type(detector).__name__} has no feature map that everything passes through; name a layer with {option}"
+    )
+
+
+def as_maps(output: Tensor) -> Tensor | None:
+    """A layer's output as feature maps (N, C, h, w), or None where it holds none.
+
+    It may be (N, C, h, w), channels last (N, h, w, C) as in Swin transformers, or tokens (N, T, C) of which the last
+    h * w are the patches of a square grid.
+    """
+    if (plain := _plain(output)) is not None:
+        return plain
+    if output.ndim == 4 and output.shape[1] == output.shape[2] > 1:
+        return output.permute(0, 3, 1, 2)
+    if output.ndim == 3 and (side := math.isqrt(output.shape[1])) > 1:
+        prefix = output.shape[1] - side**2
+        if prefix <= _MOST_PREFIX_TOKENS:
+            return output[:, prefix:].transpose(1, 2).unflatten(2, (side, side))
+    return None
+
+
+def _plain(output: Tensor) -> Tensor | None:
+    """An output that is a feature map as it is; None for another. Images are square, so maps of channels last show."""
+    if output.ndim != 4 or min(output.shape[2:]) <= 1:
+        return None
+    return None if output.shape[1] == output.shape[2] != output.shape[3] else output
+
+
+def module(detector: Detector, name: str) -> nn.Module:
+    """The detector's part of that dotted name. Raises InputError where it has none."""
+    try:
+        return detector.get_submodule(name)
+    except AttributeError as error:
+        raise InputError(
+            f"the detector has no layer {name!r}; its parts: {', '.join(n for n, _ in detector.named_children())}"
+        ) from error
+
+
+def _feature_maps(detector: Detector, probe: Tensor, form: Callable[[Tensor], Tensor | None]) -> list[str]:
+    """The names of the modules that ran once and gave a feature map of more than one cell, as they finished."""
+    finished: list[str] = []
+    runs: dict[str, int] = {}
+
+    def watch(name: str, output: Any) -> None:
+        runs[name] = runs.get(name, 0) + 1
+        if isinstance(output, Tensor) and form(output) is not None:
+            finished.append(name)
+
+    with _hooked(detector, [name for name, _ in detector.named_modules() if name], watch):
+        detector(probe)
+    return [name for name in finished if runs[name] == 1]
+
+
+def _decides(detector: Detector, name: str, probe: Tensor, form: Callable[[Tensor], Tensor | None]) -> bool:
+    """Whether the verdict depends on the layer's map, and no longer on the image where the layer is cut off."""
+    image = probe.clone().requires_grad_()
+    leaves: list[Tensor] = []
+
+    def cut(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        leaves.append(output.detach().requires_grad_())
+        return leaves[0].clone()  # what follows may work in place
+
+    handle = module(detector, name).register_forward_hook(cut)
+    try:
+        verdict = log_odds(detector(image), detector.real).sum()
+    finally:
+        handle.remove()
+    if not verdict.requires_grad:
+        return False
+    through, past = torch.autograd.grad(verdict, [leaves[0], image], allow_unused=True)
+    seen = None if through is None else form(through)
+    return seen is not None and bool(seen.any()) and (past is None or not bool(past.any()))
+
+
+@contextmanager
+def _hooked(detector: Detector, names: Sequence[str], watch: Any) -> Iterator[None]:
+    """Calls `watch(name, output)` whenever one of the modules has run."""
+    handles = [
+        detector.get_submodule(name).register_forward_hook(
+            lambda _module, _inputs, output, name=name: watch(name, output)
+        )
+        for name in names
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

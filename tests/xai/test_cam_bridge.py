@@ -1,0 +1,327 @@
+"""Class activation maps are their papers' formulas at the layer that decides, and captum's where captum has them."""
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import LayerGradCam
+from torch import Tensor, nn
+from torch.nn import functional
+
+import detectors
+import xai
+from attacks.base import differentiable, untouched
+from common.errors import InputError
+from common.settings import override
+from detectors import sbi, xception
+from detectors.base import Detector
+from detectors.caddm import CaddmConfig, CaddmDetector
+from detectors.layers import as_maps, feature_layer
+from detectors.queries import Queries, counting
+from detectors.timm_network import TimmConfig, TimmDetector
+from tests.xai.helpers import photo
+from xai.base import Explainer, Score
+from xai.cam_bridge import cam_explainer
+from xai.fills import composite
+from xai.methods import load_explainer, parse
+
+SEGMENTS = np.zeros((32, 32), dtype=np.int32)  # maps do not look at them
+TARGET = 2
+
+
+class Pooled(Detector):
+    """Two convolutions, mean pooling, a linear layer; three classes."""
+
+    class_names = ("Real", "Face2Face", "Deepfakes")
+    real = 0
+    input_size = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 5, 3, stride=2, padding=1)
+        self.act = nn.ReLU(inplace=True)
+        self.last = nn.Conv2d(5, 6, 3, stride=2, padding=1)
+        self.end = nn.ReLU(inplace=True)
+        self.head = nn.Linear(6, 3)
+        draws = torch.Generator().manual_seed(8)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.5, generator=draws)
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.end(self.last(self.act(self.stem(images - 0.5))))
+
+    def judged(self, features: Tensor) -> Tensor:
+        """The log-odds of TARGET, by their definition."""
+        p = self.head(features.mean(dim=(2, 3))).double().softmax(dim=1)[:, TARGET]
+        return p.log() - (1 - p).log()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.features(images).mean(dim=(2, 3)))
+
+
+def made(name: str, **settings: object) -> Explainer:
+    return override(cam_explainer(name)(), settings, name)
+
+
+def mapped(
+    explainer: Explainer, detector: Detector, image: Tensor, background: Tensor, target: int = TARGET
+) -> np.ndarray:
+    score = Score(Queries(detector, batch_size=4), target)
+    return explainer(score, image, SEGMENTS, composite(image, background), np.random.default_rng(4))
+
+
+def finished(small: Tensor, size: int = 32) -> np.ndarray:
+    """A small map (h, w) as the package hands it out: at least 0, scaled to [0, 1], enlarged bilinearly."""
+    small = small.detach().float().relu()
+    large = functional.interpolate(small[None, None], (size, size), mode="bilinear", align_corners=False)[0, 0]
+    return ((large - large.min()) / (large.max() - large.min())).numpy()
+
+
+@pytest.fixture(name="toy")
+def _toy() -> tuple[Pooled, Tensor, Tensor]:
+    return Pooled(), photo(32), photo(32, seed=5)
+
+
+def test_grad_cam_is_captums(toy: tuple[Pooled, Tensor, Tensor]) -> None:
+    detector, image, background = toy
+    for layer in ("end", "stem"):
+        direct = LayerGradCam(lambda x: detector.judged(detector.features(x)), detector.get_submodule(layer))
+        expected = finished(direct.attribute(image[None].requires_grad_(), relu_attributions=True)[0, 0])
+        assert expected.std() > 0.05  # and what follows "stem" works in place on what was kept of it
+        assert np.abs(mapped(made("GradCAM", layer=layer), detector, image, background) - expected).max() < 1e-4
+    assert np.array_equal(
+        mapped(made("GradCAM"), detector, image, background), mapped(made("GradCAM", layer="end"), *toy)
+    )
+
+
+def test_other_maps_are_their_papers_formulas(toy: tuple[Pooled, Tensor, Tensor]) -> None:
+    detector, image, background = toy
+    features = detector.features(image[None]).detach().requires_grad_()
+    (g,) = torch.autograd.grad(detector.judged(features).sum(), features)
+    g, a = g[0].float(), features.detach()[0]
+    alpha = torch.where(g != 0, g**2 / (2 * g**2 + a.sum(dim=(1, 2), keepdim=True) * g**3 + 1e-6), 0)
+    formulas = {
+        "HiResCAM": (g * a).sum(dim=0),  # Draelos and Carin 2020
+        "LayerCAM": (g.relu() * a).sum(dim=0),  # Jiang et al. 2021
+        "GradCAMPlusPlus": ((alpha * g.relu()).sum(dim=(1, 2), keepdim=True) * a).sum(dim=0),  # Chattopadhay 2018
+    }
+    for name, small in formulas.items():
+        assert np.abs(mapped(made(name), detector, image, background) - finished(small)).max() < 1e-3, name
+
+
+@pytest.mark.parametrize("bias", [9.0, -9.0])
+def test_ablation_cam_weighs_a_channel_by_what_the_score_loses_without_it(
+    toy: tuple[Pooled, Tensor, Tensor], bias: float
+) -> None:
+    """Desai and Ramaswamy 2020; also where the log-odds are below zero, by which the package divides."""
+    detector, image, background = toy
+    with torch.no_grad():
+        detector.head.bias[TARGET] += bias
+        a = detector.features(image[None])
+        without = torch.stack([a[0] * (torch.arange(6) != channel)[:, None, None] for channel in range(6)])
+        loss = detector.judged(a) - detector.judged(without)
+        assert (float(detector.judged(a)) < 0) == (bias < 0)
+    expected = finished((loss[:, None, None] * a[0]).sum(dim=0))
+    found = mapped(made("AblationCAM"), detector, image, background)
+    assert expected.std() > 0.05
+    assert np.abs(found - expected).max() < 1e-3
+
+
+def test_score_cam_hides_what_a_channel_does_not_see_in_the_fill(toy: tuple[Pooled, Tensor, Tensor]) -> None:
+    """Wang et al. 2020."""
+    detector, image, background = toy
+    with torch.no_grad():
+        a = detector.features(image[None])
+        large = nn.UpsamplingBilinear2d((32, 32))(a)[0]
+        low, high = large.amin(dim=(1, 2), keepdim=True), large.amax(dim=(1, 2), keepdim=True)
+        masks = ((large - low) / (high - low + 1e-8))[:, None]
+        scores = detector.judged(detector.features(masks * image + (1 - masks) * background))
+    expected = finished((scores.softmax(dim=0)[:, None, None] * a[0]).sum(dim=0))
+    assert np.abs(mapped(made("ScoreCAM"), detector, image, background) - expected).max() < 1e-3
+    assert np.abs(mapped(made("ScoreCAM"), detector, image, torch.zeros_like(image)) - expected).max() > 1e-2
+
+
+class Spotter(Detector):
+    """Says fake where anything stands out from its surroundings: a fixed filter, squared, its mean over the image."""
+
+    class_names = ("Real", "Fake")
+    real = 0
+    input_size = 64
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter = nn.Conv2d(3, 2, 9, stride=4, padding=4, padding_mode="replicate", bias=False)
+        kernel = torch.full((9, 9), -1 / 56)
+        kernel[2:7, 2:7] = 1 / 25
+        with torch.no_grad():
+            self.filter.weight.copy_((torch.tensor([1.0, -1.0])[:, None, None, None] * kernel).expand(2, 3, 9, 9))
+        self.act = nn.ReLU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        fake = 400 * (self.act(self.filter(images)) ** 2).mean(dim=(1, 2, 3)) - 2
+        return torch.stack([torch.zeros_like(fake), fake], dim=1)
+
+
+@pytest.mark.parametrize("name", ["GradCAM", "GradCAMPlusPlus", "LayerCAM", "HiResCAM", "ScoreCAM", "ScoreCAM_adv"])
+def test_the_planted_patch_is_ranked_first(name: str) -> None:
+    y, x = np.mgrid[:64, :64] / 63
+    image = np.stack([100 + 60 * x, 120 + 30 * y, 90 + 40 * x + 20 * y], axis=-1)
+    image[18:26, 34:42] += 40
+    found = xai.explain(
+        Spotter(), image.astype(np.uint8), f"cam:{name}", preset="quick", overrides={"segments": {"count": 16}}
+    )
+    assert found.ranking[0] == np.bincount(found.segments[18:26, 34:42].ravel()).argmax()
+
+
+def timm_detector(network: str, size: int = 64, **settings: object) -> TimmDetector:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(1)
+        made = TimmDetector(TimmConfig(network, ("Real", "Fake"), 2, size, **settings))  # type: ignore[arg-type]
+        nn.init.normal_(made.network.get_classifier().weight, std=0.1)  # some are zero at first, and decide nothing
+    return made.eval()
+
+
+def found_layer(detector: Detector, layer: str | None = None) -> str:
+    with differentiable(torch.device("cpu")), untouched(detector):
+        return feature_layer(detector, layer, "--layer", transformers=True)
+
+
+def test_the_layer_of_every_detector_here() -> None:
+    assert found_layer(detectors.load("demo")) == "network.bn2"
+    assert found_layer(CaddmDetector(CaddmConfig("resnet34")).eval()).startswith("network.backbone.layer4")
+    for config, layer in ((sbi.CONFIG, "network.bn2"), (xception.CONFIG, "network.act4")):
+        detector = timm_detector(config.network)
+        assert found_layer(detector) == layer
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "layer", "shape"),
+    [
+        ("vit_tiny_patch16_224", 224, "network.blocks.10", (192, 14, 14)),  # no patch leaves the last for the verdict
+        ("swin_tiny_patch4_window7_224", 224, "network.norm", (768, 7, 7)),
+        ("convnext_atto", 64, "network.norm_pre", (320, 2, 2)),
+    ],
+)
+def test_transformers_have_maps_too(network: str, size: int, layer: str, shape: tuple[int, ...]) -> None:
+    detector = timm_detector(network, size)
+    assert found_layer(detector) == layer
+    seen: list[Tensor] = []
+    handle = detector.get_submodule(layer).register_forward_hook(lambda _m, _i, output: seen.append(output))
+    detector(photo(size)[None])
+    handle.remove()
+    maps = as_maps(seen[0])
+    assert maps is not None
+    assert tuple(maps.shape[1:]) == shape
+    image = photo(size)
+    found = mapped(made("GradCAM"), detector, image, torch.zeros_like(image), target=1)
+    assert found.shape == (size, size)
+    assert found.std() > 0.01
+
+
+def test_outputs_as_maps() -> None:
+    plain = torch.rand(2, 5, 3, 3)
+    assert as_maps(plain) is plain
+    assert torch.equal(as_maps(plain.permute(0, 2, 3, 1)), plain)
+    tokens = torch.cat([torch.rand(2, 2, 5), plain.flatten(2).transpose(1, 2)], dim=1)  # two others first
+    assert torch.equal(as_maps(tokens), plain)
+    assert as_maps(torch.rand(2, 5, 1, 1)) is None
+    assert as_maps(torch.rand(2, 40, 5)) is not None  # 36 and 4
+    assert as_maps(torch.rand(2, 48, 5)) is None
+    assert as_maps(torch.rand(2, 5)) is None
+
+
+def test_a_map_costs_what_it_asks(toy: tuple[Pooled, Tensor, Tensor]) -> None:
+    detector, image, background = toy
+    explainer = made("GradCAM")
+    explainer.check(detector)
+    with counting(detector) as meter:
+        mapped(explainer, detector, image, background)
+        assert meter.images == 1
+        mapped(made("ScoreCAM"), detector, image, background)
+        assert meter.images == 1 + 1 + 6
+    picture = (image.permute(1, 2, 0) * 255).byte().numpy()
+    overrides = {"segments": {"count": 8}}
+    assert xai.explain(Pooled(), picture, "cam:GradCAM", preset="quick", overrides=overrides).forwards == 1
+
+
+def test_random_maps_follow_the_frames_draws(toy: tuple[Pooled, Tensor, Tensor]) -> None:
+    first = mapped(made("RandomCAM"), *toy)
+    np.random.seed(3)  # noqa: NPY002
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    assert np.array_equal(mapped(made("RandomCAM"), *toy), first)
+    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", ["GradCAM", "ScoreCAM", "AblationCAM", "ShapleyCAM", "EigenCAM", "KPCA_CAM"])
+def test_the_detector_is_as_it_was(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    detector, image = Pooled().train(), photo(32)
+    parts = dict(detector.named_modules())
+    mapped(made(name), detector, image, torch.zeros_like(image))
+    assert dict(detector.named_modules()) == parts
+    assert all(part.training for part in parts.values())
+    assert all(p.grad is None and p.requires_grad for p in detector.parameters())
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in parts.values())
+    assert capfd.readouterr() == ("", "")  # no bars of its own
+
+
+def test_a_map_that_fails_leaves_the_detector_whole(toy: tuple[Pooled, Tensor, Tensor]) -> None:
+    detector, image, background = toy
+    explainer, end, calls = made("AblationCAM"), detector.end, 0
+    explainer.check(detector)
+
+    def fail(_module: nn.Module, _inputs: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:  # while another layer stands in the place of `end`
+            assert detector.end is not end
+            raise RuntimeError("out of memory")
+
+    handle = detector.register_forward_pre_hook(fail)
+    with pytest.raises(InputError, match="cam:AblationCAM cannot explain Pooled: out of memory"):
+        mapped(explainer, detector, image, background)
+    handle.remove()
+    assert detector.end is end
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("GradCam", r"grad-cam has no 'GradCam' \(did you mean GradCAM\?\); it has: AblationCAM, "),
+        ("SESS", "cam:SESS is no map of one class at one layer; there are: AblationCAM, "),
+        ("FinerCAM", "is no map of one class"),
+        ("FullGrad", "is no map of one class"),
+        ("numpy", "has no 'numpy'"),
+        ("GradCAM_adv", "cam:GradCAM hides no pixels"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse(f"cam:{name}")
+
+
+def test_layers_that_cannot_be_weighed_are_refused(toy: tuple[Pooled, Tensor, Tensor]) -> None:
+    with pytest.raises(InputError, match="no layer 'nose'; its parts: stem, act, last, end, head"):
+        mapped(made("GradCAM", layer="nose"), *toy)
+    with pytest.raises(InputError, match="the layer 'head' gives no feature map"):
+        made("GradCAM", layer="head").check(toy[0])
+
+    class Flat(Detector):
+        class_names = ("Real", "Fake")
+        real = 0
+        input_size = 8
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(192, 2)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.head(images.flatten(1))
+
+    with pytest.raises(InputError, match=r"Flat has no feature map .* --set cam:LayerCAM.layer=NAME"):
+        load_explainer("cam:LayerCAM").check(Flat())
+
+
+def test_settings_are_the_packages_arguments() -> None:
+    methods = [parse("cam:FEM"), parse("cam:GradCAM")]
+    described = xai.describe(xai.build("quick", {"cam:FEM": {"k": "3", "layer": "end"}}, methods))
+    assert described["cam:FEM"] == {"layer": "end", "k": 3, "aug_smooth": False, "eigen_smooth": False}
+    assert described["cam:GradCAM"] == {"layer": "", "aug_smooth": False, "eigen_smooth": False}

@@ -1,0 +1,187 @@
+"""Any class activation map of the grad-cam package (Gildenblat 2021) as an explainer: `cam:GradCAM`, ..."""
+
+import functools
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pytorch_grad_cam
+import tqdm
+from pytorch_grad_cam.ablation_layer import AblationLayer
+from pytorch_grad_cam.base_cam import BaseCAM
+from torch import Tensor
+
+from attacks.base import differentiable, untouched
+from attacks.draws import isolated
+from common.errors import InputError
+from detectors.base import Detector
+from detectors.layers import as_maps, feature_layer, module
+from detectors.queries import Queries, exact_float32
+from xai.base import Fill, Score, background
+from xai.libraries import LogOdds, told_in_one_line, unknown
+
+FAMILY = "cam"
+
+_FOUND: WeakKeyDictionary[Detector, dict[tuple[str, bool], str]] = WeakKeyDictionary()
+"""The layer of each detector by the one asked for: looking for it takes forwards that no single frame should pay."""
+
+_MASKING = frozenset({"ScoreCAM"})  # hides pixels
+_PLAIN = frozenset({"AblationCAM", "ShapleyCAM"})  # take a layer's output as it is
+_GIVEN = frozenset({"self", "model", "target_layers", "reshape_transform", "ablation_layer", "batch_size"})
+
+
+@dataclass(frozen=True)
+class ClassActivationMap:
+    """One map of the grad-cam package; `cam_explainer(NAME)` makes the class, its fields the map's arguments.
+
+    What is explained is the log-odds of the class, at one layer: the last feature map that everything passes through,
+    or `layer`. The package sees the frame's difference to the fill's background (see `LogOdds`), which matters only
+    to what masks pixels (ScoreCAM). Maps are what the package makes of them: at least 0, scaled to [0, 1], enlarged
+    bilinearly.
+
+    Attributes:
+        layer: its dotted name in the detector; "" finds it (see `detectors.layers.feature_layer`).
+    """
+
+    algorithm: ClassVar[type[BaseCAM]]
+    hides: ClassVar[bool]
+    """Whether the fill matters to it."""
+
+    layer: str = ""
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        """The map, (H, W) float32 in [0, 1]. Raises InputError where the package cannot explain the detector."""
+        detector = score.queries.detector
+        layer = self._layer(detector)
+        hidden = background(fill, image)
+        difference = (image - hidden)[None].requires_grad_()
+        seed = int(generator.integers(2**31))
+        with (
+            told_in_one_line(self._name, detector),
+            differentiable(image.device),
+            untouched(detector),
+            exact_float32(),
+            isolated(seed),
+            _without_bars(),
+        ):
+            found = self._map(LogOdds(detector, score.target, hidden), layer, difference, score.batch_size)
+        return np.asarray(found[0], dtype=np.float32)
+
+    def check(self, detector: Detector) -> None:
+        """Raises InputError where the detector has no such layer, or none that could be found."""
+        self._layer(detector)
+
+    def _layer(self, detector: Detector) -> str:
+        known = _FOUND.setdefault(detector, {})
+        if (self.layer, self._transformers) not in known:
+            with differentiable(Queries(detector).device), untouched(detector):
+                known[self.layer, self._transformers] = feature_layer(
+                    detector, self.layer or None, f"--set {self._name}.layer=NAME", self._transformers
+                )
+        return known[self.layer, self._transformers]
+
+    @property
+    def _transformers(self) -> bool:
+        """Whether it can weigh what `as_maps` makes of a transformer's output."""
+        return self.algorithm.__name__ not in _PLAIN
+
+    @property
+    def _name(self) -> str:
+        return f"{FAMILY}:{self.algorithm.__name__}"
+
+    def _map(self, function: LogOdds, layer: str, difference: Tensor, batch_size: int) -> np.ndarray:
+        """The package's map (1, H, W); the detector keeps its hooks and layers, whatever happens."""
+        settings = {each.name: getattr(self, each.name) for each in fields(self)}
+        settings |= {"batch_size": batch_size, "ablation_layer": AblationLayer()}
+        made, asked = (
+            {name: settings[name] for name in inspect.signature(of).parameters if name in settings}
+            for of in (self.algorithm.__init__, self.algorithm.__call__)
+        )
+        where = module(function.detector, layer)
+        cam = self.algorithm(function, [where], _kept, **made)
+        cam.batch_size = batch_size  # ScoreCAM asks for it, and takes it in no other way
+        try:
+            return cam(difference, [_Relative()], **asked)
+        finally:
+            seen = cam.activations_and_grads
+            seen.activations.clear()  # or `release` detaches what cannot be
+            seen.gradients.clear()
+            seen.release()
+            if function.detector.get_submodule(layer) is not where:  # AblationCAM puts another in its place
+                function.detector.set_submodule(layer, where)
+
+
+@functools.cache
+def cam_explainer(name: str) -> type[ClassActivationMap]:
+    """The explainer that runs `pytorch_grad_cam.NAME`: a dataclass with that map's arguments as fields.
+
+    Raises InputError for a name that the package does not have, and for what is no map of one class by itself.
+    """
+    algorithm: Any = getattr(pytorch_grad_cam, name, None)
+    if name not in _usable():
+        if name in pytorch_grad_cam.__dict__ and inspect.isclass(algorithm):
+            raise InputError(f"cam:{name} is no map of one class at one layer; there are: {', '.join(_usable())}")
+        raise unknown(name, _usable(), "grad-cam")
+    namespace = {
+        "algorithm": algorithm,
+        "hides": name in _MASKING,
+        "__doc__": f"pytorch_grad_cam.{name} as an explainer; see ClassActivationMap.",
+        "__module__": __name__,
+    }
+    settings = [(each, type(default), field(default=default)) for each, default in _settings(algorithm).items()]
+    return make_dataclass(name, settings, bases=(ClassActivationMap,), namespace=namespace, frozen=True)
+
+
+def _kept(output: Tensor) -> Tensor:
+    """A copy of a layer's output as maps: on a CPU the package keeps the very tensor, and what follows the layer may
+    work on it in place."""
+    maps = as_maps(output)
+    if maps is None:
+        raise InputError(f"the layer's output {tuple(output.shape)} holds no feature map")
+    return maps.clone()
+
+
+class _Relative:
+    """A score relative to the first that is asked for, plus 1; its gradient is the score's own.
+
+    AblationCAM divides by the first, which turned its map upside down where the log-odds are below zero.
+    """
+
+    def __init__(self) -> None:
+        self._first: Tensor | None = None
+
+    def __call__(self, score: Tensor) -> Tensor:
+        if self._first is None:
+            self._first = score.detach()
+        return score - self._first + 1
+
+
+def _settings(algorithm: type[BaseCAM]) -> dict[str, Any]:
+    """The arguments that are numbers, words or switches, when made and when asked, each with its default."""
+    made, asked = inspect.signature(algorithm.__init__).parameters, inspect.signature(algorithm.__call__).parameters
+    both = {name: each.default for name, each in {**made, **asked}.items() if name not in _GIVEN}
+    return {name: default for name, default in both.items() if isinstance(default, bool | int | float | str)}
+
+
+@functools.cache
+def _usable() -> list[str]:
+    """The names of the package's maps of one class at one layer; FullGrad sums over all layers it knows by type."""
+    every = {name: kind for name, kind in vars(pytorch_grad_cam).items() if inspect.isclass(kind)}
+    return sorted(name for name, kind in every.items() if issubclass(kind, BaseCAM) and name != "FullGrad")
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keeps the package's own progress bars from drawing over ours, while it lasts."""
+    bar = tqdm.tqdm
+    tqdm.tqdm = lambda steps: steps
+    try:
+        yield
+    finally:
+        tqdm.tqdm = bar

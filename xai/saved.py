@@ -1,0 +1,101 @@
+"""Saliency maps made elsewhere: a folder of NPY files by frame key, judged as any other method."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tokenize import TokenError
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from common.errors import InputError
+from common.files import sha256, stem
+from xai.base import Fill, Score
+
+FAMILY = "saliency"
+
+
+@dataclass(frozen=True)
+class SavedMaps:
+    """The maps of a folder: a frame's is `<key>.npy` as a relative path, or else `common.files.stem(key).npy`.
+
+    Attributes:
+        folder: where the maps are.
+        fingerprint: the SHA-256 of their names and contents, so that a run never mixes two sets of maps.
+    """
+
+    folder: str
+    fingerprint: str
+
+    @classmethod
+    def read(cls, folder: str) -> "SavedMaps":
+        """The maps of a folder as it is now. Raises InputError where it is none or holds no NPY file."""
+        path = Path(folder)
+        files = sorted(path.rglob("*.npy")) if path.is_dir() else []
+        if not files:
+            what = "has no .npy files" if path.is_dir() else "is not a folder"
+            raise InputError(
+                f"{folder} {what}: expected saliency maps, one NPY file per frame, named <frame's key>.npy"
+            )
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+        return cls(folder, digest.hexdigest())
+
+    def for_frame(self, key: str) -> "SavedMap":
+        """The map of the frame of that key; raises InputError where the folder has none."""
+        names = [f"{stem(key)}.npy"]
+        if inside(key):
+            names.insert(0, f"{key}.npy")
+        for name in names:
+            path = Path(self.folder) / name
+            if path.is_file():
+                return SavedMap(path)
+        raise InputError(f"{self.folder} has no saliency map of this frame; expected {' or '.join(names)}")
+
+
+@dataclass(frozen=True)
+class SavedMap:
+    """One map in a file: a numpy array (h, w) of any size and any real type, higher is more important."""
+
+    path: Path
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        """The map at the image's size, (H, W) float32; no forwards.
+
+        A map of another size is resized bilinearly, a larger one by averaging over each pixel (antialiasing), so that
+        nothing between the pixels is lost. Raises InputError for a file that holds anything but such a map.
+        """
+        found = load(self.path)
+        size = tuple(image.shape[1:])
+        if found.shape == size:
+            return found
+        maps = torch.from_numpy(found)[None, None]
+        return functional.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=True)[0, 0].numpy()
+
+
+def inside(key: str) -> bool:
+    """Whether a key is a relative path that leads nowhere but down."""
+    parts = PurePosixPath(key.replace("\\", "/"))
+    return bool(key) and "\0" not in key and not parts.is_absolute() and ".." not in parts.parts
+
+
+def load(path: Path) -> np.ndarray:
+    """A saliency map (h, w) float32 from an NPY file, without unpickling. Raises InputError for anything else."""
+    try:
+        stored = np.lib.format.open_memmap(path, mode="r")  # reads no more than the file holds, whatever it claims
+    except (ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
+        raise InputError(f"{path} is not readable as a saliency map ({error})") from error
+    if stored.dtype.kind not in "fiub":
+        raise InputError(f"{path} holds {stored.dtype} instead of real numbers")
+    if stored.ndim != 2 or not stored.size:
+        raise InputError(f"{path} has shape {stored.shape}, expected (height, width)")
+    with np.errstate(over="ignore"):
+        found = np.array(stored, dtype=np.float32)
+    if not np.isfinite(found).all():
+        raise InputError(f"{path} holds values that are not finite")
+    return found
