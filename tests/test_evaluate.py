@@ -11,7 +11,7 @@ import pytest
 
 import evaluate
 from common import console
-from data.index import Entry, write_index
+from data.index import Entry, read_index, write_index
 from tests.scoring.stand_ins import TINY, picture, save, write_frames
 
 PLANTED = ("--detector", "tests.scoring.stand_ins:PlantedDetector")
@@ -261,3 +261,52 @@ def test_several_detectors_are_scored_apart_and_compared(
     assert len(pd.read_csv(tmp_path / "both" / "agreement_LIME+RISE.csv")) == 2
     again = (*PLANTED, *PLANTED, "--results", tmp_path)
     assert "given twice" in refused(capsys, *words, *again, *settings())
+
+
+def test_maps_made_elsewhere_are_judged_beside_a_method(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that knows the planted place flips every frame; a frame without a map fails, and the run goes on."""
+    keys = [entry.key for entry in read_index(index)][:4]
+    write_index(index.parent / "four.csv", [entry for entry in read_index(index) if entry.key in keys])
+    known, unknown = tmp_path / "known", tmp_path / "unknown"
+    truth = np.zeros((12, 12))
+    truth[4:8, 4:8] = 1.0
+    for place, key in enumerate(keys):
+        for folder, saliency in ((known, truth), (unknown, -truth)):
+            if place < 3 or folder == unknown:
+                (folder / key).parent.mkdir(parents=True, exist_ok=True)
+                np.save(folder / f"{key}.npy", saliency)
+    words = quickly(index.parent / "four.csv", tmp_path, "--saliency", known, "--saliency", unknown)
+    assert run(*words) == 0
+    told = capsys.readouterr().err
+    assert f"{keys[3]} is left out: {known} has no saliency map of this frame" in told
+    folder = tmp_path / "evaluation-LIME+known+unknown"
+    summary = pd.read_csv(folder / "summary_LIME+known+unknown.csv").set_index(["top", "method"])
+    assert summary.loc[("1", "known"), "flip_rate"] == 1.0
+    assert summary.loc[("1", "unknown"), "flip_rate"] == 0.0
+    assert list(pd.read_csv(folder / "failures.csv")["key"]) == [keys[3]]
+    costs = pd.read_csv(folder / "costs.csv")
+    assert costs.loc[costs["stage"] == "known", "forwards"].tolist() == [0, 0, 0]
+
+    np.save(known / f"{keys[0]}.npy", truth + 1)
+    assert "fingerprint was" in refused(capsys, *words)
+    (tmp_path / "other" / "known").mkdir(parents=True)
+    np.save(tmp_path / "other" / "known" / "a.npy", truth)
+    clash = quickly(index, tmp_path, "--saliency", known, "--saliency", tmp_path / "other" / "known")
+    assert "two methods are called known" in refused(capsys, *clash)
+    assert "nowhere is not a folder" in refused(capsys, *quickly(index, tmp_path, "--saliency", tmp_path / "nowhere"))
+
+
+def test_a_library_of_attributions_in_a_run(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--method", "captum:Saliency", "--method", "captum:FeatureAblation_adv", "--limit", 4)
+    assert run(*quickly(index, tmp_path, *words, "--no-control")) == 0
+    name = "LIME+captum-Saliency+captum-FeatureAblation_adv"
+    summary = pd.read_csv(tmp_path / f"evaluation-{name}" / f"summary_{name}.csv").set_index(["top", "method"])
+    assert summary.loc[("1-3", "captum:Saliency"), "flip_rate"] == 1.0
+    assert summary.loc[("1-3", "captum:FeatureAblation_adv"), "flip_rate"] == 1.0
+    capsys.readouterr()
+    told = refused(capsys, *quickly(index, tmp_path, "--method", "captum:GuidedBackprop", "--run", "new"))
+    assert "PlantedDetector has none" in told
+    assert not (tmp_path / "new").exists()  # told before any work
+    assert "has no feature map" in refused(capsys, *quickly(index, tmp_path, "--method", "cam:GradCAM"))

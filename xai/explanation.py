@@ -14,7 +14,7 @@ from common.errors import InputError
 from common.seeds import derive_seed, generator
 from detectors.base import Detector
 from detectors.queries import Queries, counting
-from xai.base import Explainer, Fill, FrameExplainer, Score
+from xai.base import Explainer, Fill, FrameExplainer, Particular, Score
 from xai.fills import composite
 from xai.methods import ADVERSARIAL, Method, parse
 from xai.ranking import rank, weak
@@ -131,8 +131,8 @@ class FrameExplanations:
     def explain(self, method: str | Method) -> Explanation:
         """The explanation by a method, named as `xai.methods.parse` reads it.
 
-        Raises InputError for an unknown method, one whose explainer the settings lack, or one whose saliency map is
-        not finite and of the image's size.
+        Raises InputError for an unknown method, one whose explainer the settings lack or that does not suit the
+        detector, or one whose saliency map is not finite and of the image's size.
         """
         method = parse(method) if isinstance(method, str) else method
         explainer = self._explainer(method)
@@ -179,6 +179,8 @@ class FrameExplanations:
         if method.explainer not in self.settings.explainers:
             raise InputError(f"the settings have no explainer {method.explainer!r}: give the method to settings.build")
         explainer = self.settings.explainers[method.explainer]
+        if isinstance(explainer, Particular):
+            explainer.check(self.detector)  # outside the count: what it finds out belongs to no single frame
         return explainer.for_frame(self.key) if isinstance(explainer, FrameExplainer) else explainer
 
 

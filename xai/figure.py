@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from skimage.color import rgb2gray
 
 from xai.explanation import Explanation
@@ -15,6 +16,7 @@ from xai.ranking import top_region
 COLUMNS = 4
 TOP = 3
 COLOURS = ("#00e5ff", "#ffffff", "#b2ff59")  # of the first, second and third region
+EDGED = (withStroke(linewidth=3.2, foreground="#000000b0"),)  # so that they show on light and dark
 MAGNIFIED = 8  # how much larger a difference is drawn than it is
 
 
@@ -92,9 +94,11 @@ def _draw_explanation(axis: Axes, image: np.ndarray, name: str, explanation: Exp
     ranking = explanation.ranking
     for place in range(min(TOP, len(ranking))):
         region = top_region(explanation.segments, ranking[place : place + 1], 1)
-        axis.contour(region, levels=[0.5], colors=COLOURS[place], linewidths=1.8)
+        outline = axis.contour(region, levels=[0.5], colors=COLOURS[place], linewidths=1.8)
+        outline.set(path_effects=EDGED)
         y, x = _inside(region)
-        axis.text(x, y, str(place + 1), color=COLOURS[place], fontsize=11, fontweight="bold", ha="center", va="center")
+        number = axis.text(x, y, str(place + 1), color=COLOURS[place], fontsize=12, fontweight="bold")
+        number.set(ha="center", va="center", path_effects=EDGED)
     weak = " (weak)" if explanation.weak else ""
     axis.set_title(f"{name}{weak}", fontsize=10)
 

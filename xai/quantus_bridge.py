@@ -1,0 +1,68 @@
+"""The explainers as Quantus (Hedstroem et al. 2023) calls them: an `explain_func` for its metrics."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.errors import InputError
+from detectors.base import Detector
+from xai.explanation import FrameExplanations
+from xai.methods import parse
+from xai.settings import build, check
+
+FARTHEST = 1.0  # beyond [0, 1]; a metric's noise leads out a little, a normalised input a lot
+
+
+def explain_func(
+    model: nn.Module,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    *,
+    method: str = "LIME",
+    preset: str = "published",
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    batch_size: int = 32,
+    precision: str = "float32",
+    device: str | None = None,
+) -> np.ndarray:
+    """Saliency maps (N, 1, S, S) float32 of images, for `quantus.<Metric>(...)(..., explain_func=explain_func)`.
+
+    `model` is a Detector; `inputs` are (N, 3, S, S) in [0, 1] at its size, as `detector.prepare` makes them, and
+    `targets` (N,) the classes to explain. A detector normalises by itself, so what Quantus perturbs are pixels: give
+    its metrics images that are not normalised. Values that a metric's noise moved out of [0, 1] are clipped. All
+    images get the same draws, so that a metric of sensitivity measures the change of the image alone.
+
+    What follows goes into Quantus' `explain_func_kwargs`: `method`, `preset` and `overrides` as in `xai.explain`,
+    `seed`, `batch_size` and `precision`. Quantus adds `device` by itself; the detector stays where it is.
+
+    Raises InputError for a model that is no Detector, inputs of another shape or normalised ones, a class that the
+    detector does not have, and whatever `xai.explain` refuses.
+    """
+    if not isinstance(model, Detector):
+        raise InputError(
+            f"{type(model).__name__} is no detectors.Detector; wrap the network in one, with its normalisation inside"
+        )
+    size = model.input_size
+    if inputs.ndim != 4 or inputs.shape[1:] != (3, size, size) or len(targets) != len(inputs):
+        raise InputError(
+            f"expected inputs (N, 3, {size}, {size}) and N targets, got {inputs.shape} and {np.shape(targets)}"
+        )
+    images = torch.as_tensor(np.asarray(inputs, dtype=np.float32))
+    low, high = (float(end) for end in images.aminmax()) if len(images) else (0.0, 1.0)
+    if not (low >= -FARTHEST and high <= 1 + FARTHEST):
+        raise InputError(
+            f"inputs must lie in [0, 1], got values from {low:g} to {high:g}: the detector normalises by itself, so "
+            "give the images as they are"
+        )
+    chosen = parse(method)
+    settings = build(preset, overrides, [chosen])
+    check(settings, model)
+    maps = np.empty((len(images), 1, size, size), dtype=np.float32)
+    for place, (image, target) in enumerate(zip(images.clamp(0.0, 1.0), np.asarray(targets).tolist(), strict=True)):
+        frame = FrameExplanations(model, image, int(target), settings, seed, "", batch_size, precision)
+        maps[place, 0] = frame.explain(chosen).saliency
+    return maps
