@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from common.errors import LONGEST, InputError
 
 PROFILE = os.environ.get("FLIPSCOPE_INPUTS", "ci")
-TIMES = {"ci": 1, "long": 10}
+TIMES = {"ci": 1, "long": 4}
 SECONDS = 60.0  # that one input may take, waiting included; on a busy machine ten times what the slowest one needs
 MEGABYTES = 1600.0  # by which one input may raise the peak of memory: what 64 million pixels need
 
@@ -26,7 +26,7 @@ settings.register_profile("long", _QUICK)
 
 
 def tried(count: int) -> settings:
-    """How many examples: `count` where FLIPSCOPE_INPUTS is "ci" or not set, the same ones every time; ten times as many
+    """How many examples: `count` where FLIPSCOPE_INPUTS is "ci" or not set, the same ones every time; four times as many
     where it is "long", others every time."""
     return settings(settings.get_profile(PROFILE), max_examples=count * TIMES[PROFILE])
 
