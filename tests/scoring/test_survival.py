@@ -64,7 +64,8 @@ def test_dropping_what_never_flips_would_praise_it() -> None:
     kept = restricted_mean(needed, flipped, videos, 4.0, generator(0)).value
     dropped = restricted_mean(needed[flipped], flipped[flipped], videos[flipped], 4.0, generator(0)).value
     assert 0.5 < flipped.mean() < 0.9
-    assert kept > dropped + 0.3
+    assert kept == pytest.approx(flipped.mean() * dropped + (1 - flipped.mean()) * 4)
+    assert kept > dropped + 0.25
 
 
 def test_a_frame_that_is_drawn_twice_is_two_frames() -> None:
