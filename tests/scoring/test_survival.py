@@ -80,8 +80,9 @@ def test_a_frame_that_is_drawn_twice_is_two_frames() -> None:
     np.testing.assert_allclose(found, drawn)
 
 
-def test_pseudo_values_are_leave_one_out_areas() -> None:
-    needed, flipped, _ = budgets(4, early=True)
+@pytest.mark.parametrize("early", [False, True])
+def test_pseudo_values_are_leave_one_out_areas(early: bool) -> None:
+    needed, flipped, _ = budgets(4, early=early)
     whole = naive_area(SurvfuncRight(needed, flipped.astype(int)), 6.0)
     found = pseudo_values(needed, flipped, 6.0)
     for frame in (0, 7, 30):
