@@ -123,9 +123,12 @@ def compare_restricted_means(
 
 
 def pseudo_values(needed: np.ndarray, flipped: np.ndarray, limit: float) -> np.ndarray:
-    """What each frame adds to the restricted mean: n times it less (n - 1) times it without the frame, (n,)."""
+    """What each frame adds to the restricted mean: n times it less (n - 1) times it without the frame, (n,).
+
+    Where every censored frame was tried up to the limit, that is min(needed, limit).
+    """
     frames = len(needed)
-    if frames < 2:
+    if frames < 2 or (flipped.astype(bool) | (needed >= limit)).all():
         return np.minimum(needed, limit)
     area = _Steps.of(needed, flipped, np.arange(frames)).area(limit)
     found: np.ndarray = frames * area(np.ones((1, frames)))[:, 0] - (frames - 1) * area(1 - np.eye(frames))[:, 0]
@@ -150,10 +153,11 @@ class _Steps:
     def of(cls, needed: np.ndarray, flipped: np.ndarray, groups: np.ndarray) -> "_Steps":
         flipped = flipped.astype(bool)
         times = np.unique(needed[flipped])
-        members = np.zeros((int(groups.max(initial=-1)) + 1, len(needed)))
-        members[groups, np.arange(len(needed))] = 1.0
-        at = (needed[:, None] == times) & flipped[:, None]
-        return cls(times, members @ at, members @ (needed[:, None] >= times))
+        count = int(groups.max(initial=-1)) + 1
+        flips, last = np.zeros((count, len(times))), np.zeros((count, len(times) + 1))
+        np.add.at(flips, (groups[flipped], np.searchsorted(times, needed[flipped])), 1.0)
+        np.add.at(last, (groups, np.searchsorted(times, needed, side="right")), 1.0)  # times that a frame was tried to
+        return cls(times, flips, last[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:])
 
     def standing(self, weights: np.ndarray) -> np.ndarray:
         """The share that stands after each time, for weighted groups (b, C): (b, t)."""

@@ -1,7 +1,5 @@
 """Tests that need no distribution: signs of whole videos are flipped; and what many tests at once cost."""
 
-from itertools import product
-
 import numpy as np
 
 from scoring.statistics.videos import per_video
@@ -28,7 +26,8 @@ def sign_flip_ps(differences: np.ndarray, videos: np.ndarray, generator: np.rand
         return np.full(sums.shape[1], np.nan)
     extreme = np.abs(sums.sum(axis=0)) - 1e-9 * np.maximum(1.0, np.abs(sums).sum(axis=0))  # equal up to rounding
     if len(sums) <= EXACT_VIDEOS:
-        signs = np.array(list(product((-1.0, 1.0), repeat=len(sums))))
+        bits = np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1
+        signs = 2.0 * bits - 1
         shares: np.ndarray = np.mean(np.abs(signs @ sums) >= extreme, axis=0)
         return shares
     reached = np.zeros(sums.shape[1])

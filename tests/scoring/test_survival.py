@@ -64,7 +64,8 @@ def test_dropping_what_never_flips_would_praise_it() -> None:
     kept = restricted_mean(needed, flipped, videos, 4.0, generator(0)).value
     dropped = restricted_mean(needed[flipped], flipped[flipped], videos[flipped], 4.0, generator(0)).value
     assert 0.5 < flipped.mean() < 0.9
-    assert kept > dropped + 0.3
+    assert kept == pytest.approx(flipped.mean() * dropped + (1 - flipped.mean()) * 4)
+    assert kept > dropped + 0.25
 
 
 def test_a_frame_that_is_drawn_twice_is_two_frames() -> None:
@@ -79,8 +80,9 @@ def test_a_frame_that_is_drawn_twice_is_two_frames() -> None:
     np.testing.assert_allclose(found, drawn)
 
 
-def test_pseudo_values_are_leave_one_out_areas() -> None:
-    needed, flipped, _ = budgets(4, early=True)
+@pytest.mark.parametrize("early", [False, True])
+def test_pseudo_values_are_leave_one_out_areas(early: bool) -> None:
+    needed, flipped, _ = budgets(4, early=early)
     whole = naive_area(SurvfuncRight(needed, flipped.astype(int)), 6.0)
     found = pseudo_values(needed, flipped, 6.0)
     for frame in (0, 7, 30):

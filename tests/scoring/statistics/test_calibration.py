@@ -17,6 +17,7 @@ from benchmarks.calibration import (
     rank_alarms,
     survival_coverage,
 )
+from benchmarks.intervals import coverage
 
 RUNS = 1500
 MARGIN = 0.011  # two standard errors of a share of 95 % in so many runs
@@ -42,6 +43,14 @@ def test_intervals_of_the_headline_score_cover_the_truth(name: str, videos: int)
     found = headline_coverage(*HEADLINES[name], videos, RUNS, 1)
     assert 0.93 - MARGIN <= found.covered <= 0.97 + MARGIN
     assert found.defined > 0.85
+
+
+def test_the_interval_in_use_covers_more_than_those_that_were_not_chosen() -> None:
+    percentile, _, student, _, bca = coverage(*MEANS["flips, 20 %"], 12, RUNS, 1)
+    assert percentile < student < bca
+    assert percentile < 0.925
+    of_ratio = coverage(*HEADLINES["drops, 0.10, 0.05, 0.15"], 12, RUNS, 1)
+    assert max(of_ratio) == of_ratio[-1] > of_ratio[1] + 0.01
 
 
 def test_intervals_of_rare_flips_are_wide_rather_than_wrong() -> None:
