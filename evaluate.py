@@ -27,8 +27,9 @@ from scoring.options import (
     SplitOption,
     ThreadsOption,
 )
+from scoring.products import Results
 from scoring.protocol import ARMS
-from scoring.run import Results, run
+from scoring.run import run
 from scoring.setup import Options, Setup, files_name, prepare, run_name
 
 app = console.application("Scores explanations of a deepfake detector.")
@@ -90,6 +91,10 @@ def evaluate(
             help=f"References to compare with: {', '.join(ARMS)}, All or none; repeatable. Default: the preset's."
         ),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Standard metrics beside the attacks: deletion, insertion, irof, ..., or All; repeatable."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Repeat everything so often with new draws.")] = 1,
     segments: Annotated[
         list[str] | None,
@@ -127,6 +132,7 @@ def evaluate(
         precision=precision,
         preset=preset,
         overrides=override or (),
+        metrics=metric or (),
         arms=arm or (),
         seeds=seeds,
         segments=segments or (),

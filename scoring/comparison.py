@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from common.errors import InputError
 from common.files import atomic_write
 from common.seeds import generator
 from detectors.registry import short_name
+from scoring.products import Results
 from scoring.protocol import ARMS
 from scoring.report import paragraph
-from scoring.run import Results
-from scoring.statistics import holm, intervals, rank_agreements, sign_flip_p
-from scoring.summary import ALPHA, MEAN, Estimate, detected
+from scoring.statistics import Estimate, holm, intervals, rank_agreements, sign_flip_p
+from scoring.summary import ALPHA, MEAN, detected
 
 MEASURES = ("flip_rate", "drop")
 
@@ -95,7 +95,7 @@ def overview(results: Mapping[str, Results]) -> pd.DataFrame:
             **{
                 f"{name}{end}": value
                 for name in ("flip_rate", "drop", "inside")
-                for end, value in zip(("", "_low", "_high"), asdict(getattr(line, name)).values(), strict=True)
+                for end, value in zip(("", "_low", "_high"), astuple(getattr(line, name)), strict=False)
             },
         }
         for detector, each in results.items()
@@ -221,8 +221,9 @@ def _cell(row: object) -> str:
 
 def _flat(aim: Aim) -> dict[str, object]:
     values = {name: value for name, value in vars(aim).items() if name != "difference"}
-    difference = zip(("difference", "difference_low", "difference_high"), vars(aim.difference).values(), strict=True)
-    return {**values, **dict(difference)}
+    found = aim.difference
+    difference = {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
+    return {**values, **difference}
 
 
 def _with_folder(detector: str) -> str:

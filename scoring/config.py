@@ -64,6 +64,7 @@ class Configuration:
         threads: of the CPU; rounding depends on it.
         versions: of this software and the libraries that compute.
         protocol: what is attacked beside the methods' best regions, and how finely.
+        metrics: settings by standard metric.
         segmentations: further ways to divide frames; empty for that of the settings.
         budgets: L-infinity budgets of every attack; empty for their own.
         seeds: how many repeats with new draws.
@@ -83,6 +84,7 @@ class Configuration:
     threads: int
     versions: Mapping[str, str]
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     segmentations: tuple[str, ...] = ()
     budgets: tuple[float, ...] = ()
     seeds: int = 1

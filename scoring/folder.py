@@ -5,10 +5,10 @@ import errno
 import fcntl
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from common.errors import InputError
 from common.files import atomic_write, parse_json, stem
 from scoring import records
 from scoring.costs import Cost
-from scoring.rows import Grade, Row
+from scoring.rows import Grade, Measured, Row
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
@@ -47,18 +47,17 @@ class Shard:
         return place % self.count == self.index
 
 
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """What is kept of a scored frame: its rows and grades, as `scoring.records.to_array` makes them."""
+FOLDERS: Mapping[type, str] = {Grade: "grades", Measured: "metrics", Row: "frames"}
+"""Where each kind of record of a frame is kept, in the order of writing: its rows last, as they make it finished."""
 
-    rows: np.ndarray
-    grades: np.ndarray
+Records = Mapping[type, np.ndarray]
+"""What is kept of a scored frame, by kind, as `scoring.records.to_array` makes it."""
 
 
 class Folder:
     """The files of one run.
 
-    A frame's rows appear whole, after its grades and costs, so that a frame is either finished with all it has or not
+    A frame's rows appear whole, after all else of it, so that a frame is either finished with all it has or not
     there; a process may be killed at any moment.
     """
 
@@ -70,43 +69,40 @@ class Folder:
         """The configuration's file."""
         return self.path / "config.json"
 
-    def rows_file(self, key: str) -> Path:
-        """The file of a frame's rows."""
-        return self.path / "frames" / f"{stem(key)}.npy"
-
-    def grades_file(self, key: str) -> Path:
-        """The file of a frame's grades."""
-        return self.path / "grades" / f"{stem(key)}.npy"
+    def file(self, kind: type, key: str) -> Path:
+        """The file of a frame's records of one kind."""
+        return self.path / FOLDERS[kind] / f"{stem(key)}.npy"
 
     def costs_file(self, key: str) -> Path:
         """The file of a frame's costs."""
         return self.path / "costs" / f"{stem(key)}.json"
 
-    def save(self, key: str, rows: Sequence[Row], grades: Sequence[Grade], costs: Sequence[Cost]) -> None:
-        """Keeps what a frame gave; it counts as finished once this returns."""
+    def save(self, key: str, found: Mapping[type, Sequence[Any]], costs: Sequence[Cost]) -> None:
+        """Keeps what a frame gave, a list of each kind; it counts as finished once this returns."""
         self.save_costs(key, costs)
-        records.save(self.grades_file(key), records.to_array(Grade, grades))
-        records.save(self.rows_file(key), records.to_array(Row, rows))
+        for kind in FOLDERS:
+            records.save(self.file(kind, key), records.to_array(kind, found.get(kind, ())))
 
     def save_costs(self, key: str, costs: Sequence[Cost]) -> None:
         """Keeps what a frame took."""
         with atomic_write(self.costs_file(key)) as file:
             json.dump([asdict(cost) for cost in costs], file)
 
-    def finished(self, key: str) -> Finished | None:
+    def finished(self, key: str) -> Records | None:
         """What is kept of a finished frame, or None; a damaged file counts as not finished, with a warning."""
-        if not self.rows_file(key).exists():
+        if not self.file(Row, key).exists():
             return None
         try:
-            rows = self._load(self.rows_file(key), Row, key)
-            if not len(rows):
-                raise InputError(f"{self.rows_file(key)} holds no row")
-            return Finished(rows, self._load(self.grades_file(key), Grade, key))
+            found = {kind: self._load(kind, key) for kind in FOLDERS}
+            if not len(found[Row]):
+                raise InputError(f"{self.file(Row, key)} holds no row")
         except (InputError, FileNotFoundError) as error:
             warn(f"{error}; the frame is scored again")
             return None
+        return found
 
-    def _load(self, path: Path, kind: type, key: str) -> np.ndarray:
+    def _load(self, kind: type, key: str) -> np.ndarray:
+        path = self.file(kind, key)
         array = records.load(path, kind)
         if set(array["key"].tolist()) - {key}:
             raise InputError(f"{path} does not hold the {kind.__name__.lower()}s of {key!r}")

@@ -1,8 +1,9 @@
 """One frame to rows: its verdict, its explanations and the references, the attacks on what they point at."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -20,9 +21,12 @@ from scoring.attacking import Assailant, Outcome, Verdict
 from scoring.costs import Cost, Ledger
 from scoring.explaining import Explained, explain, explain_untaught
 from scoring.grading import Grading
+from scoring.metrics.base import Metric
+from scoring.metrics.cases import case_of
+from scoring.metrics.measuring import Measurement, measure
 from scoring.protocol import ORACLE, RANDOM_MODEL, Protocol
 from scoring.regions import Choice, Ranking, choose, digest_of
-from scoring.rows import UNKNOWN, Grade, Row
+from scoring.rows import UNKNOWN, Grade, Measured, Row
 from xai.explanation import FrameExplanations, explained_class
 from xai.methods import Method
 from xai.settings import Settings
@@ -50,14 +54,21 @@ class Scored:
     Attributes:
         rows: by repeat, attack, budget, ranking and depth.
         grades: how much it takes to flip the verdict, by repeat, measure and ranking.
+        measured: what the standard metrics say, by repeat, method and metric.
         costs: by stage.
         views: of the first repeat; None where the detector calls the frame Real, so that nothing was explained.
     """
 
     rows: list[Row]
     grades: list[Grade]
+    measured: list[Measured]
     costs: list[Cost]
     views: Views | None
+
+    @property
+    def records(self) -> dict[type, Sequence[Any]]:
+        """What a run keeps, by kind."""
+        return {Row: self.rows, Grade: self.grades, Measured: self.measured}
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +89,7 @@ class Scorer:
         methods: what explains them.
         settings: of the explanations.
         attacks: by name.
+        metrics: standard metrics that judge each explanation beside the attacks, by name.
         protocol: what else is attacked, and how finely.
         seed: of every draw.
         seeds: how many repeats, with the seeds `seed`, `seed` + 1, ...
@@ -92,6 +104,7 @@ class Scorer:
     settings: Settings
     attacks: Mapping[str, RegionAttack]
     protocol: Protocol = field(default_factory=Protocol)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
     seed: int = 0
     seeds: int = 1
     segmentations: Mapping[str, Settings] = field(default_factory=dict)
@@ -139,6 +152,7 @@ class Scorer:
         return Scored(
             rows=[row for each in found for row in each.rows],
             grades=[grade for each in found for grade in each.grades],
+            measured=[each for part in found for each in part.measured],
             costs=ledger.costs,
             views=found[0].views,
         )
@@ -170,12 +184,12 @@ class _Repeated:
         if self.verdict.predicted == self.scorer.detector.real:
             methods = [(method.name, method.fill) for method in self.scorer.methods]
             choices = unexplained(methods, self.scorer.protocol, tuple(self.image.shape[1:]))
-            return Scored(self._rows(choices, None)[0], [], self.ledger.costs, None)
+            return Scored(self._rows(choices, None)[0], [], [], self.ledger.costs, None)
         explained = self._explain()
         choices = explained.choices + self._references(explained)
         rows, found, attacked = self._rows(choices, explained)
         grades = self._grades(found, explained) if self.scorer.attacks else []
-        return Scored(rows, grades, self.ledger.costs, Views(explained, attacked))
+        return Scored(rows, grades, self._measured(explained), self.ledger.costs, Views(explained, attacked))
 
     @cached_property
     def _assailant(self) -> Assailant:
@@ -248,6 +262,31 @@ class _Repeated:
         with self.ledger.stage("grades"):
             graded = Grading(self._assailant, explained.segments, self.scorer.protocol, main.epsilon)(choices)
         return [self._grade(*each) for each in graded]
+
+    def _measured(self, explained: Explained) -> list[Measured]:
+        found = []
+        for method in self.scorer.methods if self.scorer.metrics else ():
+            with self.ledger.stage(f"metrics of {method.name}"):
+                case = case_of(explained.frames, method, explained.explanations[method.name], self.frame.mask)
+                found += [self._measurement(method, each) for each in measure(case, self.scorer.metrics)]
+        return found
+
+    def _measurement(self, method: Method, found: Measurement) -> Measured:
+        better = {True: "higher", False: "lower", None: ""}[found.higher_is_better]
+        return Measured(
+            key=self.frame.key,
+            video=self.frame.video,
+            family=self.frame.family or "",
+            seed=self.repeat.seed,
+            segmentation=self.repeat.segmentation,
+            method=method.name,
+            fill=method.fill,
+            metric=found.full_name,
+            value=0.0 if found.undefined else found.value,
+            better=better,
+            undefined=found.undefined,
+            forwards=found.forwards,
+        )
 
     def _row(self, choice: Choice, attack: str, epsilon: float, outcome: Outcome) -> Row:
         frame, verdict, ranking, names = self.frame, self.verdict, choice.ranking, self.scorer.detector.class_names

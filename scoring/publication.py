@@ -19,7 +19,7 @@ from scoring.figures import BLUE, FAINT, GREY, INK
 from scoring.page import derive, words
 from scoring.page.charts import Look, looks
 from scoring.page.content import Curve, Finished, Headline
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 
 HUES = (BLUE, "#c2541a", "#2a7d4f", "#7b4ea3", "#8f6a06", "#b83a7e", "#11797e")
 MARKS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "down": "v", "cross": ""}

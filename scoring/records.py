@@ -65,7 +65,7 @@ def load(path: str | Path, kind: type) -> np.ndarray:
         raise InputError(f"{path} does not hold {what} of this version")
     try:
         array.tolist()
-    except ValueError as error:  # bytes that are no characters
+    except (ValueError, SystemError) as error:  # bytes that are no characters
         raise InputError(f"{path} is damaged ({error})") from error
     return array
 

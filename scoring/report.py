@@ -6,9 +6,10 @@ from pathlib import Path
 
 from common.console import console, say, table
 from scoring.findings import conclude, count, counts
-from scoring.run import Results
+from scoring.products import Results
 from scoring.setup import Setup
-from scoring.summary import ALPHA, MEAN, Estimate, Line, Summary
+from scoring.statistics import Estimate
+from scoring.summary import ALPHA, MEAN, Line, Summary
 
 
 def introduce(setup: Setup, folder: Path) -> None:

@@ -104,11 +104,40 @@ class Grade:
     reached: bool
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What one standard metric says of one explanation of one frame (`scoring.metrics`).
+
+    Attributes:
+        key, video, family, seed, segmentation, method, fill: as in Row.
+        metric: its full name, "deletion" or "aopc.morf".
+        value: 0 where it is undefined.
+        better: "higher", "lower", or "" where neither is better.
+        undefined: why there is no value; "" where there is one.
+        forwards: images passed to detectors for the metric, all its values together.
+    """
+
+    key: str
+    video: str
+    family: str
+    seed: int
+    segmentation: str
+    method: str
+    fill: str
+    metric: str
+    value: float
+    better: str
+    undefined: str
+    forwards: int
+
+
 def to_table(array: np.ndarray) -> pd.DataFrame:
-    """Rows or grades as a table, what is unknown as missing values."""
+    """Rows, grades or measurements as a table, what is unknown or undefined as missing values."""
     table = pd.DataFrame({name: array[name] for name in array.dtype.names or ()})
     for name in {"label", "correct", "correct_after"} & set(table):
         table[name] = table[name].astype("Int64").mask(table[name] == UNKNOWN)
+    if "undefined" in table:
+        table["value"] = table["value"].mask(table["undefined"] != "")
     if "inside" in table:
         table["inside"] = table["inside"].mask(table["inside"] == UNKNOWN)
     table["family"] = table["family"].mask(table["family"] == "")

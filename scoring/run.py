@@ -1,45 +1,24 @@
 """A run: scores every frame that is not finished yet, and makes the tables when all are."""
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
 
 from common.console import progress, warn
 from common.errors import InputError
-from data.frames import REAL, Frame
-from scoring import figures, records, tables
+from data.frames import Frame
+from scoring import gallery, tables
+from scoring.albums import album
 from scoring.config import Configuration, bind
-from scoring.folder import Finished, Folder, Shard
+from scoring.folder import Folder, Shard
 from scoring.frame import Scored, Tell
-from scoring.rows import Grade, Row, to_table
+from scoring.products import Results, make
 from scoring.selection import Selection
-from scoring.summary import Summary, summarise
 
 Score = Callable[[Frame, Tell], Scored]
 """From a frame to what scoring it gives; says which stage begins as it goes."""
 
 WRONG = (ValueError, ArithmeticError, RuntimeError)  # what numerical code raises on an image it cannot handle
-
-
-@dataclass(frozen=True, eq=False)
-class Results:
-    """What a finished run holds.
-
-    Attributes:
-        rows: the tidy table (`scoring.rows.Row`).
-        grades: how much it takes to flip (`scoring.rows.Grade`).
-        summary: the statistics (see `summary.summarise`).
-        failures: frames that could not be scored, with the reason.
-        files: what was written for people.
-    """
-
-    rows: pd.DataFrame
-    grades: pd.DataFrame
-    summary: Summary
-    failures: dict[str, str]
-    files: tuple[Path, ...]
 
 
 def run(
@@ -74,7 +53,7 @@ def run(
         if not finished:
             reason = next(iter(failures.values()))
             raise InputError(f"none of the {len(failures)} frames could be scored; the first: {reason}")
-        return _finish(folder, name, configuration.seed, finished, failures)
+        return make(folder, name, json.loads(configuration.to_json()), finished, failures)
 
 
 def _score_missing(folder: Folder, selection: Selection, score: Score, shard: Shard) -> dict[str, str]:
@@ -82,9 +61,13 @@ def _score_missing(folder: Folder, selection: Selection, score: Score, shard: Sh
     mine = [place for place in range(len(selection.keys)) if shard.has(place)]
     todo = [place for place in mine if folder.finished(selection.keys[place]) is None]
 
+    pictured = {selection.keys[place] for place in gallery.kept(len(selection.keys))}
+
     def keep(frame: Frame, tell: Tell) -> None:
         scored = score(frame, tell)
-        folder.save(frame.key, scored.rows, scored.grades, scored.costs)
+        if frame.key in pictured and (pictures := album(frame, scored)) is not None:
+            gallery.save(folder.path, pictures)
+        folder.save(frame.key, scored.records, scored.costs)
 
     return each_frame(selection, todo, len(mine), keep)
 
@@ -112,22 +95,6 @@ def each_frame(
             bar.advance(task)
         bar.update(task, description="done")
     return failures
-
-
-def _finish(folder: Folder, name: str, seed: int, finished: dict[str, Finished], failures: dict[str, str]) -> Results:
-    """Makes the tables and the picture of what is finished."""
-    stacked = records.stack(Row, [each.rows for each in finished.values()])
-    table = to_table(stacked)
-    grades = to_table(records.stack(Grade, [each.grades for each in finished.values()]))
-    summary = summarise(table, seed)
-    files = tables.write(folder.path, name, stacked, grades, summary)
-    tables.write_costs(folder.path, {key: folder.costs(key) for key in finished})
-    tables.write_failures(folder.path, failures)
-    if (table["predicted"] != REAL).any():
-        picture = folder.path / f"summary_{name}.png"
-        figures.save_summary(picture, summary)
-        files = [*files, picture]
-    return Results(table, grades, summary, failures, tuple(files))
 
 
 def _reason(error: Exception) -> str:

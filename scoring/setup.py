@@ -24,6 +24,9 @@ from detectors.devices import resolve_device
 from detectors.registry import load
 from scoring.config import Configuration, describe_device, identify_detector, versions
 from scoring.frame import Scorer
+from scoring.metrics.registry import METRICS
+from scoring.metrics.registry import build_all as build_metrics
+from scoring.metrics.registry import describe as describe_metric
 from scoring.protocol import PRESETS as PROTOCOLS
 from scoring.protocol import Protocol, chosen_arms
 from scoring.selection import Selection, demo, select
@@ -59,6 +62,7 @@ class Options:
         precision: of the explanations' forward passes.
         preset: of the settings; None for "quick" on the demo's frames, "published" on others.
         overrides: COMPONENT.FIELD=VALUE, each.
+        metrics: names of standard metrics, "All", or nothing.
         arms: reference arms, "All" or "none"; nothing for the preset's.
         seeds: how many repeats with new draws.
         segments: ways to divide frames, as `xai.segments.parse` reads them; nothing for the settings' own.
@@ -80,6 +84,7 @@ class Options:
     precision: str = "float32"
     preset: str | None = None
     overrides: Sequence[str] = ()
+    metrics: Sequence[str] = ()
     arms: Sequence[str] = ()
     seeds: int = 1
     segments: Sequence[str] = ()
@@ -108,6 +113,8 @@ def prepare(options: Options, keep_real: bool = False, folder: Path | None = Non
     preset = options.preset or ("quick" if on_demo else "published")
     methods = chosen_methods(options.methods)
     own, others = split_overrides(options.overrides, options.attacks)
+    asked = {name: others.pop(name) for name in METRICS if name in others}
+    metrics = build_metrics(options.metrics, preset, asked)
     protocol = chosen_protocol(preset, options.arms, others.pop(PROTOCOL, {}))
     settings = build_settings(preset, others, methods)
     names = list(dict.fromkeys(options.attacks))
@@ -131,6 +138,7 @@ def prepare(options: Options, keep_real: bool = False, folder: Path | None = Non
         settings,
         built,
         protocol,
+        metrics,
         options.seed,
         options.seeds,
         divided(settings, options.segments),
@@ -144,6 +152,7 @@ def prepare(options: Options, keep_real: bool = False, folder: Path | None = Non
         settings=describe_settings(settings),
         attacks=described,
         protocol=asdict(protocol),
+        metrics={name: describe_metric(metric) for name, metric in metrics.items()},
         segmentations=tuple(scorer.segmentations),
         budgets=scorer.budgets,
         detector=identify_detector(name, detector),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,20 +13,11 @@ from common.seeds import generator
 from data.frames import REAL
 from scoring.protocol import ARMS, RANDOM
 from scoring.regions import ALL, Depth
-from scoring.statistics import holm, intervals, sign_flip_p
+from scoring.statistics import Estimate, estimates, holm, sign_flip_p
 
 CONTROL = RANDOM
 ALPHA = 0.05
 MEAN = "mean"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over frames with its 95 % interval; NaN where it cannot be given."""
-
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,7 @@ class Comparison:
         p_holm: p corrected over the methods compared.
     """
 
-    difference: Estimate = Estimate()
+    difference: Estimate = field(default_factory=Estimate)
     p: float = math.nan
     p_holm: float = math.nan
 
@@ -242,8 +233,8 @@ def _estimates(rows: pd.DataFrame, column: str, bounds: tuple[float, float], see
     found: dict[str, Estimate] = {}
     for pattern in np.unique(there, axis=1).T:
         alike = [place for place in range(len(values.methods)) if (there[:, place] == pattern).all()]
-        estimates = _with_intervals(values.table[pattern][:, alike], values.videos[pattern], bounds, seed)
-        found |= dict(zip((values.methods[place] for place in alike), estimates, strict=True))
+        part = estimates(values.table[pattern][:, alike], values.videos[pattern], generator(seed, "interval"), bounds)
+        found |= dict(zip((values.methods[place] for place in alike), part, strict=True))
     return found
 
 
@@ -254,13 +245,7 @@ def _comparisons(rows: pd.DataFrame, column: str, bounds: tuple[float, float], s
         return {}
     values = _values(rows, column)
     differences = np.stack([values.of(m) - values.of(CONTROL) for m in methods], axis=1)
-    estimates = _with_intervals(differences, values.videos, bounds, seed)
+    means = estimates(differences, values.videos, generator(seed, "interval"), bounds)
     p = np.array([sign_flip_p(each, values.videos, generator(seed, "permutation")) for each in differences.T])
-    found = zip(estimates, p.tolist(), holm(p).tolist(), strict=True)
+    found = zip(means, p.tolist(), holm(p).tolist(), strict=True)
     return dict(zip(methods, (Comparison(*each) for each in found), strict=True))
-
-
-def _with_intervals(table: np.ndarray, videos: np.ndarray, bounds: tuple[float, float], seed: int) -> list[Estimate]:
-    limits = intervals(table, videos, generator(seed, "interval"), bounds)
-    means = table.mean(axis=0)
-    return [Estimate(float(m), float(low), float(high)) for m, (low, high) in zip(means, limits, strict=True)]

@@ -40,7 +40,9 @@ def results_name(methods: Sequence[str]) -> str:
     return _safe("+".join(methods))
 
 
-def write(folder: Path, name: str, stacked: np.ndarray, grades: pd.DataFrame, summary: Summary) -> list[Path]:
+def write(
+    folder: Path, name: str, stacked: np.ndarray, grades: pd.DataFrame, metrics: pd.DataFrame, summary: Summary
+) -> list[Path]:
     """Writes the tables of scores into `folder`, each whole or not at all; `name` is from `results_name`.
 
     Returns the files, the one to look at first at the front.
@@ -53,17 +55,19 @@ def write(folder: Path, name: str, stacked: np.ndarray, grades: pd.DataFrame, su
     _csv(statistics, flat(summary))
     _csv(tidy, table)
     records.save(raw, stacked)
-    if len(grades):
-        graded = folder / f"grades_{name}.csv"
-        _csv(graded, grades)
-        return [*attacks.values(), statistics, graded, tidy, raw]
-    return [*attacks.values(), statistics, tidy, raw]
+    others = {folder / f"grades_{name}.csv": grades, folder / f"metrics_{name}.csv": metrics}
+    others = {path: found for path, found in others.items() if len(found)}
+    for path, found in others.items():
+        _csv(path, found)
+    return [*attacks.values(), statistics, *others, tidy, raw]
 
 
-def write_costs(folder: Path, costs: Mapping[str, Sequence[Cost]]) -> None:
-    """Writes what each stage of each frame took; an adversarial method's include the adversarial image's."""
-    spent = [(key, c.stage, c.forwards, c.calls, f"{c.seconds:.3f}") for key in costs for c in costs[key]]
-    _csv(folder / "costs.csv", pd.DataFrame(spent, columns=["key", "stage", "forwards", "calls", "seconds"]))
+def write_costs(folder: Path, costs: Mapping[str, Sequence[Cost]]) -> pd.DataFrame:
+    """Writes what each stage of each frame took, and returns it; an adversarial method's include its image's."""
+    spent = [(key, c.stage, c.forwards, c.calls, round(c.seconds, 3)) for key in costs for c in costs[key]]
+    table = pd.DataFrame(spent, columns=["key", "stage", "forwards", "calls", "seconds"])
+    _csv(folder / "costs.csv", table.assign(seconds=table["seconds"].map("{:.3f}".format)))
+    return table
 
 
 def write_failures(folder: Path, failures: Mapping[str, str]) -> None:

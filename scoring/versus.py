@@ -1,7 +1,7 @@
 """Two runs side by side: what changed in their configurations, and which scores moved beyond chance."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,9 @@ from common.seeds import generator
 from scoring.config import changes
 from scoring.findings import count
 from scoring.report import paragraph
-from scoring.statistics import holm, intervals, sign_flip_p
+from scoring.statistics import Estimate, holm, intervals, sign_flip_p
 from scoring.stored import Stored
-from scoring.summary import ALPHA, MEAN, Estimate, conditions, detected, tops
+from scoring.summary import ALPHA, MEAN, conditions, detected, tops
 
 MEASURES = {"drop": (-2.0, 2.0), "flipped_to_real": (-1.0, 1.0)}
 """What is compared, with the bounds of a difference."""
@@ -119,7 +119,7 @@ def _line(found: list[Move]) -> list[str]:
 
 
 def _difference(move: Move, scale: float, form: str) -> str:
-    value, low, high = (form.format(scale * each + 0.0) for each in vars(move.difference).values())
+    value, low, high = (form.format(scale * each + 0.0) for each in astuple(move.difference)[:3])
     interval = "" if math.isnan(move.difference.low) else f" [{low} {high}]"
     return f"{value}{interval} {'*' if move.certain else ' '}"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 
 RANDOM, RANDOM_AREA, ORACLE, WHOLE = "random", "random-area", "oracle", "whole"
 ARMS: Mapping[str, str] = {

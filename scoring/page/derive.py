@@ -198,11 +198,17 @@ def circularity(rows: pd.DataFrame, attack_of_fill: Mapping[str, str]) -> Grid:
     return Grid(fills, columns, tuple(lines))
 
 
+ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+
+
 def metric_grid(metrics: pd.DataFrame) -> Grid:
-    """Explanations by standard metric (means over frames), the best marked; an arrow tells whether higher is better."""
-    higher = {str(name): bool(part.iloc[0]) for name, part in metrics.groupby("metric", sort=False)["higher_is_better"]}
-    grid = _grid(metrics, methods(metrics), "method", tuple(higher), "metric", "value", higher)
-    return replace(grid, columns=tuple(f"{name} {'↑' if up else '↓'}" for name, up in higher.items()))
+    """Explanations by standard metric (means over frames), the best marked; an arrow tells whether higher is better.
+
+    Where neither is, there is no arrow and no best.
+    """
+    better = {str(name): str(part.iloc[0]) for name, part in metrics.groupby("metric", sort=False)["better"]}
+    grid = _grid(metrics, methods(metrics), "method", tuple(better), "metric", "value", better)
+    return replace(grid, columns=tuple(f"{name} {ARROWS[way]}".strip() for name, way in better.items()))
 
 
 def first_flip(rows: pd.DataFrame, attack: str) -> dict[tuple[str, str], str]:
@@ -271,12 +277,12 @@ def _grid(
     columns: Sequence[str],
     column: str,
     value: str,
-    higher: Mapping[str, bool] | None = None,
+    better: Mapping[str, str] | None = None,
 ) -> Grid:
     """Means of `value` by `row` and `column`; of each column the best explanation's is marked."""
     grouped = table.groupby([row, column], observed=True)
     means, counts = dict(grouped[value].mean().items()), grouped["key"].nunique().to_dict()
-    best = {each: _best(means, rows, each, higher is None or higher[each]) for each in columns}
+    best = {each: _best(means, rows, each, "higher" if better is None else better[each]) for each in columns}
     cells = tuple(
         tuple(
             Cell(float(means.get((r, c), math.nan)), int(counts.get((r, c), 0)), best=means.get((r, c)) == best[c])
@@ -289,9 +295,12 @@ def _grid(
     return Grid(tuple(rows), tuple(columns), cells)
 
 
-def _best(means: Mapping[Any, float], rows: Iterable[str], column: str, higher: bool) -> float:
+def _best(means: Mapping[Any, float], rows: Iterable[str], column: str, better: str) -> float:
+    """The best value of a column among the explanations; NaN where there is none."""
     values = [means[(row, column)] for row in rows if row not in ARMS and (row, column) in means]
-    return (max if higher else min)(values) if values else math.nan
+    if not values or not better:
+        return math.nan
+    return max(values) if better == "higher" else min(values)
 
 
 def _mean(table: pd.DataFrame, column: str) -> float:

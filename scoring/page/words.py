@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from scoring.findings import count
 from scoring.page.content import Headline, HeadlineLine
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 
 MANY = 3  # names that an answer does not list
 

@@ -13,7 +13,7 @@ from scoring.robustness.records import Record
 from scoring.robustness.selection import Listed, spread
 from scoring.robustness.slopes import Slope
 from scoring.robustness.stages import AttackStage, Earlier, SlopeStage, Stage, turned
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 
 APGD, SQUARE, SLOPES = "check apgd", "check square", "check gradients"
 MARGIN = 0.10

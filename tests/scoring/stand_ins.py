@@ -101,7 +101,7 @@ def clueless(
 
 def guess(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator) -> np.ndarray:
     """An explainer that draws a saliency for each segment."""
-    return generator.random(int(segments.max()) + 1).astype(np.float32)[segments]
+    return (1 - generator.random(int(segments.max()) + 1)).astype(np.float32)[segments]
 
 
 GUESS = "tests.scoring.stand_ins:guess"

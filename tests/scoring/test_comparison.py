@@ -9,8 +9,8 @@ from scipy.stats import kendalltau
 
 from common.errors import InputError
 from scoring.comparison import agreements, aims, overview, sentences, short_names
+from scoring.products import Results
 from scoring.rows import Row
-from scoring.run import Results
 from scoring.summary import summarise
 from tests.scoring.made_up import make, table
 
@@ -20,7 +20,7 @@ RATES = {"LIME": 12, "SHAP": 9, "RISE": 6, "SOBOL": 3, "random": 1}
 
 def results(made: list[Row]) -> Results:
     rows = table(made)
-    return Results(rows, rows.iloc[:0], summarise(rows), {}, ())
+    return Results(rows, rows.iloc[:0], rows.iloc[:0], summarise(rows), [], {}, ())
 
 
 def graded(rates: dict[str, int], shares: dict[str, float], **changes: object) -> Results:

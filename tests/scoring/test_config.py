@@ -55,6 +55,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "segmentations": {"segmentations": ("slic-100",)},
     "budgets": {"budgets": (4 / 255,)},
     "seeds": {"seeds": 5},
+    "metrics.iou.metric": {"metrics": {"iou": {"metric": "iou"}}},
 }
 
 

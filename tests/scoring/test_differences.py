@@ -13,9 +13,10 @@ from data.frames import Frame
 from data.source import open_frames
 from detectors import Queries
 from scoring.frame import Scorer
+from scoring.products import Results
 from scoring.protocol import ARMS
 from scoring.rows import Row
-from scoring.run import Results, run
+from scoring.run import run
 from scoring.selection import Selection, select
 from scoring.setup import chosen_methods
 from scoring.summary import summarise

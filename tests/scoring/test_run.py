@@ -17,7 +17,9 @@ from scoring import records
 from scoring.costs import Cost
 from scoring.folder import Folder, Shard
 from scoring.frame import Scored
-from scoring.run import Results, Score, run
+from scoring.products import Results
+from scoring.rows import Row
+from scoring.run import Score, run
 from scoring.selection import Selection, demo, select
 from tests.scoring.made_up import make
 from tests.scoring.stand_ins import picture, save, write_frames
@@ -48,7 +50,7 @@ class Scores:
         made = make(lambda method, video, k: method != "random", METHODS, videos=1, frames=1)
         own = {"key": frame.key, "video": frame.video, "family": frame.family or "", "predicted": "FaceSwap"}
         rows = [replace(row, **own) for row in made]  # type: ignore[arg-type]
-        return Scored(rows, [replace(GRADE, key=frame.key)], [Cost("LIME", 10, 1, 0.5)], None)
+        return Scored(rows, [replace(GRADE, key=frame.key)], [], [Cost("LIME", 10, 1, 0.5)], None)
 
 
 def start(
@@ -96,8 +98,8 @@ def test_only_missing_and_damaged_frames_are_scored_again(tmp_path: Path, select
     path = tmp_path / "run"
     finished(path, selection, Scores())
     before, folder = contents(path), Folder(path)
-    folder.rows_file(selection.keys[2]).unlink()
-    damaged = folder.rows_file(selection.keys[5])
+    folder.file(Row, selection.keys[2]).unlink()
+    damaged = folder.file(Row, selection.keys[5])
     damaged.write_bytes(damaged.read_bytes()[:-7])
     again = Scores()
     finished(path, selection, again)
@@ -195,7 +197,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, selection: Selection, monkeyp
     def full(path: Path, array: np.ndarray) -> None:
         nonlocal written
         written += 1
-        if written > 8:  # a frame has two files
+        if written > 12:  # a frame has three files
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         saved(path, array)
 

@@ -83,7 +83,7 @@ def test_three_decimals_and_empty_cells(tmp_path: Path) -> None:
 def write(folder: Path, made: list[Row], name: str = "All", graded: bool = False) -> list[Path]:
     array = records.to_array(Row, made)
     grades = to_table(records.to_array(Grade, [GRADE] if graded else []))
-    return tables.write(folder, name, array, grades, summarise(to_table(array)))
+    return tables.write(folder, name, array, grades, grades.iloc[:0], summarise(to_table(array)))
 
 
 def test_every_attack_has_its_table_and_the_first_the_plain_name(tmp_path: Path) -> None:

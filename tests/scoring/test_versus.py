@@ -10,7 +10,7 @@ from common import console
 from common.errors import InputError
 from scoring.config import bind
 from scoring.folder import Folder
-from scoring.rows import Row
+from scoring.rows import Grade, Row
 from scoring.stored import Stored, read
 from scoring.versus import moves
 from tests.scoring.made_up import at_random, make
@@ -24,7 +24,7 @@ def stored(path: Path, made: list[Row], **changes: object) -> Stored:
     folder = Folder(path)
     bind(folder.config, replace(CONFIGURATION, **changes))  # type: ignore[arg-type]
     for key in dict.fromkeys(row.key for row in made):
-        folder.save(key, [row for row in made if row.key == key], [replace(GRADE, key=key)], [])
+        folder.save(key, {Row: [row for row in made if row.key == key], Grade: [replace(GRADE, key=key)]}, [])
     return read(path)
 
 
@@ -51,7 +51,8 @@ def test_only_the_score_that_moved_is_called_so(runs: tuple[Stored, Stored]) -> 
     lime = found["LIME", "flipped_to_real"]
     before = runs[0].rows.query("method == 'LIME'")["flipped_to_real"].mean()
     assert (lime.first, lime.second) == (pytest.approx(before), 1.0)
-    assert lime.difference.low < lime.difference.value == pytest.approx(1 - before) < lime.difference.high
+    assert lime.difference.value == pytest.approx(1 - before)
+    assert lime.difference.low < lime.difference.value < lime.difference.high
     assert (lime.frames, lime.videos) == (28, 14)
     assert found["RISE", "drop"].difference.value == 0
 

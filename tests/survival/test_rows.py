@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scoring import records
 from scoring.folder import Folder
-from scoring.rows import Row
+from scoring.rows import Row, to_table
 from tests.scoring.test_rows import ROW
 from tests.survival.inputs import damaged, survives, tried
 
@@ -68,15 +68,15 @@ SNARES = [
 def test_any_npy_is_rows_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     """What is read is a table of rows; for a run's folder a file that is not counts as a frame that is not finished."""
     folder = Folder(tmp_path_factory.mktemp("run"))
-    path = folder.rows_file(ROW.key)
+    path = folder.file(Row, ROW.key)
     path.parent.mkdir()
     path.write_bytes(content)
     found: list[np.ndarray] = []
     if not survives("NPY files of rows", lambda: found.append(records.load(path, Row)), str(path)):
         assert found[0].dtype.names == records.names(Row)
-        assert len(rows.to_table(found[0])) == len(found[0])
+        assert len(to_table(found[0])) == len(found[0])
     finished = folder.finished(ROW.key)
-    assert finished is None or set(finished["key"]) == {ROW.key}
+    assert finished is None or set(finished[Row]["key"]) == {ROW.key}
 
 
 class Hostile:

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from scoring import gallery
 from scoring.gallery import Album
 from scoring.page.content import AREAS, COUNTS, Condition, Finished, Headline, HeadlineLine
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 from xai.ranking import rank, top_region
 
 SKILL = {

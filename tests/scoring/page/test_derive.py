@@ -9,7 +9,7 @@ import pytest
 
 from scoring.page import derive
 from scoring.page.content import ARMS, Condition, Curve, Finished, Headline, HeadlineLine
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 from tests.scoring.page import plausible
 
 METHODS = ("LIME", "LIME_adv", "RISE")
