@@ -206,7 +206,5 @@ def _ends(value: Estimate) -> tuple[float, float, float]:
 def _cell(value: Estimate) -> str:
     if math.isnan(value.value):
         return "--"
-    number = f"${100 * value.value + 0.0:.0f}$"
-    return (
-        number if math.isnan(value.low) else f"{number} $[{100 * value.low + 0.0:.0f}, {100 * value.high + 0.0:.0f}]$"
-    )
+    number = f"${round(100 * value.value)}$"
+    return number if math.isnan(value.low) else f"{number} $[{round(100 * value.low)}, {round(100 * value.high)}]$"

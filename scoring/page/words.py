@@ -126,7 +126,7 @@ def sample(headline: Headline) -> str:
 
 def percent(value: float) -> str:
     """ "71 %", or a dash for none."""
-    return "–" if math.isnan(value) else f"{100 * value + 0.0:.0f} %".replace("-", "\N{MINUS SIGN}")
+    return "–" if math.isnan(value) else f"{_whole(value)} %"
 
 
 def decimals(value: float, places: int = 2) -> str:
@@ -138,13 +138,17 @@ def estimate(value: Estimate) -> str:
     """ "71 % [62, 79]"; without its interval where there is none."""
     if math.isnan(value.value) or math.isnan(value.low):
         return percent(value.value)
-    ends = ", ".join(f"{100 * end + 0.0:.0f}".replace("-", "\N{MINUS SIGN}") for end in (value.low, value.high))
-    return f"{percent(value.value)} [{ends}]"
+    return f"{percent(value.value)} [{_whole(value.low)}, {_whole(value.high)}]"
 
 
 def join(names: Sequence[str]) -> str:
     """ "A, B and C"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _whole(value: float) -> str:
+    """A share in whole percent, with a minus sign that is one."""
+    return str(round(100 * value)).replace("-", "\N{MINUS SIGN}")
 
 
 def _between(value: Estimate) -> str:

@@ -56,7 +56,7 @@ def rows(
         for depth in (*COUNTS, *AREAS)
         for epsilon in (BUDGETS if depth in COUNTS else (MAIN,))
     ]
-    return pd.concat(parts, ignore_index=True)
+    return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
 def finished(
@@ -131,32 +131,34 @@ def _skills(methods: Sequence[str]) -> dict[str, float]:
 
 def _rows(
     frames: pd.DataFrame, method: str, of: str, skill: float, attack: str, depth: str, epsilon: float
-) -> pd.DataFrame:
+) -> dict[str, np.ndarray]:
     count = len(frames)
     rng = np.random.default_rng(hash_of(method, of, attack, depth))
     hardness = np.random.default_rng(7).normal(size=count)
     share = SHARE[depth] * rng.uniform(0.85, 1.15, count) if depth != "all" else np.ones(count)
-    push = (
-        2.2 * skill + 2.4 * math.log10(epsilon * 255) + 1.1 * np.log10(share / 0.06) + (1.0 if attack == "pgd" else 0)
-    )
+    push = 2.2 * skill + 2.4 * math.log10(epsilon * 255) + 1.1 * np.log10(share / 0.06) + (attack == "pgd")
     strength = push - 3.1 - 0.9 * hardness + 0.5 * rng.normal(size=count)
-    real = (frames["predicted"] == "Real").to_numpy()
+    family, predicted = frames["family"].to_numpy(object), frames["predicted"].to_numpy(object)
+    real = predicted == "Real"
     drop = np.where(real, 0.0, 0.95 / (1 + np.exp(-1.8 * strength)))
     flipped = (drop > 0.48) & ~real
-    after = np.where(flipped, "Real", frames["predicted"])
-    explained = method not in ARM_SKILL
+    after = np.where(flipped, "Real", predicted)
     there = np.random.default_rng(hash_of(method, of, depth))  # a region is the same under every attack
     inside = np.clip(0.35 + 0.5 * max(skill, -0.4) + 0.2 * there.normal(size=count), 0, 1)
     unmasked = np.random.default_rng(9).random(count) < 0.1
-    return frames.assign(
-        label=1, correct=(frames["predicted"] == frames["family"]).astype("Int64"), target=frames["family"], seed=0,
-        segmentation="slic-50", method=method, of=of, draw=0,
-        fill=("adversarial" if method.endswith("_adv") else "blur") if explained else "",
-        weak=False, attack=attack, epsilon=epsilon, depth=depth, k=3, area=share,
-        inside=np.where(unmasked, np.nan, inside), before=0.97, after=0.97 - drop, drop=drop,
-        predicted_after=after, correct_after=pd.array(after == frames["family"], dtype="Int64"),
-        flipped_to_real=flipped, linf=epsilon, steps=10, forwards=400,
-    )  # fmt: skip
+    fill = "" if method in ARM_SKILL else "adversarial" if method.endswith("_adv") else "blur"
+    known = {
+        "seed": 0, "segmentation": "slic-50", "method": method, "of": of, "draw": 0, "fill": fill, "weak": False,
+        "attack": attack, "epsilon": epsilon, "depth": depth, "k": 3, "label": 1, "before": 0.97, "linf": epsilon,
+        "steps": 10, "forwards": 400,
+    }  # fmt: skip
+    return {
+        **{name: frames[name].to_numpy(object) for name in ("key", "video", "family", "predicted")},
+        **{name: np.full(count, each, dtype=object if isinstance(each, str) else None) for name, each in known.items()},
+        "correct": (predicted == family).astype(int), "target": family, "area": share,
+        "inside": np.where(unmasked, np.nan, inside), "after": 0.97 - drop, "drop": drop, "predicted_after": after,
+        "correct_after": (after == family).astype(int), "flipped_to_real": flipped,
+    }  # fmt: skip
 
 
 def hash_of(*parts: str) -> int:
