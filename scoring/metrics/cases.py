@@ -8,6 +8,7 @@ from common.errors import InputError
 from common.seeds import generator
 from detectors.base import Detector
 from scoring.metrics.base import Case
+from xai.base import FrameExplainer
 from xai.explanation import Explanation, FrameExplanations
 from xai.methods import Method
 
@@ -26,7 +27,8 @@ def case_of(
 
     `mask` is the frame's (H', W') bool at any size, or None; `background` a fill of the frame's settings. Draws depend
     on the run's seed and the frame's key, not on the method. Other images and detectors are explained on the same
-    segments and with the same draws (see `FrameExplanations.again`). Raises InputError for an unknown fill.
+    segments and with the same draws (see `FrameExplanations.again`); a map kept for the frame cannot be made for
+    others, so then nothing is explained again. Raises InputError for an unknown fill.
     """
     fills = frame.settings.fills
     if background not in fills:
@@ -34,6 +36,8 @@ def case_of(
 
     def explain(image: Tensor, detector: Detector) -> np.ndarray:
         return frame.again(image, detector).explain(method).saliency
+
+    kept = isinstance(frame.settings.explainers.get(method.explainer), FrameExplainer)
 
     def draws(purpose: str) -> np.random.Generator:
         return generator(frame.seed, frame.key, "metric", purpose)
@@ -45,7 +49,7 @@ def case_of(
         segments=frame.segments,
         mask=None if mask is None else stretched(mask, frame.segments.shape),
         background=fills[background](frame.image, frame.segments, frame.detector.mean),
-        explain=explain,
+        explain=None if kept else explain,
         draws=draws,
     )
 

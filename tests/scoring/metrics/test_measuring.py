@@ -1,8 +1,10 @@
 """Measuring a case: costs, reasons, common draws, ranges; and cases made of a frame's explanations."""
 
 import copy
+import dataclasses
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -249,10 +251,10 @@ def test_an_explanation_that_finds_the_planted_patch_scores_as_it_should() -> No
     assert found["parameter-randomisation.whole"] < 0.9
     assert found["stability-resize.overlap"] >= 0.2
     assert all(not math.isnan(value) for value in found.values())
-    _, random = planted_case(GUESS)
-    chance = values_of(random, ALONE)
-    assert chance["deletion"] > 2 * found["deletion"]
-    assert chance["iou"] < 0.5
+    guesses = [generator(0, guess).random(9).astype(np.float32)[given.segments] for guess in range(8)]
+    chance = [values_of(dataclasses.replace(given, saliency=guess), ("deletion", "iou")) for guess in guesses]
+    assert np.mean([each["deletion"] for each in chance]) > 2 * found["deletion"]
+    assert np.mean([each["iou"] for each in chance]) < 0.5
 
 
 def test_explaining_again_gives_the_same_answer_to_the_same_question() -> None:
@@ -271,6 +273,18 @@ def test_draws_of_a_case_are_of_the_run_the_frame_and_the_purpose() -> None:
     _, given = planted_case(GUESS)
     assert given.draws("x").random() == generator(0, "a", "metric", "x").random()
     assert given.draws("x").random() == given.draws("x").random() != given.draws("y").random()
+
+
+def test_a_saved_map_is_judged_but_not_made_again(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", generator(0, "map").random((SIZE, SIZE)))
+    method = parse(f"saliency:{tmp_path}")
+    settings = build_settings("quick", {"segments": {"count": "9"}}, [method])
+    detector = PlantedDetector()
+    explanations = FrameExplanations(detector, detector.prepare(picture("a", "Deepfakes")), 3, settings, key="a")
+    given = case_of(explanations, method, explanations.explain(method))
+    found = {each.full_name: each for each in measure(given, build_all(["deletion", *EXPLAINING], "quick"))}
+    assert not math.isnan(found["deletion"].value)
+    assert all("made elsewhere" in each.undefined for name, each in found.items() if name != "deletion")
 
 
 def test_unknown_backgrounds_are_refused() -> None:
