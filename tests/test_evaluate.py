@@ -300,7 +300,7 @@ def test_maps_made_elsewhere_are_judged_beside_a_method(
 
 def test_a_library_of_attributions_in_a_run(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--method", "captum:Saliency", "--method", "captum:FeatureAblation_adv", "--limit", 4)
-    assert run(*quickly(index, tmp_path, *words, "--no-control")) == 0
+    assert run(*quickly(index, tmp_path, *words, "--arm", "none")) == 0
     name = "LIME+captum-Saliency+captum-FeatureAblation_adv"
     summary = pd.read_csv(tmp_path / f"evaluation-{name}" / f"summary_{name}.csv").set_index(["top", "method"])
     assert summary.loc[("1-3", "captum:Saliency"), "flip_rate"] == 1.0

@@ -97,7 +97,7 @@ def cost(points: Sequence[CostPoint], style: Mapping[str, Look], measure: str, n
     positive = [max(value, 1e-3) for value in values.values()]
     across = Scale(min(positive) / 1.6, max(positive) * 2.2, LEFT, WIDTH * 1.35 - RIGHT, log=True)
     finite = [v for p in points for v in (p.score.value, p.score.low, p.score.high) if not math.isnan(v)]
-    up = Scale(min(0.0, *finite), max(1.0, *finite), HEIGHT * 1.15 - BOTTOM, TOP)
+    up = Scale(min([0.0, *finite]), max([1.0, *finite]), HEIGHT * 1.15 - BOTTOM, TOP)
     _axes(svg, across, up, Chart(title, f"{measure} per frame (logarithmic)", "score", ()))
     taken: list[tuple[float, float, float, float]] = []
     drawn = [(across(max(values[p.method], 1e-3)), p) for p in points if not math.isnan(p.score.value)]

@@ -205,7 +205,7 @@ def _metrics(frames: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
             value = level + 0.05 * rng.normal(size=len(frames))
             parts.append(
                 frames[["key", "video", "family"]].assign(
-                    method=method, metric=name, value=value, higher_is_better=higher
+                    method=method, metric=name, value=value, better="higher" if higher else "lower"
                 )
             )
     return pd.concat(parts, ignore_index=True)

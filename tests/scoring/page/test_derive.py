@@ -171,13 +171,14 @@ def test_circularity_is_the_gain_over_the_methods_own_random_regions() -> None:
 
 def test_metrics_know_which_direction_is_better() -> None:
     metrics = pd.DataFrame(
-        [("a", "LIME", "deletion", 0.2, False), ("a", "RISE", "deletion", 0.4, False),
-         ("a", "LIME", "insertion", 0.7, True), ("a", "RISE", "insertion", 0.9, True)],
-        columns=["key", "method", "metric", "value", "higher_is_better"],
+        [("a", "LIME", "deletion", 0.2, "lower"), ("a", "RISE", "deletion", 0.4, "lower"),
+         ("a", "LIME", "insertion", 0.7, "higher"), ("a", "RISE", "insertion", 0.9, "higher"),
+         ("a", "LIME", "sparseness", 0.7, ""), ("a", "RISE", "sparseness", 0.9, "")],
+        columns=["key", "method", "metric", "value", "better"],
     )  # fmt: skip
     grid = derive.metric_grid(metrics)
-    assert grid.columns == ("deletion ↓", "insertion ↑")
-    assert [[cell.best for cell in cells] for cells in grid.cells] == [[True, False], [False, True]]
+    assert grid.columns == ("deletion ↓", "insertion ↑", "sparseness")
+    assert [[cell.best for cell in cells] for cells in grid.cells] == [[True, False, False], [False, True, False]]
 
 
 def test_the_first_flip_is_the_smallest_depth(run: Finished) -> None:
