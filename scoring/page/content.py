@@ -1,10 +1,11 @@
 """What the report shows: the values of a finished run, and the statistics that it is given ready-made."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from scoring.statistics import Estimate
@@ -26,6 +27,10 @@ ARMS: Mapping[str, str] = {
 UNKNOWN = Estimate()
 COUNTS = ("1", "2", "3")
 AREAS = ("2%", "5%", "10%", "20%")
+
+
+Interval = Callable[[np.ndarray, np.ndarray], tuple[float, float]]
+"""From a value for each frame, (n,), and the video of each, (n,), to the 95 % interval of their mean."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from scoring.page.content import (
     Curve,
     Grid,
     Headline,
+    Interval,
 )
 
 REFERENCES = (ORACLE, RANDOM_AREA)
@@ -93,21 +94,22 @@ def attackable(rows: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def over_area(rows: pd.DataFrame, measure: str) -> tuple[Curve, ...]:
+def over_area(rows: pd.DataFrame, measure: str, interval: Interval | None = None) -> tuple[Curve, ...]:
     """The mean of a measure over the attacked share of the frame (%), a curve for each explanation and reference.
 
-    Depths by area where the rows have them, else by count. All random regions of the same area are one curve.
+    Depths by area where the rows have them, else by count. All random regions of the same area are one curve. With
+    `interval` each point has the interval of the mean of its frames.
     """
     depths = AREAS if rows["depth"].isin(AREAS).any() else COUNTS
     chosen = at_main_budget(rows)
     chosen = chosen[chosen["depth"].isin(depths)]
-    return _curves(chosen.assign(x=100 * chosen["area"].where(chosen["area"] > 0)), measure, "depth")
+    return _curves(chosen.assign(x=100 * chosen["area"].where(chosen["area"] > 0)), measure, "depth", interval)
 
 
-def over_budget(rows: pd.DataFrame, measure: str) -> tuple[Curve, ...]:
+def over_budget(rows: pd.DataFrame, measure: str, interval: Interval | None = None) -> tuple[Curve, ...]:
     """The mean of a measure over the L-infinity budget (in 1/255), averaged over the best, two and three regions."""
     chosen = rows[rows["depth"].isin(COUNTS)]
-    return _curves(chosen.assign(x=255 * chosen["epsilon"]), measure, "epsilon")
+    return _curves(chosen.assign(x=255 * chosen["epsilon"]), measure, "epsilon", interval)
 
 
 def survival(graded: pd.DataFrame, measure: str, scale: float = 1.0) -> tuple[Curve, ...]:
@@ -226,36 +228,37 @@ def first_flip(rows: pd.DataFrame, attack: str) -> dict[tuple[str, str], str]:
     return flipped
 
 
-def flat(tree: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """A configuration as lines of (dotted name, value)."""
-    lines: list[tuple[str, str]] = []
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            lines += flat(value, f"{prefix}{name}.")
-        else:
-            shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-            lines.append((f"{prefix}{name}", "-" if shown is None else str(shown)))
-    return lines
-
-
 def _series(table: pd.DataFrame) -> tuple[str, ...]:
     """The explanations and references of a table: the latter first, so that the former are drawn over them."""
     present = set(table["method"].unique()) if len(table) else set()
     return tuple(name for name in REFERENCES if name in present) + (methods(table) if len(table) else ())
 
 
-def _curves(rows: pd.DataFrame, measure: str, by: str) -> tuple[Curve, ...]:
+def _curves(rows: pd.DataFrame, measure: str, by: str, interval: Interval | None) -> tuple[Curve, ...]:
     """The means of a measure at the means of `x`, for each value of `by`."""
     known = rows[rows[measure].notna()]
     known = known.assign(y=known[measure].astype(float))
     points = known.groupby(["method", by], observed=True)[["x", "y"]].mean().dropna().reset_index().sort_values("x")
     counts = known.groupby("method", observed=True)["key"].nunique()
+    ends = {} if interval is None else _ends(known, by, interval)
     curves = []
     for name in _series(known):
         part = points[points["method"] == name]
         if len(part):
-            curves.append(Curve(name, tuple(part["x"].tolist()), tuple(part["y"].tolist()), count=int(counts[name])))
+            found = [ends[(name, place)] for place in part[by].tolist()] if ends else []
+            low, high = (tuple(each[side] for each in found) for side in (0, 1))
+            curves.append(
+                Curve(name, tuple(part["x"].tolist()), tuple(part["y"].tolist()), low, high, int(counts[name]))
+            )
     return tuple(curves)
+
+
+def _ends(known: pd.DataFrame, by: str, interval: Interval) -> dict[tuple[Any, ...], tuple[float, float]]:
+    """The interval of the mean of `y` over frames, by method and `by`."""
+    chosen = known[known["method"].isin(_series(known))]
+    frames = chosen.groupby(["method", by, "key", "video"], observed=True)["y"].mean().reset_index()
+    groups = frames.groupby(["method", by], observed=True)
+    return {place: interval(part["y"].to_numpy(), part["video"].to_numpy(object)) for place, part in groups}
 
 
 def _survival(name: str, part: pd.DataFrame, scale: float) -> Curve:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,15 @@ from markupsafe import Markup
 
 from common.files import atomic_write
 from scoring.gallery import COLUMNS
-from scoring.page import charts, derive, words
+from scoring.page import charts, derive, panels, words
 from scoring.page.cards import OUTCOMES, Card, cards
-from scoring.page.charts import Chart, Look
-from scoring.page.content import AREAS, ARMS, COUNTS, Condition, Finished, Grid, Headline
+from scoring.page.charts import Look
+from scoring.page.content import ARMS, Condition, Finished, Headline, Interval
 from scoring.pictures import TILE
 
 FILL_ATTACKS = {"adversarial": "nes"}  # what made the run's fills
 FILE = "report.html"
 _TEMPLATES = "templates"
-
-
-@dataclass(frozen=True)
-class Panel:
-    """The charts of one attack and one family ("" for all)."""
-
-    attack: str
-    family: str
-    charts: tuple[Markup, ...]
-    note: str
 
 
 def write_page(
@@ -40,16 +30,18 @@ def write_page(
     headlines: Sequence[Headline],
     notes: Sequence[str] = (),
     attack_of_fill: Mapping[str, str] = FILL_ATTACKS,
+    interval: Interval | None = None,
 ) -> Path:
     """Writes `report.html` into a run's folder, whole or not at all, with the albums that the folder keeps.
 
     The first of `headlines` that is of all frames and the run's own segmentation is the answer; the others fill the
     tables by attack, family and segmentation. `notes` are sentences of caution to print beside the answer (too few
-    videos for any test, say). `attack_of_fill` tells which attack made a fill. The same run gives the same bytes,
+    videos for any test, say). `attack_of_fill` tells which attack made a fill; `interval` gives the curves
+    their bands (a bootstrap over videos). The same run gives the same bytes,
     apart from its costs. Raises ValueError without a headline of all frames, OSError where it cannot be written.
     """
     path = folder / FILE
-    text = render(run, headlines, cards(run.rows, folder), notes, attack_of_fill)
+    text = render(run, headlines, cards(run.rows, folder), notes, attack_of_fill, interval)
     with atomic_write(path, "wb") as file:
         file.write(text.encode("utf-8", errors="replace"))  # a name may hold half a surrogate pair
     return path
@@ -61,6 +53,7 @@ def render(
     gallery: Sequence[Card] = (),
     notes: Sequence[str] = (),
     attack_of_fill: Mapping[str, str] = FILL_ATTACKS,
+    interval: Interval | None = None,
 ) -> str:
     """The page as text; see `write_page`."""
     overall = [each for each in headlines if each.condition == Condition(each.condition.attack)]
@@ -77,7 +70,7 @@ def render(
         script=Markup(script),
         policy=_policy(css, script),
         **_answer(main, overall, names, style),
-        **_evidence(run, headlines, main, style, attack_of_fill),
+        **_evidence(run, headlines, main, style, attack_of_fill, interval),
         **_left_out(run),
         facts=_facts(run, main),
         notes=list(notes),
@@ -86,7 +79,7 @@ def render(
         attacks=derive.attacks(run.rows),
         rankings=(*derive.methods(run.rows), *derive.arms(run.rows)),
         outcomes=OUTCOMES,
-        configuration=derive.flat(run.configuration),
+        configuration=flat(run.configuration),
     )
     return page
 
@@ -166,6 +159,7 @@ def _evidence(
     main: Headline,
     style: Mapping[str, Look],
     attack_of_fill: Mapping[str, str],
+    interval: Interval | None,
 ) -> dict[str, Any]:
     """Everything between the answer and the frames."""
     rows = derive.main_segmentation(run.rows)
@@ -173,8 +167,9 @@ def _evidence(
     return {
         "by_family": _by(headlines, "family"),
         "by_segmentation": _by(headlines, "segmentation"),
-        "panels": _panels(rows, style),
-        "survivals": _survivals(run, style),
+        "panels": panels.panels(rows, style, interval),
+        "banded": interval is not None,
+        "survivals": panels.survivals(run.graded, style),
         "costs": [charts.cost(costs, style, measure, f"cost-{measure}") for measure in ("seconds", "forwards")]
         if costs
         else [],
@@ -198,68 +193,6 @@ def _by(headlines: Sequence[Headline], part: str) -> list[tuple[str, list[Headli
     return [(attack, found) for attack, found in grouped.items() if len(found) > 1]
 
 
-def _panels(rows: Any, style: Mapping[str, Look]) -> list[Panel]:
-    """Curves over area and budget for each attack, for all families and for each one."""
-    panels = []
-    families = derive.families(rows)
-    for attack_number, attack in enumerate(derive.attacks(rows)):
-        under = rows[rows["attack"] == attack]
-        for family_number, family in enumerate(("", *(families if len(families) > 1 else ()))):
-            part = under[under["family"] == family] if family else under
-            found = derive.attackable(part)
-            frames, videos = found["key"].nunique(), found["video"].nunique()
-            note = f"{words.count(frames, 'frame')} from {words.count(videos, 'video')}"
-            name = f"c{attack_number}-{family_number}"
-            drawn = _curves(part, found, style, f"{attack}, {family}" if family else attack, name)
-            if drawn:
-                panels.append(Panel(attack, family, drawn, note))
-    return panels
-
-
-def _curves(every: Any, found: Any, style: Mapping[str, Look], where: str, name: str) -> tuple[Markup, ...]:
-    """The charts of one panel: of the detected frames, and of every frame with a class for the accuracy."""
-    area, budget = "attacked share of the frame (%)", "L-infinity budget (in 1/255)"
-    measures = (
-        ("flipped_to_real", "verdicts flipped", found),
-        ("drop", "drop of the verdict's probability", found),
-        ("correct_after", "accuracy after the attack", every),
-    )
-    wanted = [(f"{y} over area, {where}", area, y, derive.over_area(rows, column)) for column, y, rows in measures]
-    if every["epsilon"].nunique() > 1:
-        wanted += [
-            (f"{y} over budget, {where}", budget, y, derive.over_budget(rows, column)) for column, y, rows in measures
-        ]
-    made = [Chart(title[0].upper() + title[1:], x, y, curves) for title, x, y, curves in wanted if curves]
-    return tuple(_figure(chart, charts.lines(chart, style, f"{name}-{place}")) for place, chart in enumerate(made))
-
-
-def _figure(chart: Chart, picture: Markup) -> Markup:
-    """A chart with its caption."""
-    caption = chart.title.partition(",")[0]
-    return Markup("<figure class=chart><figcaption>{}</figcaption>{}</figure>").format(caption, picture)
-
-
-def _survivals(run: Finished, style: Mapping[str, Look]) -> list[tuple[str, Markup, Grid]]:
-    """For each graded score: what it is, its survival curves, and the table below them."""
-    made = []
-    graded = run.graded
-    for measure, scale, title, x in (
-        ("budget", 255.0, "Smallest budget that flips", "L-infinity budget (in 1/255)"),
-        ("queries", 1.0, "Queries needed", "forwards of NES"),
-        ("fraction", 100.0, "Segments needed, best first", "segments attacked (%)"),
-    ):
-        if len(graded) and (graded["measure"] == measure).any():
-            chart = Chart(title, x, "verdicts that still stand", derive.survival(graded, measure, scale), step=True)
-            made.append(
-                (
-                    x,
-                    _figure(chart, charts.lines(chart, style, f"s-{measure}")),
-                    derive.graded_grid(graded, measure, scale),
-                )
-            )
-    return made
-
-
 def _left_out(run: Finished) -> dict[str, Any]:
     """What did not count where, and why."""
     frames = run.rows.drop_duplicates("key")
@@ -275,7 +208,6 @@ def _left_out(run: Finished) -> dict[str, Any]:
         "stubborn": derive.unattackable(derive.main_segmentation(run.rows)),
         "called_real": [str(key) for key in real["key"]],
         "weak": {str(name): int(number) for name, number in weak.items() if name not in ARMS},
-        "undefined_depths": (COUNTS, AREAS),
     }
 
 
@@ -287,3 +219,15 @@ def _facts(run: Finished, main: Headline) -> list[tuple[str, str]]:
     facts += [("Evidence", words.sample(main)), ("Attack", main.condition.attack)]
     facts.append(("Seed", str(configuration.get("seed", ""))))
     return [(name, value) for name, value in facts if value]
+
+
+def flat(tree: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """A configuration as lines of (dotted name, value)."""
+    lines: list[tuple[str, str]] = []
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            lines += flat(value, f"{prefix}{name}.")
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            lines.append((f"{prefix}{name}", "-" if shown is None else str(shown)))
+    return lines

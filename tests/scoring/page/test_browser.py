@@ -1,5 +1,6 @@
 """The report in a real browser: no error, no request, every picture loads, sorting, filtering and the keyboard work."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,13 @@ from tests.scoring.page.test_page import HOSTILE
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
+BROWSERS = ("chromium", "google-chrome")
 QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+FOREST = "#answer > .scroll table.forest"
+PATIENCE = 120_000  # milliseconds, on a machine that has other things to do
 METHODS = ("LIME", "LIME_adv", "SHAP", "RISE")
 FRAMES = 24
 
@@ -33,10 +36,11 @@ Open = Callable[..., "Page"]
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}: install Debian's chromium to test the report in it")
+    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if found is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed (apt-get install chromium): the report is not opened")
     with api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        running = playwright.chromium.launch(executable_path=found, args=list(QUIET))
         yield running
         running.close()
 
@@ -63,6 +67,7 @@ def opened(browser: "Browser") -> Iterator[Open]:
         page.on("dialog", lambda dialog: wrong.append("dialog"))
         page.on("request", lambda request: _check(request.url, wrong))
         pages.append(page)
+        page.set_default_timeout(PATIENCE)
         page.goto(path.as_uri())
         return page
 
@@ -131,15 +136,15 @@ def test_tables_sort_both_ways_and_say_so(opened: Open, report: Path) -> None:
     page = opened(report)
     head = page.locator("#answer thead th").nth(2)
     assert head.get_attribute("aria-sort") == "descending"
-    best_first = column(page, "#answer table.forest", 0)
+    best_first = column(page, FOREST, 0)
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
-    assert column(page, "#answer table.forest", 0) == best_first[::-1]
+    assert column(page, FOREST, 0) == best_first[::-1]
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "descending"
-    assert column(page, "#answer table.forest", 0) == best_first
+    assert column(page, FOREST, 0) == best_first
     page.locator("#answer thead th").nth(0).locator("button").click()
-    assert column(page, "#answer table.forest", 0) == sorted(best_first, key=str.lower)
+    assert column(page, FOREST, 0) == sorted(best_first, key=str.lower)
     assert head.get_attribute("aria-sort") == "none"
 
 
@@ -161,7 +166,7 @@ def test_the_gallery_filters_by_family_method_outcome_and_name(opened: Open, rep
         found = shown(page)
         assert found
         for card in found:
-            assert words in page.locator(f"#{card} figure[data-m]:not([hidden])").inner_text()
+            assert words in page.locator(f"#{card} figure[data-m]:not([hidden])").text_content()
     page.select_option("#filters [name=method]", label="all")
     page.select_option("#filters [name=outcome]", label="any")
     page.fill("#filters [name=name]", "00003_0")

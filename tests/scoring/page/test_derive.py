@@ -55,6 +55,23 @@ def test_curves_over_budget_are_means_of_the_three_depths(run: Finished) -> None
         assert y == pytest.approx(chosen[np.isclose(chosen["epsilon"] * 255, x)]["drop"].mean())
 
 
+def test_intervals_are_given_one_value_and_the_video_of_each_frame(run: Finished) -> None:
+    under = run.rows[run.rows["attack"] == "nes"]
+    again = pd.concat([under, under.assign(draw=1, drop=under["drop"] + 0.2)])  # a second draw of everything
+    seen: list[tuple[int, int]] = []
+
+    def interval(values: np.ndarray, videos: np.ndarray) -> tuple[float, float]:
+        seen.append((len(values), len(set(videos))))
+        return float(values.min()), float(values.max())
+
+    curve = by_name(derive.over_area(again, "drop", interval))["LIME"]
+    assert set(seen) == {(24, under["video"].nunique())}
+    for depth, low, high in zip(("2%", "5%", "10%", "20%"), curve.low, curve.high, strict=True):
+        drops = under[(under["method"] == "LIME") & (under["depth"] == depth)]["drop"] + 0.1
+        assert (low, high) == pytest.approx((drops.min(), drops.max()))
+    assert by_name(derive.over_area(under, "drop"))["LIME"].low == ()
+
+
 def test_names_as_categories_change_nothing(run: Finished) -> None:
     compact = derive.compact(run.rows)
     assert derive.over_area(compact, "drop") == derive.over_area(run.rows, "drop")
@@ -203,11 +220,6 @@ def test_missing_families_and_empty_tables() -> None:
     assert derive.families(rows) == ()
     assert derive.at_main_budget(rows.iloc[:0]).empty
     assert derive.main_segmentation(rows.iloc[:0]).empty
-
-
-def test_a_configuration_is_flat() -> None:
-    lines = derive.flat({"seed": 0, "frames": {"split": None, "count": 3}, "methods": ["LIME", "RISE"]})
-    assert lines == [("seed", "0"), ("frames.split", "-"), ("frames.count", "3"), ("methods", "LIME, RISE")]
 
 
 def test_a_headline_without_a_score_comes_last() -> None:

@@ -14,7 +14,7 @@ import pytest
 from scoring.gallery import sprite_file
 from scoring.page import Condition, Finished, Headline, write_page
 from scoring.page.cards import cards
-from scoring.page.write import render
+from scoring.page.write import flat, render
 from tests.scoring.page import plausible
 
 METHODS = ("LIME", "LIME_adv", "RISE")
@@ -171,6 +171,19 @@ def test_a_run_with_the_least_there_is(run: Finished) -> None:
         assert absent not in text
     for present in ("Every frame could be scored.", "No pictures of frames were kept for this run."):
         assert present in text
+
+
+def test_curves_have_bands_where_intervals_are_given(run: Finished) -> None:
+    headlines = plausible.headlines(run)
+    text = render(run, headlines, interval=lambda values, videos: (float(values.mean()) - 0.1, 1.0))
+    assert text.count('class="band"') > 100
+    assert "to see its 95 % intervals" in text
+    assert 'class="band"' not in render(run, headlines)
+
+
+def test_a_configuration_is_flat() -> None:
+    lines = flat({"seed": 0, "frames": {"split": None, "count": 3}, "methods": ["LIME", "RISE"]})
+    assert lines == [("seed", "0"), ("frames.split", "-"), ("frames.count", "3"), ("methods", "LIME, RISE")]
 
 
 def test_without_a_headline_there_is_no_report(run: Finished) -> None:
