@@ -23,10 +23,11 @@ lint: $(VENV)/ready
 check: lint test
 
 # One resolver run with every pin: torchattacks holds requests at 2.25, so the order of separate installs breaks others.
-$(VENV)/ready: pyproject.toml constraints.txt
+$(VENV)/ready: pyproject.toml constraints.txt without-dependencies.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement without-dependencies.txt
 	touch $@
 
 clean:

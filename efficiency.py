@@ -22,6 +22,7 @@ from scoring.options import (
     SplitOption,
     ThreadsOption,
 )
+from scoring.protocol import NONE
 from scoring.setup import Options, folder_name, prepare
 
 app = console.application("Compares what explanations cost.")
@@ -75,7 +76,7 @@ def efficiency(
         precision=precision,
         preset=preset,
         overrides=override or (),
-        control=False,
+        arms=(NONE,),
     )
     setup = prepare(options)
     folder = results / folder_name(name)

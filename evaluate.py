@@ -8,10 +8,11 @@ from typing import Annotated
 import torch
 import typer
 
+from attacks.budgets import read_budget
 from common import console
 from common.errors import InputError
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
-from scoring import comparison, report
+from scoring import comparison, report, stored, versus
 from scoring.folder import Shard
 from scoring.options import (
     BatchSizeOption,
@@ -26,14 +27,27 @@ from scoring.options import (
     SplitOption,
     ThreadsOption,
 )
-from scoring.run import Results, run
+from scoring.products import Results
+from scoring.protocol import ARMS
+from scoring.run import run
 from scoring.setup import Options, Setup, files_name, prepare, run_name
 
 app = console.application("Scores explanations of a deepfake detector.")
 
 
-@app.command()
+@app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="Folder of a run, as results/demo.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Folder of another.")],
+    seed: SeedOption = 0,
+) -> None:
+    """Two runs side by side: what changed in their configurations, and which scores moved beyond chance."""
+    versus.show(stored.read(first), stored.read(second), seed)
+
+
+@app.callback(invoke_without_command=True)
 def evaluate(
+    context: typer.Context,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,9 +85,27 @@ def evaluate(
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Score only part I of N, so that N processes can share a run.")
     ] = "1/1",
-    control: Annotated[
-        bool, typer.Option("--control/--no-control", help="Also score random regions, to compare with.")
-    ] = True,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"References to compare with: {', '.join(ARMS)}, All or none; repeatable. Default: the preset's."
+        ),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="Standard metrics beside the attacks: deletion, insertion, irof, ..., or All; repeatable."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Repeat everything so often with new draws.")] = 1,
+    segments: Annotated[
+        list[str] | None,
+        typer.Option(help="Divide frames into so many segments (100), or grid, grid-100; repeatable, for a sweep."),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="L-infinity budget of the attacks, as 8/255; repeatable, for a sweep; the first is the main."
+        ),
+    ] = None,
 ) -> None:
     """Which explanation of a deepfake detector can be trusted?
 
@@ -81,6 +113,8 @@ def evaluate(
     reports how often that makes the detector say Real. Tables and a picture go to the run's folder. Without --frames
     and --detector it runs on demo faces.
     """
+    if context.invoked_subcommand is not None:
+        return
     if threads is not None:
         torch.set_num_threads(threads)
     options = Options(
@@ -98,7 +132,11 @@ def evaluate(
         precision=precision,
         preset=preset,
         overrides=override or (),
-        control=control,
+        metrics=metric or (),
+        arms=arm or (),
+        seeds=seeds,
+        segments=segments or (),
+        budgets=[read_budget(each, "--budget") for each in budget or ()],
     )
     part, folder = Shard.parse(shard), results / run_name(name, options)
     if detector is None or len(detector) == 1:

@@ -22,6 +22,7 @@ from scoring.options import (
     SetOption,
     SplitOption,
 )
+from scoring.protocol import NONE
 from scoring.setup import Options, prepare
 
 app = console.application("Looks at one frame.")
@@ -97,7 +98,7 @@ def visualize(
         precision=precision,
         preset=preset,
         overrides=override or (),
-        control=False,
+        arms=(NONE,),
     )
     setup = prepare(options, keep_real=True)
     seen = look(choose(setup.selection, "0" if image else index, seed), setup.scorer)

@@ -17,9 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 from typer.exceptions import TyperException
 
-from common.errors import InputError
+from common.errors import InputError, one_line, printable
 
 console = Console()
 errors = Console(stderr=True)
@@ -66,17 +67,17 @@ def status(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
 
 def fail(message: str) -> None:
     """Prints one line `error: message` on stderr."""
-    errors.print(f"error: {' '.join(message.split())}", markup=False, highlight=False, soft_wrap=True)
+    errors.print(f"error: {one_line(message)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def warn(message: str) -> None:
     """Prints one line `warning: message` on stderr."""
-    errors.print(f"warning: {' '.join(message.split())}", markup=False, highlight=False, soft_wrap=True)
+    errors.print(f"warning: {one_line(message)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def say(message: str) -> None:
-    """Prints a line on stdout as it is, unwrapped."""
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    """Prints a line on stdout as it is, unwrapped, but for control characters, which are escaped."""
+    console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -87,7 +88,7 @@ def progress() -> Iterator[Progress]:
     """
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -104,7 +105,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for position, column in enumerate(columns):
         shown.add_column(column, justify="left" if position == 0 else "right", no_wrap=position == 0)
     for row in rows:
-        shown.add_row(*row)
+        shown.add_row(*(Text(printable(cell)) for cell in row))
     console.print(shown)
 
 

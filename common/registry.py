@@ -27,7 +27,7 @@ def resolve(name: str, known: Mapping[str, T], kind: str) -> T:
 
 def _import(name: str, kind: str) -> Any:
     module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
+    if not module_name or not attribute or module_name.startswith("."):
         raise InputError(f"{kind} {name!r}: expected package.module:Name")
     try:
         module = importlib.import_module(module_name)

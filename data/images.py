@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from common.errors import InputError
 
@@ -16,6 +17,16 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
 MIN_SIDE = 16
 MAX_PIXELS = 64_000_000
+MAX_TILE = 8192  # of TIFF, which unpacks tiles whole, however small the picture
+MAX_BYTES = 2**29  # of a file: more than MAX_PIXELS of the largest pixels take without compression
+
+_REPEATED = {
+    b"\xff\xd8": (b"\xff\xda", 100, "scans"),  # JPEG: a scan of 14 bytes goes over all pixels; usual are 1 to 10
+    b"\x89P": (b"iCCP", 10, "colour profiles"),  # PNG: one of 1 kB is unpacked to 1 MB; one is allowed
+}
+"""What a file of a kind, told by its first bytes, may not hold too often: its mark, how often it may, what it is."""
+
+_TILE = (322, 323)  # TIFF's tags for the width and height of a tile
 
 # What Pillow's readers raise for damaged bytes, besides OSError (which includes UnidentifiedImageError).
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
@@ -29,7 +40,8 @@ def decode(data: bytes, name: str) -> np.ndarray:
     colour profiles are ignored. `name` is what messages call the picture.
 
     Raises InputError for bytes that do not decode (truncated, damaged, or not one of FORMATS), a picture with a
-    side under MIN_SIDE pixels or with more than MAX_PIXELS pixels, and 32-bit pictures, whose range is unknown.
+    side under MIN_SIDE pixels or with more than MAX_PIXELS pixels, 32-bit pictures, whose range is unknown, and files
+    made to take far more time or memory than pictures of their size do.
     """
     image = _open(data, name)
     if min(image.size) < MIN_SIDE:
@@ -87,10 +99,24 @@ def _header(data: bytes, name: str) -> Image.Image:
     """The picture, opened but not decoded."""
     if not data:
         raise InputError(f"{name}: the file is empty")
+    refuse_size(len(data), name)
+    mark, often, what = _REPEATED.get(data[:2], (b"", len(data) + 1, ""))
+    if data.count(mark) > often:
+        raise InputError(f"{name}: has more than {often} {what}, which would take very long; save it again")
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise InputError(f"{name}: {_size(image)} pixels is too large; at most {MAX_PIXELS:,} are decoded")
+    if isinstance(image, TiffImageFile):
+        side = max(image.tag_v2.get(tag, 1) for tag in _TILE)
+        if side > MAX_TILE:
+            raise InputError(f"{name}: its tiles of {side} pixels are too large; save it again")
     return image
+
+
+def refuse_size(size: int, name: str) -> None:
+    """Raises InputError where a file has too many bytes to be a picture that is decoded."""
+    if size > MAX_BYTES:
+        raise InputError(f"{name}: {size:,} bytes are too many for a picture; at most {MAX_BYTES:,} are read")
 
 
 @contextmanager
@@ -114,7 +140,7 @@ def _convert(image: Image.Image, mode: str, name: str) -> Image.Image:
     try:
         if image.has_transparency_data:
             black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-            image = Image.alpha_composite(black, image.convert("RGBA"))
+            image = Image.alpha_composite(black, image if image.mode == "RGBA" else image.convert("RGBA"))
         return image.convert(mode)
     except DAMAGED as error:
         raise InputError(f"{name}: pixels of mode {image.mode} cannot be read as {mode}; save it as RGB") from error

@@ -7,7 +7,6 @@ mouth, left and right. A pixel's centre has whole coordinates.
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from skimage.transform import SimilarityTransform
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, parse_json
 from data.images import SUFFIXES
 from data.mean_face import mean_face
 
@@ -177,8 +176,8 @@ def _from_csv(path: Path, text: str) -> dict[str, np.ndarray]:
 
 def _from_json(path: Path, text: str) -> dict[str, np.ndarray]:
     try:
-        values = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        values = parse_json(text)
+    except ValueError as error:
         raise InputError(f"{path}: not readable as JSON ({error}); copy or make the file again") from error
     points = {}
     for key, value in values.items():
@@ -194,7 +193,7 @@ def _points(values: list[Any], count: int, place: str) -> np.ndarray:
     """The values as (count, 2) float64, all finite."""
     try:
         points = np.array(values, dtype=float).reshape(count, 2)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{place}: not {count} points of two numbers") from error
     if not np.isfinite(points).all():
         raise InputError(f"{place}: not {count} points of finite numbers")

@@ -61,8 +61,9 @@ def verify(store: Store, images: Folder = None, index: Index = None) -> None:
     With --images, every one must be identical to its file, byte for byte; without, it must be there and decode.
     Which ones: those of the index, else every picture of the folder, else every image of the store.
     """
+    if data_file(store).is_file():
+        _refuse_unsound(store)
     source = LmdbImages(store)
-    _refuse_unsound(store)
     entries = read_index(index) if index else []
     folder = FolderImages(images) if images else None
     keys = pictures(entries) if entries else (folder or source).keys()

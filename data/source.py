@@ -1,6 +1,7 @@
 """Frames from an index and a source of images, decoded one at a time."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
@@ -112,7 +113,7 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
     Raises InputError for anything that cannot be opened, a split that is not there, and a folder without pictures.
     """
     frames = Path(frames)
-    if not frames.exists():
+    if not os.path.exists(frames):
         raise InputError(f"{frames}: no such index or folder of pictures")
     if looks_like_store(frames):
         raise InputError(f"{frames}: an image store; name its index as the frames and the store as the images")

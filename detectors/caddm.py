@@ -12,7 +12,7 @@ from detectors.base import REAL
 from detectors.caddm_network import CaddmNetwork, CaddmOutputs
 from detectors.checkpoints import Checkpoint, fits, load_into
 from detectors.published_keys import efficientnet_pytorch, renamed_modules
-from detectors.saving import Config, NetworkDetector, config_in, model_in
+from detectors.saving import MAX_INPUT, Config, NetworkDetector, config_in, model_in
 
 PUBLISHED_BACKBONES = {1536: "tf_efficientnet_b3", 1792: "tf_efficientnet_b4", 512: "resnet34"}
 """By the channels of their feature map, which tell the published files apart.
@@ -49,7 +49,7 @@ class CaddmConfig(Config):
     input_size: int = 224
 
     def __post_init__(self) -> None:
-        if not isinstance(self.backbone, str) or self.input_size < 1:
+        if not 1 <= self.input_size <= MAX_INPUT:
             raise InputError(f"unusable backbone or input size: {self.backbone}, {self.input_size}")
 
     @property
@@ -134,8 +134,8 @@ def published_names(network: CaddmNetwork) -> dict[str, str]:
 def _published_config(checkpoint: Checkpoint) -> CaddmConfig | None:
     """What the width of the artifact detection module says; None where there is no such module."""
     for key, tensor in checkpoint.state_dict.items():
-        if key.endswith("adm.adm_extra_layers.3.conv1.bias") and len(tensor) in PUBLISHED_BACKBONES:
-            return CaddmConfig(PUBLISHED_BACKBONES[len(tensor)])
+        if key.endswith("adm.adm_extra_layers.3.conv1.bias") and tensor.numel() in PUBLISHED_BACKBONES:
+            return CaddmConfig(PUBLISHED_BACKBONES[tensor.numel()])
     return None
 
 

@@ -1,7 +1,9 @@
 """Reading checkpoint files of any wrapping into plain state dicts, without ever running code from them."""
 
+import os
 import re
 import struct
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +33,11 @@ _NUMPY_NUMBERS: list[Any] = [
 ]
 """Plain numbers that training scripts keep beside the weights (an accuracy, an epoch): no code in them."""
 
-_DAMAGED = (RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, AssertionError, struct.error)
-"""What torch's reader raises on bytes that are not a checkpoint, or not all of one."""
+_DAMAGED = (
+    RuntimeError, OSError, EOFError, LookupError, ValueError, ArithmeticError, TypeError, AttributeError,
+    AssertionError, MemoryError, struct.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What torch's reader raises on bytes that are not a checkpoint, or not all of one, or that claim absurd sizes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +65,7 @@ def read(path: str | Path) -> Checkpoint:
     missing, truncated, not a checkpoint, or without tensors.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"checkpoint {path}: there is no such file")
     with path.open("rb") as file:
         start = file.read(9)
@@ -68,7 +73,7 @@ def read(path: str | Path) -> Checkpoint:
     if start[8:9] == b"{":  # eight bytes of length, then JSON
         content, metadata = _read_safetensors(path)
     elif start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):  # a zip, or a pickle's protocol
-        content = _read_torch(path)
+        content = read_torch(path)
         found = content.get("hyper_parameters") if isinstance(content, Mapping) else None
         metadata = dict(found) if isinstance(found, Mapping) else {}
     else:
@@ -136,14 +141,18 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, *_DAMAGED) as error:
         raise InputError(f"checkpoint {path} is damaged or truncated ({error}): get it again") from error
 
 
-def _read_torch(path: Path) -> Any:
+def read_torch(path: Path) -> Any:
+    """What a torch file holds: tensors on the CPU and plain values. Raises InputError as `read` does."""
     try:
-        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        _refuse_packed(path)
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS), path.open("rb") as file:  # of a path, its ending counts
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except UnpicklingError as error:
         raise InputError(f"checkpoint {path} is refused: {_refusal(str(error))}") from error
     except _DAMAGED as error:
@@ -155,6 +164,18 @@ def _read_torch(path: Path) -> Any:
         raise InputError(
             f"checkpoint {path} is damaged, truncated or no checkpoint ({reason}): get it again"
         ) from error
+
+
+def _refuse_packed(path: Path) -> None:
+    """Raises InputError for a zip that unpacks to more than it is: torch stores records as they are."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as file:
+        unpacked = sum(record.file_size for record in file.infolist())
+    if unpacked > path.stat().st_size:
+        raise InputError(
+            f"checkpoint {path} is refused: it unpacks to {unpacked:,} bytes, which no file of torch does; get it again"
+        )
 
 
 def _refusal(message: str) -> str:
@@ -171,7 +192,7 @@ def _refusal(message: str) -> str:
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
     while isinstance(content, Mapping):
         if content and all(isinstance(value, Tensor) for value in content.values()):
-            return _without_parallel({str(key): value for key, value in content.items()})
+            return _without_parallel(_plain({str(key): value for key, value in content.items()}, path))
         inner = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
         if not inner:
             break
@@ -181,6 +202,16 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
         f"checkpoint {path} holds no state dict{f' ({found})' if found else ''}: expected tensors by name, as they are "
         f"or under one of {', '.join(_WRAPPERS)}"
     )
+
+
+def _plain(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors. Raises InputError for one that is not dense, real numbers in memory."""
+    for key, tensor in tensors.items():
+        dense = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        if not dense or tensor.is_complex():
+            kind = f"{tensor.dtype}, {tensor.layout}, on {tensor.device.type}"
+            raise InputError(f"checkpoint {path} is refused: {key} is no plain array of weights ({kind})")
+    return tensors
 
 
 def _without_parallel(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

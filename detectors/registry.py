@@ -1,6 +1,7 @@
 """Detectors by name: the known ones, any timm network, a user's own class, or a checkpoint recognised by its keys."""
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -93,8 +94,10 @@ def short_name(name: str) -> str:
     """
     if not _is_file(name):
         return name.replace(":", "-").replace("/", "-")
-    path = Path(name)
-    return path.parent.name if path.stem in _GENERIC and path.parent.name else path.stem
+    path = Path(os.path.abspath(name))  # ../best.ckpt has a folder with a name
+    if path.stem in _GENERIC and path.parent.name:
+        return path.parent.name
+    return path.stem if path.stem.strip(".") else path.name
 
 
 def check_contract(detector: Detector, name: str) -> None:
@@ -121,7 +124,7 @@ def _is_own(name: str) -> bool:
 
 
 def _is_file(name: str) -> bool:
-    return Path(name).suffix in _SUFFIXES or Path(name).is_file()
+    return Path(name).suffix in _SUFFIXES or os.path.isfile(name)
 
 
 def _known(name: str, checkpoint: str | Path | None, positive: str | None) -> tuple[Detector, str | None]:

@@ -1,22 +1,26 @@
 """Files of our own: a detector's weights and the settings that make it, which `detectors.load` reads by itself."""
 
 import json
+import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, parse_json
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint
 
 METADATA_KEY = "flipscope"
 """Where a file keeps the settings: in a Lightning file's hyper_parameters, or a safetensors file's metadata."""
+
+MAX_INPUT = 1024
+"""The largest side in pixels of a detector's input that a file may ask for: memory grows with its square."""
 
 _MODEL_KEY = "model"
 """Which kind of detector the settings are of."""
@@ -72,12 +76,16 @@ def config_in(checkpoint: Checkpoint, kind: type[C]) -> C:
     if values is None or model != kind.model:
         raise InputError(f"{checkpoint.path} holds {'no' if model is None else model} settings, not {kind.model}'s")
     values.pop(_MODEL_KEY, None)
-    unknown = values.keys() - {field.name for field in fields(kind)}
+    types = get_type_hints(kind)
+    known = {field.name: types[field.name] for field in fields(kind)}
     try:
-        if unknown:
-            raise ValueError(f"unknown settings {', '.join(sorted(unknown))}")
-        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-    except (ValueError, TypeError, AttributeError) as error:
+        for name, value in values.items():
+            if name not in known:
+                raise InputError(f"unknown setting {name!r}")
+            if not _is_of(value, known[name]):
+                raise InputError(f"its {name} is {value!r}")
+        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    except InputError as error:
         raise _unreadable(checkpoint, error) from error
 
 
@@ -100,9 +108,26 @@ def _stored(checkpoint: Checkpoint) -> dict[str, Any] | None:
     if stored is None:
         return None
     try:
-        return dict(json.loads(stored) if isinstance(stored, str) else stored)
-    except (ValueError, TypeError) as error:
+        values = parse_json(stored) if isinstance(stored, str) else stored
+    except ValueError as error:
         raise _unreadable(checkpoint, error) from error
+    if not isinstance(values, dict):
+        raise _unreadable(checkpoint, InputError("expected settings by name"))
+    return dict(values)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value from JSON, or from a pickle of plain values, is of a setting's type."""
+    if get_origin(kind) is tuple:
+        kinds = get_args(kind)
+        if not isinstance(value, (list, tuple)):
+            return False
+        if kinds[-1] is Ellipsis:
+            return all(_is_of(each, kinds[0]) for each in value)
+        return len(value) == len(kinds) and all(map(_is_of, value, kinds))
+    if kind is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is kind
 
 
 def _unreadable(checkpoint: Checkpoint, error: Exception) -> InputError:

@@ -14,7 +14,7 @@ from common.errors import InputError
 from data.frames import CLASS_NAMES
 from detectors.base import REAL
 from detectors.checkpoints import Checkpoint, load_into
-from detectors.saving import Config, NetworkDetector, config_in
+from detectors.saving import MAX_INPUT, Config, NetworkDetector, config_in
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TimmConfig(Config):
             raise InputError(f"class names must differ and hold {REAL!r} once, got {', '.join(self.class_names)}")
         if self.outputs != len(self.class_names) and (self.outputs, len(self.class_names)) != (1, 2):
             raise InputError(f"{self.outputs} logits cannot stand for {len(self.class_names)} classes")
-        if self.input_size < 1 or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        if not 1 <= self.input_size <= MAX_INPUT or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
             raise InputError(f"unusable input size or normalisation: {self.input_size}, {self.mean}, {self.std}")
 
     @property

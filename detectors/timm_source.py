@@ -65,7 +65,7 @@ def outputs_in(checkpoint: Checkpoint, network: str) -> int:
     tensors = aligned(checkpoint.state_dict, wanted)
     heads = _published(network).get("classifier", "head")
     key = f"{heads if isinstance(heads, str) else heads[0]}.weight"
-    if key not in tensors:
+    if key not in tensors or tensors[key].ndim == 0:
         raise InputError(
             f"{checkpoint.path} does not fit {network}: it looks like {looks_like(checkpoint.state_dict)} and has no "
             f"last layer {key}; expected keys such as {next(iter(wanted))}"

@@ -58,5 +58,5 @@ def _head(checkpoint: Checkpoint) -> tuple[str, int] | None:
     for head in _HEADS:
         for key, tensor in checkpoint.state_dict.items():
             if f".{key}".endswith(f".{head}.weight"):
-                return head, len(tensor)
+                return head, tensor.shape[0] if tensor.ndim else 0
     return None

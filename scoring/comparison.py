@@ -2,23 +2,23 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
 from common.console import table
 from common.errors import InputError
 from common.files import atomic_write
 from common.seeds import generator
 from detectors.registry import short_name
+from scoring.products import Results
+from scoring.protocol import ARMS
 from scoring.report import paragraph
-from scoring.run import Results
-from scoring.statistics import holm, intervals, sign_flip_p
-from scoring.summary import ALPHA, CONTROL, Estimate, detected
+from scoring.statistics import Estimate, holm, intervals, rank_agreements, sign_flip_p
+from scoring.summary import ALPHA, MEAN, detected
 
 MEASURES = ("flip_rate", "drop")
 
@@ -31,7 +31,7 @@ class Agreement:
         attack: its name.
         measure: what methods are ranked by: flip_rate or drop, the mean of the three depths.
         first, second: the detectors.
-        methods: how many were ranked, the control apart.
+        methods: how many were ranked, the references apart.
         tau: Kendall's tau-b: 1 for the same order, -1 for the reverse; NaN where one detector ranks all alike.
     """
 
@@ -95,12 +95,12 @@ def overview(results: Mapping[str, Results]) -> pd.DataFrame:
             **{
                 f"{name}{end}": value
                 for name in ("flip_rate", "drop", "inside")
-                for end, value in zip(("", "_low", "_high"), asdict(getattr(line, name)).values(), strict=True)
+                for end, value in zip(("", "_low", "_high"), astuple(getattr(line, name)), strict=False)
             },
         }
         for detector, each in results.items()
         for attack in each.summary.attacks
-        for method, line in each.summary.of(attack, "mean").items()
+        for method, line in each.summary.of(attack, MEAN).items()
     ]
     return pd.DataFrame(lines)
 
@@ -111,12 +111,15 @@ def agreements(results: Mapping[str, Results]) -> list[Agreement]:
     for first, second in combinations(results, 2):
         one, other = results[first].summary, results[second].summary
         for attack in one.attacks:
-            lines, others = one.of(attack, "mean"), other.of(attack, "mean")
-            methods = [method for method in lines if method != CONTROL and method in others]
+            lines, others = one.of(attack, MEAN), other.of(attack, MEAN)
+            methods = [method for method in lines if method not in ARMS and method in others]
             for measure in MEASURES:
-                values = [[getattr(each[m], measure).value for m in methods] for each in (lines, others)]
-                tau = float(kendalltau(*values).statistic) if len(methods) > 1 else math.nan
-                found.append(Agreement(attack, measure, first, second, len(methods), tau))
+                scores = {
+                    name: {m: getattr(each[m], measure).value for m in methods}
+                    for name, each in ((first, lines), (second, others))
+                }
+                (alike,) = rank_agreements(scores)
+                found.append(Agreement(attack, measure, first, second, alike.methods, alike.tau))
     return found
 
 
@@ -204,7 +207,7 @@ def _aims_of(detector: str, first: pd.DataFrame, other: pd.DataFrame, seed: int)
 
 def _inside(rows: pd.DataFrame) -> pd.DataFrame:
     """The mean share inside the mask of each frame's regions, by method; the attack plays no part in it."""
-    chosen = detected(rows[rows["method"] != CONTROL])
+    chosen = detected(rows[~rows["method"].isin(ARMS)])
     chosen = chosen[chosen["attack"] == chosen["attack"].iloc[0]] if len(chosen) else chosen
     return chosen.groupby(["key", "video", "method"], sort=False)[["inside"]].mean()
 
@@ -218,8 +221,9 @@ def _cell(row: object) -> str:
 
 def _flat(aim: Aim) -> dict[str, object]:
     values = {name: value for name, value in vars(aim).items() if name != "difference"}
-    difference = zip(("difference", "difference_low", "difference_high"), vars(aim.difference).values(), strict=True)
-    return {**values, **dict(difference)}
+    found = aim.difference
+    difference = {"difference": found.value, "difference_low": found.low, "difference_high": found.high}
+    return {**values, **difference}
 
 
 def _with_folder(detector: str) -> str:

@@ -4,7 +4,7 @@ import json
 import platform
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, parse_json
 from detectors.base import Detector
 
-FORMAT = 2  # of the rows; a change of their meaning raises it, and older runs are not continued
+FORMAT = 3  # of the rows; a change of their meaning raises it, and older runs are not continued
 LIBRARIES = ("torch", "numpy", "scikit-image", "scikit-learn", "scipy", "timm", "lime", "shap", "torchattacks")
 
 
@@ -63,6 +63,11 @@ class Configuration:
         device: where the detector runs.
         threads: of the CPU; rounding depends on it.
         versions: of this software and the libraries that compute.
+        protocol: what is attacked beside the methods' best regions, and how finely.
+        metrics: settings by standard metric.
+        segmentations: further ways to divide frames; empty for that of the settings.
+        budgets: L-infinity budgets of every attack; empty for their own.
+        seeds: how many repeats with new draws.
         format: of the rows.
     """
 
@@ -78,6 +83,11 @@ class Configuration:
     device: str
     threads: int
     versions: Mapping[str, str]
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    segmentations: tuple[str, ...] = ()
+    budgets: tuple[float, ...] = ()
+    seeds: int = 1
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -95,23 +105,25 @@ def bind(path: Path, configuration: Configuration) -> None:
             file.write(configuration.to_json())
         return
     try:
-        old = _flat(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, AttributeError) as error:
+        differing = changes(parse_json(path.read_text(encoding="utf-8")), json.loads(configuration.to_json()))
+    except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is not readable ({error}); choose another --run NAME, or remove the folder"
         ) from error
-    new = _flat(json.loads(configuration.to_json()))
-    changes = [
-        f"{key} was {_show(old.get(key))} and is now {_show(new.get(key))}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
-    if changes:
-        more = f" (and {len(changes) - 3} more)" if len(changes) > 3 else ""
+    if differing:
+        told = [f"{key} was {was} and is now {now}" for key, was, now in differing[:3]]
+        more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
         raise InputError(
-            f"{path.parent} was made with another configuration: {'; '.join(changes[:3])}{more}. "
+            f"{path.parent} was made with another configuration: {'; '.join(told)}{more}. "
             f"Give the same options to continue it, or another --run NAME to start anew"
         )
+
+
+def changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The dotted keys in which two configurations differ, with the first's and the second's value as text."""
+    old, new = _flat(first), _flat(second)
+    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    return [(key, _show(old.get(key)), _show(new.get(key))) for key in keys]
 
 
 def identify_detector(name: str, detector: Detector) -> DetectorIdentity:

@@ -76,7 +76,7 @@ def measure(path: Path, setup: Setup) -> Efficiency:
             if not warm:  # what libraries compile once in a process is no explanation's cost
                 setup.scorer(frame, lambda stage: tell("warming up"))
                 warm = True
-            folder.save_costs(frame.key, setup.scorer(frame, tell)[1])
+            folder.save_costs(frame.key, setup.scorer(frame, tell).costs)
 
         todo = [place for place, key in enumerate(selection.keys) if not folder.costs(key)]
         failures = each_frame(selection, todo, len(selection.keys), keep)

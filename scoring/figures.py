@@ -8,9 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from common.files import atomic_write
+from scoring.protocol import ARMS
 from scoring.summary import ALPHA, CONTROL, Line, Summary
 
 PANELS = {"1": "best region", "1-2": "best two regions", "1-3": "best three regions"}
+"""What depths are called; shares of the frame ("5%") by themselves."""
 BLUE, GREY, PALE, FAINT, INK = "#0b5fa5", "#8a8a8a", "#e6e6e6", "#f0f0f0", "#222222"
 
 
@@ -20,9 +22,11 @@ def save_summary(path: Path, summary: Summary) -> None:
     count = len(summary.ranked(attacks[0]))
     with matplotlib.rc_context({"font.size": 10, "font.family": "DejaVu Sans", "text.color": INK}):
         figure = Figure(figsize=(10, 1.2 + len(attacks) * (0.65 + 0.3 * count)), layout="constrained")
-        panels = figure.subplots(len(attacks), len(PANELS), sharex=True, sharey="row", squeeze=False)
+        tops = summary.shown
+        panels = figure.subplots(len(attacks), len(tops), sharex=True, sharey="row", squeeze=False)
         for row, attack in zip(panels, attacks, strict=True):
-            for panel, (top, title) in zip(row, PANELS.items(), strict=True):
+            for panel, top in zip(row, tops, strict=True):
+                title = PANELS.get(top, f"best regions, {top}")
                 lines = summary.of(attack, top)
                 _draw(panel, [lines[method] for method in summary.ranked(attack)])
                 panel.set_title(title if len(attacks) == 1 else f"{attack}: {title}", loc="left", fontsize=10)
@@ -54,8 +58,8 @@ def _title(summary: Summary) -> str:
 def _draw(panel: Axes, lines: list[Line]) -> None:
     """One depth of one attack: a dot with its interval for each method, and a band for the control."""
     for place, line in enumerate(lines):
-        rate, control = line.flip_rate, line.method == CONTROL
-        if control:
+        rate, control = line.flip_rate, line.method in ARMS
+        if line.method == CONTROL:
             panel.axvspan(rate.low, rate.high, color=PALE, lw=0, zorder=0)
             panel.axvline(rate.value, color=GREY, lw=1.5, zorder=1)
         colour = GREY if control else BLUE

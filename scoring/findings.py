@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from data.frames import REAL
+from scoring.protocol import ARMS
 from scoring.statistics import smallest_p
-from scoring.summary import ALPHA, CONTROL, Line, Summary, compare
+from scoring.summary import ALPHA, CONTROL, MEAN, Line, Summary, compare
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Finding:
 
 def find(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> Finding:
     """Sorts the methods of one attack by what the tests allow to say."""
-    lines = summary.of(attack, "mean")
+    lines = summary.of(attack, MEAN)
     versus = {method: line.flip_rate_vs_random for method, line in lines.items()}
-    methods = [method for method in summary.ranked(attack) if method != CONTROL]
+    methods = summary.methods(attack)
     certain = [method for method in methods if versus[method].certain]
     better = [method for method in certain if versus[method].difference.value > 0]
     best = tuple(method for method in better if lines[method].flip_rate.value == lines[better[0]].flip_rate.value)
@@ -50,14 +51,14 @@ def find(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> Findin
 
 def conclude(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> list[str]:
     """The sentences that answer which explanations can be trusted."""
-    mean = summary.of(attack, "mean")
-    first, tests = next(iter(mean.values())), len(mean.keys() - {CONTROL})
+    mean = summary.of(attack, MEAN)
+    first, tests = next(iter(mean.values())), len(mean.keys() - set(ARMS))
     if not first.frames:
         return ["The detector called no frame fake, so there was nothing to explain and to flip."]
     if CONTROL not in mean:
-        return ["Without the Random control nothing tells a good explanation from luck; leave out --no-control."]
+        return ["Without random regions nothing tells a good explanation from luck; add --arm random."]
     if not tests:
-        return ["The Random control alone was scored; name methods to compare with it."]
+        return ["Only references were scored; name methods to compare with them."]
     if first.videos < 2:
         return ["All frames are from one video: no interval and no test can be given. Score frames of more videos."]
     finding = find(rows, summary, attack, seed)
@@ -99,7 +100,11 @@ def counts(rows: pd.DataFrame, summary: Summary, failures: Mapping[str, str]) ->
     elif len(unknown):
         families = ", ".join(sorted(set(unknown)))
         lines.append(f"Without a class that the detector knows: {len(unknown)} ({families}); left out of accuracies.")
-    weak = {method: line.weak for method, line in summary.of(summary.attacks[0], "mean").items() if line.weak}
+    weak = {
+        method: line.weak
+        for method, line in summary.of(summary.attacks[0], MEAN).items()
+        if line.weak and method not in ARMS
+    }
     if weak:
         found = ", ".join(f"{method} {number}" for method, number in weak.items())
         lines.append(f"Weak rankings (fewer than three regions speak for the verdict; counted as any other): {found}.")
@@ -135,7 +140,7 @@ def _by_mask(mean: Mapping[str, Line]) -> list[str]:
     known = {method: line.inside.value for method, line in mean.items() if not math.isnan(line.inside.value)}
     if CONTROL not in known:
         return []
-    best = sorted((method for method in known if method != CONTROL), key=lambda method: -known[method])
+    best = sorted((method for method in known if method not in ARMS), key=lambda method: -known[method])
     shares = ", ".join(f"{method} {100 * known[method]:.0f} %" for method in best)
     return [f"Of the regions, truly manipulated were: {shares}; of random regions {100 * known[CONTROL]:.0f} %."]
 

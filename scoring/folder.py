@@ -5,18 +5,19 @@ import errno
 import fcntl
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from common.console import warn
 from common.errors import InputError
-from common.files import atomic_write, stem
-from scoring import rows
+from common.files import atomic_write, parse_json, stem
+from scoring import records
 from scoring.costs import Cost
+from scoring.rows import Grade, Measured, Row
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
@@ -46,10 +47,17 @@ class Shard:
         return place % self.count == self.index
 
 
+FOLDERS: Mapping[type, str] = {Grade: "grades", Measured: "metrics", Row: "frames"}
+"""Where each kind of record of a frame is kept, in the order of writing: its rows last, as they make it finished."""
+
+Records = Mapping[type, np.ndarray]
+"""What is kept of a scored frame, by kind, as `scoring.records.to_array` makes it."""
+
+
 class Folder:
     """The files of one run.
 
-    A frame's file appears whole, after its costs' file, so that a frame is either finished with all it has or not
+    A frame's rows appear whole, after all else of it, so that a frame is either finished with all it has or not
     there; a process may be killed at any moment.
     """
 
@@ -61,42 +69,49 @@ class Folder:
         """The configuration's file."""
         return self.path / "config.json"
 
-    def rows_file(self, key: str) -> Path:
-        """The file of a frame's rows."""
-        return self.path / "frames" / f"{stem(key)}.npy"
+    def file(self, kind: type, key: str) -> Path:
+        """The file of a frame's records of one kind."""
+        return self.path / FOLDERS[kind] / f"{stem(key)}.npy"
 
     def costs_file(self, key: str) -> Path:
         """The file of a frame's costs."""
         return self.path / "costs" / f"{stem(key)}.json"
 
-    def save(self, key: str, array: np.ndarray, costs: Sequence[Cost]) -> None:
-        """Keeps what a frame gave; it counts as finished once this returns."""
+    def save(self, key: str, found: Mapping[type, Sequence[Any]], costs: Sequence[Cost]) -> None:
+        """Keeps what a frame gave, a list of each kind; it counts as finished once this returns."""
         self.save_costs(key, costs)
-        rows.save(self.rows_file(key), array)
+        for kind in FOLDERS:
+            records.save(self.file(kind, key), records.to_array(kind, found.get(kind, ())))
 
     def save_costs(self, key: str, costs: Sequence[Cost]) -> None:
         """Keeps what a frame took."""
         with atomic_write(self.costs_file(key)) as file:
             json.dump([asdict(cost) for cost in costs], file)
 
-    def finished(self, key: str) -> np.ndarray | None:
-        """The rows of a finished frame, or None; a damaged file counts as not finished, with a warning."""
-        path = self.rows_file(key)
-        if not path.exists():
+    def finished(self, key: str) -> Records | None:
+        """What is kept of a finished frame, or None; a damaged file counts as not finished, with a warning."""
+        if not self.file(Row, key).exists():
             return None
         try:
-            array = rows.load(path)
-            if not len(array) or set(array["key"].tolist()) != {key}:
-                raise InputError(f"{path} does not hold the rows of {key!r}")
-        except InputError as error:
+            found = {kind: self._load(kind, key) for kind in FOLDERS}
+            if not len(found[Row]):
+                raise InputError(f"{self.file(Row, key)} holds no row")
+        except (InputError, FileNotFoundError) as error:
             warn(f"{error}; the frame is scored again")
             return None
+        return found
+
+    def _load(self, kind: type, key: str) -> np.ndarray:
+        path = self.file(kind, key)
+        array = records.load(path, kind)
+        if set(array["key"].tolist()) - {key}:
+            raise InputError(f"{path} does not hold the {kind.__name__.lower()}s of {key!r}")
         return array
 
     def costs(self, key: str) -> list[Cost]:
         """The costs of a finished frame; none where their file was removed or damaged."""
         try:
-            return [Cost(**cost) for cost in json.loads(self.costs_file(key).read_text(encoding="utf-8"))]
+            return [Cost(**cost) for cost in parse_json(self.costs_file(key).read_text(encoding="utf-8"))]
         except (FileNotFoundError, ValueError, TypeError):
             return []
 

@@ -1,70 +1,83 @@
-"""One frame to rows: its verdict, its explanations, the attacks on what they point at."""
+"""One frame to rows: its verdict, its explanations and the references, the attacks on what they point at."""
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
-import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
 from attacks import RegionAttack
-from common.seeds import derive_seed
+from attacks.budgets import with_budget
 from data.frames import Frame
 from detectors import Detector, Queries
 from detectors.queries import counting
+from detectors.randomised import randomised
+from scoring.arms import oracle
+from scoring.arms.rankings import at_size
+from scoring.arms.references import references, unexplained
+from scoring.attacking import Assailant, Outcome, Verdict
 from scoring.costs import Cost, Ledger
-from scoring.rows import UNKNOWN, Row
+from scoring.explaining import Explained, explain, explain_untaught
+from scoring.grading import Grading
+from scoring.metrics.base import Metric
+from scoring.metrics.cases import case_of
+from scoring.metrics.measuring import Measurement, measure
+from scoring.protocol import ORACLE, RANDOM_MODEL, Protocol
+from scoring.regions import Choice, Ranking, choose, digest_of
+from scoring.rows import UNKNOWN, Grade, Measured, Row
 from xai.explanation import FrameExplanations, explained_class
-from xai.methods import ADVERSARIAL, Method
-from xai.ranking import top_region
+from xai.methods import Method
 from xai.settings import Settings
 
-DEPTHS = (1, 2, 3)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the detector says of a frame.
-
-    Attributes:
-        probabilities: (C,) float32.
-        predicted: the index of the most probable class.
-        target: the index of the explained class.
-        correct: whether `predicted` is the frame's class: 1 or 0, -1 where the detector has no class for it.
-    """
-
-    probabilities: Tensor
-    predicted: int
-    target: int
-    correct: int
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """The region that a method ranks highest: (H, W) bool, nothing where there is no fake verdict to explain."""
+class Views:
+    """What there is to see of a scored frame, at the detector's size: for pictures, not for numbers.
 
-    method: Method
-    k: int
-    weak: bool
-    region: np.ndarray
+    Attributes:
+        explained: the frame, its explanations and segments.
+        attacked: by method, the image (3, H, W) after the first attack on its best three segments.
+    """
+
+    explained: Explained
+    attacked: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What scoring a frame gave.
+
+    Attributes:
+        rows: by repeat, attack, budget, ranking and depth.
+        grades: how much it takes to flip the verdict, by repeat, measure and ranking.
+        measured: what the standard metrics say, by repeat, method and metric.
+        costs: by stage.
+        views: of the first repeat; None where the detector calls the frame Real, so that nothing was explained.
+    """
+
+    rows: list[Row]
+    grades: list[Grade]
+    measured: list[Measured]
+    costs: list[Cost]
+    views: Views | None
 
     @property
-    def digest(self) -> str:
-        """Names the region by its pixels: the same pixels, whoever chose them, are attacked once and alike."""
-        return hashlib.sha256(repr(self.region.shape).encode() + np.packbits(self.region).tobytes()).hexdigest()
+    def records(self) -> dict[type, Sequence[Any]]:
+        """What a run keeps, by kind."""
+        return {Row: self.rows, Grade: self.grades, Measured: self.measured}
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What an attack on one region did: p(target) and the class after it, whether it flipped, and its size."""
+@dataclass(frozen=True, eq=False)
+class Repeat:
+    """One seed and one way to divide a frame: everything that is drawn or follows from segments is made anew for it."""
 
-    after: float
-    predicted: int
-    flipped: bool
-    linf: float
-    steps: int
+    seed: int
+    segmentation: str
+    settings: Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +89,12 @@ class Scorer:
         methods: what explains them.
         settings: of the explanations.
         attacks: by name.
+        metrics: standard metrics that judge each explanation beside the attacks, by name.
+        protocol: what else is attacked, and how finely.
         seed: of every draw.
+        seeds: how many repeats, with the seeds `seed`, `seed` + 1, ...
+        segmentations: further ways to divide a frame, by name, in place of the settings' own.
+        budgets: L-infinity budgets at which each attack runs, the main one first; empty for its own.
         batch_size: images in a forward pass.
         precision: of the explanations' queries; verdicts and attacks are always float32.
     """
@@ -85,12 +103,41 @@ class Scorer:
     methods: tuple[Method, ...]
     settings: Settings
     attacks: Mapping[str, RegionAttack]
+    protocol: Protocol = field(default_factory=Protocol)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
     seed: int = 0
+    seeds: int = 1
+    segmentations: Mapping[str, Settings] = field(default_factory=dict)
+    budgets: tuple[float, ...] = ()
     batch_size: int = 32
     precision: str = "float32"
 
-    def __call__(self, frame: Frame, tell: Callable[[str], None] = lambda stage: None) -> tuple[list[Row], list[Cost]]:
-        """The rows of a frame, by attack, method and k, and what each stage cost; `tell` hears each stage begin.
+    @cached_property
+    def repeats(self) -> tuple[Repeat, ...]:
+        """Every seed with every way to divide a frame, the main one first."""
+        divided = self.segmentations or {self.settings.segments.name: self.settings}
+        return tuple(
+            Repeat(seed, name, settings)
+            for seed in range(self.seed, self.seed + self.seeds)
+            for name, settings in divided.items()
+        )
+
+    @cached_property
+    def assaults(self) -> tuple[tuple[str, RegionAttack], ...]:
+        """Every attack at every budget, the main one first."""
+        return tuple(
+            (name, each)
+            for name, attack in self.attacks.items()
+            for each in ([with_budget(attack, budget) for budget in self.budgets] or [attack])
+        )
+
+    @cached_property
+    def untaught(self) -> Detector:
+        """The detector with random weights, for the arm "random-model"."""
+        return randomised(self.detector, self.seed)
+
+    def __call__(self, frame: Frame, tell: Tell = lambda stage: None) -> Scored:
+        """The rows of a frame and what each stage cost; `tell` hears each stage begin.
 
         A method with the adversarial fill is charged the adversarial image, which is made once and also listed by
         itself. A frame that the detector calls Real already has no verdict to explain: its regions are empty and
@@ -101,83 +148,148 @@ class Scorer:
             ledger = Ledger(meter, tell)
             with ledger.stage("verdict"):
                 verdict = self._judge(frame, image)
-            choices = self._choose(frame, image, verdict, ledger)
-            regions = {choice.digest: choice.region for choice in choices}
-            rows = []
-            for name, attack in self.attacks.items():
-                with ledger.stage(f"attack {name}"):
-                    outcomes = self._attack(name, attack, frame, image, verdict, regions)
-                rows += [self._row(frame, verdict, choice, name, outcomes[choice.digest]) for choice in choices]
-        return rows, ledger.costs
+            found = [_Repeated(self, frame, image, verdict, repeat, ledger)() for repeat in self.repeats]
+        return Scored(
+            rows=[row for each in found for row in each.rows],
+            grades=[grade for each in found for grade in each.grades],
+            measured=[each for part in found for each in part.measured],
+            costs=ledger.costs,
+            views=found[0].views,
+        )
 
     def _judge(self, frame: Frame, image: Tensor) -> Verdict:
         probabilities = Queries(self.detector, self.batch_size).probabilities(image[None])[0]
         predicted = int(probabilities.argmax())
         target = explained_class(probabilities, self.detector.real)
-        return Verdict(probabilities, predicted, target, self._correct(frame, predicted))
+        return Verdict(probabilities, predicted, target, self.correct(frame, predicted))
 
-    def _correct(self, frame: Frame, predicted: int) -> int:
+    def correct(self, frame: Frame, predicted: int) -> int:
+        """Whether a class is the frame's: 1 or 0, -1 where the detector has no class for the frame."""
         label = self.detector.label_of(frame.family)
         return UNKNOWN if label is None else int(predicted == label)
 
-    def _choose(self, frame: Frame, image: Tensor, verdict: Verdict, ledger: Ledger) -> list[Choice]:
-        """Every method's top regions; empty ones where there is no fake verdict to explain."""
-        if verdict.predicted == self.detector.real:
-            nothing = np.zeros(image.shape[1:], dtype=bool)
-            return [Choice(method, k, False, nothing) for method in self.methods for k in DEPTHS]
-        explanations = FrameExplanations(
-            self.detector, image, verdict.target, self.settings, self.seed, frame.key, self.batch_size, self.precision
-        )
-        with ledger.stage("segments"):
-            segments = explanations.segments
-        if any(method.fill == ADVERSARIAL for method in self.methods):
-            with ledger.stage(ADVERSARIAL):
-                explanations.adversarial  # noqa: B018 - made here, so that its cost is its own stage
-        choices = []
-        for method in self.methods:
-            with ledger.stage(method.name, including=ADVERSARIAL if method.fill == ADVERSARIAL else None):
-                explanation = explanations.explain(method)
-            ranking = explanation.ranking
-            choices += [Choice(method, k, explanation.weak, top_region(segments, ranking, k)) for k in DEPTHS]
-        return choices
 
-    def _attack(
+@dataclass(frozen=True, eq=False)
+class _Repeated:
+    """One repeat of one frame."""
+
+    scorer: Scorer
+    frame: Frame
+    image: Tensor
+    verdict: Verdict
+    repeat: Repeat
+    ledger: Ledger
+
+    def __call__(self) -> Scored:
+        if self.verdict.predicted == self.scorer.detector.real:
+            methods = [(method.name, method.fill) for method in self.scorer.methods]
+            choices = unexplained(methods, self.scorer.protocol, tuple(self.image.shape[1:]))
+            return Scored(self._rows(choices, None)[0], [], [], self.ledger.costs, None)
+        explained = self._explain()
+        choices = explained.choices + self._references(explained)
+        rows, found, attacked = self._rows(choices, explained)
+        grades = self._grades(found, explained) if self.scorer.attacks else []
+        return Scored(rows, grades, self._measured(explained), self.ledger.costs, Views(explained, attacked))
+
+    @cached_property
+    def _assailant(self) -> Assailant:
+        scorer = self.scorer
+        return Assailant(scorer.detector, self.image, self.verdict, self.repeat.seed, self.frame.key, scorer.batch_size)
+
+    def _explain(self) -> Explained:
+        scorer, repeat = self.scorer, self.repeat
+        frames = FrameExplanations(
+            scorer.detector,
+            self.image,
+            self.verdict.target,
+            repeat.settings,
+            repeat.seed,
+            self.frame.key,
+            scorer.batch_size,
+            scorer.precision,
+        )
+        return explain(frames, self.frame, scorer.methods, scorer.protocol.depths, self.ledger)
+
+    def _references(self, explained: Explained) -> list[Choice]:
+        def untaught() -> list[Ranking]:
+            with self.ledger.stage(RANDOM_MODEL):
+                return explain_untaught(explained, self.scorer.untaught, self.scorer.methods, RANDOM_MODEL)
+
+        return references(explained, self.scorer.protocol, self.repeat.seed, self.frame.key, untaught)
+
+    def _rows(
+        self, choices: list[Choice], explained: Explained | None
+    ) -> tuple[list[Row], list[Choice], dict[str, Tensor]]:
+        """The rows of all attacks; with the choices, the first attack's oracle among them, and its attacked images."""
+        rows: list[Row] = []
+        first: tuple[list[Choice], dict[str, Tensor]] | None = None
+        shown = {method: digest_of(region) for method, region in explained.shown.items()} if explained else {}
+        for name, attack in self.scorer.assaults:
+            with self.ledger.stage(f"attack {name}"):
+                regions = {choice.digest: choice.region for choice in choices}
+                outcomes, images = self._assailant.outcomes(name, attack, regions, () if first else shown.values())
+                found = choices + (self._oracle(name, attack, choices, explained, outcomes) if explained else [])
+            rows += [self._row(choice, name, attack.epsilon, outcomes[choice.digest]) for choice in found]
+            first = first or (found, {method: images[digest] for method, digest in shown.items() if digest in images})
+        return rows, *(first or (choices, {}))
+
+    def _oracle(
         self,
         name: str,
         attack: RegionAttack,
-        frame: Frame,
-        image: Tensor,
-        verdict: Verdict,
-        regions: Mapping[str, np.ndarray],
-    ) -> dict[str, Outcome]:
-        """What the attack does to each distinct region, all of them in one batch.
+        choices: list[Choice],
+        explained: Explained,
+        outcomes: dict[str, Outcome],
+    ) -> list[Choice]:
+        """The oracle's regions under this attack; what attacking them and its candidates did goes to `outcomes`."""
+        protocol, segments = self.scorer.protocol, explained.segments
+        if ORACLE not in protocol.arms:
+            return []
 
-        The attack's own judge says what flipped; where another batch's rounding would break a tie between classes
-        differently, its word stands.
-        """
-        masks = torch.from_numpy(np.stack(list(regions.values())))
-        images = image.expand(len(masks), *image.shape)
-        seeds = [derive_seed(self.seed, frame.key, "attack", name, digest) for digest in regions]
-        result = attack(self.detector, images, masks, seeds, self.batch_size)
-        probabilities = Queries(self.detector, self.batch_size).probabilities(result.images)
-        change = (result.images - image).abs().amax(dim=(1, 2, 3))
-        probabilities[change == 0] = verdict.probabilities
-        verdicts = probabilities.clone()
-        verdicts[~result.flipped, self.detector.real] = -1.0
-        verdicts[result.flipped, self.detector.real] = 2.0
-        return {
-            digest: Outcome(
-                after=float(probabilities[i, verdict.target]),
-                predicted=int(verdicts[i].argmax()),
-                flipped=bool(result.flipped[i]) and verdict.predicted != self.detector.real,
-                linf=float(change[i]),
-                steps=int(result.steps[i]),
-            )
-            for i, digest in enumerate(regions)
-        }
+        def attacked(regions: list[np.ndarray]) -> None:
+            new = {digest_of(region): region for region in regions}
+            new = {digest: region for digest, region in new.items() if digest not in outcomes}
+            outcomes.update(self._assailant.outcomes(name, attack, new)[0])
 
-    def _row(self, frame: Frame, verdict: Verdict, choice: Choice, attack: str, outcome: Outcome) -> Row:
-        names = self.detector.class_names
+        tried = oracle.candidates(segments, [c.ranking for c in choices], protocol.oracle_pool)
+        attacked([segments == label for label in tried])
+        found = choose(oracle.ranked(segments, tried, outcomes), segments, protocol.depths)
+        attacked([choice.region for choice in found])
+        return found
+
+    def _grades(self, choices: list[Choice], explained: Explained) -> list[Grade]:
+        (_, main), *_ = self.scorer.assaults
+        with self.ledger.stage("grades"):
+            graded = Grading(self._assailant, explained.segments, self.scorer.protocol, main.epsilon)(choices)
+        return [self._grade(*each) for each in graded]
+
+    def _measured(self, explained: Explained) -> list[Measured]:
+        found = []
+        for method in self.scorer.methods if self.scorer.metrics else ():
+            with self.ledger.stage(f"metrics of {method.name}"):
+                case = case_of(explained.frames, method, explained.explanations[method.name], self.frame.mask)
+                found += [self._measurement(method, each) for each in measure(case, self.scorer.metrics)]
+        return found
+
+    def _measurement(self, method: Method, found: Measurement) -> Measured:
+        better = {True: "higher", False: "lower", None: ""}[found.higher_is_better]
+        return Measured(
+            key=self.frame.key,
+            video=self.frame.video,
+            family=self.frame.family or "",
+            seed=self.repeat.seed,
+            segmentation=self.repeat.segmentation,
+            method=method.name,
+            fill=method.fill,
+            metric=found.full_name,
+            value=0.0 if found.undefined else found.value,
+            better=better,
+            undefined=found.undefined,
+            forwards=found.forwards,
+        )
+
+    def _row(self, choice: Choice, attack: str, epsilon: float, outcome: Outcome) -> Row:
+        frame, verdict, ranking, names = self.frame, self.verdict, choice.ranking, self.scorer.detector.class_names
         before = float(verdict.probabilities[verdict.target])
         return Row(
             key=frame.key,
@@ -187,10 +299,16 @@ class Scorer:
             predicted=names[verdict.predicted],
             correct=verdict.correct,
             target=names[verdict.target],
-            method=choice.method.name,
-            fill=choice.method.fill,
-            weak=choice.weak,
+            seed=self.repeat.seed,
+            segmentation=self.repeat.segmentation,
+            method=ranking.method,
+            of=ranking.of,
+            draw=ranking.draw,
+            fill=ranking.fill,
+            weak=ranking.weak,
             attack=attack,
+            epsilon=epsilon,
+            depth=choice.depth,
             k=choice.k,
             area=float(choice.region.mean()),
             inside=share_inside(choice.region, frame.mask),
@@ -198,20 +316,34 @@ class Scorer:
             after=outcome.after,
             drop=before - outcome.after,
             predicted_after=names[outcome.predicted],
-            correct_after=self._correct(frame, outcome.predicted),
+            correct_after=self.scorer.correct(frame, outcome.predicted),
             flipped_to_real=outcome.flipped,
             linf=outcome.linf,
             steps=outcome.steps,
+            forwards=outcome.forwards,
+        )
+
+    def _grade(self, ranking: Ranking, measure: str, attack: str, value: float, reached: bool) -> Grade:
+        return Grade(
+            key=self.frame.key,
+            video=self.frame.video,
+            family=self.frame.family or "",
+            seed=self.repeat.seed,
+            segmentation=self.repeat.segmentation,
+            method=ranking.method,
+            of=ranking.of,
+            draw=ranking.draw,
+            fill=ranking.fill,
+            attack=attack,
+            measure=measure,
+            value=value,
+            reached=reached,
         )
 
 
 def share_inside(region: np.ndarray, mask: np.ndarray | None) -> float:
-    """The share of a region (H, W) bool that lies in a frame's mask (H', W') bool; -1 without a mask or a region.
-
-    The mask is stretched to the region's size, as the frame was for the detector, by its share of each pixel.
-    """
+    """The share of a region (H, W) bool that lies in a frame's mask (H', W') bool; -1 without a mask or a region."""
     if mask is None or not region.any():
         return UNKNOWN
-    height, width = region.shape
-    share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-    return float((share[region] >= 0.5).mean())
+    inside = at_size(mask, region.shape)
+    return 0.0 if inside is None else float(inside[region].mean())

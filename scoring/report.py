@@ -6,9 +6,10 @@ from pathlib import Path
 
 from common.console import console, say, table
 from scoring.findings import conclude, count, counts
-from scoring.run import Results
+from scoring.products import Results
 from scoring.setup import Setup
-from scoring.summary import ALPHA, CONTROL, Estimate, Line, Summary
+from scoring.statistics import Estimate
+from scoring.summary import ALPHA, MEAN, Line, Summary
 
 
 def introduce(setup: Setup, folder: Path) -> None:
@@ -58,28 +59,28 @@ def paragraph(text: str) -> None:
 
 
 def _show_table(summary: Summary, attack: str) -> None:
-    """One attack's table, the best method first, the control last."""
-    one, two, three, mean = (summary.of(attack, top) for top in ("1", "1-2", "1-3", "mean"))
+    """One attack's table, the best method first, the references last."""
+    shown, mean = [summary.of(attack, top) for top in summary.shown], summary.of(attack, MEAN)
     methods = summary.ranked(attack)
     table(
         f"\nAttack {attack}: fake verdicts flipped to Real (%), attacking top regions only",
-        ["method", "top 1", "top 1-2", "top 1-3", "gain", "drop", "acc."],
+        ["method", *(top if "%" in top else f"top {top}" for top in summary.shown), "gain", "drop", "acc."],
         [
             [
                 method,
-                *(_rate(lines[method].flip_rate) for lines in (one, two, three)),
+                *(_rate(lines[method].flip_rate) for lines in shown),
                 _difference(mean[method]),
-                _number(three[method].drop.value, "{:.2f}"),
-                _number(100 * three[method].accuracy.value, "{:.0f}"),
+                _number(shown[-1][method].drop.value, "{:.2f}"),
+                _number(100 * shown[-1][method].accuracy.value, "{:.0f}"),
             ]
             for method in methods
         ],
     )
-    tests = len(set(methods) - {CONTROL})
+    tests = count(len(summary.methods(attack)), "method")
     paragraph(
-        f"[ ]: 95 % interval, with videos as the sample. gain: the mean of the three rates less that of random "
-        f"regions; * p < {ALPHA} in a permutation test over videos, corrected for {count(tests, 'method')} (Holm). "
-        f"drop: how far the verdict's probability fell; acc.: correct verdicts left (%); both after top 1-3."
+        f"[ ]: 95 % interval, with videos as the sample. gain: the mean of the rates less that of random regions; "
+        f"* p < {ALPHA} in a permutation test over videos, corrected for {tests} (Holm). drop: how far the verdict's "
+        f"probability fell; acc.: correct verdicts left (%); both after the deepest attack."
     )
     say("")
 

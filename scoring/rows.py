@@ -1,22 +1,16 @@
-"""A row of scores: what one attack did to the top k regions of one method on one frame."""
+"""A row of scores: what one attack did to the regions that one method, or a reference, ranks highest."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from tokenize import TokenError
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-
-from common.errors import InputError
-from common.files import atomic_write
 
 UNKNOWN = -1  # in `label`, `correct`, `correct_after` and `inside`; empty in the CSV
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one attack did to one frame's top k regions as one method ranks them.
+    """What one attack did to one region of one frame.
 
     Attributes:
         key: the frame.
@@ -26,11 +20,18 @@ class Row:
         predicted: the class that the detector says.
         correct: whether that is the frame's class: 1 or 0, -1 where the detector has no class for it.
         target: the explained class: the predicted one, or where that is Real, the most probable other.
-        method: "LIME", "LIME_adv", ...; "Random" is the control.
-        fill: what hid pixels while explaining.
+        seed: of the repeat's draws.
+        segmentation: "slic-50", ...: how the frame was divided.
+        method: "LIME", "LIME_adv", ..., or a reference arm: "random", "oracle", ... (`scoring.arms`).
+        of: the method that an arm belongs to ("random-area" of "LIME"); "" for all others.
+        draw: which of an arm's random draws; 0 where there is one.
+        fill: what hid pixels while explaining; "" for an arm that explains nothing.
         weak: whether the method had no evidence for some of its top three regions.
         attack: "nes", ...
-        k: 1, 2 or 3: the best region, the best two, the best three together.
+        epsilon: its L-infinity budget, in (0, 1].
+        depth: which region: "1", "2", "3" are the best segments together, "5%" as many as come nearest to that share
+            of the frame, "all" the whole frame.
+        k: how many segments the region has; 0 for an empty one.
         area: the attacked share of the frame's pixels, in [0, 1].
         inside: the share of those that were truly manipulated, in [0, 1]; -1 where that is not known.
         before: p(target) of the frame.
@@ -41,6 +42,7 @@ class Row:
         flipped_to_real: whether the attack made the detector say Real; never where it did so before.
         linf: the largest change of a pixel's channel, in [0, 1].
         steps: the attack's steps; 0 where the detector said Real already.
+        forwards: images passed to the detector for the attack on that region, the judge's included.
     """
 
     key: str
@@ -50,10 +52,16 @@ class Row:
     predicted: str
     correct: int
     target: str
+    seed: int
+    segmentation: str
     method: str
+    of: str
+    draw: int
     fill: str
     weak: bool
     attack: str
+    epsilon: float
+    depth: str
     k: int
     area: float
     inside: float
@@ -65,57 +73,72 @@ class Row:
     flipped_to_real: bool
     linf: float
     steps: int
+    forwards: int
 
 
-NAMES = tuple(field.name for field in fields(Row))
-_CODES = {int: "<i8", float: "<f8", bool: "?"}
+@dataclass(frozen=True)
+class Grade:
+    """How much it takes to flip one frame's verdict along one ranking: a number where "flipped or not" saturates.
 
-
-def to_array(rows: Sequence[Row]) -> np.ndarray:
-    """The rows as a structured array; its texts are as wide as the longest needs, so that nothing is cut.
-
-    Raises InputError for a text that cannot be kept so (one that ends with a null character).
+    Attributes:
+        key, video, family, seed, segmentation, method, of, draw, fill: as in Row.
+        attack: what was used to find out, and its budget where that is fixed: "pgd", "pgd 4/255".
+        measure: "budget", the smallest L-infinity budget that flips, attacking the three best segments; or
+            "fraction", the share of the segments that is needed when they are added best first.
+        value: in [0, 1]; where `reached` is false, the largest that was tried.
+        reached: whether the verdict flipped; a frame that never does is censored, not dropped.
     """
-    values = [tuple(asdict(row).values()) for row in rows]
-    columns = dict(zip(NAMES, zip(*values, strict=True), strict=True)) if rows else dict.fromkeys(NAMES, ())
-    kinds = []
-    for field in fields(Row):
-        width = max((len(text) for text in columns[field.name]), default=0) if field.type is str else 0
-        kinds.append((field.name, f"<U{max(1, width)}" if field.type is str else _CODES[field.type]))  # type: ignore[index]
-    array = np.array(values, dtype=kinds)
-    if [tuple(item) for item in array.tolist()] != values:
-        raise InputError(f"frame {rows[0].key!r}: its name or its video's cannot be stored; rename it")
-    return array
+
+    key: str
+    video: str
+    family: str
+    seed: int
+    segmentation: str
+    method: str
+    of: str
+    draw: int
+    fill: str
+    attack: str
+    measure: str
+    value: float
+    reached: bool
 
 
-def stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Several such arrays as one, wide enough for all."""
-    return np.concatenate(arrays) if arrays else to_array([])
+@dataclass(frozen=True)
+class Measured:
+    """What one standard metric says of one explanation of one frame (`scoring.metrics`).
 
+    Attributes:
+        key, video, family, seed, segmentation, method, fill: as in Row.
+        metric: its full name, "deletion" or "aopc.morf".
+        value: 0 where it is undefined.
+        better: "higher", "lower", or "" where neither is better.
+        undefined: why there is no value; "" where there is one.
+        forwards: images passed to detectors for the metric, all its values together.
+    """
 
-def save(path: str | Path, array: np.ndarray) -> None:
-    """Writes an array as NPY without pickle, whole or not at all."""
-    with atomic_write(path, "wb") as file:
-        np.save(file, array, allow_pickle=False)
-
-
-def load(path: str | Path) -> np.ndarray:
-    """Reads what `save` wrote. Raises InputError where the file is truncated or holds something else."""
-    try:
-        with open(path, "rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError, TokenError) as error:  # a header is read as a Python literal
-        raise InputError(f"{path} is not readable as rows of scores ({error})") from error
-    if array.dtype.names != NAMES:
-        raise InputError(f"{path} does not hold rows of scores of this version")
-    return array
+    key: str
+    video: str
+    family: str
+    seed: int
+    segmentation: str
+    method: str
+    fill: str
+    metric: str
+    value: float
+    better: str
+    undefined: str
+    forwards: int
 
 
 def to_table(array: np.ndarray) -> pd.DataFrame:
-    """The rows as a table, what is unknown as missing values."""
-    table = pd.DataFrame({name: array[name] for name in NAMES})
-    for name in ("label", "correct", "correct_after"):
+    """Rows, grades or measurements as a table, what is unknown or undefined as missing values."""
+    table = pd.DataFrame({name: array[name] for name in array.dtype.names or ()})
+    for name in {"label", "correct", "correct_after"} & set(table):
         table[name] = table[name].astype("Int64").mask(table[name] == UNKNOWN)
-    table["inside"] = table["inside"].mask(table["inside"] == UNKNOWN)
+    if "undefined" in table:
+        table["value"] = table["value"].mask(table["undefined"] != "")
+    if "inside" in table:
+        table["inside"] = table["inside"].mask(table["inside"] == UNKNOWN)
     table["family"] = table["family"].mask(table["family"] == "")
     return table

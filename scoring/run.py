@@ -1,44 +1,24 @@
 """A run: scores every frame that is not finished yet, and makes the tables when all are."""
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
 
 from common.console import progress, warn
 from common.errors import InputError
-from data.frames import REAL, Frame
-from scoring import figures, rows, tables
+from data.frames import Frame
+from scoring import gallery, tables
+from scoring.albums import album
 from scoring.config import Configuration, bind
-from scoring.costs import Cost
 from scoring.folder import Folder, Shard
+from scoring.frame import Scored, Tell
+from scoring.products import Results, make
 from scoring.selection import Selection
-from scoring.summary import Summary, summarise
 
-Tell = Callable[[str], None]
-Score = Callable[[Frame, Tell], tuple[list[rows.Row], list[Cost]]]
-"""From a frame to its rows and costs; says which stage begins as it goes."""
+Score = Callable[[Frame, Tell], Scored]
+"""From a frame to what scoring it gives; says which stage begins as it goes."""
 
 WRONG = (ValueError, ArithmeticError, RuntimeError)  # what numerical code raises on an image it cannot handle
-
-
-@dataclass(frozen=True, eq=False)
-class Results:
-    """What a finished run holds.
-
-    Attributes:
-        rows: the tidy table.
-        summary: the statistics (see `summary.summarise`).
-        failures: frames that could not be scored, with the reason.
-        files: what was written for people.
-    """
-
-    rows: pd.DataFrame
-    summary: Summary
-    failures: dict[str, str]
-    files: tuple[Path, ...]
 
 
 def run(
@@ -66,14 +46,14 @@ def run(
         failures = _score_missing(folder, selection, score, shard)
         if shard.whole:
             tables.write_failures(path, failures)
-        arrays = {key: array for key in selection.keys if (array := folder.finished(key)) is not None}
-        missing = len(selection.keys) - len(arrays)
+        finished = {key: found for key in selection.keys if (found := folder.finished(key)) is not None}
+        missing = len(selection.keys) - len(finished)
         if missing and not shard.whole:
             return missing
-        if not arrays:
+        if not finished:
             reason = next(iter(failures.values()))
             raise InputError(f"none of the {len(failures)} frames could be scored; the first: {reason}")
-        return _finish(folder, name, configuration.seed, arrays, failures)
+        return make(folder, name, json.loads(configuration.to_json()), finished, failures)
 
 
 def _score_missing(folder: Folder, selection: Selection, score: Score, shard: Shard) -> dict[str, str]:
@@ -81,9 +61,13 @@ def _score_missing(folder: Folder, selection: Selection, score: Score, shard: Sh
     mine = [place for place in range(len(selection.keys)) if shard.has(place)]
     todo = [place for place in mine if folder.finished(selection.keys[place]) is None]
 
+    pictured = {selection.keys[place] for place in gallery.kept(len(selection.keys))}
+
     def keep(frame: Frame, tell: Tell) -> None:
-        scored, costs = score(frame, tell)
-        folder.save(frame.key, rows.to_array(scored), costs)
+        scored = score(frame, tell)
+        if frame.key in pictured and (pictures := album(frame, scored)) is not None:
+            gallery.save(folder.path, pictures)
+        folder.save(frame.key, scored.records, scored.costs)
 
     return each_frame(selection, todo, len(mine), keep)
 
@@ -111,21 +95,6 @@ def each_frame(
             bar.advance(task)
         bar.update(task, description="done")
     return failures
-
-
-def _finish(folder: Folder, name: str, seed: int, arrays: dict[str, np.ndarray], failures: dict[str, str]) -> Results:
-    """Makes the tables and the picture of what is finished."""
-    stacked = rows.stack(list(arrays.values()))
-    table = rows.to_table(stacked)
-    summary = summarise(table, seed)
-    files = tables.write(folder.path, name, stacked, summary)
-    tables.write_costs(folder.path, {key: folder.costs(key) for key in arrays})
-    tables.write_failures(folder.path, failures)
-    if (table["predicted"] != REAL).any():
-        picture = folder.path / f"summary_{name}.png"
-        figures.save_summary(picture, summary)
-        files = [*files, picture]
-    return Results(table, summary, failures, tuple(files))
 
 
 def _reason(error: Exception) -> str:

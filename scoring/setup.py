@@ -1,7 +1,7 @@
 """From the names on a command line to everything that a run needs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,29 @@ from attacks.registry import build as build_attack
 from attacks.registry import describe as describe_attack
 from common.console import warn
 from common.errors import InputError
+from common.settings import override
 from data.source import open_frames
 from detectors import Detector, Queries
 from detectors.devices import resolve_device
 from detectors.registry import load
 from scoring.config import Configuration, describe_device, identify_detector, versions
 from scoring.frame import Scorer
+from scoring.metrics.registry import METRICS
+from scoring.metrics.registry import build_all as build_metrics
+from scoring.metrics.registry import describe as describe_metric
+from scoring.protocol import PRESETS as PROTOCOLS
+from scoring.protocol import Protocol, chosen_arms
 from scoring.selection import Selection, demo, select
-from scoring.summary import CONTROL
 from scoring.tables import results_name
 from xai.methods import ALL, Method, parse, title
+from xai.segments import parse as parse_segments
+from xai.settings import Settings, parse_override
 from xai.settings import build as build_settings
 from xai.settings import check as check_settings
 from xai.settings import describe as describe_settings
-from xai.settings import parse_override
 
 EVERY = "All"
+PROTOCOL = "protocol"  # the component that `--set protocol.draws=5` overrides
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,11 @@ class Options:
         precision: of the explanations' forward passes.
         preset: of the settings; None for "quick" on the demo's frames, "published" on others.
         overrides: COMPONENT.FIELD=VALUE, each.
-        control: whether random regions are scored as well.
+        metrics: names of standard metrics, "All", or nothing.
+        arms: reference arms, "All" or "none"; nothing for the preset's.
+        seeds: how many repeats with new draws.
+        segments: ways to divide frames, as `xai.segments.parse` reads them; nothing for the settings' own.
+        budgets: L-infinity budgets of every attack; nothing for their own.
     """
 
     methods: Sequence[str] = (EVERY,)
@@ -73,7 +84,11 @@ class Options:
     precision: str = "float32"
     preset: str | None = None
     overrides: Sequence[str] = ()
-    control: bool = True
+    metrics: Sequence[str] = ()
+    arms: Sequence[str] = ()
+    seeds: int = 1
+    segments: Sequence[str] = ()
+    budgets: Sequence[float] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +111,11 @@ def prepare(options: Options, keep_real: bool = False, folder: Path | None = Non
     """
     on_demo = options.frames is None
     preset = options.preset or ("quick" if on_demo else "published")
-    methods = chosen_methods(options.methods, options.control)
+    methods = chosen_methods(options.methods)
     own, others = split_overrides(options.overrides, options.attacks)
+    asked = {name: others.pop(name) for name in METRICS if name in others}
+    metrics = build_metrics(options.metrics, preset, asked)
+    protocol = chosen_protocol(preset, options.arms, others.pop(PROTOCOL, {}))
     settings = build_settings(preset, others, methods)
     names = list(dict.fromkeys(options.attacks))
     later = {MALAFIDE} if folder is not None else set()
@@ -114,15 +132,33 @@ def prepare(options: Options, keep_real: bool = False, folder: Path | None = Non
         built[MALAFIDE] = _trained(options, selection, opponent, folder, preset, own.get(MALAFIDE, {}))
         described[MALAFIDE] = {**describe_attack(built[MALAFIDE]), "attack": MALAFIDE}  # wherever the folder lies
         built = {each: built[each] for each in names}
-    scorer = Scorer(detector, methods, settings, built, options.seed, batch_size, options.precision)
+    scorer = Scorer(
+        detector,
+        methods,
+        settings,
+        built,
+        protocol,
+        metrics,
+        options.seed,
+        options.seeds,
+        divided(settings, options.segments),
+        tuple(options.budgets),
+        batch_size,
+        options.precision,
+    )
     configuration = Configuration(
         preset=preset,
         methods=tuple(method.name for method in methods),
         settings=describe_settings(settings),
         attacks=described,
+        protocol=asdict(protocol),
+        metrics={name: describe_metric(metric) for name, metric in metrics.items()},
+        segmentations=tuple(scorer.segmentations),
+        budgets=scorer.budgets,
         detector=identify_detector(name, detector),
         frames=selection.identity,
         seed=options.seed,
+        seeds=options.seeds,
         batch_size=batch_size,
         precision=options.precision,
         device=describe_device(device),
@@ -148,20 +184,30 @@ def _trained(
     return build_attack(f"{MALAFIDE}:{stored.path}", preset, {"epsilon": settings.epsilon})
 
 
-def chosen_methods(names: Sequence[str], control: bool = True) -> tuple[Method, ...]:
-    """The methods that the names stand for, each once, with the Random control last unless it is not wanted.
+def chosen_methods(names: Sequence[str]) -> tuple[Method, ...]:
+    """The methods that the names stand for, each once.
 
     Raises InputError for an unknown name, and for two methods that tables would call the same.
     """
     wanted = dict.fromkeys(each for name in names for each in (ALL if name == EVERY else (name,)))
-    if control:
-        wanted.pop(CONTROL, None)
-        wanted[CONTROL] = None
     methods = tuple(parse(name) for name in wanted)
     titles = [method.name for method in methods]
     if twice := [name for name in titles if titles.count(name) > 1]:
         raise InputError(f"two methods are called {twice[0]}: a saliency is named after its folder; rename the folder")
     return methods
+
+
+def chosen_protocol(preset: str, arms: Sequence[str], overrides: Mapping[str, Any]) -> Protocol:
+    """The preset's protocol with the arms asked for and the overrides. Raises InputError for what it does not know."""
+    if preset not in PROTOCOLS:
+        raise InputError(f"unknown preset {preset!r}; known: {', '.join(PROTOCOLS)}")
+    return override(replace(PROTOCOLS[preset], arms=chosen_arms(arms, preset)), overrides, PROTOCOL)
+
+
+def divided(settings: Settings, texts: Sequence[str]) -> dict[str, Settings]:
+    """The settings for each way to divide frames, by its name. Raises InputError for a text that names none."""
+    ways = [parse_segments(text) for text in texts]
+    return {way.name: replace(settings, segments=way) for way in ways}
 
 
 def files_name(names: Sequence[str]) -> str:

@@ -1,30 +1,23 @@
-"""What the rows say about each method: rates, means and accuracies, with intervals and a test against chance."""
+"""What the rows say about each method and reference: rates, means and accuracies, with intervals and tests."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from attacks.budgets import fraction
 from common.seeds import generator
 from data.frames import REAL
-from scoring.statistics import holm, intervals, sign_flip_p
+from scoring.protocol import ARMS, RANDOM
+from scoring.regions import ALL, Depth
+from scoring.statistics import Estimate, estimates, holm, sign_flip_p
 
-CONTROL = "Random"
+CONTROL = RANDOM
 ALPHA = 0.05
-TOPS: Mapping[str, tuple[int, ...]] = {"1": (1,), "1-2": (2,), "1-3": (3,), "mean": (1, 2, 3)}
-"""How deep into a ranking a line looks; "mean" averages the three, and is what methods are ranked by."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over frames with its 95 % interval; NaN where it cannot be given."""
-
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
+MEAN = "mean"
 
 
 @dataclass(frozen=True)
@@ -37,7 +30,7 @@ class Comparison:
         p_holm: p corrected over the methods compared.
     """
 
-    difference: Estimate = Estimate()
+    difference: Estimate = field(default_factory=Estimate)
     p: float = math.nan
     p_holm: float = math.nan
 
@@ -52,9 +45,9 @@ class Line:
     """How one method did under one attack at one depth.
 
     Attributes:
-        attack: its name.
-        method: its name.
-        top: a key of TOPS.
+        attack: its name, with the budget and the segments where they are not the main ones (`conditions`).
+        method: its name, or a reference arm's; an arm of which every method has its own is averaged over them.
+        top: a key of `tops`.
         frames: detected frames, on which flips, drops, areas and weak rankings are counted.
         videos: that these are from.
         weak: on how many frames the ranking was weak.
@@ -95,15 +88,25 @@ class Summary:
         """In the order of the rows."""
         return tuple(dict.fromkeys(line.attack for line in self.lines))
 
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The depths that "mean" averages, as names of `tops`: what tables and pictures show one by one."""
+        every = [top for top in dict.fromkeys(line.top for line in self.lines) if top != MEAN]
+        return tuple(top for top in every if "%" not in top) or tuple(every)
+
     def of(self, attack: str, top: str) -> dict[str, Line]:
         """The lines of one attack and depth by method."""
         return {line.method: line for line in self.lines if (line.attack, line.top) == (attack, top)}
 
     def ranked(self, attack: str) -> list[str]:
-        """The methods, the one with the highest flip rate (mean of the depths) first, the control last."""
-        mean = self.of(attack, "mean")
+        """The methods, the one with the highest flip rate (mean of the depths) first; the references last."""
+        mean = self.of(attack, MEAN)
         best = sorted(mean, key=lambda m: -mean[m].flip_rate.value if mean[m].frames else 0.0)
-        return [*(m for m in best if m != CONTROL), *(m for m in best if m == CONTROL)]
+        return [*(m for m in best if m not in ARMS), *(m for m in ARMS if m in mean)]
+
+    def methods(self, attack: str) -> list[str]:
+        """The explanation methods alone, in the order of `ranked`."""
+        return [method for method in self.ranked(attack) if method not in ARMS]
 
 
 def detected(rows: pd.DataFrame) -> pd.DataFrame:
@@ -116,17 +119,51 @@ def summarise(rows: pd.DataFrame, seed: int = 0) -> Summary:
 
     Intervals take videos as the sample. p-values are corrected over the methods of the same attack and depth.
     """
+    rows = rows.assign(attack=conditions(rows))
+    names = tops(rows)
     lines = []
     for attack in rows["attack"].unique():
         part = rows[rows["attack"] == attack]
-        for top in TOPS:
-            lines += _lines(part, str(attack), top, seed)
+        for top, depths in names.items():
+            lines += _lines(part[part["depth"].isin((*depths, ALL))], str(attack), top, seed)
     return Summary(tuple(lines))
+
+
+def tops(rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """How deep into a ranking a line looks, by name: which depths it averages.
+
+    "1-3" are the best three segments, "5%" the best up to that share; "mean" averages all numbers of segments (or,
+    where there are none, all shares), and is what methods are ranked by.
+    """
+    depths = {str(depth): Depth.parse(str(depth)) for depth in rows["depth"].unique() if depth != ALL}
+    counts = sorted((each.count, text) for text, each in depths.items() if each.count)
+    shares = sorted((each.share, text) for text, each in depths.items() if not each.count)
+    found = {("1" if count == 1 else f"1-{count}"): (text,) for count, text in counts}
+    found |= {text: (text,) for _, text in shares}
+    return {**found, MEAN: tuple(text for _, text in counts or shares)}
+
+
+def main_condition(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each attack's main budget on the main segments: those that come first."""
+    rows = rows[rows["segmentation"] == rows["segmentation"].iloc[0]] if len(rows) else rows
+    return rows[rows["epsilon"] == rows.groupby("attack")["epsilon"].transform("first")]
+
+
+def conditions(rows: pd.DataFrame) -> pd.Series:
+    """What each row's attack is called: with its budget and segments where they are not the main ones.
+
+    "nes", "nes 4/255", "nes, slic-100".
+    """
+    main = rows.groupby("attack")["epsilon"].transform("first")
+    budget = (" " + rows["epsilon"].map(fraction)).where(rows["epsilon"] != main, "")
+    segments = (", " + rows["segmentation"]).where(rows["segmentation"] != rows["segmentation"].iloc[0], "")
+    return rows["attack"] + budget + segments
 
 
 def compare(rows: pd.DataFrame, attack: str, method: str, others: Sequence[str], seed: int) -> dict[str, float]:
     """Holm-corrected p-values that the mean flip rates of `method` and each of `others` differ."""
-    values = _values(detected(rows[rows["attack"] == attack]), "flipped_to_real", "mean")
+    rows = rows[(conditions(rows) == attack) & rows["depth"].isin((*tops(rows)[MEAN], ALL))]
+    values = _values(detected(rows), "flipped_to_real")
     draws = generator(seed, "compare", attack)
     p = [sign_flip_p(values.of(method) - values.of(other), values.videos, draws) for other in others]
     return dict(zip(others, holm(np.array(p)).tolist(), strict=True))
@@ -144,11 +181,11 @@ class _Values:
         return self.table[:, self.methods.index(method)]
 
 
-def _values(rows: pd.DataFrame, column: str, top: str) -> _Values:
-    chosen = rows.loc[rows["k"].isin(TOPS[top]), ["key", "video", "method"]]
-    chosen = chosen.assign(value=rows.loc[chosen.index, column].astype(float))
+def _values(rows: pd.DataFrame, column: str) -> _Values:
+    """Means over depths, draws, repeats and, of an arm that every method has its own of, over methods."""
+    chosen = rows[["key", "video", "method"]].assign(value=rows[column].astype(float))
     wide = chosen.pivot_table(index=["key", "video"], columns="method", values="value", aggfunc="mean")
-    methods = [str(m) for m in rows["method"].unique()]
+    methods = [str(m) for m in rows["method"].unique() if m in wide]
     return _Values(methods, wide[methods].to_numpy(), wide.index.get_level_values("video").to_numpy())
 
 
@@ -156,22 +193,24 @@ def _lines(rows: pd.DataFrame, attack: str, top: str, seed: int) -> list[Line]:
     """The lines of one attack and depth."""
     methods = [str(m) for m in rows["method"].unique()]
     found, classed = detected(rows), rows[rows["correct_after"].notna()]
-    flips = _estimates(found, "flipped_to_real", (0.0, 1.0), top, seed)
-    drops = _estimates(found, "drop", (-1.0, 1.0), top, seed)
-    inside = _estimates(found[found["inside"].notna()], "inside", (0.0, 1.0), top, seed)
-    accuracies = _estimates(classed, "correct_after", (0.0, 1.0), top, seed)
-    flip_comparisons = _comparisons(found, "flipped_to_real", (-1.0, 1.0), top, seed)
-    drop_comparisons = _comparisons(found, "drop", (-2.0, 2.0), top, seed)
-    at_top = found[found["k"].isin(TOPS[top])].groupby("method")
-    areas, weak = at_top["area"].mean().to_dict(), at_top["weak"].sum().to_dict()
+    flips = _estimates(found, "flipped_to_real", (0.0, 1.0), seed)
+    drops = _estimates(found, "drop", (-1.0, 1.0), seed)
+    inside = _estimates(found[found["inside"].notna()], "inside", (0.0, 1.0), seed)
+    accuracies = _estimates(classed, "correct_after", (0.0, 1.0), seed)
+    flip_comparisons = _comparisons(found, "flipped_to_real", (-1.0, 1.0), seed)
+    drop_comparisons = _comparisons(found, "drop", (-2.0, 2.0), seed)
+    by_method = found.groupby("method")
+    frames, videos = (by_method[name].nunique().to_dict() for name in ("key", "video"))
+    areas = by_method["area"].mean().to_dict()
+    weak = found[found["weak"]].groupby("method")["key"].nunique().to_dict()
     return [
         Line(
             attack=attack,
             method=method,
             top=top,
-            frames=found["key"].nunique(),
-            videos=found["video"].nunique(),
-            weak=int(weak.get(method, 0)) // len(TOPS[top]),
+            frames=int(frames.get(method, 0)),
+            videos=int(videos.get(method, 0)),
+            weak=int(weak.get(method, 0)),
             area=float(areas.get(method, math.nan)),
             inside=inside.get(method, Estimate()),
             flip_rate=flips.get(method, Estimate()),
@@ -185,32 +224,28 @@ def _lines(rows: pd.DataFrame, attack: str, top: str, seed: int) -> list[Line]:
     ]
 
 
-def _estimates(
-    rows: pd.DataFrame, column: str, bounds: tuple[float, float], top: str, seed: int
-) -> dict[str, Estimate]:
-    """The means of a column by method."""
+def _estimates(rows: pd.DataFrame, column: str, bounds: tuple[float, float], seed: int) -> dict[str, Estimate]:
+    """The means of a column by method, each over the frames where the method has a value ("mask" needs a mask)."""
     if rows.empty:
         return {}
-    values = _values(rows, column, top)
-    return dict(zip(values.methods, _with_intervals(values.table, values.videos, bounds, seed), strict=True))
+    values = _values(rows, column)
+    there = ~np.isnan(values.table)
+    found: dict[str, Estimate] = {}
+    for pattern in np.unique(there, axis=1).T:
+        alike = [place for place in range(len(values.methods)) if (there[:, place] == pattern).all()]
+        part = estimates(values.table[pattern][:, alike], values.videos[pattern], generator(seed, "interval"), bounds)
+        found |= dict(zip((values.methods[place] for place in alike), part, strict=True))
+    return found
 
 
-def _comparisons(
-    rows: pd.DataFrame, column: str, bounds: tuple[float, float], top: str, seed: int
-) -> dict[str, Comparison]:
+def _comparisons(rows: pd.DataFrame, column: str, bounds: tuple[float, float], seed: int) -> dict[str, Comparison]:
     """Each method against the control, frame by frame; `bounds` are those of a difference."""
-    methods = [str(m) for m in rows["method"].unique() if m != CONTROL]
+    methods = [str(m) for m in rows["method"].unique() if m not in ARMS]
     if not methods or CONTROL not in set(rows["method"]):
         return {}
-    values = _values(rows, column, top)
+    values = _values(rows, column)
     differences = np.stack([values.of(m) - values.of(CONTROL) for m in methods], axis=1)
-    estimates = _with_intervals(differences, values.videos, bounds, seed)
+    means = estimates(differences, values.videos, generator(seed, "interval"), bounds)
     p = np.array([sign_flip_p(each, values.videos, generator(seed, "permutation")) for each in differences.T])
-    found = zip(estimates, p.tolist(), holm(p).tolist(), strict=True)
+    found = zip(means, p.tolist(), holm(p).tolist(), strict=True)
     return dict(zip(methods, (Comparison(*each) for each in found), strict=True))
-
-
-def _with_intervals(table: np.ndarray, videos: np.ndarray, bounds: tuple[float, float], seed: int) -> list[Estimate]:
-    limits = intervals(table, videos, generator(seed, "interval"), bounds)
-    means = table.mean(axis=0)
-    return [Estimate(float(m), float(low), float(high)) for m, (low, high) in zip(means, limits, strict=True)]

@@ -9,6 +9,7 @@ import attribution_model.__main__ as classifier
 import data.__main__ as frames
 import evaluate
 from common import console
+from xai.methods import ALL
 
 QUICKEST = (
     "LIME.samples=20", "SHAP.evaluations=20", "SOBOL.grid=3", "SOBOL.designs=2", "RISE.samples=20",
@@ -39,7 +40,9 @@ def test_from_videos_to_the_table(ffpp: Path, tmp_path: Path) -> None:
     wanted = pd.read_csv(selected)
     assert set(scored["key"]) == set(wanted["relative_path"])
     assert set(scored["family"]) == {"Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"}
-    assert len(scored) == len(wanted) * 9 * 3
+    attacked = scored[scored["method"].isin(ALL)]
+    assert len(attacked) == len(wanted) * len(ALL) * 3
+    assert {"random", "random-area", "bottom-k", "face-centre", "edges", "whole", "oracle"} <= set(scored["method"])
     assert np.allclose(scored["drop"], scored["before"] - scored["after"])
     assert (scored["linf"] <= 16 / 255 + 1e-6).all()
     table = pd.read_csv(tmp_path / "real" / "scores_All.csv", index_col=0)

@@ -43,3 +43,20 @@ class PatchDetector(Detector):
         logits[:, 0] = 0.0
         logits[:, 3] = self.gain * (brightness - self.threshold)
         return logits
+
+
+class LinearProbability(Detector):
+    """p(Fake) = base + weight . x, a plain linear function of the pixels where it lies in (0, 1)."""
+
+    class_names = ("Real", "Fake")
+    real = 0
+
+    def __init__(self, weight: Tensor, base: float = 0.05) -> None:
+        super().__init__()
+        self.input_size = weight.shape[-1]
+        self.weight = nn.Parameter(weight.clone())
+        self.base = base
+
+    def forward(self, images: Tensor) -> Tensor:
+        fake = self.base + (images.double() * self.weight.double()).flatten(1).sum(1)
+        return torch.stack([(1 - fake).log(), fake.log()], dim=1).float()

@@ -103,6 +103,11 @@ class FrameExplanations:
         self.image = image.to(self._queries.device)
         self.seed, self.key = seed, key
 
+    @property
+    def score(self) -> Score:
+        """p(target) of images, asked as the explanations ask: in their batches and precision."""
+        return Score(self._queries, self.target)
+
     @cached_property
     def segments(self) -> np.ndarray:
         """The frame's superpixels, (S, S) int32."""
@@ -133,10 +138,10 @@ class FrameExplanations:
         explainer = self._explainer(method)
         segments = self.segments  # made outside the clock: it belongs to the frame, not to the first method
         extra = self.adversarial if method.fill == ADVERSARIAL else None
-        score, started = Score(self._queries, self.target), time.perf_counter()
+        started = time.perf_counter()
         draws = generator(self.seed, self.key, "explain", method.explainer)
         with counting(self.detector) as meter:
-            saliency = explainer(score, self.image, segments, self.fill(method.fill), draws)
+            saliency = explainer(self.score, self.image, segments, self.fill(method.fill), draws)
         seconds = time.perf_counter() - started
         return Explanation(
             saliency=_checked(saliency, segments.shape, method.name),
@@ -145,6 +150,21 @@ class FrameExplanations:
             forwards=meter.images + (extra.forwards if extra else 0),
             seconds=seconds + (extra.seconds if extra else 0.0),
         )
+
+    def again(self, image: Tensor, detector: Detector) -> "FrameExplanations":
+        """The same frame with another image (3, S, S) or another detector of the same classes and size.
+
+        It is explained on the same segments and with the same draws. Another image is attacked anew where a fill needs
+        it; another detector keeps this frame's adversarial image, so that it differs by its weights alone.
+        """
+        queries = self._queries
+        other = FrameExplanations(
+            detector, image, self.target, self.settings, self.seed, self.key, queries.batch_size, queries.precision
+        )
+        other.segments = self.segments
+        if image is self.image and "adversarial" in self.__dict__:
+            other.adversarial = self.adversarial
+        return other
 
     def fill(self, name: str) -> Fill:
         """The frame's fill of that name in the settings, or "adversarial". Raises InputError for an unknown one."""

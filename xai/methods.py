@@ -9,7 +9,6 @@ from common.errors import InputError
 from common.registry import resolve
 from xai import cam_bridge, captum_bridge, saved
 from xai.base import Explainer, FrameExplainer
-from xai.control import Random
 from xai.lime import LIME
 from xai.partition_shap import SHAP
 from xai.rise import RISE
@@ -23,7 +22,6 @@ EXPLAINERS: Mapping[str, type[Explainer]] = {
     "SHAP": SHAP,
     "SOBOL": SOBOL,
     "RISE": RISE,
-    "Random": Random,
 }
 FAMILIES: Mapping[str, Callable[[str], object]] = {
     captum_bridge.FAMILY: captum_bridge.captum_explainer,
@@ -54,10 +52,7 @@ def _pair(explainer: str) -> tuple[Method, Method]:
 
 
 ALL: tuple[str, ...] = ("LIME", "LIME_adv", "SHAP", "SHAP_adv", "SOBOL", "SOBOL_adv", "RISE", "RISE_adv")
-METHODS: Mapping[str, Method] = {
-    **{method.name: method for name in ("LIME", "SHAP", "SOBOL", "RISE") for method in _pair(name)},
-    "Random": Method("Random", "Random", "mean"),
-}
+METHODS: Mapping[str, Method] = {method.name: method for name in EXPLAINERS for method in _pair(name)}
 
 
 def parse(name: str) -> Method:

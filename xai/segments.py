@@ -9,27 +9,37 @@ from torch import Tensor
 from common.errors import InputError
 
 FEWEST = 3  # regions of the top 1, 2 and 3 segments are attacked
+SLIC, GRID = "slic", "grid"
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Divides an image into superpixels by SLIC (Achanta et al. 2012), as scikit-image implements it.
+    """Divides an image into superpixels by SLIC (Achanta et al. 2012), as scikit-image implements it, or into a grid.
 
     Attributes:
-        count: about how many segments; SLIC makes somewhat fewer or more.
+        count: about how many segments; SLIC makes somewhat fewer or more, a grid the nearest square number.
+        kind: "slic", or "grid" for equal rectangles that know nothing of the image.
         compactness: weight of nearness in space against nearness in colour (CIELAB); higher is squarer.
         sigma: width in pixels of the Gaussian that smooths the image first; 0 is none.
     """
 
     count: int = 50
+    kind: str = SLIC
     compactness: float = 10.0
     sigma: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.kind not in (SLIC, GRID):
+            raise ValueError(f"kind must be {SLIC} or {GRID}, got {self.kind!r}")
         if self.count < FEWEST:
             raise ValueError(f"count must be at least {FEWEST}, got {self.count}")
         if not self.compactness > 0 or not self.sigma >= 0:
             raise ValueError(f"compactness must be above 0 and sigma at least 0, got {self.compactness}, {self.sigma}")
+
+    @property
+    def name(self) -> str:
+        """ "slic-50"."""
+        return f"{self.kind}-{self.count}"
 
     def __call__(self, image: Tensor) -> np.ndarray:
         """The segment of each pixel, (H, W) int32: labels 0..K-1, none of them empty.
@@ -37,6 +47,8 @@ class Segments:
         `image` is (3, H, W) float32 RGB in [0, 1]. Raises InputError for an image that falls into fewer than three
         segments, as one of pure noise may.
         """
+        if self.kind == GRID:
+            return _grid(image.shape[1], image.shape[2], max(2, round(self.count**0.5)))
         pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
         labels = slic(
             pixels,
@@ -53,3 +65,24 @@ class Segments:
                 f"small? Otherwise raise segments.sigma or segments.compactness"
             )
         return consecutive.reshape(labels.shape).astype(np.int32)
+
+
+def parse(text: str) -> Segments:
+    """A way to divide frames as on a command line: "100" (SLIC), "grid" (7 x 7), "grid-100". Raises InputError."""
+    kind, _, count = text.partition("-") if text.startswith(GRID) else (SLIC, "", text)
+    if kind == GRID and text == GRID:
+        count = "49"
+    if not count.isdecimal():
+        raise InputError(f"segments {text!r}: write a number (100), {GRID}, or {GRID}-100")
+    try:
+        return Segments(count=int(count), kind=kind)
+    except ValueError as error:
+        raise InputError(f"segments {text!r}: {error}") from error
+
+
+def _grid(height: int, width: int, side: int) -> np.ndarray:
+    """side x side rectangles, (H, W) int32."""
+    if min(height, width) < side:
+        raise InputError(f"an image of {height} x {width} pixels cannot be divided into {side} x {side} rectangles")
+    rows, columns = (np.arange(size) * side // size for size in (height, width))
+    return (rows[:, None] * side + columns).astype(np.int32)

@@ -10,7 +10,6 @@ from common.errors import InputError
 from common.settings import override
 from detectors.base import Detector
 from xai.base import Explainer, FrameExplainer, Particular
-from xai.control import Random
 from xai.fills import Background, Blur, Mean, SegmentMean, Zero
 from xai.lime import LIME
 from xai.methods import ADVERSARIAL, Method, load_explainer
@@ -46,7 +45,7 @@ class Settings:
 PRESETS: Mapping[str, Settings] = {
     "published": Settings(
         segments=Segments(),
-        explainers={"LIME": LIME(), "SHAP": SHAP(), "SOBOL": SOBOL(), "RISE": RISE(), "Random": Random()},
+        explainers={"LIME": LIME(), "SHAP": SHAP(), "SOBOL": SOBOL(), "RISE": RISE()},
         adversarial=NES(steps=80),
     ),
     "quick": Settings(
@@ -56,7 +55,6 @@ PRESETS: Mapping[str, Settings] = {
             "SHAP": SHAP(evaluations=150, batch=16),
             "SOBOL": SOBOL(grid=6, designs=4),
             "RISE": RISE(samples=150, centred=True),
-            "Random": Random(),
         },
         adversarial=NES(pairs=8, step=4 / 255, steps=16),  # longer steps: as far in fewer forwards
     ),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from safetensors.torch import save as safetensors_bytes
 from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.filter import Filter, FilterSpec
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, parse_json
 from detectors.checkpoints import read
 
 METADATA_KEY = "malafide"
@@ -87,14 +88,14 @@ def save(path: Path, kept: Filter, facts: Facts | None = None) -> None:
 def load(path: str | Path) -> StoredFilter:
     """Reads a filter. Raises InputError, in one line, where the file is missing, damaged or not a filter."""
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"filter {path}: there is no such file; `python -m attacks malafide train` makes filters")
     content = read(path)
     weight = content.state_dict.get("weight")
     if weight is None or METADATA_KEY not in content.metadata:
         raise InputError(f"{path} is not a filter: `python -m attacks malafide train` makes filter.safetensors")
     try:
-        known = json.loads(content.metadata[METADATA_KEY])
+        known = parse_json(content.metadata[METADATA_KEY])
         spec = spec_from_json(known[_SPEC])
         facts = _facts(known[_FACTS]) if _FACTS in known else None
         return StoredFilter(path, content.sha256, Filter(spec, weight), facts)
@@ -116,6 +117,8 @@ def spec_as_json(spec: FilterSpec) -> dict[str, Any]:
 def spec_from_json(values: Mapping[str, Any]) -> FilterSpec:
     """The kind that `spec_as_json` wrote."""
     fidelity = values["fidelity"]
+    if type(values["size"]) is not int:
+        raise TypeError(f"its size is {values['size']!r}")
     return FilterSpec(values["size"], values["range"], None if fidelity is None else Fidelity.parse(fidelity))
 
 

@@ -14,6 +14,7 @@ from common.errors import InputError
 
 IMAGE, BATCH = "image", "batch"
 RANGES = (IMAGE, BATCH)
+LARGEST = 1023  # of the sizes; memory grows with its square
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,10 @@ class FilterSpec:
     fidelity: Fidelity | None = None
 
     def __post_init__(self) -> None:
-        if self.size < 1 or self.size % 2 == 0:
-            raise InputError(f"a filter's size must be odd, so that it has a centre, and at least 1; got {self.size}")
+        if not 1 <= self.size <= LARGEST or self.size % 2 == 0:
+            raise InputError(
+                f"a filter's size must be odd, so that it has a centre, and from 1 to {LARGEST}; got {self.size}"
+            )
         if self.range not in RANGES:
             raise InputError(f"unknown range {self.range!r}; known: {', '.join(RANGES)}")
         if self.fidelity is not None and self.range == BATCH:

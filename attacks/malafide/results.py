@@ -12,7 +12,7 @@ from typing import Any
 
 from common.console import say
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, parse_json
 
 FILTER, TESTS = "filter.safetensors", "tests"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
@@ -80,8 +80,8 @@ def plain_name(name: str, option: str) -> str:
 def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises InputError where it cannot be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); remove it and run the command that made it again") from error
 
 

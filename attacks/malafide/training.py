@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from common.errors import InputError
 from common.files import atomic_write
 from common.seeds import derive_seed, generator
 from detectors.base import Detector
+from detectors.checkpoints import read_torch
 from detectors.queries import exact_float32
 
 COLUMNS = ("epoch", "learning_rate", "batch_loss", "loss", "eer", "psnr", "seconds")
@@ -224,10 +224,13 @@ class Training:
                 f"{checkpoint} was made with {key}={state['identity'].get(key)}, not {self.identity[key]}; "
                 "give the same options to continue it, or another --out"
             )
-        self.coefficients.load_state_dict(state["coefficients"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.epoch, self.seconds = state["epoch"], state["seconds"]
-        self.best, self.history = state["best"], state["history"]
+        try:
+            self.coefficients.load_state_dict(state["coefficients"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.epoch, self.seconds = state["epoch"], state["seconds"]
+            self.best, self.history = state["best"], state["history"]
+        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{checkpoint} is not whole ({error}); remove it to start anew") from error
 
 
 def _coefficients(spec: FilterSpec, fakes: Prepared, seed: int) -> Coefficients | BoundedCoefficients:
@@ -255,13 +258,12 @@ def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
 
 def _read(checkpoint: Path) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict) or "identity" not in state:
-            raise ValueError("it was not made by this command")
+        state = read_torch(checkpoint)
+        if not isinstance(state, dict) or not isinstance(state.get("identity"), dict):
+            raise InputError("it was not made by this command")
         return state
-    except (RuntimeError, ValueError, EOFError, KeyError, UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{checkpoint} cannot be read ({reason}); remove it to start anew") from error
+    except InputError as error:
+        raise InputError(f"{checkpoint} cannot be read ({error}); remove it to start anew") from error
 
 
 def _device_of(detector: Detector) -> torch.device:

@@ -10,7 +10,7 @@ import typer
 
 from common.console import progress, say, table, warn
 from common.errors import InputError
-from data.index import Entry, pictures, write_index
+from data.index import Entry, key_problem, pictures, write_index
 from data.landmarks import write_landmarks
 from data.preprocess.celebdf import CelebDF
 from data.preprocess.crops import crop_format
@@ -164,6 +164,10 @@ def preprocess(
 def _find(data_set: Layout, root: Path, methods: Sequence[str], landmarks: Path | None) -> tuple[Clip, ...]:
     """The clips of the wanted families and of the originals, with what a file knows of their landmarks."""
     found = data_set.find(root, [*methods, "Real"] if methods else [])
+    for clip in found.clips:
+        problem = key_problem(clip.key)
+        if problem:
+            raise InputError(f"{root}: the video's path {clip.key!r} {problem}; rename it")
     for remark in found.remarks:
         warn(remark)
     return with_landmarks(found.clips, landmarks) if landmarks and not is_predictor(landmarks) else found.clips

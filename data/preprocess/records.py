@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, parse_json
 from data.preprocess.crops import CropFormat
 from data.preprocess.faces import detector_identity
 from data.preprocess.landmarking import landmarks_identity
@@ -169,7 +169,7 @@ class Folder:
         file = self._record(clip.key)
         if not file.is_file():
             return None
-        record = _record(_load(file))
+        record = _record(file)
         if record.sources != sources_of(clip):
             return None
         return record if all(picture.is_file() for picture in self._pictures(record)) else None
@@ -234,18 +234,22 @@ def _compare(path: Path, made: dict[str, Any], asked: dict[str, Any]) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        values = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise InputError(f"{path}: damaged ({error}); remove it, or start again with another --out") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: damaged; remove it, or start again with another --out")
     return values
 
 
-def _record(values: dict[str, Any]) -> Record:
-    crops = tuple(_crop(crop) for crop in values["crops"])
-    sources = tuple(values["sources"])
-    return Record(**{**values, "crops": crops, "sources": sources, "remarks": tuple(values["remarks"])})
+def _record(path: Path) -> Record:
+    values = _load(path)
+    try:
+        crops = tuple(_crop(crop) for crop in values["crops"])
+        sources = tuple(values["sources"])
+        return Record(**{**values, "crops": crops, "sources": sources, "remarks": tuple(values["remarks"])})
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: damaged; remove it, or start again with another --out") from error
 
 
 def _crop(values: dict[str, Any]) -> Crop:

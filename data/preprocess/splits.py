@@ -1,10 +1,10 @@
 """Which frames are for training and which for testing."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
+from common.files import parse_json
 
 NAMES = ("train", "val", "test")
 
@@ -55,10 +55,10 @@ class TimeSplit:
 
 def _identities(path: Path) -> list[str]:
     try:
-        pairs = json.loads(path.read_text(encoding="utf-8"))
+        pairs = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such split file; --splits names the folder of {', '.join(NAMES)}.json") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); download the split files again") from error
     if not isinstance(pairs, list) or not all(isinstance(pair, list) for pair in pairs):
         raise InputError(f'{path}: expected a list of pairs of ids, such as [["953", "974"]]')

@@ -12,10 +12,12 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from common.errors import InputError
-from data.images import MIN_SIDE
+from data.images import MAX_PIXELS, MIN_SIDE
 
 T = TypeVar("T")
 USUAL_RATE = 25.0  # frames per second, where a file does not say
+CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm"
+"""FFmpeg's names for what may be opened: neither playlists nor lists of files, which make it read other places."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,11 @@ def until_damage(frames: Iterator[T], problems: list[str]) -> Iterator[T]:
 def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """A video and its first video stream, decoded by one thread: the clips are what runs in parallel."""
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = av.open(
+            str(path),
+            metadata_errors="replace",
+            options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+        )
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such video") from error
     except av.FFmpegError as error:
@@ -108,7 +114,13 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if not container.streams.video:
             raise InputError(f"{path}: has no video stream")
         stream = container.streams.video[0]
+        if stream.width * stream.height > MAX_PIXELS:
+            raise InputError(
+                f"{path}: {stream.width}x{stream.height} pixels is too large; at most {MAX_PIXELS:,} are decoded"
+            )
         stream.codec_context.thread_count = 1
+        # of every frame, whose size may change; codecs count whole blocks, up to twice as much
+        stream.codec_context.options = {"max_pixels": str(2 * MAX_PIXELS)}
         yield container, stream
 
 

@@ -29,12 +29,12 @@ LENGTH = struct.Struct(">I")
 
 def data_file(path: Path) -> Path:
     """The file that holds the data: `path` itself, or data.mdb in a folder made by LMDB."""
-    return path / "data.mdb" if path.is_dir() else path
+    return path / "data.mdb" if os.path.isdir(path) else path
 
 
 def is_store(path: Path) -> bool:
     """Whether `path` could be an LMDB store: a file, or a folder with a data.mdb in it."""
-    return data_file(path).is_file()
+    return os.path.isfile(data_file(path))
 
 
 def looks_like_store(path: Path) -> bool:
@@ -117,7 +117,7 @@ def open_environment(path: Path, readonly: bool, map_size: int = 0) -> lmdb.Envi
             mode=0o644,
         )
     try:
-        refuse_truncated(path, environment)
+        refuse_truncated(path, data_file(path).stat().st_size, needed(environment))
     except InputError:
         environment.close()
         raise
@@ -129,11 +129,14 @@ def disk_is_full(path: Path) -> bool:
     return shutil.disk_usage(data_file(path).parent).free < RESERVE
 
 
-def refuse_truncated(path: Path, environment: lmdb.Environment) -> None:
+def needed(environment: lmdb.Environment) -> int:
+    """How many bytes the file must have for the pages that it speaks of."""
+    return (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+
+
+def refuse_truncated(path: Path, size: int, least: int) -> None:
     """Raises InputError where the file ends before the pages it speaks of: reading those would kill the process."""
-    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    size = data_file(path).stat().st_size
-    if size < needed:
+    if size < least:
         raise InputError(
-            f"{path}: the LMDB image store is truncated ({size:,} of {needed:,} bytes); copy or make it again"
+            f"{path}: the LMDB image store is truncated or damaged ({size:,} of {least:,} bytes); copy or make it again"
         )

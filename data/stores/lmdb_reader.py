@@ -8,6 +8,7 @@ are all short) after which that many were committed is done again.
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,14 @@ from weakref import WeakValueDictionary
 import lmdb
 
 from common.errors import InputError
+from data.images import refuse_size
 from data.stores.base import TAIL, stamp_of
 from data.stores.lmdb_format import (
     data_file,
     explained,
     image_start,
     key_of,
+    needed,
     open_environment,
     refuse_truncated,
     stored_key,
@@ -46,12 +49,15 @@ class LmdbImages:
         self._environment()
 
     def read(self, key: str) -> bytes:
-        """The encoded image. Raises InputError where the store does not have it or is damaged."""
+        """The encoded image. Raises InputError where the store does not have it or is damaged, or it is too large."""
         stored = stored_key(key)
 
         def image(transaction: Snapshot) -> bytes | None:
             value = transaction.get(stored)
-            return None if value is None else bytes(value[image_start(stored, value) :])
+            if value is None:
+                return None
+            refuse_size(len(value), f"{key} in {self.path}")
+            return bytes(value[image_start(stored, value) :])
 
         found = self._read(image) if stored else None
         if found is None:
@@ -121,16 +127,20 @@ class _SharedEnvironment:
         self.environment = environment
         self.process = os.getpid()
         self.lock = threading.Lock()
+        self._file = os.open(data_file(path), os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+        self._least = needed(environment)
 
     def read(self, work: Callable[[Snapshot], T]) -> T:
         """The result of `work(transaction)`, which must copy what it keeps, on a snapshot that stayed whole."""
         with self.lock:  # the map must not be moved under another thread's transaction
             while True:
+                self._refuse_truncated()
                 try:
                     transaction = self.environment.begin(buffers=True)
                 except lmdb.MapResizedError:
+                    self._refuse_truncated()
                     self.environment.set_mapsize(0)  # another process made the store larger: take over its size
-                    refuse_truncated(self.path, self.environment)
                     continue
                 damage: lmdb.Error | None = None
                 with transaction:
@@ -144,6 +154,13 @@ class _SharedEnvironment:
                 if damage is not None:
                     raise damage
                 return result
+
+    def _refuse_truncated(self) -> None:
+        """Raises InputError where the file is shorter than its pages, as when something else is copied over it."""
+        size = os.fstat(self._file).st_size
+        refuse_truncated(self.path, size, self._least)  # so far that its first pages are there
+        self._least = needed(self.environment)  # as they say now
+        refuse_truncated(self.path, size, self._least)
 
 
 _opening = threading.Lock()

@@ -1,5 +1,6 @@
 """Opening whatever a user names as a source of images."""
 
+import os
 from pathlib import Path
 
 from common.errors import InputError
@@ -15,6 +16,6 @@ def open_images(path: str | Path) -> ImageSource:
     Raises InputError where there is nothing, or a file that is not an LMDB store.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{path}: no such image store or folder")
     return LmdbImages(path) if is_store(path) else FolderImages(path)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks import AttackResult, RegionAttack, build
+from attacks.budgets import PGD_REACH, fraction
 from attacks.torchattacks_bridge import TorchAttack
 from common.errors import InputError
 from common.seeds import derive_seed
@@ -17,7 +18,6 @@ from detectors import Detector
 from scoring.robustness.sight import RealOrOther
 
 PGD_STEPS = 40
-PGD_REACH = 2.5  # how many budgets PGD could walk in all its steps (Madry et al. 2018)
 _MANY_CLASSES = ("APGDT", "AutoAttack")
 
 
@@ -104,21 +104,3 @@ def attack_at(
     elif any(field.name == "alpha" for field in fields(own)):
         values["alpha"] = own.alpha * epsilon / own.epsilon  # type: ignore[attr-defined]
     return build(name, overrides={**values, **overrides})
-
-
-@dataclass(frozen=True)
-class _Budget:
-    epsilon: float = 0.0
-
-
-def read_budget(text: str, option: str = "--epsilon") -> float:
-    """An L-infinity budget as a command line gives it, "2/255" or "0.01". Raises InputError outside (0, 1]."""
-    value = override(_Budget(), {"epsilon": text}, option).epsilon
-    if not 0 < value <= 1:
-        raise InputError(f"{option} {text}: a budget is in pixel units and lies in (0, 1], as 2/255")
-    return value
-
-
-def fraction(epsilon: float) -> str:
-    """A budget as people write it: "2/255"."""
-    return f"{float(f'{epsilon * 255:.4g}'):g}/255"

@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 import typer
 
+from attacks.budgets import read_budget
 from common.errors import InputError
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from detectors.registry import short_name
@@ -21,7 +22,7 @@ from scoring.options import (
     ThreadsOption,
 )
 from scoring.robustness import comparison, report
-from scoring.robustness.assault import PGD_STEPS, read_budget
+from scoring.robustness.assault import PGD_STEPS
 from scoring.robustness.attacking import attack_detector
 from scoring.robustness.dip import DeepImagePrior
 from scoring.robustness.security import Check

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from attacks.budgets import fraction
 from common.console import say, table
 from common.files import atomic_write
 from scoring.report import paragraph
 from scoring.robustness import figures
-from scoring.robustness.assault import fraction
 from scoring.robustness.report import NOTE, defence_sentences, restored_table, seconds_text
 from scoring.robustness.setup import REDRAWN
 from scoring.robustness.stages import CLEAN

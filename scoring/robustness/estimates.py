@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from common.seeds import generator
-from scoring.statistics import intervals
-from scoring.summary import Estimate
+from scoring.statistics import Estimate, intervals
 
 
 def rate(values: Sequence[bool], videos: Sequence[str], seed: int) -> Estimate:

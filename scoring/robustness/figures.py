@@ -8,8 +8,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from attacks.budgets import fraction
 from scoring.figures import BLUE, FAINT, GREY, INK, save_png
-from scoring.robustness.assault import fraction
 from scoring.robustness.security import Security
 from scoring.robustness.summary import Line, Robustness
 

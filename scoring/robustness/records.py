@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from common.console import warn
-from common.files import atomic_write, stem
+from common.files import atomic_write, parse_json, stem
 from scoring.robustness.slopes import Slope
 
 
@@ -111,7 +111,7 @@ class Parts:
         """A finished part with records of exactly the frames `keys`, else None; a damaged file is warned of."""
         path = self._file(stage, first)
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            kept = parse_json(path.read_text(encoding="utf-8"))
             records = tuple(self._record(dict(record)) for record in kept["records"])
             part = Part(records, float(kept["seconds"]))
         except FileNotFoundError:

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attacks import build
+from attacks.budgets import fraction
 from common.errors import InputError
-from scoring.robustness.assault import Assault, assaults, fraction
+from scoring.robustness.assault import Assault, assaults
 from scoring.robustness.estimates import rate
 from scoring.robustness.records import Record
 from scoring.robustness.selection import Listed, spread
 from scoring.robustness.slopes import Slope
 from scoring.robustness.stages import AttackStage, Earlier, SlopeStage, Stage, turned
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 
 APGD, SQUARE, SLOPES = "check apgd", "check square", "check gradients"
 MARGIN = 0.10

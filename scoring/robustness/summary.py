@@ -15,7 +15,7 @@ from scoring.robustness.security import Security, examine
 from scoring.robustness.selection import Listed
 from scoring.robustness.setup import REDRAWN, Setup
 from scoring.robustness.stages import CLEAN
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 
 ALL = "all"
 

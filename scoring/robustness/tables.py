@@ -14,7 +14,7 @@ from scoring.robustness.running import Found
 from scoring.robustness.setup import Setup
 from scoring.robustness.stages import CLEAN, AttackStage
 from scoring.robustness.summary import Robustness
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 from scoring.tables import write_failures
 
 NONE = "none"

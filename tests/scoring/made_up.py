@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from data.frames import CLASS_NAMES
-from scoring import rows
+from scoring import records, rows
 from scoring.rows import Row
 from tests.scoring.test_rows import ROW
 
 
 def make(
     flips: Callable[[str, int, int], bool],
-    methods: tuple[str, ...] = ("LIME", "RISE", "Random"),
+    methods: tuple[str, ...] = ("LIME", "RISE", "random"),
     videos: int = 6,
     frames: int = 2,
     attacks: tuple[str, ...] = ("nes",),
@@ -39,6 +39,7 @@ def make(
                                 target=family,
                                 method=method,
                                 attack=attack,
+                                depth=str(k),
                                 k=k,
                                 area=0.02 * k,
                                 before=0.9,
@@ -76,7 +77,7 @@ def unclassed(row: Row) -> Row:
 
 def table(made: list[Row]) -> pd.DataFrame:
     """The tidy table of such rows."""
-    return rows.to_table(rows.to_array(made))
+    return rows.to_table(records.to_array(rows.Row, made))
 
 
 def at_random(seed: int, chance: dict[str, float]) -> Callable[[str, int, int], bool]:

@@ -99,6 +99,14 @@ def clueless(
     return np.zeros(segments.shape, dtype=np.float32)
 
 
+def guess(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator) -> np.ndarray:
+    """An explainer that draws a saliency for each segment."""
+    return (1 - generator.random(int(segments.max()) + 1)).astype(np.float32)[segments]
+
+
+GUESS = "tests.scoring.stand_ins:guess"
+
+
 def picture(key: str, family: str, planted: bool = True) -> np.ndarray:
     """A soft background with the family's grey in a corner and, where planted, the pattern in the centre."""
     draws = generator(0, key)

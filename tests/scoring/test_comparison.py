@@ -9,18 +9,18 @@ from scipy.stats import kendalltau
 
 from common.errors import InputError
 from scoring.comparison import agreements, aims, overview, sentences, short_names
+from scoring.products import Results
 from scoring.rows import Row
-from scoring.run import Results
 from scoring.summary import summarise
 from tests.scoring.made_up import make, table
 
-METHODS = ("LIME", "SHAP", "RISE", "SOBOL", "Random")
-RATES = {"LIME": 12, "SHAP": 9, "RISE": 6, "SOBOL": 3, "Random": 1}
+METHODS = ("LIME", "SHAP", "RISE", "SOBOL", "random")
+RATES = {"LIME": 12, "SHAP": 9, "RISE": 6, "SOBOL": 3, "random": 1}
 
 
 def results(made: list[Row]) -> Results:
     rows = table(made)
-    return Results(rows, summarise(rows), {}, ())
+    return Results(rows, rows.iloc[:0], rows.iloc[:0], summarise(rows), [], {}, ())
 
 
 def graded(rates: dict[str, int], shares: dict[str, float], **changes: object) -> Results:
@@ -44,7 +44,7 @@ def test_names_tell_detectors_apart() -> None:
 
 def test_agreement_is_kendalls_tau_of_the_rankings() -> None:
     swapped = {**RATES, "LIME": 9, "SHAP": 12}
-    reverse = {"LIME": 3, "SHAP": 6, "RISE": 9, "SOBOL": 12, "Random": 1}
+    reverse = {"LIME": 3, "SHAP": 6, "RISE": 9, "SOBOL": 12, "random": 1}
     found = agreements({"a": graded(RATES, EVEN), "b": graded(swapped, EVEN), "c": graded(reverse, EVEN)})
     tau = {(each.first, each.second): each.tau for each in found if each.measure == "flip_rate"}
     assert tau[("a", "b")] == pytest.approx(4 / 6)  # one of six pairs is the other way round
@@ -57,10 +57,10 @@ def test_agreement_is_kendalls_tau_of_the_rankings() -> None:
 
 
 def test_a_detector_whose_explanations_point_at_the_mask_is_found_and_an_equal_one_is_not() -> None:
-    better = {**EVEN, "LIME": 0.9, "Random": 0.9}
+    better = {**EVEN, "LIME": 0.9, "random": 0.9}
     runs = {"base": graded(RATES, EVEN), "hard": graded(RATES, better)}
     found = {aim.method: aim for aim in aims(runs, 0)}
-    assert set(found) == set(METHODS) - {"Random"}
+    assert set(found) == set(METHODS) - {"random"}
     lime = found["LIME"]
     assert (lime.first, lime.other, lime.frames, lime.videos) == (0.5, pytest.approx(0.9), 24, 12)
     assert lime.difference.value == pytest.approx(0.4)

@@ -22,7 +22,7 @@ from tests.scoring.stand_ins import PlantedDetector
 
 CONFIGURATION = Configuration(
     preset="quick",
-    methods=("LIME", "Random"),
+    methods=("LIME", "random"),
     settings={"LIME": {"samples": 150}, "RISE": {"samples": 200}},
     attacks={"nes": {"attack": "nes", "epsilon": 16 / 255}},
     detector=DetectorIdentity("demo", "ab" * 32, ("Real", "FaceSwap"), 224),
@@ -37,7 +37,7 @@ CONFIGURATION = Configuration(
 
 CHANGES: dict[str, dict[str, Any]] = {
     "preset": {"preset": "published"},
-    "methods": {"methods": ("LIME", "SHAP", "Random")},
+    "methods": {"methods": ("LIME", "SHAP", "random")},
     "settings.LIME.samples": {"settings": {"LIME": {"samples": 500}, "RISE": {"samples": 200}}},
     "settings.SHAP.evaluations": {"settings": {**CONFIGURATION.settings, "SHAP": {"evaluations": 10}}},
     "attacks.nes.epsilon": {"attacks": {"nes": {"attack": "nes", "epsilon": 8 / 255}}},
@@ -50,7 +50,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "device": {"device": "mps"},
     "threads": {"threads": 1},
     "versions.torch": {"versions": {"flipscope": "0.1.0", "torch": "3"}},
-    "format": {"format": 3},
+    "format": {"format": 1},
+    "protocol.draws": {"protocol": {"draws": 5}},
+    "segmentations": {"segmentations": ("slic-100",)},
+    "budgets": {"budgets": (4 / 255,)},
+    "seeds": {"seeds": 5},
+    "metrics.iou.metric": {"metrics": {"iou": {"metric": "iou"}}},
 }
 
 

@@ -13,8 +13,10 @@ from data.frames import Frame
 from data.source import open_frames
 from detectors import Queries
 from scoring.frame import Scorer
+from scoring.products import Results
+from scoring.protocol import ARMS
 from scoring.rows import Row
-from scoring.run import Results, run
+from scoring.run import run
 from scoring.selection import Selection, select
 from scoring.setup import chosen_methods
 from scoring.summary import summarise
@@ -22,7 +24,7 @@ from scoring.tables import PUBLISHED_COLUMNS, published
 from tests.scoring.made_up import make, table
 from tests.scoring.stand_ins import Eraser, PlantedDetector, picture, write_frames
 from tests.scoring.test_config import CONFIGURATION
-from tests.scoring.test_frame import TINY
+from tests.scoring.test_frame import CONTROLLED, TINY
 from tests.scoring.test_run import Scores, contents
 from xai.explanation import FrameExplanations
 from xai.methods import ALL, parse
@@ -37,8 +39,8 @@ def frame(image: np.ndarray | None = None) -> Frame:
 
 def score(methods: list[str], **changes: object) -> list[Row]:
     chosen = chosen_methods(methods)
-    scorer = Scorer(PlantedDetector(), chosen, build("quick", TINY, chosen), {"eraser": Eraser()}, seed=1)
-    return replace(scorer, **changes)(frame())[0]  # type: ignore[arg-type]
+    scorer = Scorer(PlantedDetector(), chosen, build("quick", TINY, chosen), {"eraser": Eraser()}, CONTROLLED, seed=1)
+    return replace(scorer, **changes)(frame()).rows  # type: ignore[arg-type]
 
 
 def test_lime_is_lime() -> None:
@@ -110,11 +112,11 @@ def test_every_image_is_ranked_and_weak_rankings_are_counted() -> None:
     """Published: LIME drops an image with fewer than three positive segments, so methods average other images."""
     clueless = "tests.scoring.stand_ins:clueless"
     rows = score(["LIME", clueless])
-    for method in ("LIME", clueless, "Random"):
+    for method in ("LIME", clueless, "random"):
         assert [row.k for row in rows if row.method == method] == [1, 2, 3]
     lines = summarise(table(rows)).of("eraser", "1")
     assert {line.frames for line in lines.values()} == {1}
-    assert {name: line.weak for name, line in lines.items()} == {"LIME": 0, clueless: 1, "Random": 0}
+    assert {name: line.weak for name, line in lines.items()} == {"LIME": 0, clueless: 1, "random": 0}
     assert all(0 < row.area < 0.5 for row in rows)
 
 
@@ -158,8 +160,9 @@ def test_the_drop_is_called_a_drop() -> None:
     assert scores.loc["LIME", titles].tolist() == pytest.approx(drops)
 
 
-def test_the_control_is_no_explanation() -> None:
-    assert parse("Random").explainer == "Random"
-    assert [method.name for method in chosen_methods(["All"])] == [*ALL, "Random"]
-    assert [method.name for method in chosen_methods(["Random", "LIME", "LIME"])] == ["LIME", "Random"]
-    assert [method.name for method in chosen_methods(["LIME"], control=False)] == ["LIME"]
+def test_no_reference_is_an_explanation() -> None:
+    assert [method.name for method in chosen_methods(["All"])] == list(ALL)
+    assert [method.name for method in chosen_methods(["LIME", "LIME"])] == ["LIME"]
+    for arm in ARMS:
+        with pytest.raises(InputError, match="unknown method"):
+            parse(arm)

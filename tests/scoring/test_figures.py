@@ -10,7 +10,7 @@ from scoring.figures import save_summary
 from scoring.summary import summarise
 from tests.scoring.made_up import at_random, make, table
 
-CHANCE = {"LIME": 0.9, "RISE": 0.4, "Random": 0.1}
+CHANCE = {"LIME": 0.9, "RISE": 0.4, "random": 0.1}
 
 
 @pytest.mark.parametrize("attacks", [("nes",), ("nes", "pgd")])

@@ -6,7 +6,7 @@ from scoring.findings import conclude, count, counts, find
 from scoring.summary import summarise
 from tests.scoring.made_up import make, table, unclassed, unseen
 
-METHODS = ("LIME", "SHAP", "RISE", "SOBOL", "Random")
+METHODS = ("LIME", "SHAP", "RISE", "SOBOL", "random")
 
 
 def graded(method: str, video: int, k: int) -> bool:
@@ -33,8 +33,8 @@ def test_methods_are_sorted_by_what_the_tests_allow() -> None:
 
 
 def test_what_was_truly_manipulated_is_said_where_it_is_known() -> None:
-    shares = {"LIME": 0.25, "RISE": 0.75, "Random": 0.1}
-    made = make(lambda method, video, k: False, ("LIME", "RISE", "Random"))
+    shares = {"LIME": 0.25, "RISE": 0.75, "random": 0.1}
+    made = make(lambda method, video, k: False, ("LIME", "RISE", "random"))
     known = [replace(row, inside=shares[row.method] if row.video != made[0].video else -1.0) for row in made]
     text = " ".join(conclude(table(known), summarise(table(known)), "nes", 0))
     assert "truly manipulated were: RISE 75 %, LIME 25 %; of random regions 10 %." in text
@@ -43,8 +43,8 @@ def test_what_was_truly_manipulated_is_said_where_it_is_known() -> None:
 
 
 def test_the_drop_answers_where_no_verdict_flips() -> None:
-    made = make(lambda method, video, k: False, ("LIME", "RISE", "Random"), videos=12)
-    more = {"LIME": 0.3, "RISE": 0.0, "Random": 0.0}
+    made = make(lambda method, video, k: False, ("LIME", "RISE", "random"), videos=12)
+    more = {"LIME": 0.3, "RISE": 0.0, "random": 0.0}
     rows = table([replace(row, drop=row.drop + more[row.method]) for row in made])
     text = " ".join(conclude(rows, summarise(rows), "nes", 0))
     assert "No method is shown to be better than random regions, which flip 0 %" in text
@@ -54,14 +54,14 @@ def test_the_drop_answers_where_no_verdict_flips() -> None:
 
 
 def test_equal_best_methods_share_the_first_place() -> None:
-    rows = table(make(lambda method, video, k: method != "Random", ("LIME", "SHAP", "Random"), videos=12))
+    rows = table(make(lambda method, video, k: method != "random", ("LIME", "SHAP", "random"), videos=12))
     text = " ".join(conclude(rows, summarise(rows), "nes", 0))
     assert "Most trustworthy here: LIME and SHAP. Attacking their regions flips 100 %" in text
     assert "Not distinguishable" not in text
 
 
 def test_worse_than_random_is_said() -> None:
-    rows = table(make(lambda method, video, k: method == "Random", ("LIME", "Random"), videos=12))
+    rows = table(make(lambda method, video, k: method == "random", ("LIME", "random"), videos=12))
     text = " ".join(conclude(rows, summarise(rows), "nes", 0))
     assert "No method is shown to be better" in text
     assert "Worse than random regions: LIME." in text
@@ -69,7 +69,7 @@ def test_worse_than_random_is_said() -> None:
 
 def test_too_few_videos_prove_nothing_and_say_how_many_would() -> None:
     for videos, enough in ((6, False), (7, False), (8, True)):  # 4 methods: 4 * 2^-7 is the first p below 0.05
-        rows = table(make(lambda method, video, k: method != "Random", METHODS, videos=videos))
+        rows = table(make(lambda method, video, k: method != "random", METHODS, videos=videos))
         text = " ".join(conclude(rows, summarise(rows), "nes", 0))
         assert ("Most trustworthy" in text) == enough
         assert (f"With {videos} videos no test of 4 methods can reach p < 0.05" in text) == (not enough)
@@ -83,9 +83,9 @@ def test_no_fake_verdict_and_no_control() -> None:
     rows = table([unseen(row) for row in make(graded, METHODS)])
     assert "no frame fake" in conclude(rows, summarise(rows), "nes", 0)[0]
     rows = table(make(graded, ("LIME", "SHAP")))
-    assert "--no-control" in conclude(rows, summarise(rows), "nes", 0)[0]
-    rows = table(make(graded, ("Random",)))
-    assert "alone" in conclude(rows, summarise(rows), "nes", 0)[0]
+    assert "--arm random" in conclude(rows, summarise(rows), "nes", 0)[0]
+    rows = table(make(graded, ("random",)))
+    assert "Only references" in conclude(rows, summarise(rows), "nes", 0)[0]
 
 
 def test_counts_of_what_was_left_out() -> None:

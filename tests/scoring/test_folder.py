@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from common.files import stem
-from scoring import rows
+from scoring import records
 from scoring.costs import Cost
 from scoring.folder import Folder, Shard
+from scoring.rows import Grade, Measured, Row
 from tests.scoring.test_rows import ROW
+from tests.scoring.test_tables import GRADE
 
 COSTS = [Cost("verdict", 1, 1, 0.25), Cost("LIME", 150, 5, 1.5)]
 
@@ -38,34 +40,46 @@ def test_different_keys_never_share_a_name(keys: list[str]) -> None:
 def test_lookalike_keys_have_different_files(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     keys = ["a/b.png", "a_b.png", "A/b.png", "a\\b.png", "ä/b.png", "ö/b.png", "x" * 300 + "a/b.png"]
-    assert len({folder.rows_file(key) for key in keys}) == len(keys)
-    assert "0001.png" in folder.rows_file(ROW.key).name
+    assert len({folder.file(Row, key) for key in keys}) == len(keys)
+    assert "0001.png" in folder.file(Row, ROW.key).name
 
 
 def test_a_finished_frame_comes_back_with_its_costs(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    array = rows.to_array([ROW, replace(ROW, k=2)])
+    rows, grades = [ROW, replace(ROW, k=2)], [replace(GRADE, key=ROW.key)]
     assert folder.finished(ROW.key) is None
-    folder.save(ROW.key, array, COSTS)
-    assert np.array_equal(folder.finished(ROW.key), array)
+    folder.save(ROW.key, {Row: rows, Grade: grades}, COSTS)
+    found = folder.finished(ROW.key)
+    assert found is not None
+    assert np.array_equal(found[Row], records.to_array(Row, rows))
+    assert np.array_equal(found[Grade], records.to_array(Grade, grades))
+    assert len(found[Measured]) == 0
     assert folder.costs(ROW.key) == COSTS
 
 
 def test_a_damaged_frame_is_not_finished_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Folder(tmp_path)
-    folder.save(ROW.key, rows.to_array([ROW]), COSTS)
-    path = folder.rows_file(ROW.key)
+    folder.save(ROW.key, {Row: [ROW]}, COSTS)
+    path = folder.file(Row, ROW.key)
     path.write_bytes(path.read_bytes()[:-10])
     assert folder.finished(ROW.key) is None
     assert path.name in capsys.readouterr().err
-    rows.save(path, rows.to_array([replace(ROW, key="another frame")]))
+    records.save(path, records.to_array(Row, [replace(ROW, key="another frame")]))
     assert folder.finished(ROW.key) is None
     assert "does not hold the rows of" in capsys.readouterr().err
 
 
+def test_a_frame_without_its_grades_is_not_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Folder(tmp_path)
+    folder.save(ROW.key, {Row: [ROW]}, COSTS)
+    folder.file(Grade, ROW.key).unlink()
+    assert folder.finished(ROW.key) is None
+    assert "scored again" in capsys.readouterr().err
+
+
 def test_missing_costs_lose_nothing_else(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    folder.save(ROW.key, rows.to_array([ROW]), COSTS)
+    folder.save(ROW.key, {Row: [ROW]}, COSTS)
     folder.costs_file(ROW.key).write_text('[{"stage": ')
     assert folder.costs(ROW.key) == []
     assert folder.finished(ROW.key) is not None
@@ -112,7 +126,7 @@ def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
 
 def test_half_written_files_are_swept_but_not_from_under_other_parts(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    folder.save(ROW.key, rows.to_array([ROW]), COSTS)
+    folder.save(ROW.key, {Row: [ROW]}, COSTS)
     left = tmp_path / "frames" / ".x.npy.abc.part"
     left.write_bytes(b"half")
     with folder.locked(Shard(0, 2)):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from scoring import rows
+from scoring import records, rows
 from scoring.rows import Row
 
 ROW = Row(
@@ -21,10 +21,16 @@ ROW = Row(
     predicted="FaceSwap",
     correct=1,
     target="FaceSwap",
+    seed=0,
+    segmentation="slic-50",
     method="LIME",
+    of="",
+    draw=0,
     fill="segment_mean",
     weak=False,
     attack="nes",
+    epsilon=16 / 255,
+    depth="1",
     k=1,
     area=0.02,
     inside=0.75,
@@ -36,6 +42,7 @@ ROW = Row(
     flipped_to_real=True,
     linf=16 / 255,
     steps=7,
+    forwards=74,
 )
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=300)
@@ -45,37 +52,39 @@ texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 @settings(max_examples=60, deadline=None)
 def test_every_value_comes_back(key: str, method: str, value: float, steps: int, flag: bool) -> None:
     first = replace(ROW, key=key, method=method, before=value, steps=steps, weak=flag)
-    array = rows.to_array([first, ROW])
+    array = records.to_array(Row, [first, ROW])
     for found, row in zip(array, (first, ROW), strict=True):
         assert Row(*found.tolist()) == row
 
 
 def test_files_hold_rows_without_pickle(tmp_path: Path) -> None:
-    array = rows.to_array([ROW, replace(ROW, k=2, label=-1, family="")])
-    rows.save(tmp_path / "a.npy", array)
+    array = records.to_array(Row, [ROW, replace(ROW, k=2, label=-1, family="")])
+    records.save(tmp_path / "a.npy", array)
     assert np.array_equal(np.load(tmp_path / "a.npy", allow_pickle=False), array)
-    assert np.array_equal(rows.load(tmp_path / "a.npy"), array)
+    assert np.array_equal(records.load(tmp_path / "a.npy", Row), array)
 
 
 def test_a_text_that_numpy_would_cut_is_refused() -> None:
     with pytest.raises(InputError, match="cannot be stored"):
-        rows.to_array([replace(ROW, key="ends with nothing\0")])
+        records.to_array(Row, [replace(ROW, key="ends with nothing\0")])
 
 
 def test_stacking_keeps_the_longest_text() -> None:
     long = replace(ROW, key="ä" * 500)
-    stacked = rows.stack([rows.to_array([ROW]), rows.to_array([long]), rows.to_array([ROW])])
+    stacked = records.stack(
+        Row, [records.to_array(Row, [ROW]), records.to_array(Row, [long]), records.to_array(Row, [ROW])]
+    )
     assert stacked["key"].tolist() == [ROW.key, long.key, ROW.key]
-    assert len(rows.stack([])) == 0
+    assert len(records.stack(Row, [])) == 0
 
 
 def test_every_truncation_is_noticed(tmp_path: Path) -> None:
-    rows.save(tmp_path / "whole.npy", rows.to_array([ROW] * 3))
+    records.save(tmp_path / "whole.npy", records.to_array(Row, [ROW] * 3))
     whole = (tmp_path / "whole.npy").read_bytes()
     for length in {0, 1, 5, 9, 40, 200, len(whole) // 2, len(whole) - 1}:
         (tmp_path / "cut.npy").write_bytes(whole[:length])
         with pytest.raises(InputError, match=r"cut\.npy"):
-            rows.load(tmp_path / "cut.npy")
+            records.load(tmp_path / "cut.npy", Row)
 
 
 @pytest.mark.parametrize("content", ["objects", "other", "zip", "header"])
@@ -91,14 +100,17 @@ def test_other_content_is_refused_and_never_unpickled(tmp_path: Path, content: s
     else:
         path.write_bytes(b"\x93NUMPY\x01\x00\x10\x00" + b"{'descr': __a)))(" + b" " * 20)
     with pytest.raises(InputError, match=r"x\.npy"):
-        rows.load(path)
+        records.load(path, Row)
 
 
 def test_what_is_unknown_is_empty_in_the_csv() -> None:
-    table = rows.to_table(rows.to_array([replace(ROW, label=-1, family="", correct=-1, correct_after=-1), ROW]))
-    assert list(table.columns) == list(rows.NAMES)
+    unknown = replace(ROW, label=-1, family="", correct=-1, correct_after=-1)
+    table = rows.to_table(records.to_array(Row, [unknown, ROW]))
+    assert list(table.columns) == list(records.names(Row))
     for name in ("label", "family", "correct", "correct_after"):
         assert table[name].isna().tolist() == [True, False]
     line = table.to_csv(index=False).splitlines()[1].split(",")
-    assert [line[rows.NAMES.index(name)] for name in ("family", "label", "correct", "correct_after")] == [""] * 4
+    assert [line[records.names(Row).index(name)] for name in ("family", "label", "correct", "correct_after")] == [
+        ""
+    ] * 4
     assert pd.api.types.is_bool_dtype(table["flipped_to_real"])

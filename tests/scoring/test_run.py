@@ -13,17 +13,20 @@ from common.errors import InputError
 from data.frames import CLASS_NAMES, Frame
 from data.source import open_frames
 from scoring import folder as folder_module
-from scoring import rows
+from scoring import records
 from scoring.costs import Cost
 from scoring.folder import Folder, Shard
+from scoring.frame import Scored
+from scoring.products import Results
 from scoring.rows import Row
-from scoring.run import Results, Score, run
+from scoring.run import Score, run
 from scoring.selection import Selection, demo, select
 from tests.scoring.made_up import make
 from tests.scoring.stand_ins import picture, save, write_frames
 from tests.scoring.test_config import CONFIGURATION
+from tests.scoring.test_tables import GRADE
 
-METHODS = ("LIME", "Random")
+METHODS = ("LIME", "random")
 
 
 @pytest.fixture
@@ -38,15 +41,16 @@ class Scores:
         self.asked: list[str] = []
         self.failing = failing or {}
 
-    def __call__(self, frame: Frame, tell: Callable[[str], None]) -> tuple[list[Row], list[Cost]]:
+    def __call__(self, frame: Frame, tell: Callable[[str], None]) -> Scored:
         tell("LIME")
         self.asked.append(frame.key)
         for part, error in self.failing.items():
             if part in frame.key:
                 raise error
-        made = make(lambda method, video, k: method != "Random", METHODS, videos=1, frames=1)
+        made = make(lambda method, video, k: method != "random", METHODS, videos=1, frames=1)
         own = {"key": frame.key, "video": frame.video, "family": frame.family or "", "predicted": "FaceSwap"}
-        return [replace(row, **own) for row in made], [Cost("LIME", 10, 1, 0.5)]  # type: ignore[arg-type]
+        rows = [replace(row, **own) for row in made]  # type: ignore[arg-type]
+        return Scored(rows, [replace(GRADE, key=frame.key)], [], [Cost("LIME", 10, 1, 0.5)], None)
 
 
 def start(
@@ -94,8 +98,8 @@ def test_only_missing_and_damaged_frames_are_scored_again(tmp_path: Path, select
     path = tmp_path / "run"
     finished(path, selection, Scores())
     before, folder = contents(path), Folder(path)
-    folder.rows_file(selection.keys[2]).unlink()
-    damaged = folder.rows_file(selection.keys[5])
+    folder.file(Row, selection.keys[2]).unlink()
+    damaged = folder.file(Row, selection.keys[5])
     damaged.write_bytes(damaged.read_bytes()[:-7])
     again = Scores()
     finished(path, selection, again)
@@ -172,7 +176,7 @@ def test_a_mistake_in_the_program_is_not_taken_for_a_bad_frame(tmp_path: Path, s
 
 def test_an_interruption_loses_the_frame_in_work_only(tmp_path: Path, selection: Selection) -> None:
     class Interrupted(Scores):
-        def __call__(self, frame: Frame, tell: Callable[[str], None]) -> tuple[list[Row], list[Cost]]:
+        def __call__(self, frame: Frame, tell: Callable[[str], None]) -> Scored:
             if len(self.asked) == 3:
                 raise KeyboardInterrupt
             return super().__call__(frame, tell)
@@ -187,18 +191,18 @@ def test_an_interruption_loses_the_frame_in_work_only(tmp_path: Path, selection:
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, selection: Selection, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved = rows.save
+    saved = records.save
     written = 0
 
     def full(path: Path, array: np.ndarray) -> None:
         nonlocal written
         written += 1
-        if written > 4:
+        if written > 12:  # a frame has three files
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         saved(path, array)
 
     with monkeypatch.context() as patched:
-        patched.setattr(folder_module.rows, "save", full)
+        patched.setattr(folder_module.records, "save", full)
         with pytest.raises(OSError, match="No space"):
             start(tmp_path / "run", selection, Scores())
     rest = Scores()
@@ -232,9 +236,9 @@ def test_a_failure_in_a_part_waits_for_the_whole(tmp_path: Path, selection: Sele
 
 def test_nothing_is_drawn_where_no_verdict_is_fake(tmp_path: Path, selection: Selection) -> None:
     class AllReal(Scores):
-        def __call__(self, frame: Frame, tell: Callable[[str], None]) -> tuple[list[Row], list[Cost]]:
-            made, costs = super().__call__(frame, tell)
-            return [replace(row, predicted="Real", flipped_to_real=False) for row in made], costs
+        def __call__(self, frame: Frame, tell: Callable[[str], None]) -> Scored:
+            made = super().__call__(frame, tell)
+            return replace(made, rows=[replace(row, predicted="Real", flipped_to_real=False) for row in made.rows])
 
     results = finished(tmp_path / "run", selection, AllReal())
     assert not (tmp_path / "run" / "summary_LIME.png").exists()

@@ -11,7 +11,7 @@ from tests.scoring.made_up import at_random, make, table, unclassed, unseen
 
 
 def lime_beats_chance(method: str, video: int, k: int) -> bool:
-    return {"LIME": k >= 2 or video == 0, "RISE": video == 1 and k == 3, "Random": k == 3 and video < 3}[method]
+    return {"LIME": k >= 2 or video == 0, "RISE": video == 1 and k == 3, "random": k == 3 and video < 3}[method]
 
 
 def test_means_by_hand() -> None:
@@ -38,7 +38,7 @@ def test_differences_are_paired_with_the_control() -> None:
     assert versus.p == pytest.approx(2 * 2**-3)  # three videos differ, all the same way
     assert versus.p_holm == pytest.approx(2 * versus.p)  # two methods
     assert summary.of("nes", "mean")["LIME"].drop_vs_random.difference.value > 0
-    control = summary.of("nes", "1-3")["Random"]
+    control = summary.of("nes", "1-3")["random"]
     assert math.isnan(control.flip_rate_vs_random.p)
     assert not control.flip_rate_vs_random.certain
 
@@ -88,7 +88,7 @@ def test_every_image_is_ranked_and_weak_rankings_are_counted() -> None:
     summary = summarise(table(made))
     for top in ("1", "mean"):
         assert {method: line.weak for method, line in summary.of("nes", top).items()} == {
-            "LIME": 0, "RISE": 4, "Random": 0
+            "LIME": 0, "RISE": 4, "random": 0
         }  # fmt: skip
         assert {line.frames for line in summary.of("nes", top).values()} == {12}
 
@@ -113,23 +113,23 @@ def test_the_order_of_frames_and_methods_changes_nothing() -> None:
 
 
 def test_ranking_puts_the_best_first_and_the_control_last() -> None:
-    assert summarise(table(make(lime_beats_chance))).ranked("nes") == ["LIME", "RISE", "Random"]
-    assert summarise(table(make(lambda method, video, k: method == "Random"))).ranked("nes")[-1] == "Random"
+    assert summarise(table(make(lime_beats_chance))).ranked("nes") == ["LIME", "RISE", "random"]
+    assert summarise(table(make(lambda method, video, k: method == "random"))).ranked("nes")[-1] == "random"
 
 
 def test_a_random_explanation_scores_like_random() -> None:
     """A method that is as good as the control is called better or worse about one time in twenty."""
-    chance = {"LIME": 0.4, "Random": 0.4}
+    chance = {"LIME": 0.4, "random": 0.4}
     certain = 0
     runs = 30
     for seed in range(runs):
-        made = make(at_random(seed, chance), ("LIME", "Random"), videos=10, frames=2)
+        made = make(at_random(seed, chance), ("LIME", "random"), videos=10, frames=2)
         certain += summarise(table(made)).of("nes", "mean")["LIME"].flip_rate_vs_random.certain
     assert certain <= 5
 
 
 def test_methods_are_compared_frame_by_frame() -> None:
     made = table(make(lime_beats_chance, videos=10))
-    p = compare(made, "nes", "LIME", ["RISE", "Random"], 0)
+    p = compare(made, "nes", "LIME", ["RISE", "random"], 0)
     assert p["RISE"] == pytest.approx(2 * 2.0**-9)  # ten videos, all the same way, the smaller of two p-values
     assert compare(made, "nes", "LIME", [], 0) == {}

@@ -1,22 +1,24 @@
 """The tables, against naive twins and the published shape."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from scoring import rows, tables
+from scoring import records, tables
 from scoring.costs import Cost
+from scoring.rows import Grade, Row, to_table
 from scoring.summary import summarise
 from scoring.tables import PUBLISHED_COLUMNS, flat, published, results_name
 from tests.scoring.made_up import at_random, make, table, unseen
 
-METHODS = ("LIME", "SOBOL", "RISE", "Random")
-CHANCE = {"LIME": 0.9, "SOBOL": 0.6, "RISE": 0.3, "Random": 0.1}
+METHODS = ("LIME", "SOBOL", "RISE", "random")
+CHANCE = {"LIME": 0.9, "SOBOL": 0.6, "RISE": 0.3, "random": 0.1}
 
+GRADE = Grade("a.png", "a", "FaceSwap", 0, "slic-50", "LIME", "", 0, "segment_mean", "pgd", "budget", 2 / 255, True)
 COLUMNS = """
 Sufficiency DF Top 1,Sufficiency DF Top 2,Sufficiency DF Top 3,
 Sufficiency F2F Top 1,Sufficiency F2F Top 2,Sufficiency F2F Top 3,
@@ -78,9 +80,10 @@ def test_three_decimals_and_empty_cells(tmp_path: Path) -> None:
     assert all(cell == "" or len(cell.split(".")[1]) == 3 for cell in cells)
 
 
-def write(folder: Path, made: list[rows.Row], name: str = "All") -> list[Path]:
-    array = rows.to_array(made)
-    return tables.write(folder, name, array, summarise(rows.to_table(array)))
+def write(folder: Path, made: list[Row], name: str = "All", graded: bool = False) -> list[Path]:
+    array = records.to_array(Row, made)
+    grades = to_table(records.to_array(Grade, [GRADE] if graded else []))
+    return tables.write(folder, name, array, grades, grades.iloc[:0], summarise(to_table(array)))
 
 
 def test_every_attack_has_its_table_and_the_first_the_plain_name(tmp_path: Path) -> None:
@@ -98,10 +101,25 @@ def test_every_attack_has_its_table_and_the_first_the_plain_name(tmp_path: Path)
 def test_the_tidy_table_and_the_stack_hold_every_row(tmp_path: Path) -> None:
     made = make(at_random(5, CHANCE), METHODS)
     write(tmp_path, made)
-    assert [rows.Row(*item) for item in rows.load(tmp_path / "results_All.npy").tolist()] == made
+    assert [Row(*item) for item in records.load(tmp_path / "results_All.npy", Row).tolist()] == made
     tidy = pd.read_csv(tmp_path / "rows_All.csv")
-    assert list(tidy.columns) == list(rows.NAMES)
+    assert list(tidy.columns) == list(records.names(Row))
     assert tidy["drop"].tolist() == [row.drop for row in made]
+
+
+def test_grades_have_a_table_where_there_are_any(tmp_path: Path) -> None:
+    files = write(tmp_path, make(at_random(5, CHANCE), METHODS), graded=True)
+    assert tmp_path / "grades_All.csv" in files
+    (only,) = pd.read_csv(tmp_path / "grades_All.csv", keep_default_na=False).to_dict("records")
+    assert only == asdict(GRADE)
+
+
+def test_only_the_main_condition_is_in_the_published_table() -> None:
+    made = make(at_random(5, CHANCE), METHODS)
+    swept = [replace(row, epsilon=1 / 255, drop=9.0) for row in made]
+    others = [replace(row, segmentation="slic-100", drop=9.0) for row in made]
+    arms = [replace(row, method="bottom-k", of="LIME") for row in made if row.method == "LIME"]
+    pd.testing.assert_frame_equal(published(table(made + swept + others + arms)), published(table(made)))
 
 
 def test_the_statistics_as_a_table() -> None:

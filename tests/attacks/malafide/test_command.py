@@ -122,19 +122,19 @@ def test_a_file_gives_options_and_the_command_line_wins(
 ) -> None:
     config = tmp_path / "options.yaml"
     values = {
-        "frames": str(index), "detector": DETECTOR, "name": "pooled", "manipulation": "Deepfakes", "size": [3, 5],
+        "frames": str(index), "name": "pooled", "manipulation": "Deepfakes", "size": [3, 5],
         "epochs": 1, "max-minutes": 5, "batch_size": 8, "range": "batch", "device": "cpu", "out": str(tmp_path / "out"),
         "count": 3, "layer": None,
     }  # fmt: skip
     config.write_text(yaml.safe_dump(values))
-    assert run("train", "--config", config, "--size", 7) == 0
+    assert run("train", "--config", config, "--detector", DETECTOR, "--size", 7) == 0
     folders = [path.parent.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("filter.safetensors")]
     assert [str(folder) for folder in folders] == ["pooled/Deepfakes/7-batch"]
     resolved = tmp_path / "out" / "pooled" / "train.yaml"
     known = yaml.safe_load(resolved.read_text())
     assert (known["size"], known["batch-size"], known["split-by"], known["seed"]) == ([7], 8, "identity", 0)
     capfd.readouterr()
-    assert run("train", "--config", resolved) == 0
+    assert run("train", "--config", resolved, "--detector", DETECTOR) == 0
     assert "Deepfakes 7-batch" in capfd.readouterr().out
 
 

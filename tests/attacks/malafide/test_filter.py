@@ -187,7 +187,7 @@ def test_labels_tell_kinds_apart() -> None:
     [
         (4, "image", None, "must be odd"),
         (0, "image", None, "must be odd"),
-        (-3, "image", None, "at least 1"),
+        (-3, "image", None, "from 1 to 1023"),
         (3, "picture", None, "unknown range 'picture'; known: image, batch"),
         (3, "batch", Fidelity("psnr", 30.0), "cannot have the range of a batch"),
         (1, "image", Fidelity("psnr", 30.0), "nothing could change"),

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from attacks import build
+from attacks.budgets import fraction, read_budget
 from attacks.torchattacks_bridge import PGD
 from common.errors import InputError
-from scoring.robustness.assault import Assault, assaults, attack_at, fraction, read_budget, seen_by
+from scoring.robustness.assault import Assault, assaults, attack_at, seen_by
 from scoring.robustness.sight import RealOrOther
 from tests.attacks.nets import ConvDetector, some_images
 from tests.scoring.robustness.planted import GREY, SIDE, Families, Levels

@@ -8,7 +8,7 @@ import pytest
 
 from scoring.robustness.comparison import Claim, claims, show, verdict, write
 from scoring.robustness.summary import Line
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 from tests.scoring.robustness.planted import Levels, Rounded, Sturdy, write_frames
 from tests.scoring.robustness.runs import CHECK, attacked, options
 

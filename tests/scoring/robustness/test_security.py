@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import InputError
 from scoring.robustness.security import Check, Security
-from scoring.summary import Estimate
+from scoring.statistics import Estimate
 from tests.scoring.robustness.planted import (
     Closed,
     Families,

@@ -1,0 +1,44 @@
+"""L-infinity budgets: read, written, and given to an attack."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from attacks.base import RegionAttack
+from attacks.torchattacks_bridge import PGD, TorchAttack
+from common.errors import InputError
+from common.settings import override
+
+PGD_REACH = 2.5  # how many budgets PGD could walk in all its steps (Madry et al. 2018)
+
+
+@dataclass(frozen=True)
+class _Budget:
+    epsilon: float = 0.0
+
+
+def read_budget(text: str, option: str = "--epsilon") -> float:
+    """An L-infinity budget as a command line gives it, "2/255" or "0.01". Raises InputError outside (0, 1]."""
+    value = override(_Budget(), {"epsilon": text}, option).epsilon
+    if not 0 < value <= 1:
+        raise InputError(f"{option} {text}: a budget is in pixel units and lies in (0, 1], as 2/255")
+    return value
+
+
+def fraction(epsilon: float) -> str:
+    """A budget as people write it: "2/255"."""
+    return f"{float(f'{epsilon * 255:.4g}'):g}/255"
+
+
+def pgd_at(epsilon: float, steps: int) -> RegionAttack:
+    """PGD of so many steps, each of 2.5 budgets / steps."""
+    settings: dict[str, Any] = {"epsilon": epsilon, "steps": steps, "alpha": PGD_REACH * epsilon / steps}
+    return PGD(**settings)
+
+
+def with_budget(attack: RegionAttack, epsilon: float) -> RegionAttack:
+    """The same attack with another budget; a step size `alpha` of torchattacks keeps its proportion to it."""
+    changes: dict[str, Any] = {"epsilon": epsilon}
+    if isinstance(attack, TorchAttack) and isinstance(alpha := getattr(attack, "alpha", None), float):
+        changes["alpha"] = alpha * epsilon / attack.epsilon
+    return dataclasses.replace(attack, **changes)

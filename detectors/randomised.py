@@ -1,0 +1,191 @@
+"""The same detector with other weights: what an explanation of it shows, the detector cannot have learned.
+
+Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018. Drawing weights anew is not enough here: a trained
+network's biases, and the batch norms that `detectors.optimise` folds into them, are made for the old weights; with
+new ones a deep network may answer the same to every image, and that leaves nothing to explain. So each drawn layer is
+scaled and shifted, channel by channel, until on a few fixed images its output has the mean and spread of the old
+layer's (as layer-sequential unit-variance initialisation does with a spread of one: Mishkin and Matas, ICLR 2016).
+"""
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from timm.layers import Conv2dSame
+from torch import Tensor, nn
+from torch.nn import functional
+
+from common.errors import InputError
+from common.seeds import derive_seed
+from detectors.base import Detector
+from detectors.queries import evaluating, exact_float32
+
+PROBES = 8
+"""How many images set the scale of the drawn layers."""
+
+_SCALED = (nn.Conv2d, Conv2dSame, nn.Linear)  # exact types: a subclass may compute its weight anew in every forward
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_NORMS = (*_BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+
+def randomised(detector: Detector, seed: int, layers: int | None = None) -> Detector:
+    """A copy of a detector with weights drawn anew; the original is left alone.
+
+    Every tensor of weights or biases is drawn from the normal distribution with its mean and standard deviation (where
+    all its values are equal, with their size as the deviation). Then convolutions and linear layers get back the mean
+    and spread that their outputs had in each channel on fixed images, and batch norms take their statistics from the
+    same images; norms keep their scale and shift. `layers` draws only that many layers, from the logits' end: a step
+    of the paper's cascade. None draws all, and so does a number beyond `layer_count`. What is drawn for a layer depends
+    on the seed and the layer's name alone, so that a longer cascade goes on from a shorter one.
+
+    The copy is in evaluation mode, on the same device, of the same class, and prepares frames alike; its
+    `weights_sha256` is None. PROBES images go through the original once and through the copy twice. Raises InputError
+    for a detector without weights, for `layers` below 1, and where the copy's logits are not finite.
+    """
+    name = type(detector).__name__
+    if layers is not None and layers < 1:
+        raise InputError(f"at least one layer must be randomised, got {layers}")
+    if not layer_count(detector):
+        raise InputError(f"detector {name} has no weights that could be randomised")
+    probe = _probe(detector)
+    with torch.no_grad(), exact_float32():
+        runs = _observe(detector, probe)
+        chosen = _bottom_up(detector, runs)[-(layers or 0) :]
+        other = copy.deepcopy(detector).eval()
+        for each in chosen:
+            _draw(other.get_submodule(each), seed, each)
+        with _calibrating(other, chosen, runs):
+            other(probe)
+        if not bool(other(probe).isfinite().all()):
+            raise InputError(f"detector {name} gives logits that are not finite once its weights are randomised")
+    other.weights_sha256 = None
+    return other
+
+
+def layer_count(detector: Detector) -> int:
+    """How many layers `randomised` can draw: modules with weights of their own that are not norms."""
+    return sum(_has_weights(module) for module in detector.modules())
+
+
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """The mean and spread of a layer's output in each channel, (C,) each."""
+
+    mean: Tensor
+    spread: Tensor
+
+
+_Runs = dict[str, _Moments | None]
+"""Layers and norms in the order in which they finish; the moments are those of layers that can be rescaled."""
+
+
+def _has_weights(module: nn.Module) -> bool:
+    return not isinstance(module, _NORMS) and any(each.numel() > 1 for each in module.parameters(recurse=False))
+
+
+def _bottom_up(detector: Detector, runs: _Runs) -> list[str]:
+    """The layers to draw by when they finish, the logits' last; those that no logit needs come first."""
+    names = [name for name, module in detector.named_modules() if _has_weights(module)]
+    place = {name: position for position, name in enumerate(runs)}
+    return sorted(names, key=lambda name: place.get(name, -1))
+
+
+def _draw(module: nn.Module, seed: int, layer: str) -> None:
+    for name, parameter in module.named_parameters(recurse=False):
+        generator = torch.Generator().manual_seed(derive_seed(seed, "randomised", layer, name))
+        values = parameter.detach().cpu().double()
+        mean, spread = values.mean(), values.std(correction=0)
+        if values.numel() > 1 and spread == 0:
+            spread = mean.abs()
+        noise = torch.randn(values.shape, generator=generator, dtype=torch.float64)
+        parameter.copy_((mean + spread * noise).to(parameter))
+
+
+def _observe(detector: Detector, probe: Tensor) -> _Runs:
+    """What each layer and norm gives for the probe, the first time that it runs."""
+    runs: _Runs = {}
+
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if name not in runs:
+                runs[name] = _moments(output, _axis(module)) if type(module) in _SCALED else None
+
+        return hook
+
+    with contextlib.ExitStack() as stack:
+        for name, module in detector.named_modules():
+            if isinstance(module, _NORMS) or _has_weights(module):
+                stack.callback(module.register_forward_hook(watch(name)).remove)
+        with evaluating(detector):
+            detector(probe)
+    return runs
+
+
+@contextlib.contextmanager
+def _calibrating(detector: Detector, drawn: Sequence[str], runs: _Runs) -> Iterator[None]:
+    """In the forward pass inside, sets the scale of the drawn layers and the statistics of batch norms after them."""
+    done: set[nn.Module] = set()
+
+    def rescale(like: _Moments) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
+        def hook(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            if module in done or not isinstance(module, nn.Conv2d | nn.Linear):
+                return None
+            done.add(module)
+            return _rescale(module, output, like)
+
+        return hook
+
+    def restate(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if isinstance(module, _BATCH_NORMS) and module.running_mean is not None and module.running_var is not None:
+            moments = _moments(inputs[0], 1)
+            module.running_mean.copy_(moments.mean)
+            module.running_var.copy_(moments.spread.square())
+
+    names = list(runs)
+    first = min((names.index(name) for name in drawn if name in runs), default=len(names))
+    with contextlib.ExitStack() as stack:
+        for name in names[first:]:
+            module, like = detector.get_submodule(name), runs[name]
+            if like is not None and name in drawn:
+                stack.callback(module.register_forward_hook(rescale(like)).remove)
+            elif isinstance(module, _BATCH_NORMS):
+                stack.callback(module.register_forward_pre_hook(restate).remove)
+        yield
+
+
+def _rescale(module: nn.Conv2d | nn.Linear, output: Tensor, like: _Moments) -> Tensor:
+    """Gives a layer's output, by its weights, the moments of `like`; without a bias the spread alone."""
+    axis = _axis(module)
+    now = _moments(output, axis)
+    scale = torch.where(now.spread > 0, like.spread / now.spread.clamp_min(1e-30), 1.0)
+    module.weight.mul_(scale.view(-1, *[1] * (module.weight.ndim - 1)))
+    shape = [1] * output.ndim
+    shape[axis] = -1
+    if module.bias is None:
+        return output * scale.view(shape)
+    module.bias.copy_((module.bias - now.mean) * scale + like.mean)
+    return (output - now.mean.view(shape)) * scale.view(shape) + like.mean.view(shape)
+
+
+def _axis(module: nn.Module) -> int:
+    """Where a layer's output has its channels."""
+    return -1 if isinstance(module, nn.Linear) else 1
+
+
+def _moments(output: Tensor, axis: int) -> _Moments:
+    rows = output.movedim(axis, -1).reshape(-1, output.shape[axis])
+    return _Moments(rows.mean(0), rows.std(0, correction=0))
+
+
+def _probe(detector: Detector) -> Tensor:
+    """Fixed images (PROBES, 3, S, S) in [0, 1]: noise with detail of every size, as photographs have."""
+    size = detector.input_size
+    draws = torch.Generator().manual_seed(derive_seed(0, "randomised"))
+    images = torch.zeros(PROBES, 3, size, size)
+    for cells in (2, 4, 8, 16, 32, 64, 128):
+        coarse = torch.randn(PROBES, 3, cells, cells, generator=draws)
+        images += functional.interpolate(coarse, (size, size), mode="bilinear", align_corners=False)
+    images = (images - images.mean((1, 2, 3), keepdim=True)) / images.std((1, 2, 3), keepdim=True)
+    return (0.5 + 0.2 * images).clamp(0, 1).to(next(detector.parameters()))

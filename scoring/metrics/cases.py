@@ -1,0 +1,60 @@
+"""From a frame's explanations to the case that metrics judge."""
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from common.errors import InputError
+from common.seeds import generator
+from detectors.base import Detector
+from scoring.metrics.base import Case
+from xai.base import FrameExplainer
+from xai.explanation import Explanation, FrameExplanations
+from xai.methods import Method
+
+BACKGROUND = "mean"
+"""What a removed pixel shows by default, a fill of `xai.settings`: the same for every method, whatever its own fill."""
+
+
+def case_of(
+    frame: FrameExplanations,
+    method: Method,
+    explanation: Explanation,
+    mask: np.ndarray | None = None,
+    background: str = BACKGROUND,
+) -> Case:
+    """The case of one method's explanation of a frame.
+
+    `mask` is the frame's (H', W') bool at any size, or None; `background` a fill of the frame's settings. Draws depend
+    on the run's seed and the frame's key, not on the method. Other images and detectors are explained on the same
+    segments and with the same draws (see `FrameExplanations.again`); a map kept for the frame cannot be made for
+    others, so then nothing is explained again. Raises InputError for an unknown fill.
+    """
+    fills = frame.settings.fills
+    if background not in fills:
+        raise InputError(f"unknown background {background!r}; known: {', '.join(fills)}")
+
+    def explain(image: Tensor, detector: Detector) -> np.ndarray:
+        return frame.again(image, detector).explain(method).saliency
+
+    kept = isinstance(frame.settings.explainers.get(method.explainer), FrameExplainer)
+
+    def draws(purpose: str) -> np.random.Generator:
+        return generator(frame.seed, frame.key, "metric", purpose)
+
+    return Case(
+        score=frame.score,
+        image=frame.image,
+        saliency=explanation.saliency,
+        segments=frame.segments,
+        mask=None if mask is None else stretched(mask, frame.segments.shape),
+        background=fills[background](frame.image, frame.segments, frame.detector.mean),
+        explain=None if kept else explain,
+        draws=draws,
+    )
+
+
+def stretched(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A mask (H', W') bool at another size (H, W): where it covers at least half of a pixel."""
+    height, width = shape
+    return cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) >= 0.5

@@ -1,0 +1,101 @@
+"""One explanation judged by metrics: the numbers, and what each metric cost."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from common.errors import InputError
+from detectors.base import Detector
+from detectors.queries import counting
+from scoring.metrics.base import Case, Metric, Undefined, Value
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number that a metric gives an explanation.
+
+    Attributes:
+        metric: the metric's name.
+        name: which of its values; see `full_name`.
+        value: NaN where it is undefined.
+        higher_is_better: None where neither is.
+        undefined: why there is no value; empty where there is one.
+        forwards: images passed to detectors for the metric, all its values together.
+        seconds: wall time, likewise.
+    """
+
+    metric: str
+    name: str
+    value: float
+    higher_is_better: bool | None
+    undefined: str
+    forwards: int
+    seconds: float
+
+    @property
+    def full_name(self) -> str:
+        """ "deletion", or where a metric gives several values "aopc.morf"."""
+        return self.metric if self.name == self.metric else f"{self.metric}.{self.name}"
+
+
+def measure(case: Case, metrics: Mapping[str, Metric]) -> list[Measurement]:
+    """What each metric says of an explanation, in order.
+
+    Raises InputError where a metric gives other values than it says it does, or NaN without a reason.
+    """
+    return [measurement for name, metric in metrics.items() for measurement in _measure(case, name, metric)]
+
+
+def _measure(case: Case, name: str, metric: Metric) -> list[Measurement]:
+    explainer = _CountedExplainer(case)
+    started = time.perf_counter()
+    with counting(case.detector) as meter:
+        values = metric(dataclasses.replace(case, explain=None if case.explain is None else explainer))
+    seconds = time.perf_counter() - started
+    promised = metric.about.values
+    if set(values) != {value.name for value in promised}:
+        raise InputError(
+            f"metric {name!r} gave {', '.join(values) or 'nothing'}; it says that it gives "
+            f"{', '.join(value.name for value in promised)}"
+        )
+    forwards = meter.images + explainer.images
+    return [_measurement(name, value, values[value.name], forwards, seconds) for value in promised]
+
+
+class _CountedExplainer:
+    """Explains as the case does, and counts the images passed to other detectors: copies with random weights."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self.images = 0
+
+    def __call__(self, image: Tensor, detector: Detector) -> np.ndarray:
+        """The saliency (H, W) of another image or detector."""
+        if self._case.explain is None:
+            raise ValueError("this case cannot explain anything")
+        if detector is self._case.detector:
+            return self._case.explain(image, detector)
+        with counting(detector) as meter:
+            saliency = self._case.explain(image, detector)
+        self.images += meter.images
+        return saliency
+
+
+def _measurement(metric: str, value: Value, number: float, forwards: int, seconds: float) -> Measurement:
+    reason = number.reason if isinstance(number, Undefined) else ""
+    if math.isnan(number) and not reason:
+        raise InputError(f"metric {metric!r} gave NaN for {value.name!r} without a reason: return an Undefined")
+    return Measurement(
+        metric=metric,
+        name=value.name,
+        value=float(number),
+        higher_is_better=None if value.better is None else value.better == "higher",
+        undefined=reason,
+        forwards=forwards,
+        seconds=seconds,
+    )

@@ -1,0 +1,90 @@
+"""Flat dataclasses as structured arrays and NPY files: read back exactly as they were, or not at all."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import Field, astuple, fields
+from pathlib import Path
+from tokenize import TokenError
+from typing import IO, Any
+
+import numpy as np
+
+from common.errors import InputError
+from common.files import atomic_write
+
+_CODES = {int: "<i8", float: "<f8", bool: "?"}
+_DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, RecursionError)
+"""What numpy raises for damaged bytes: it reads a header as a Python literal."""
+
+
+def names(kind: type) -> tuple[str, ...]:
+    """The columns of a dataclass whose fields are str, int, float and bool."""
+    return tuple(field.name for field in fields(kind))
+
+
+def to_array(kind: type, records: Sequence[Any]) -> np.ndarray:
+    """The records of one kind as a structured array; its texts are as wide as the longest needs: nothing is cut.
+
+    Raises InputError for a text that cannot be kept so (one that ends with a null character).
+    """
+    values = [astuple(record) for record in records]
+    columns = dict(zip(names(kind), zip(*values, strict=True), strict=True)) if values else {}
+    array = np.array(
+        values, dtype=[(field.name, _code(field.type, columns.get(field.name, ()))) for field in fields(kind)]
+    )
+    if [tuple(item) for item in array.tolist()] != values:
+        raise InputError(f"frame {records[0].key!r}: its name or its video's cannot be stored; rename it")
+    return array
+
+
+def stack(kind: type, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Several such arrays as one, wide enough for all."""
+    return np.concatenate(arrays) if arrays else to_array(kind, [])
+
+
+def save(path: str | Path, array: np.ndarray) -> None:
+    """Writes an array as NPY without pickle, whole or not at all."""
+    with atomic_write(path, "wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def load(path: str | Path, kind: type) -> np.ndarray:
+    """Reads what `save` wrote of that kind. Raises InputError where the file is truncated or holds something else."""
+    what = f"{kind.__name__.lower()}s of scores"
+    try:
+        with open(path, "rb") as file:
+            shape, found = _header(file)
+            if math.prod(shape) * found.itemsize != os.fstat(file.fileno()).st_size - file.tell():
+                raise ValueError("its length is not what its header says")
+            file.seek(0)
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except _DAMAGED as error:
+        raise InputError(f"{path} is not readable as {what} ({error})") from error
+    if array.dtype.names != names(kind) or array.ndim != 1 or not all(map(_is_of, array.dtype.descr, fields(kind))):
+        raise InputError(f"{path} does not hold {what} of this version")
+    try:
+        array.tolist()
+    except (ValueError, SystemError) as error:  # bytes that are no characters
+        raise InputError(f"{path} is damaged ({error})") from error
+    return array
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and type that an NPY file says it has."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    return shape, kind
+
+
+def _is_of(column: tuple[Any, ...], field: Field[Any]) -> bool:
+    """Whether a column of a structured type is of a field's."""
+    code = str(column[1])
+    return code.startswith("<U") if field.type is str else np.dtype(code) == np.dtype(_CODES[field.type])  # type: ignore[index]
+
+
+def _code(kind: Any, texts: Sequence[str]) -> str:
+    if kind is str:
+        return f"<U{max(1, *map(len, texts))}" if texts else "<U1"
+    return _CODES[kind]

@@ -1,0 +1,146 @@
+"""Intervals by resampling whole videos: frames of one video are not independent, so videos are the sample.
+
+The interval is BCa (Efron, "Better Bootstrap Confidence Intervals", JASA 82, 1987: bias-corrected and accelerated, so
+that it leans with the skewness of drops and of rare flips) with the tails moved out for few videos (Hesterberg, "What
+Teachers Should Know About the Bootstrap", The American Statistician 69(4), 2015, sec. 5). It was chosen by simulated
+coverage among percentile, BCa, bootstrap-t and t intervals: docs/statistics.md.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.stats import norm, t
+
+from scoring.statistics.estimate import Estimate
+from scoring.statistics.videos import DRAWS, known, leave_one_out, per_video, placed, resamples
+
+LEVEL = 0.95
+_SAME = 1e-9  # relative: values closer than this differ by rounding alone
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""Numbers of weighted videos: weights (b, C), how often each video is in each of b samples -> (b, m)."""
+
+
+def bootstrap_means(
+    values: np.ndarray, videos: np.ndarray, generator: np.random.Generator, draws: int = DRAWS
+) -> np.ndarray:
+    """Means over frames in `draws` resamples of whole videos with replacement: (draws, m).
+
+    `values` is (n, m), one column per quantity, `videos` (n,) names each frame's video. All columns share the
+    resamples, so that differences between columns are paired.
+    """
+    means = mean_of(values, videos)
+    return means(resamples(len(np.unique(videos)), generator, draws))
+
+
+def mean_of(values: np.ndarray, videos: np.ndarray) -> Statistic:
+    """The means over frames of the columns of `values` (n, m), as a statistic of weighted videos."""
+    sums, counts = per_video(values, videos)
+    return lambda weights: weights @ sums / (weights @ counts)[:, None]
+
+
+def estimates(
+    values: np.ndarray, videos: np.ndarray, generator: np.random.Generator, bounds: tuple[float, float]
+) -> list[Estimate]:
+    """The means of the columns of `values` (n, m) with their intervals, over the frames where no column is NaN.
+
+    `bounds` are the least and greatest value possible. Without a frame everything is NaN.
+    """
+    videos, (values,) = known(videos, values)
+    if not len(values):
+        return [Estimate()] * values.shape[1]
+    limits, count = intervals(values, videos, generator, bounds), len(np.unique(videos))
+    means = values.mean(axis=0)
+    return [
+        Estimate(float(mean), float(low), float(high), len(values), count)
+        for mean, (low, high) in zip(means, limits, strict=True)
+    ]
+
+
+def intervals(
+    values: np.ndarray,
+    videos: np.ndarray,
+    generator: np.random.Generator,
+    bounds: tuple[float, float],
+    level: float = LEVEL,
+    draws: int = DRAWS,
+) -> np.ndarray:
+    """Confidence intervals of the means of the columns of `values` (n, m): (m, 2), NaN with fewer than two videos.
+
+    Where all videos agree exactly (every frame flips, say) the bootstrap has no spread; see `intervals_of`.
+    """
+    return intervals_of(mean_of(values, videos), placed(videos)[1], generator, bounds, level, draws)
+
+
+def intervals_of(
+    statistic: Statistic,
+    counts: np.ndarray,
+    generator: np.random.Generator,
+    bounds: tuple[float, float],
+    level: float = LEVEL,
+    draws: int = DRAWS,
+) -> np.ndarray:
+    """Confidence intervals of m smooth statistics of C videos: (m, 2), NaN with fewer than two videos.
+
+    `counts` (C,) are the frames of each video.
+
+    Where no video makes a difference the bootstrap has no spread. There the interval is what an exact binomial bound
+    (Clopper and Pearson 1934) on the share of videos that would differ allows, with values inside `bounds`: 12 of 12
+    videos at 1.0 give [0.74, 1].
+    """
+    videos = len(counts)
+    value = statistic(np.ones((1, videos)))[0]
+    if videos < 2:
+        return np.full((len(value), 2), np.nan)
+    jackknife = statistic(leave_one_out(videos))
+    drawn = statistic(resamples(videos, generator, draws))
+    found = _bca(value, drawn, jackknife, expanded_tail(effective_videos(counts), level))
+    same = np.ptp(jackknife, axis=0) <= _SAME * np.maximum(np.abs(value), _SAME)
+    found[same] = unanimous(value[same], videos, bounds, level)
+    return found
+
+
+def unanimous(value: np.ndarray, videos: int, bounds: tuple[float, float], level: float = LEVEL) -> np.ndarray:
+    """The intervals (m, 2) of values (m,) that so many videos agree on exactly: as `intervals_of` says."""
+    unseen = 1 - ((1 - level) / 2) ** (1 / videos)
+    low, high = bounds
+    return np.stack([value - unseen * (value - low), value + unseen * (high - value)], axis=1)
+
+
+def effective_videos(counts: np.ndarray) -> float:
+    """How many videos with equally many frames would tell as much as videos of `counts` (C,) frames (Kish 1965).
+
+    One video with most of the frames makes an interval less certain than so many videos promise. At least 2.
+    """
+    return max(2.0, float(counts.sum() ** 2 / (counts**2).sum()))
+
+
+def expanded_tail(videos: float, level: float = LEVEL) -> float:
+    """The probability to cut off at each end of a bootstrap over `videos` clusters, less than (1 - level) / 2.
+
+    Resampling makes the spread of a mean too small by sqrt((n - 1) / n) and has no t quantile; both are made up
+    for (Hesterberg 2015).
+    """
+    quantile = t.ppf((1 - level) / 2, videos - 1)
+    return float(norm.cdf(quantile * np.sqrt(videos / (videos - 1))))
+
+
+def _bca(value: np.ndarray, drawn: np.ndarray, jackknife: np.ndarray, tail: float) -> np.ndarray:
+    """Efron's BCa limits (m, 2) from the statistic (m,), its draws (b, m) and leave-one-out values (C, m).
+
+    Draws equal to the value count half as below it: with few videos many are.
+    """
+    tie = _SAME * np.maximum(np.abs(value), _SAME)
+    below = (np.mean(drawn < value - tie, axis=0) + np.mean(drawn <= value + tie, axis=0)) / 2
+    bias = norm.ppf(np.clip(below, 1 / len(drawn), 1 - 1 / len(drawn)))
+    pull = jackknife.mean(axis=0) - jackknife
+    spread = (pull**2).sum(axis=0)
+    acceleration = (pull**3).sum(axis=0) / (6 * np.where(spread > 0, spread, 1.0) ** 1.5)
+    reach = bias + np.array([[norm.ppf(tail)], [-norm.ppf(tail)]])
+    places = norm.cdf(bias + reach / np.maximum(1 - acceleration * reach, 1e-3)) * (len(drawn) - 1)
+    ordered = np.sort(drawn, axis=0)
+    lower = np.floor(places).astype(int)
+    upper = np.minimum(lower + 1, len(drawn) - 1)
+    first, second = np.take_along_axis(ordered, lower, axis=0), np.take_along_axis(ordered, upper, axis=0)
+    limits: np.ndarray = (first + (places - lower) * (second - first)).T
+    return limits

@@ -1,0 +1,183 @@
+"""Two methods on the frames that both were scored on: do their drops and their flips differ, and by how much?
+
+A random control is several draws, which `compare_with_draws` takes one by one. Between two methods the p-values that
+are reported flip the signs of whole videos (`sign_flip_p`). On flips that is the McNemar test for
+clustered pairs in its exact form: what it flips is each video's excess of frames that only the first method flips, the
+numerator of Durkalski et al. ("Analysis of Clustered Matched-Pair Data", Statistics in Medicine 22, 2003) and of
+Obuchowski (1998), and with one frame per video it is McNemar's exact test. McNemar's own p-value, which takes frames as
+independent, stands beside it for comparison with other work; with several frames per video it is too small.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from statsmodels.stats.contingency_tables import mcnemar
+
+from scoring.statistics.bootstrap import estimates, intervals_of
+from scoring.statistics.estimate import Estimate
+from scoring.statistics.permutation import against_draws_p, holm, sign_flip_p
+from scoring.statistics.videos import known, per_video
+
+
+@dataclass(frozen=True)
+class DropPair:
+    """The first method's drops less the second's, frame by frame.
+
+    Attributes:
+        frames, videos: which both methods were scored on.
+        difference: the mean, with its interval.
+        p: of a permutation test over videos that there is none.
+        p_holm: p corrected over all pairs compared; p itself until `with_holm`.
+        cohen_d: the mean over its standard deviation, both over the videos' means (Cohen's d_z); NaN where all agree.
+        superiority: the share of frames where the first method's drop is higher, ties counting half; 0.5 is no effect.
+    """
+
+    frames: int
+    videos: int
+    difference: Estimate
+    p: float
+    p_holm: float
+    cohen_d: float
+    superiority: Estimate
+
+    @property
+    def cliff(self) -> float:
+        """Cliff's delta of paired values, in [-1, 1] (Cliff 1993): higher less lower, as shares of the frames."""
+        return 2 * self.superiority.value - 1
+
+
+@dataclass(frozen=True)
+class FlipPair:
+    """The first method's flips against the second's, frame by frame.
+
+    Attributes:
+        frames, videos: which both methods were scored on.
+        both, only_first, only_second, neither: on how many of them who flipped the verdict.
+        difference: of the flip rates, with its interval.
+        odds_ratio: only_first to only_second, half a frame added to each (Haldane 1956); 1 is no effect.
+        p: of the sign-flip test over videos; the one to report.
+        p_holm: p corrected over all pairs compared; p itself until `with_holm`.
+        p_mcnemar: McNemar's exact test, as if frames were independent.
+    """
+
+    frames: int
+    videos: int
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    difference: Estimate
+    odds_ratio: Estimate
+    p: float
+    p_holm: float
+    p_mcnemar: float
+
+
+Pair = TypeVar("Pair", DropPair, FlipPair)
+
+
+def compare_drops(
+    first: np.ndarray, second: np.ndarray, videos: np.ndarray, generator: np.random.Generator
+) -> DropPair:
+    """Two methods' drops (n,), or any score in [0, 1]; a frame that is NaN for one of them does not count."""
+    videos, (first, second) = known(videos, first, second)
+    difference = first - second
+    wins = (np.sign(difference) + 1) / 2
+    return _pair(difference, wins, videos, sign_flip_p(difference, videos, generator), generator)
+
+
+def _pair(
+    difference: np.ndarray, wins: np.ndarray, videos: np.ndarray, p: float, generator: np.random.Generator
+) -> DropPair:
+    return DropPair(
+        frames=len(videos),
+        videos=len(np.unique(videos)),
+        difference=estimates(difference[:, None], videos, generator, (-2.0, 2.0))[0],
+        p=p,
+        p_holm=p,
+        cohen_d=cohen_d(difference, videos),
+        superiority=estimates(wins[:, None], videos, generator, (0.0, 1.0))[0],
+    )
+
+
+def compare_with_draws(
+    method: np.ndarray, draws: np.ndarray, videos: np.ndarray, generator: np.random.Generator
+) -> DropPair:
+    """A method's drops or flips (n,) against several draws of a random control (n, d), frame by frame.
+
+    The difference is to the mean of the draws, superiority is over frames and draws, and p is `against_draws_p`. A
+    frame that is NaN for the method or for a draw does not count.
+    """
+    videos, (method, draws) = known(videos, method, draws)
+    difference = method - draws.mean(axis=1)
+    wins = ((np.sign(method[:, None] - draws) + 1) / 2).mean(axis=1)
+    return _pair(difference, wins, videos, against_draws_p(method, draws, videos, generator), generator)
+
+
+def compare_flips(
+    first: np.ndarray, second: np.ndarray, videos: np.ndarray, generator: np.random.Generator
+) -> FlipPair:
+    """Two methods' flips (n,), 0 or 1; a frame that is NaN for one of them does not count.
+
+    Raises ValueError where a flip is neither: rates over draws or depths are drops' business.
+    """
+    videos, (first, second) = known(videos, first, second)
+    if not np.isin(np.concatenate([first, second]), (0, 1)).all():
+        raise ValueError("flips must be 0 or 1; compare rates by compare_drops")
+    first, second = first.astype(bool), second.astype(bool)
+    counts = np.array(
+        [[np.sum(first & second), np.sum(first & ~second)], [np.sum(~first & second), np.sum(~first & ~second)]]
+    )
+    difference = first.astype(float) - second.astype(float)
+    p = sign_flip_p(difference, videos, generator)
+    return FlipPair(
+        frames=len(videos),
+        videos=len(np.unique(videos)),
+        both=int(counts[0, 0]),
+        only_first=int(counts[0, 1]),
+        only_second=int(counts[1, 0]),
+        neither=int(counts[1, 1]),
+        difference=estimates(difference[:, None], videos, generator, (-1.0, 1.0))[0],
+        odds_ratio=_odds_ratio(first & ~second, second & ~first, videos, generator),
+        p=p,
+        p_holm=p,
+        p_mcnemar=float(mcnemar(counts, exact=True).pvalue),
+    )
+
+
+def with_holm(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs with p_holm corrected over all of them."""
+    corrected = holm(np.array([pair.p for pair in pairs]))
+    return [replace(pair, p_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)]
+
+
+def cohen_d(differences: np.ndarray, videos: np.ndarray) -> float:
+    """Cohen's d_z with videos as the sample: mean over standard deviation of the videos' mean differences (n,).
+
+    NaN with fewer than two videos, and where all agree exactly.
+    """
+    sums, counts = per_video(differences[:, None], videos)
+    means = sums[:, 0] / counts
+    if len(means) < 2 or np.ptp(means) <= 1e-12 * np.abs(means).max():
+        return float("nan")
+    return float(means.mean() / means.std(ddof=1))
+
+
+def _odds_ratio(
+    only_first: np.ndarray, only_second: np.ndarray, videos: np.ndarray, generator: np.random.Generator
+) -> Estimate:
+    frames = len(videos)
+    if not frames:
+        return Estimate()
+    sums, counts = per_video(np.stack([only_first, only_second], axis=1).astype(float), videos)
+
+    def log_odds(weights: np.ndarray) -> np.ndarray:
+        shares = frames * (weights @ sums) / (weights @ counts)[:, None]  # in so many frames as there are
+        return np.log((shares[:, :1] + 0.5) / (shares[:, 1:] + 0.5))
+
+    extreme = float(np.log(2 * frames + 1))  # only one method ever flips
+    value = float(np.exp(log_odds(np.ones((1, len(counts))))[0, 0]))
+    low, high = np.exp(intervals_of(log_odds, counts, generator, (-extreme, extreme))[0])
+    return Estimate(value, float(low), float(high), frames, len(counts))

@@ -1,0 +1,170 @@
+"""The headline score of a method: how far it is from random regions, on the way to the best that there is.
+
+    (method - random area) / (oracle - random area)
+
+is a ratio of two means over the same frames. Its interval is Fieller's ("Some Problems in Interval Estimation", JRSS B
+16, 1954) with the covariance of the two means from a bootstrap over videos: all scores s for which the mean of
+(method - random area) - s (oracle - random area) cannot be told from zero. Percentiles and BCa of the ratio itself
+cover too little where the denominator is small (docs/statistics.md).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t
+
+from scoring.statistics.bootstrap import LEVEL, effective_videos, mean_of, unanimous
+from scoring.statistics.estimate import Estimate
+from scoring.statistics.videos import DRAWS, known, placed, resamples
+
+NO_FRAME = "no frame has the method, the oracle and random regions"
+FEW_VIDEOS = "fewer than two videos: no interval can be given"
+COINCIDE = "the oracle and random regions coincide on every frame"
+NO_ROOM = "the oracle is not shown to be better than random regions"
+_SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A method's headline score on one quantity: 0 is as good as random regions of its area, 1 as the oracle.
+
+    Attributes:
+        score: with its interval; NaN where it is undefined.
+        room: oracle - random area, with its t interval: where that reaches 0, the score is undefined.
+        coincide: on how many frames oracle and random area are equal.
+        undefined: why there is no score; empty where there is one.
+    """
+
+    score: Estimate
+    room: Estimate
+    coincide: int
+    undefined: str
+
+
+def headlines(
+    methods: np.ndarray,
+    random_area: np.ndarray,
+    oracle: np.ndarray,
+    videos: np.ndarray,
+    generator: np.random.Generator,
+    draws: int = DRAWS,
+) -> list[Headline]:
+    """The headline score of each column of `methods` (n, m), drops or flips by frame, among the same frames' oracle.
+
+    `oracle` is (n,), `random_area` (n,), or (n, m) where every method has random regions of its own area. A frame where
+    one of the three is NaN does not count for that method. Methods share the resamples where they share the frames.
+    """
+    random_area = np.broadcast_to(random_area if random_area.ndim == 2 else random_area[:, None], methods.shape)
+    seed = generator.integers(2**63)
+    return [
+        _headline(method, chance, oracle, videos, np.random.default_rng(seed), draws)
+        for method, chance in zip(methods.T, random_area.T, strict=True)
+    ]
+
+
+def ratio_intervals(
+    numerators: np.ndarray,
+    denominators: np.ndarray,
+    videos: np.ndarray,
+    generator: np.random.Generator,
+    level: float = LEVEL,
+    draws: int = DRAWS,
+) -> np.ndarray:
+    """Fieller's intervals of mean numerator / mean denominator of each column (n, m): (m, 2).
+
+    NaN with fewer than two videos, and where the mean denominator is not above 0 at this level: there every number,
+    or every number but a few, is in Fieller's set. Where all videos give exactly the same ratio, the interval is what
+    an exact binomial bound on the share of videos that would differ allows, with ratios in [0, 1].
+    """
+    count = len(np.unique(videos))
+    if count < 2:
+        return np.full((numerators.shape[1], 2), np.nan)
+    return _fieller(_moments(numerators, denominators, videos, generator, draws), level)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """What Fieller's interval needs: means, and their variances over resamples.
+
+    Attributes:
+        videos: how many there are.
+        effective: how many with equally many frames would tell as much.
+        top, bottom: means of the numerators and of the denominators, (m,).
+        top_variance, covariance, bottom_variance: of these means, (m,).
+    """
+
+    videos: int
+    effective: float
+    top: np.ndarray
+    bottom: np.ndarray
+    top_variance: np.ndarray
+    covariance: np.ndarray
+    bottom_variance: np.ndarray
+
+
+def _moments(
+    numerators: np.ndarray, denominators: np.ndarray, videos: np.ndarray, generator: np.random.Generator, draws: int
+) -> _Moments:
+    counts = placed(videos)[1]
+    count, effective = len(counts), effective_videos(counts)
+    mean = mean_of(np.hstack([numerators, denominators]), videos)
+    top, bottom = np.split(mean(np.ones((1, count)))[0], 2)
+    drawn = mean(resamples(count, generator, draws))
+    drawn = (drawn - drawn.mean(axis=0)) * np.sqrt(effective / (effective - 1))  # resampling divides by n, not n - 1
+    above, below = np.split(drawn, 2, axis=1)
+    return _Moments(
+        videos=count,
+        effective=effective,
+        top=top,
+        bottom=bottom,
+        top_variance=np.mean(above**2, axis=0),
+        covariance=np.mean(above * below, axis=0),
+        bottom_variance=np.mean(below**2, axis=0),
+    )
+
+
+def _fieller(found: _Moments, level: float) -> np.ndarray:
+    """The roots s of (top - s bottom)^2 = t^2 Var(top - s bottom), where they enclose the ratio: (m, 2), else NaN."""
+    square = t.ppf((1 + level) / 2, found.effective - 1) ** 2
+    a = found.bottom**2 - square * found.bottom_variance
+    b = found.top * found.bottom - square * found.covariance
+    c = found.top**2 - square * found.top_variance
+    defined = (a > 0) & (found.bottom > 0)
+    safe = np.where(defined, a, 1.0)
+    root = np.sqrt(np.maximum(b**2 - a * c, 0.0))
+    limits = np.where(defined, np.stack([b - root, b + root]) / safe, np.nan).T
+    score = found.top / np.where(defined, found.bottom, 1.0)
+    variance = found.top_variance - 2 * score * found.covariance + score**2 * found.bottom_variance
+    same = defined & (variance <= _SAME * (found.top_variance + score**2 * found.bottom_variance))
+    agreed = unanimous(score[same], found.videos, (0.0, 1.0), level)
+    limits[same, 0] = np.minimum(agreed[:, 0], score[same])
+    limits[same, 1] = np.maximum(agreed[:, 1], score[same])
+    return limits
+
+
+def _headline(
+    method: np.ndarray,
+    chance: np.ndarray,
+    oracle: np.ndarray,
+    videos: np.ndarray,
+    generator: np.random.Generator,
+    draws: int,
+) -> Headline:
+    videos, (method, chance, oracle) = known(videos, method, chance, oracle)
+    frames, count = len(videos), len(np.unique(videos))
+    if not frames:
+        return Headline(Estimate(), Estimate(), 0, NO_FRAME)
+    gain, room = (method - chance)[:, None], (oracle - chance)[:, None]
+    coincide = int(np.sum(np.abs(room) <= _SAME))
+    none = Estimate(frames=frames, videos=count)
+    if count < 2:
+        return Headline(none, Estimate(float(room.mean()), frames=frames, videos=count), coincide, FEW_VIDEOS)
+    moments = _moments(gain, room, videos, generator, draws)
+    reach = float(t.ppf((1 + LEVEL) / 2, moments.effective - 1) * np.sqrt(moments.bottom_variance[0]))
+    found = Estimate(float(room.mean()), float(room.mean()) - reach, float(room.mean()) + reach, frames, count)
+    low, high = _fieller(moments, LEVEL)[0]
+    if coincide == frames or math.isnan(low):
+        return Headline(none, found, coincide, COINCIDE if coincide == frames else NO_ROOM)
+    score = Estimate(float(gain.mean() / room.mean()), float(low), float(high), frames, count)
+    return Headline(score, found, coincide, "")

@@ -1,0 +1,178 @@
+"""What it takes to flip a verdict: graded scores that are censored where nothing flipped it.
+
+The smallest L-infinity budget, the queries or the share of the segments that a flip needs is not known for a frame
+that never flips, only that it is more than was tried. Such a frame is censored there and never dropped: dropping it
+would make a method better the more frames it fails on. Curves are Kaplan and Meier's ("Nonparametric Estimation from
+Incomplete Observations", JASA 53, 1958); a method's number is the restricted mean, the mean of what is needed where
+more than a limit counts as the limit (Royston and Parmar, BMC Medical Research Methodology 13:152, 2013). Less is
+better for an explanation.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scoring.statistics import Estimate, Statistic, estimates, intervals_of, sign_flip_p
+from scoring.statistics.videos import known, placed
+
+
+@dataclass(frozen=True, eq=False)
+class Survival:
+    """The share of verdicts that stand, after a budget, queries or segments: a step function that starts at 1.
+
+    Attributes:
+        needed: where verdicts flipped, increasing, (t,).
+        standing: the share that stands from there on, (t,).
+        low, high: its interval by a bootstrap over videos, at each step, (t,).
+        exposed: how many frames were tried as far, (t,).
+        frames, videos: how many were measured.
+        censored: frames that never flipped.
+    """
+
+    needed: np.ndarray
+    standing: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    exposed: np.ndarray
+    frames: int
+    videos: int
+    censored: int
+
+
+@dataclass(frozen=True)
+class SurvivalPair:
+    """The first method's restricted mean less the second's, on the frames that both were scored on.
+
+    Attributes:
+        frames, videos: how many those are.
+        limit: up to which means are restricted.
+        difference: with its interval; below 0 the first method needs less.
+        p: of a permutation test that flips the sign of whole videos; exact where all censored frames reach the limit.
+    """
+
+    frames: int
+    videos: int
+    limit: float
+    difference: Estimate
+    p: float
+
+
+def survival(needed: np.ndarray, flipped: np.ndarray, videos: np.ndarray, generator: np.random.Generator) -> Survival:
+    """Kaplan and Meier's curve of one method.
+
+    `needed` (n,) is what the flip took, or for a frame that is not `flipped` (n,) how far was tried; NaN where a frame
+    was not scored. `videos` (n,) names each frame's video.
+    """
+    videos, (needed, flipped) = known(videos, needed, flipped)
+    places, counts = placed(videos)
+    steps = _Steps.of(needed, flipped, places)
+    standing = steps.standing(np.ones((1, len(counts))))[0]
+    limits = intervals_of(steps.standing, counts, generator, (0.0, 1.0))
+    return Survival(
+        needed=steps.times,
+        standing=standing,
+        low=limits[:, 0],
+        high=limits[:, 1],
+        exposed=steps.exposed.sum(axis=0).astype(int),
+        frames=len(needed),
+        videos=len(counts),
+        censored=int(np.sum(~flipped.astype(bool))),
+    )
+
+
+def restricted_mean(
+    needed: np.ndarray, flipped: np.ndarray, videos: np.ndarray, limit: float, generator: np.random.Generator
+) -> Estimate:
+    """The area under the survival curve up to `limit`, with its interval by a bootstrap over videos.
+
+    Arguments as for `survival`. Where every censored frame was tried up to the limit, it is the mean of min(needed,
+    limit). Where all that are left were given up earlier, the curve goes on level: the mean is then too high, as
+    nothing tells when they would have flipped.
+    """
+    videos, (needed, flipped) = known(videos, needed, flipped)
+    if not len(needed):
+        return Estimate()
+    places, counts = placed(videos)
+    area = _Steps.of(needed, flipped, places).area(limit)
+    low, high = intervals_of(area, counts, generator, (0.0, limit))[0]
+    value = area(np.ones((1, len(counts))))[0, 0]
+    return Estimate(float(value), float(low), float(high), len(needed), len(counts))
+
+
+def compare_restricted_means(
+    first: tuple[np.ndarray, np.ndarray],
+    second: tuple[np.ndarray, np.ndarray],
+    videos: np.ndarray,
+    limit: float,
+    generator: np.random.Generator,
+) -> SurvivalPair:
+    """Two methods' restricted means, each given as (needed, flipped), on the frames that both were scored on.
+
+    Each frame stands for its pseudo-value (Andersen, Hansen and Klein, Lifetime Data Analysis 10, 2004), which is
+    min(needed, limit) where every censored frame was tried up to the limit; differences of these are as any others.
+    """
+    videos, (one, one_flipped, other, other_flipped) = known(videos, *first, *second)
+    difference = pseudo_values(one, one_flipped, limit) - pseudo_values(other, other_flipped, limit)
+    return SurvivalPair(
+        frames=len(videos),
+        videos=len(np.unique(videos)),
+        limit=limit,
+        difference=estimates(difference[:, None], videos, generator, (-limit, limit))[0],
+        p=sign_flip_p(difference, videos, generator),
+    )
+
+
+def pseudo_values(needed: np.ndarray, flipped: np.ndarray, limit: float) -> np.ndarray:
+    """What each frame adds to the restricted mean: n times it less (n - 1) times it without the frame, (n,).
+
+    Where every censored frame was tried up to the limit, that is min(needed, limit).
+    """
+    frames = len(needed)
+    if frames < 2 or (flipped.astype(bool) | (needed >= limit)).all():
+        return np.minimum(needed, limit)
+    area = _Steps.of(needed, flipped, np.arange(frames)).area(limit)
+    found: np.ndarray = frames * area(np.ones((1, frames)))[:, 0] - (frames - 1) * area(1 - np.eye(frames))[:, 0]
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """Counts by group of frames (a video, or one frame), from which the curve of any weighted groups follows.
+
+    Attributes:
+        times: where frames flipped, increasing, (t,).
+        flips: how many frames of a group flipped there, (C, t).
+        exposed: how many had been tried as far, (C, t).
+    """
+
+    times: np.ndarray
+    flips: np.ndarray
+    exposed: np.ndarray
+
+    @classmethod
+    def of(cls, needed: np.ndarray, flipped: np.ndarray, groups: np.ndarray) -> "_Steps":
+        flipped = flipped.astype(bool)
+        times = np.unique(needed[flipped])
+        count = int(groups.max(initial=-1)) + 1
+        flips, last = np.zeros((count, len(times))), np.zeros((count, len(times) + 1))
+        np.add.at(flips, (groups[flipped], np.searchsorted(times, needed[flipped])), 1.0)
+        np.add.at(last, (groups, np.searchsorted(times, needed, side="right")), 1.0)  # times that a frame was tried to
+        return cls(times, flips, last[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:])
+
+    def standing(self, weights: np.ndarray) -> np.ndarray:
+        """The share that stands after each time, for weighted groups (b, C): (b, t)."""
+        exposed = weights @ self.exposed
+        kept: np.ndarray = 1 - (weights @ self.flips) / np.where(exposed > 0, exposed, 1.0)
+        return np.cumprod(kept, axis=1)
+
+    def area(self, limit: float) -> Statistic:
+        """The area under the curve from 0 to `limit`, as a statistic of weighted groups: (b, 1)."""
+        if not limit > 0:
+            raise ValueError(f"the limit of a restricted mean must be above 0, got {limit}")
+        widths = np.diff(np.minimum(np.concatenate([[0.0], self.times, [limit]]), limit))
+
+        def of(weights: np.ndarray) -> np.ndarray:
+            standing = np.hstack([np.ones((len(weights), 1)), self.standing(weights)])
+            return standing @ widths[:, None]
+
+        return of

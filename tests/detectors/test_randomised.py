@@ -1,0 +1,196 @@
+"""A randomised detector forgets what the original learned, answers as livelily, and leaves the original alone."""
+
+import copy
+
+import pytest
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from common.errors import InputError
+from detectors.base import Detector
+from detectors.optimise import optimise
+from detectors.queries import counting
+from detectors.randomised import PROBES, _probe, layer_count, randomised
+from detectors.registry import load
+from detectors.timm_network import TimmConfig, TimmDetector
+from tests.detectors.test_optimise import Plain, norm
+from tests.detectors.test_registry import images, tiny
+from tests.scoring.stand_ins import PlantedDetector
+from tests.toys import LinearDetector, PatchDetector
+from tests.xai.helpers import SmallNetwork, photo
+
+NETWORKS = ["test_efficientnet", "resnet10t", "mobilenetv3_small_050", "legacy_xception", "test_vit"]
+
+
+def detector_of(network: str, fold: bool) -> Detector:
+    size = {"test_vit": 160, "legacy_xception": 96}.get(network, 64)
+    detector = tiny(TimmConfig(network=network, input_size=size))
+    for module in detector.modules():
+        if isinstance(module, nn.BatchNorm2d):  # resnets start with some at zero, whose layers would give nothing
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    return optimise(detector) if fold else detector
+
+
+def weights(detector: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in detector.state_dict().items()}
+
+
+def output_of(detector: Detector, layer: str, images: Tensor) -> Tensor:
+    outputs: list[Tensor] = []
+    handle = detector.get_submodule(layer).register_forward_hook(lambda _m, _i, output: outputs.append(output))
+    detector(images)
+    handle.remove()
+    return outputs[0].detach()
+
+
+@pytest.mark.parametrize("fold", [False, True], ids=["batch norms", "folded"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_layer_changes_and_the_original_does_not(network: str, fold: bool) -> None:
+    detector = detector_of(network, fold)
+    before = weights(detector)
+    other = randomised(detector, seed=1)
+    assert type(other) is type(detector)
+    assert (other.input_size, other.class_names, other.real) == (
+        detector.input_size,
+        detector.class_names,
+        detector.real,
+    )
+    assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
+    drawn = dict(other.named_parameters())
+    for name, module in detector.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            old, new = module.weight.flatten(), drawn[f"{name}.weight"].flatten()
+            assert not torch.equal(old, new)
+            if len(old) > 500:
+                assert abs(float(torch.corrcoef(torch.stack([old, new]).detach())[0, 1])) < 0.2
+    logits = other(images(4, detector.input_size))
+    assert logits.isfinite().all()
+    assert (logits.std(0) > 0).all()
+
+
+def test_it_is_decided_by_the_seed_alone() -> None:
+    detector = detector_of("resnet10t", fold=True)
+    torch.manual_seed(0)
+    first = weights(randomised(detector, seed=3))
+    state = torch.get_rng_state()
+    again = weights(randomised(detector, seed=3))
+    assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+    other = weights(randomised(detector, seed=4))
+    assert not any(torch.equal(value, other[name]) for name, value in first.items() if name.endswith("conv1.weight"))
+
+
+def test_each_channel_keeps_the_spread_that_it_had() -> None:
+    """The reason for the calibration, held to the probe itself by a naive look at each layer's output."""
+    detector = SmallNetwork()
+    other = randomised(detector, seed=0)
+    probe = _probe(detector)
+    for layer in ("convolution", "linear"):
+        old, new = (output_of(each, layer, probe).movedim(1, -1).flatten(0, -2).double() for each in (detector, other))
+        assert torch.allclose(new.mean(0), old.mean(0), atol=1e-4)
+        assert torch.allclose(new.std(0), old.std(0), rtol=1e-3)
+
+
+def test_a_trained_network_still_tells_images_apart() -> None:
+    """With its weights merely drawn anew, the demo network says one thing whatever it sees."""
+    detector = load("demo")
+    faces = torch.stack([photo(224, seed) for seed in range(6)])
+    with torch.no_grad():
+        said = randomised(detector, seed=0)(faces).softmax(1)
+    assert said.std(0).max() > 0.02
+    assert said.mean(0).max() < 0.99
+
+
+def test_batch_norms_take_the_statistics_of_what_reaches_them() -> None:
+    detector = Plain(nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), norm(4), nn.ReLU(), nn.Conv2d(4, 2, 1)))
+    other = randomised(detector, seed=2)
+    seen = []
+    batch_norm = other.network.get_submodule("1")
+    handle = batch_norm.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0].detach()))
+    other(_probe(detector))
+    handle.remove()
+    assert torch.allclose(batch_norm.running_mean, seen[0].mean((0, 2, 3)), atol=1e-5)
+    assert torch.allclose(batch_norm.running_var, seen[0].var((0, 2, 3), correction=0), rtol=1e-4)
+    assert torch.equal(batch_norm.weight, detector.network.get_submodule("1").weight)
+
+
+def test_a_cascade_goes_down_from_the_logits_and_ends_in_the_whole() -> None:
+    detector = detector_of("resnet10t", fold=True)
+    count = layer_count(detector)
+    whole = weights(randomised(detector, seed=5))
+    before = weights(detector)
+    changed_before: set[str] = set()
+    for layers in (1, 2, count - 1, count, count + 7):
+        now = weights(randomised(detector, seed=5, layers=layers))
+        changed = {name for name, value in now.items() if not torch.equal(value, before[name])}
+        assert changed_before <= changed
+        assert len({name.rpartition(".")[0] for name in changed}) == min(layers, count)
+        changed_before = changed
+        if layers == 1:
+            assert {name.rpartition(".")[0] for name in changed} == {"network.fc"}
+        if layers == count - 1:
+            first = {name for name in whole if name.rpartition(".")[0] == "network.conv1.0"}
+            assert first
+            assert not first & changed
+    assert all(torch.equal(value, whole[name]) for name, value in now.items())
+
+
+def test_layers_that_no_logit_needs_are_drawn_with_the_whole_only() -> None:
+    """As CADDM's anchors, which `forward` never asks."""
+
+    class Spare(SmallNetwork):
+        def __init__(self) -> None:
+            super().__init__()
+            self.spare = nn.Linear(3, 3)
+
+    detector = Spare()
+    assert layer_count(detector) == 3
+    assert torch.equal(randomised(detector, 0, layers=2).spare.weight, detector.spare.weight)
+    assert not torch.equal(randomised(detector, 0, layers=3).spare.weight, detector.spare.weight)
+
+
+@pytest.mark.parametrize(
+    "detector", [LinearDetector(torch.ones(3, 4, 4)), PlantedDetector()], ids=["linear", "planted"]
+)
+def test_parameters_of_the_detector_itself_are_weights_too(detector: Detector) -> None:
+    before = weights(detector)
+    after = weights(randomised(detector, seed=0))
+    [name] = [name for name in ("weight", "pattern") if name in before]
+    assert not torch.equal(before[name], after[name])
+    if name == "pattern":
+        assert abs(spearmanr(before[name].flatten(), after[name].flatten()).statistic) < 0.2
+
+
+def test_modes_hooks_and_costs() -> None:
+    detector = detector_of("resnet10t", fold=False).train()
+    detector.weights_sha256 = "0" * 64
+    with counting(detector) as meter:
+        other = randomised(detector, seed=0)
+    assert detector.training
+    assert not any(module.training for module in other.modules())
+    assert meter.images == PROBES
+    assert other.weights_sha256 is None
+    assert detector.weights_sha256 == "0" * 64
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in detector.modules())
+    flags = [parameter.requires_grad for parameter in detector.parameters()]
+    assert [parameter.requires_grad for parameter in other.parameters()] == flags
+
+
+def test_what_cannot_be_randomised_says_so() -> None:
+    with pytest.raises(InputError, match="PatchDetector has no weights"):
+        randomised(PatchDetector(16, slice(0, 4), slice(0, 4)), seed=0)
+    with pytest.raises(InputError, match="at least one layer must be randomised, got 0"):
+        randomised(SmallNetwork(), seed=0, layers=0)
+    broken = SmallNetwork()
+    nn.init.constant_(broken.linear.weight, float("inf"))
+    with pytest.raises(InputError, match="not finite"):
+        randomised(broken, seed=0)
+
+
+def test_a_copy_of_a_copy_is_random_again() -> None:
+    detector = copy.deepcopy(SmallNetwork())
+    once, twice = randomised(detector, 0), randomised(randomised(detector, 0), 1)
+    assert not torch.equal(once.linear.weight, twice.linear.weight)
+    assert isinstance(twice, SmallNetwork)
+    assert not isinstance(twice, TimmDetector)
