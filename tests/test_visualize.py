@@ -10,6 +10,7 @@ import visualize
 from common import console
 from data.index import read_index
 from tests.scoring.stand_ins import TINY, write_frames
+from xai.figure import grid
 
 PLANTED = ("--detector", "tests.scoring.stand_ins:PlantedDetector")
 
@@ -70,6 +71,48 @@ def test_random_frame_is_drawn_by_the_seed(index: Path, tmp_path: Path, capsys: 
     assert len({shown(seed) for seed in range(6)}) > 1
 
 
+def test_every_method_on_one_picture(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four explainers with two fills, what else is named, and maps from a folder; what hides nothing is there once."""
+    key = read_index(index)[0].key
+    (tmp_path / "maps" / key).parent.mkdir(parents=True)
+    np.save(tmp_path / "maps" / f"{key}.npy", np.eye(12))
+    named = ("--method", "captum:Saliency", "--method", "captum:FeatureAblation", "--saliency", tmp_path / "maps")
+    words = ("--all", *named, "--adversarial-mask", "No", "--frames", index, *PLANTED, "--out", tmp_path / "a.png")
+    assert run(*words) == 0
+    shown = [line.split(": segments")[0] for line in capsys.readouterr().out.splitlines() if "forwards" in line]
+    usual = ["LIME", "SHAP", "SOBOL", "RISE", "captum:Saliency", "captum:FeatureAblation"]
+    assert shown == [
+        *(*usual, "maps"),
+        *("LIME_adv", "SHAP_adv", "SOBOL_adv", "RISE_adv", "captum:FeatureAblation_adv"),
+    ]
+    picture = np.asarray(Image.open(tmp_path / "a.png").convert("L"))
+    rows = (picture < 250).any(axis=1)
+    assert picture.shape[0] > picture.shape[1]  # a grid: what is known, and two fills of two rows of explainers
+    assert rows.mean() > 0.9
+
+
+def test_the_grid_has_the_adversarial_fill_under_the_usual_one() -> None:
+    names = ["LIME", "SHAP", "SOBOL", "RISE", "cam:GradCAM", "captum:Occlusion", "LIME_adv", "RISE_adv"]
+    assert grid([*names, "captum:Occlusion_adv"]) == [
+        ["LIME", "SHAP", "SOBOL", "RISE"],
+        ["LIME_adv", None, None, "RISE_adv"],
+        ["cam:GradCAM", "captum:Occlusion"],
+        [None, "captum:Occlusion_adv"],
+    ]
+    assert grid(["RISE_adv"]) == [["RISE_adv"]]
+
+
+def test_what_hides_nothing_is_looked_at_whatever_the_fill(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--method", "captum:Saliency", "--method", "Random", "--adversarial-mask", "Yes", "--frames", index)
+    assert run(*words, *PLANTED, "--out", tmp_path / "a.png") == 0
+    printed = capsys.readouterr().out
+    shown = [line.split(": segments")[0] for line in printed.splitlines() if "forwards" in line]
+    assert shown == ["captum:Saliency", "Random"]
+    assert "Adversarial image" not in printed
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -77,6 +120,9 @@ def test_random_frame_is_drawn_by_the_seed(index: Path, tmp_path: Path, capsys: 
         (("--index", "-1"), "give a number from 0 to"),
         (("--index", "first"), "or random"),
         (("--method", "LYME"), "did you mean LIME?"),
+        (("--method", "cam:GradCAM"), "has no feature map"),
+        (("--method", "captum:Salience", "--all"), "did you mean Saliency?"),
+        (("--saliency", "nowhere"), "nowhere is not a folder"),
         (("--image", "x.png"), "give --image or --frames, not both"),
     ],
 )

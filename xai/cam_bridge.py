@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytorch_grad_cam
-import tqdm
+from pytorch_grad_cam import score_cam
 from pytorch_grad_cam.ablation_layer import AblationLayer
 from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor
@@ -123,11 +123,11 @@ def cam_explainer(name: str) -> type[ClassActivationMap]:
 
     Raises InputError for a name that the package does not have, and for what is no map of one class by itself.
     """
-    algorithm: Any = getattr(pytorch_grad_cam, name, None)
     if name not in _usable():
-        if name in pytorch_grad_cam.__dict__ and inspect.isclass(algorithm):
+        if inspect.isclass(getattr(pytorch_grad_cam, name, None)):
             raise InputError(f"cam:{name} is no map of one class at one layer; there are: {', '.join(_usable())}")
         raise unknown(name, _usable(), "grad-cam")
+    algorithm: type[BaseCAM] = getattr(pytorch_grad_cam, name)
     namespace = {
         "algorithm": algorithm,
         "hides": name in _MASKING,
@@ -179,6 +179,7 @@ def _usable() -> list[str]:
 @contextmanager
 def _without_bars() -> Iterator[None]:
     """Keeps the package's own progress bars from drawing over ours, while it lasts."""
+    tqdm = score_cam.tqdm
     bar = tqdm.tqdm
     tqdm.tqdm = lambda steps: steps
     try:

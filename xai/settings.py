@@ -60,6 +60,16 @@ PRESETS: Mapping[str, Settings] = {
     ),
 }
 
+OTHERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "published": {},
+    "quick": {
+        "captum:KernelShap": {"n_samples": 150},
+        "captum:Lime": {"n_samples": 100},
+        "captum:ShapleyValueSampling": {"n_samples": 4},
+    },
+}
+"""Settings of libraries' explainers that differ from their own by preset: as many forwards as SHAP and LIME here."""
+
 
 def build(
     preset: str, overrides: Mapping[str, Mapping[str, Any]] | None = None, methods: Sequence[Method] = ()
@@ -75,6 +85,8 @@ def build(
     base = PRESETS[preset]
     own = {method.explainer: load_explainer(method.explainer) for method in methods if ":" in method.explainer}
     settings = dataclasses.replace(base, explainers={**base.explainers, **own})
+    for component in own.keys() & OTHERS[preset].keys():
+        settings = _replace(settings, component, OTHERS[preset][component])
     for component, values in (overrides or {}).items():
         settings = _replace(settings, component, values)
     return settings

@@ -251,11 +251,9 @@ def test_the_detector_is_as_it_was(name: str) -> None:
 
 
 def test_settings_are_the_librarys_arguments() -> None:
-    settings = build(
-        "quick",
-        {"captum:IntegratedGradients": {"n_steps": "7"}, "captum:Occlusion": {"strides": "3,2,2"}},
-        [parse(f"captum:{name}") for name in ("IntegratedGradients", "Occlusion_adv", "KernelShap", "Saliency")],
-    )
+    methods = [parse(f"captum:{name}") for name in ("IntegratedGradients", "Occlusion_adv", "KernelShap", "Saliency")]
+    overrides = {"captum:IntegratedGradients": {"n_steps": "7"}, "captum:Occlusion": {"strides": "3,2,2"}}
+    settings = build("published", overrides, methods)
     described = describe(settings)
     assert json.loads(json.dumps(described)) == json.loads(json.dumps(described, default=list))
     assert described["captum:IntegratedGradients"] == {
@@ -266,6 +264,7 @@ def test_settings_are_the_librarys_arguments() -> None:
     assert described["captum:Occlusion"] == {"sliding_window_shapes": (3, 32, 32), "strides": (3, 2, 2)}
     assert described["captum:KernelShap"] == {"n_samples": 2000}
     assert described["captum:Saliency"] == {"abs": True}
+    assert describe(build("quick", methods=methods))["captum:KernelShap"] == {"n_samples": 150}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import xai
 from common.errors import InputError
 from tests.xai.own import Occlusion
-from xai.methods import METHODS, Method, load_explainer, parse
+from xai.methods import METHODS, Method, hides, load_explainer, parse, title
 from xai.settings import PRESETS, build, describe, parse_override
 
 OWN = "tests.xai.own"
@@ -46,6 +46,16 @@ def test_a_users_explainer_is_named_by_its_module() -> None:
 def test_names_that_stand_for_nothing_are_refused(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse(name)
+
+
+def test_families_of_explainers_are_named_by_their_library() -> None:
+    assert parse("captum:Occlusion_adv") == Method("captum:Occlusion_adv", "captum:Occlusion", "adversarial")
+    assert parse("cam:GradCAM") == Method("cam:GradCAM", "cam:GradCAM", "mean")
+    assert hides("captum:Occlusion")
+    assert hides(f"{OWN}:Occlusion_adv")
+    assert not any(hides(name) for name in ("cam:GradCAM", "captum:Saliency", "Random", "saliency:maps"))
+    assert title("captum:Occlusion_adv") == "captum:Occlusion_adv"
+    assert title("saliency:some/where/maps") == "maps"
 
 
 def test_published_settings_are_the_published_ones() -> None:
