@@ -26,8 +26,8 @@ settings.register_profile("long", _QUICK)
 
 
 def tried(count: int) -> settings:
-    """How many examples: `count` where FLIPSCOPE_INPUTS is "ci" or not set, the same ones every time; four times as many
-    where it is "long", others every time."""
+    """How many examples: `count`, the same ones every time, where FLIPSCOPE_INPUTS is "ci" or not set; four times as
+    many, others every time, where it is "long"."""
     return settings(settings.get_profile(PROFILE), max_examples=count * TIMES[PROFILE])
 
 
