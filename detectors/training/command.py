@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from common.console import listed, say, warn
+from common.console import console, listed, say, warn
 from common.errors import InputError
 from common.seeds import derive_seed
 from common.settings import override
@@ -16,14 +16,14 @@ from data.frames import CLASS_NAMES
 from data.landmarks import Landmarks, read_landmarks
 from data.source import open_split
 from detectors.base import Detector
-from detectors.devices import resolve_device
+from detectors.devices import several
 from detectors.options import DeviceOption
 from detectors.timm_source import BINARY
 from detectors.training.adversarial import Adversarial
 from detectors.training.augment import AUGMENTATIONS
 from detectors.training.classification import Classification
 from detectors.training.frames import Labelled, hold_out, labelled, require_images
-from detectors.training.loop import Settings, train
+from detectors.training.loop import Settings, is_first_process, train
 from detectors.training.models import MODELS, Wanted, model, new_detector
 from detectors.training.recipe import Recipe
 
@@ -90,10 +90,14 @@ def run_training(
     precision: Annotated[str, typer.Option(metavar="NAME", help="auto, float32 or bfloat16.")] = "auto",
     threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: torch's own.")] = None,
     device: DeviceOption = "auto",
+    devices: Annotated[
+        int, typer.Option(metavar="N", help="GPUs (or CPU processes) that share every batch.")
+    ] = Settings.devices,
     half: Annotated[bool, typer.Option("--half", help="Store the final weights as float16, half the size.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
 ) -> None:
     """Train a detector on labelled frames; writes last.ckpt, best.ckpt, history.csv and model.safetensors."""
+    console.quiet = not is_first_process()
     if init is not None and pretrained:
         raise InputError("--init brings its own weights; leave out --pretrained")
     if not 0 <= val_fraction < 1:
@@ -102,7 +106,7 @@ def run_training(
         raise InputError(f"unknown --classes {classes!r}; known: {', '.join(CLASSES)}")
     if threads is not None:
         torch.set_num_threads(threads)
-    kind, place = model(name), resolve_device(device)
+    kind, place = model(name), several(device, devices)
     recipe = kind.recipe(_landmarks(landmarks, frames))
     if learning_rate is not None:
         recipe = replace(recipe, learning_rate=learning_rate)  # type: ignore[type-var]
@@ -117,6 +121,7 @@ def run_training(
         seed=seed,
         workers=workers,
         precision=_precision(precision, place),
+        devices=devices,
     )
     torch.manual_seed(derive_seed(seed, "network"))
     detector = new_detector(kind, Wanted(backbone, size, pretrained, CLASSES[classes]), init)

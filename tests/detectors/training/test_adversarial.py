@@ -10,7 +10,7 @@ import detectors
 from common.errors import InputError
 from data.source import open_frames
 from detectors import Detector
-from detectors.training.adversarial import Adversarial, gradient_penalty
+from detectors.training.adversarial import Adversarial, gradient_penalty, log_odds
 from detectors.training.classification import Classification
 from detectors.training.frames import labelled
 from detectors.training.loop import Settings, train
@@ -37,13 +37,34 @@ class Small(Detector):
 def test_the_penalty_of_a_linear_network_is_its_squared_weight() -> None:
     weight = torch.randn(2, 48, generator=torch.Generator().manual_seed(0), requires_grad=True)
     images = torch.rand(5, 3, 4, 4).requires_grad_()
-    penalty = gradient_penalty(images.flatten(1) @ weight.T, images)
-    slope = weight.sum(0)  # of the sum of the two logits
+    labels = torch.tensor([0, 1, 1, 0, 1])
+
+    def margins() -> Tensor:
+        return log_odds(images.flatten(1) @ weight.T, labels)
+
+    penalty = gradient_penalty(margins(), images)
+    slope = weight[1] - weight[0]  # what the verdict depends on; of their sum it does not
     assert torch.allclose(penalty, slope.square().sum(), rtol=1e-6)
     (gradient,) = torch.autograd.grad(penalty, weight)
-    assert torch.allclose(gradient, 2 * slope.expand(2, -1), rtol=1e-5)
-    cubed = gradient_penalty(images.flatten(1) @ weight.T, images, exponent=3)
+    assert torch.allclose(gradient, 2 * torch.stack([-slope, slope]), rtol=1e-5)
+    cubed = gradient_penalty(margins(), images, exponent=3)
     assert torch.allclose(cubed, slope.norm() ** 3, rtol=1e-5)
+
+
+def test_of_one_logit_the_penalty_is_the_published_one() -> None:
+    images, labels = torch.rand(4, 3, 8, 8).requires_grad_(), torch.tensor([0, 1, 1, 0])
+    z = Small()(images)[:, 1].exp()  # any smooth function
+    shown = torch.stack([torch.zeros_like(z), z], dim=1)
+    (gradient,) = torch.autograd.grad(shown.sum(), images, retain_graph=True)  # the published sum of the logits
+    published = gradient.flatten(1).square().sum(dim=1).mean()
+    assert torch.allclose(gradient_penalty(log_odds(shown, labels), images), published, rtol=1e-5)
+
+
+def test_log_odds_are_those_of_the_probabilities() -> None:
+    logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 3, 4, 2])
+    p = logits.softmax(dim=1)[range(6), labels]
+    assert torch.allclose(log_odds(logits, labels), (p / (1 - p)).log())
 
 
 def test_the_penalty_of_a_convolutional_network_is_that_of_finite_differences() -> None:
@@ -52,14 +73,14 @@ def test_the_penalty_of_a_convolutional_network_is_that_of_finite_differences() 
 
     def naive() -> Tensor:
         """Image by image, with torch's own Jacobian."""
-        squares = [
-            torch.autograd.functional.jacobian(lambda x: network(x[None]).sum(), each, create_graph=True).square().sum()
+        slopes = [
+            torch.autograd.functional.jacobian(lambda x: network(x[None])[0], each, create_graph=True)
             for each in images
         ]
-        return torch.stack(squares).mean()
+        return torch.stack([(slope[1] - slope[0]).square().sum() for slope in slopes]).mean()
 
     inputs = images.clone().requires_grad_()
-    penalty = gradient_penalty(network(inputs), inputs)
+    penalty = gradient_penalty(log_odds(network(inputs), torch.tensor([0, 1, 1])), inputs)
     assert torch.allclose(penalty, naive(), rtol=1e-10)
     weights = list(network.parameters())
     found = torch.autograd.grad(penalty, weights, allow_unused=True)
@@ -100,7 +121,7 @@ def test_the_loss_is_that_of_the_attacked_images_and_the_penalty() -> None:
     attacked = Adversarial(base).attacked(network, Batch(images, labels, []))
     plain = nn.functional.cross_entropy(network(attacked), labels)
     inputs = attacked.clone().requires_grad_()
-    penalty = gradient_penalty(network(inputs), inputs)
+    penalty = gradient_penalty(log_odds(network(inputs), labels), inputs)
     for weight in (0.0, 10.0):
         torch.manual_seed(0)
         found = Adversarial(base, lipschitz=weight).loss(network, Batch(images, labels, []), torch.ones(2))
