@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -31,7 +31,8 @@ class Adversarial:
 
     The published loop never feeds a step's result into the next, so its 40 steps are one of FGSM, and it clamps to
     [0, 1] what is normalised already; here PGD advances, in pixel space. The attack goes away from the true class and
-    sees the network in evaluation mode.
+    sees the network in evaluation mode. Validation frames are not attacked, and their loss is lowest before a network
+    has hardened: so the last epoch is kept.
 
     Attributes:
         base: how the network is trained apart from that.
@@ -40,6 +41,8 @@ class Adversarial:
         lipschitz: the weight of the penalty.
         exponent: of the gradient's norm.
     """
+
+    keeps_best: ClassVar[bool] = False
 
     base: Classification = field(default_factory=Classification)
     epsilon: float = 2 / 255

@@ -28,6 +28,7 @@ from detectors.training.models import MODELS, Wanted, model, new_detector
 from detectors.training.recipe import Recipe
 
 LANDMARKS = "landmarks.csv"
+ROBUST = "weak"
 CLASSES = {"binary": BINARY, "attribution": CLASS_NAMES}
 
 
@@ -83,7 +84,10 @@ def run_training(
         float, typer.Option(help="With --adversarial: the weight of the gradient penalty; 0 for none.")
     ] = Adversarial.lipschitz,
     augment: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Compression, blur and noise: weak or strong; default: mild.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Compression, blur and noise: weak or strong; default: hardly any, weak to harden."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = Settings.seed,
     workers: Annotated[int, typer.Option(help="Processes that read frames; 0 for none.")] = Settings.workers,
@@ -110,8 +114,8 @@ def run_training(
     recipe = kind.recipe(_landmarks(landmarks, frames))
     if learning_rate is not None:
         recipe = replace(recipe, learning_rate=learning_rate)  # type: ignore[type-var]
-    if augment is not None:
-        recipe = _augmented(recipe, augment)
+    if augment is not None or adversarial is not None:
+        recipe = _augmented(recipe, augment or ROBUST)
     if adversarial is not None:
         recipe = _hardened(recipe, adversarial, {"epsilon": epsilon, "steps": attack_steps, "lipschitz": lipschitz})
     settings = Settings(
@@ -131,7 +135,7 @@ def run_training(
         validation: Labelled | None = source.read(val_split)
     else:
         chosen, validation = hold_out(chosen, val_fraction, seed)
-    _announce(detector, chosen, validation)
+    _announce(detector, chosen, validation, recipe)
     weights = train(detector, recipe, chosen, validation, out, settings, device=device, resume=resume, half=half)
     say(f"weights: {weights} (use them as --detector {weights})")
 
@@ -178,7 +182,7 @@ def _landmarks(given: Path | None, frames: Path) -> Landmarks | None:
     return None if path is None else read_landmarks(path)
 
 
-def _announce(detector: Detector, training: Labelled, validation: Labelled | None) -> None:
+def _announce(detector: Detector, training: Labelled, validation: Labelled | None, recipe: Recipe) -> None:
     counts = {name: training.labels.count(place) for place, name in enumerate(detector.class_names)}
     say(f"training on {len(training)} frames: {listed(counts)}")
     absent = [name for name, count in counts.items() if not count]
@@ -187,7 +191,8 @@ def _announce(detector: Detector, training: Labelled, validation: Labelled | Non
     if validation is None:
         say("no validation: there are too few people to hold some out; the last epoch's weights are kept")
     else:
-        say(f"validating on {len(validation)} frames; the best epoch's weights are kept")
+        kept = "best" if recipe.keeps_best else "last"
+        say(f"validating on {len(validation)} frames; the {kept} epoch's weights are kept")
 
 
 def _precision(name: str, place: torch.device) -> str:

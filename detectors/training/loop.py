@@ -138,9 +138,9 @@ def train(
     """Trains a detector by a recipe and returns the file of its weights, `out`/model.safetensors.
 
     After every epoch `out` holds last.ckpt (to resume from, also after a kill), history.csv and, with validation
-    frames, best.ckpt, the epoch of the lowest validation loss, whose weights are kept in the end; without them the
-    last epoch's are. `half` stores them as float16. Interrupted in an epoch, a resumed training does that epoch
-    again and ends in the same weights.
+    frames and a recipe that asks for it, best.ckpt, the epoch of the lowest validation loss, whose weights are kept in
+    the end; else the last epoch's are. `half` stores them as float16. Interrupted in an epoch, a resumed training does
+    that epoch again and ends in the same weights.
 
     With several devices Lightning starts this program anew for each of the others, which come here too, show nothing
     and write nothing.
@@ -163,7 +163,11 @@ def train(
             devices=[place.index or 0] if place.type == "cuda" and settings.devices == 1 else settings.devices,
             strategy="auto" if settings.devices == 1 else "ddp",
             precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
-            callbacks=[budget, History(out / "history.csv", bar, budget), *_checkpoints(out, validation is not None)],
+            callbacks=[
+                budget,
+                History(out / "history.csv", bar, budget),
+                *_checkpoints(out, best=validation is not None and recipe.keeps_best),
+            ],
             default_root_dir=out,
             logger=False,
             enable_progress_bar=False,
@@ -207,10 +211,10 @@ def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
     return last
 
 
-def _checkpoints(out: Path, validated: bool) -> list[ModelCheckpoint]:
+def _checkpoints(out: Path, best: bool) -> list[ModelCheckpoint]:
     last = ModelCheckpoint(out, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    best = ModelCheckpoint(out, "best", monitor="val_loss", enable_version_counter=False)
-    return [last, best] if validated else [last]
+    lowest = ModelCheckpoint(out, "best", monitor="val_loss", enable_version_counter=False)
+    return [last, lowest] if best else [last]
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from detectors.training.loop import Settings, train
 from detectors.training.models import MODELS, Wanted, model, new_detector
 from detectors.training.recipe import Batch
 from tests.detectors.training.small_frames import write_small_frames
+from tests.toys import LinearDetector
 
 
 class Small(Detector):
@@ -128,11 +129,69 @@ def test_the_loss_is_that_of_the_attacked_images_and_the_penalty() -> None:
         assert torch.allclose(found, plain + weight * penalty, rtol=1e-5)
 
 
+class Centred(LinearDetector):
+    """Linear in the values about mid-grey, so that gradient steps find what is faint."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images - 0.5)
+
+
+def _clear_and_faint(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Images (N, 3, 8, 8) in which one value tells the class, right 19 times in 20, and all else hints at it faintly.
+
+    As in Tsipras et al. (ICLR 2019): the hints together tell more than that value, and a budget of twice their size
+    turns every one of them.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    labels = torch.randint(2, (count,), generator=draws)
+    sign = (2.0 * labels - 1).view(-1, 1, 1, 1)
+    images = 0.5 + 0.02 * sign + 0.05 * torch.randn(count, 3, 8, 8, generator=draws)
+    right = torch.where(torch.rand(count, 1, 1, 1, generator=draws) < 0.95, 1.0, -1.0)
+    images[:, :1, :1, :1] = 0.5 + 0.3 * sign * right
+    return images.clamp(0, 1), labels
+
+
+def _shares(recipe: Classification | Adversarial) -> tuple[float, float]:
+    """What a linear detector trained by a recipe tells right of unseen images, as they are and after PGD's 40 steps."""
+    detector = Centred(torch.zeros(3, 8, 8))
+    images, labels = _clear_and_faint(512, 0)
+    torch.manual_seed(0)  # of PGD's random start
+    optimiser = recipe.optimizer(detector)
+    for _ in range(10):
+        for some in torch.arange(512).split(64):
+            loss = recipe.loss(detector, Batch(images[some], labels[some], []), torch.ones(2))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    unseen, labels = _clear_and_faint(256, 1)
+    attacked = Adversarial(epsilon=0.04, steps=40).attacked(detector, Batch(unseen, labels, []))
+    with torch.no_grad():
+        clean, robust = (float((detector(each).argmax(1) == labels).float().mean()) for each in (unseen, attacked))
+    return clean, robust
+
+
+def test_adversarial_training_makes_a_detector_hard_to_attack() -> None:
+    base = Classification(learning_rate=0.03, balanced=False, label_smoothing=0.0, weight_decay=0.0)
+    clean, robust = _shares(base)
+    assert clean > 0.97
+    assert robust < 0.2, "without it the detector must be easy to attack, or the test would show nothing"
+    clean, robust = _shares(Adversarial(base, epsilon=0.04, steps=3, lipschitz=0.0))
+    assert clean > 0.9
+    assert robust > 0.9
+
+
+def test_the_penalty_alone_makes_slopes_gentle() -> None:
+    base = Classification(learning_rate=0.03, balanced=False, label_smoothing=0.0, weight_decay=0.0)
+    robust = [_shares(Adversarial(base, epsilon=1e-6, steps=1, lipschitz=weight))[1] for weight in (0.0, 0.1)]
+    assert robust[1] > robust[0] + 0.3
+
+
 def test_a_network_is_trained_on_attacked_frames_and_remembers_it(tmp_path: Path) -> None:
     start = new_detector(MODELS["attribution"], Wanted("test_efficientnet", 32), None)
     chosen, _ = labelled(open_frames(write_small_frames(tmp_path, people=3), split="train"), start)
     recipe = Adversarial(Classification(5e-3), epsilon=1 / 255, steps=2, lipschitz=0.1)
-    weights = train(start, recipe, chosen, None, tmp_path / "out", Settings(epochs=2, batch_size=8))
+    weights = train(start, recipe, chosen, chosen, tmp_path / "out", Settings(epochs=2, batch_size=8))
+    assert not (tmp_path / "out" / "best.ckpt").exists(), "the lowest loss without an attack is not the hardest network"
     assert detectors.load(str(weights)).class_names == start.class_names
     weaker = Adversarial(Classification(5e-3), epsilon=1 / 255, steps=2, lipschitz=0.2)
     with pytest.raises(InputError, match=r"was made with lipschitz=0.1, not 0.2"):
