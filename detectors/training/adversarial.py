@@ -38,7 +38,7 @@ class Adversarial:
         base: how the network is trained apart from that.
         epsilon: the L-infinity budget of the attack, in pixel units.
         steps: how many steps it takes.
-        lipschitz: the weight of the penalty.
+        lipschitz: the weight of the penalty, in pixel space; docs/methods.md says why it is not the published 1000.
         exponent: of the gradient's norm.
     """
 
@@ -47,7 +47,7 @@ class Adversarial:
     base: Classification = field(default_factory=Classification)
     epsilon: float = 2 / 255
     steps: int = 5
-    lipschitz: float = 1000.0
+    lipschitz: float = 0.01
     exponent: float = 2.0
 
     def __post_init__(self) -> None:
