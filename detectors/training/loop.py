@@ -187,7 +187,7 @@ def train(
 
 def is_first_process() -> bool:
     """Whether this is the only process of a training, or the first of several."""
-    return int(rank_zero_only.rank or 0) == 0
+    return int(getattr(rank_zero_only, "rank", None) or 0) == 0
 
 
 def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
