@@ -145,3 +145,19 @@ def test_a_better_method_is_found_sooner_with_more_draws() -> None:
     assert smallest_p(5) > 0.05
     assert against_draws_p(np.ones(20), draws.astype(float), videos, generator(0)) == smallest_p(5, 20) < 0.001
     assert smallest_p(2, 3) == 2 / 16
+
+
+def test_the_level_holds_where_a_method_varies_more_between_videos_than_draws_do() -> None:
+    """Equal means, but the method prefers one region all through a video: plain sums would find a difference."""
+    draws, videos = np.random.default_rng(5), np.repeat(np.arange(20), 5)
+    found = plain = 0
+    for seed in range(150):
+        method = 0.5 * draws.normal(size=20)[videos] + 0.85 * draws.normal(size=100)
+        control = draws.normal(size=(100, 20))
+        found += against_draws_p(method, control, videos, generator(seed)) < 0.05
+        sums = np.column_stack([method, control]).reshape(20, 5, 21).sum(axis=1)
+        sums -= sums.mean(axis=1, keepdims=True)
+        exchanged = sums[np.arange(20), draws.integers(21, size=(1000, 20))].sum(axis=1)
+        plain += np.mean(np.abs(exchanged) >= abs(sums[:, 0].sum())) < 0.05
+    assert found / 150 <= 0.08
+    assert plain / 150 > 0.1
