@@ -110,6 +110,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     console.print(shown)
 
 
+def count(number: int, noun: str, plural: str = "") -> str:
+    """ "1 frame", "2 frames"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
 def listed(counts: Mapping[str, int]) -> str:
     """ "3 Real, 2 FaceSwap"."""
     return ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from common.console import count
 from data.frames import REAL
 from scoring.page import words
 from scoring.page.content import Headline
-from scoring.protocol import ARMS
+from scoring.protocol import ARMS, RANDOM_AREA
 from scoring.standings import unattackable
 from scoring.statistics import smallest_p
 from scoring.summary import ALPHA, CONTROL, MEAN, Line, Summary, compare
@@ -66,8 +67,9 @@ def conclude(
         return ["Only references were scored; name methods to compare with them."]
     if first.videos < 2:
         return ["All frames are from one video: no interval and no test can be given. Score frames of more videos."]
+    draws = rows.loc[rows["method"] == (RANDOM_AREA if headline else CONTROL), "draw"].nunique()
     if headline and any(not math.isnan(line.score.value) for line in headline.lines):
-        return [words.answer(headline), *words.reasons(headline), *_by_mask(mean), *_few(first.videos, tests)]
+        return [words.answer(headline), *words.reasons(headline), *_by_mask(mean), *_few(first.videos, tests, draws)]
     finding = find(rows, summary, attack, seed)
     lines = [_praise(finding, mean)]
     for names, what in (
@@ -79,14 +81,14 @@ def conclude(
         if names:
             lines.append(f"{what}: {_list(names)}.")
     lines.append(_by_drop(mean))
-    return [*lines, *_by_mask(mean), *_few(first.videos, tests)]
+    return [*lines, *_by_mask(mean), *_few(first.videos, tests, draws)]
 
 
-def _few(videos: int, tests: int) -> list[str]:
-    """A warning where no test of so many methods can reach the level with so few videos."""
-    if smallest_p(videos) * tests < ALPHA:
+def _few(videos: int, tests: int, draws: int) -> list[str]:
+    """A warning where no test of so many methods against so many random draws can reach the level."""
+    if smallest_p(videos, draws) * tests < ALPHA:
         return []
-    needed = math.floor(math.log2(2 * tests / ALPHA)) + 1
+    needed = next(more for more in range(videos, 100) if smallest_p(more, draws) * tests < ALPHA)
     return [
         f"With {videos} videos no test of {count(tests, 'method')} can reach p < {ALPHA}: "
         f"score frames of at least {needed} videos."
@@ -163,8 +165,3 @@ def _by_mask(mean: Mapping[str, Line]) -> list[str]:
 
 def _list(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """ "1 frame", "2 frames"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from common.seeds import generator
-from scoring import figures, publication, records, tables
+from scoring import evidence, figures, publication, records, tables
 from scoring.folder import Folder, Records
 from scoring.grading import GRADED_DEPTH
 from scoring.page.content import Finished, Headline
@@ -67,6 +67,7 @@ def make(
         content = Finished(rows, grades, metrics, costs, configuration, failures)
         page = write_page(folder.path, content, headlines, interval=_interval(seed))
         files = [page, *files, picture, *publication.write(folder.path, content, headlines)]
+        files += evidence.write(folder.path, rows, grades, seed).files
     return Results(rows, grades, metrics, summary, headlines, failures, tuple(files))
 
 

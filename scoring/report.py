@@ -4,8 +4,8 @@ import math
 import textwrap
 from pathlib import Path
 
-from common.console import console, say, table
-from scoring.findings import conclude, count, counts
+from common.console import console, count, say, table
+from scoring.findings import conclude, counts
 from scoring.page.content import Condition, Headline, HeadlineLine
 from scoring.products import Results
 from scoring.protocol import ARMS

@@ -13,7 +13,7 @@ from common.seeds import generator
 from data.frames import REAL
 from scoring.protocol import ARMS, RANDOM
 from scoring.regions import ALL, Depth
-from scoring.statistics import Estimate, estimates, holm, sign_flip_p
+from scoring.statistics import Estimate, against_draws_p, estimates, holm, sign_flip_p
 
 CONTROL = RANDOM
 ALPHA = 0.05
@@ -189,6 +189,15 @@ def _values(rows: pd.DataFrame, column: str) -> _Values:
     return _Values(methods, wide[methods].to_numpy(), wide.index.get_level_values("video").to_numpy())
 
 
+def _draws(rows: pd.DataFrame, column: str) -> np.ndarray:
+    """The control's values by frame and draw, (n, d), in the order of `_values`; means over depths and repeats."""
+    control = rows[rows["method"] == CONTROL]
+    control = control[["key", "video", "draw"]].assign(value=control[column].astype(float))
+    wide = control.pivot_table(index=["key", "video"], columns="draw", values="value", aggfunc="mean")
+    found: np.ndarray = wide.to_numpy()
+    return found
+
+
 def _lines(rows: pd.DataFrame, attack: str, top: str, seed: int) -> list[Line]:
     """The lines of one attack and depth."""
     methods = [str(m) for m in rows["method"].unique()]
@@ -246,6 +255,9 @@ def _comparisons(rows: pd.DataFrame, column: str, bounds: tuple[float, float], s
     values = _values(rows, column)
     differences = np.stack([values.of(m) - values.of(CONTROL) for m in methods], axis=1)
     means = estimates(differences, values.videos, generator(seed, "interval"), bounds)
-    p = np.array([sign_flip_p(each, values.videos, generator(seed, "permutation")) for each in differences.T])
+    chance = _draws(rows, column)
+    p = np.array(
+        [against_draws_p(values.of(m), chance, values.videos, generator(seed, "permutation")) for m in methods]
+    )
     found = zip(means, p.tolist(), holm(p).tolist(), strict=True)
     return dict(zip(methods, (Comparison(*each) for each in found), strict=True))

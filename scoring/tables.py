@@ -112,15 +112,15 @@ def _by_method(table: pd.DataFrame, family: str, k: str) -> Any:
 
 def flat(summary: Summary) -> pd.DataFrame:
     """A summary as a table: an estimate's columns are NAME, NAME_low and NAME_high, a comparison's likewise."""
-    return pd.DataFrame([_flat(asdict(line)) for line in summary.lines])
+    return pd.DataFrame([flat_names(asdict(line)) for line in summary.lines])
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values under joined names; `value` adds nothing to the name of what it belongs to."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         full = prefix if name == "value" else f"{prefix}_{name}" if prefix else name
-        found |= _flat(value, full) if isinstance(value, dict) else {full: value}
+        found |= flat_names(value, full) if isinstance(value, dict) else {full: value}
     return found
 
 

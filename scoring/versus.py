@@ -6,10 +6,9 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import pandas as pd
 
-from common.console import console, say, table
+from common.console import console, count, say, table
 from common.seeds import generator
 from scoring.config import changes
-from scoring.findings import count
 from scoring.report import paragraph
 from scoring.statistics import Estimate, holm, intervals, sign_flip_p
 from scoring.stored import Stored

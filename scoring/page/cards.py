@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from common.console import warn
+from common.console import count, warn
 from common.errors import InputError
 from data.frames import REAL
 from scoring import gallery
-from scoring.findings import count
 from scoring.folder import stem
 from scoring.gallery import ATTACKED, FRAME, MAP, MASK, Sprite
 from scoring.page.content import ARMS

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scoring.findings import count
+from common.console import count
 from scoring.page.content import Headline, HeadlineLine
 from scoring.statistics import Estimate
 

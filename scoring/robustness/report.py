@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attacks.budgets import fraction
-from common.console import say, table
+from common.console import count, say, table
 from common.files import atomic_write
-from scoring.findings import count
 from scoring.report import paragraph
 from scoring.robustness.security import MARGIN, Security
 from scoring.robustness.setup import REDRAWN, Setup

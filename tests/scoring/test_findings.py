@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from scoring.findings import conclude, count, counts, find
+from common.console import count
+from scoring.findings import conclude, counts, find
 from scoring.summary import summarise
 from tests.scoring.made_up import make, table, unclassed, unseen
 
