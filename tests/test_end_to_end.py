@@ -42,7 +42,7 @@ def test_from_videos_to_the_table(ffpp: Path, tmp_path: Path) -> None:
     assert set(scored["family"]) == {"Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"}
     attacked = scored[scored["method"].isin(ALL)]
     assert len(attacked) == len(wanted) * len(ALL) * 3
-    assert {"random", "random-area", "bottom-k", "face-centre", "edges", "whole", "oracle"} <= set(scored["method"])
+    assert {"random", "random-area", "face-centre", "edges", "whole", "oracle"} <= set(scored["method"])
     assert np.allclose(scored["drop"], scored["before"] - scored["after"])
     assert (scored["linf"] <= 16 / 255 + 1e-6).all()
     table = pd.read_csv(tmp_path / "real" / "scores_All.csv", index_col=0)

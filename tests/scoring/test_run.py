@@ -27,6 +27,7 @@ from tests.scoring.test_config import CONFIGURATION
 from tests.scoring.test_tables import GRADE
 
 METHODS = ("LIME", "random")
+TIMED = ("costs.csv", "report.html")
 
 
 @pytest.fixture
@@ -67,9 +68,9 @@ def finished(path: Path, selection: Selection, score: Score) -> Results:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """Every file of a run but its costs and locks."""
+    """Every file of a run but its locks, its costs and the report, which shows costs."""
     files = (file for file in path.rglob("*") if file.is_file() and file.parent.name != "costs")
-    return {str(f.relative_to(path)): f.read_bytes() for f in files if f.name != "costs.csv" and f.name[:5] != ".lock"}
+    return {str(f.relative_to(path)): f.read_bytes() for f in files if f.name not in TIMED and f.name[:5] != ".lock"}
 
 
 def test_a_run_scores_every_frame_once_and_writes_every_table(tmp_path: Path, selection: Selection) -> None:
