@@ -13,7 +13,7 @@ demo: $(VENV)/ready
 	$(BIN)/python evaluate.py --method All
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/ready
 	$(BIN)/ruff format --check .

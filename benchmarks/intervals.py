@@ -70,7 +70,8 @@ def of_ratios(top: np.ndarray, bottom: np.ndarray, videos: np.ndarray, draws: np
         return np.asarray(weights @ above) / np.where(np.abs(low) > _TINY, low, _TINY)
 
     value = ratio(np.ones((1, count)))[0]
-    error = np.sqrt(((above - value * below) ** 2).sum(axis=0) * count / (count - 1)) / np.abs(below.sum(axis=0))
+    spread = np.sqrt(((above - value * below) ** 2).sum(axis=0) * count / (count - 1))
+    error = spread / np.maximum(np.abs(below.sum(axis=0)), _TINY)
     reach = t.ppf((1 + LEVEL) / 2, count - 1) * error
     tail = expanded_tail(count)
     found = [

@@ -81,10 +81,11 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress(shown: bool = True) -> Iterator[Progress]:
     """A progress display with bar, count, time taken and time left; add tasks to it and advance them.
 
-    The time left follows from all steps so far, as one may take seconds or minutes.
+    The time left follows from all steps so far, as one may take seconds or minutes. With `shown` false it takes the
+    same calls and prints nothing.
     """
     columns = (
         SpinnerColumn(),
@@ -95,7 +96,7 @@ def progress() -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors, speed_estimate_period=_DAY) as bar:
+    with Progress(*columns, console=errors, speed_estimate_period=_DAY, disable=not shown) as bar:
         yield bar
 
 

@@ -1,7 +1,8 @@
-"""Settings are the fields of frozen dataclasses; presets and the command line override them by name."""
+"""Settings are the fields of frozen dataclasses; presets, the command line and files give them by name."""
 
 import dataclasses
 import math
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -33,6 +34,43 @@ def override(settings: T, values: Mapping[str, Any], owner: str) -> T:
         raise
     except ValueError as error:  # a settings class refuses the value itself
         raise InputError(f"{owner}: {error}") from error
+
+
+def from_json(kind: type[T], values: Any, owner: str) -> T:
+    """A dataclass of the fields that a JSON object gives, each of its type; lists are taken as tuples.
+
+    A number with a fraction may be written without one. `owner` names the object in messages. Raises InputError for
+    what is no object, an unknown field, a missing one without a default, and a value of another type.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{owner}: expected values by name, got {values!r}")
+    hints = typing.get_type_hints(kind)
+    known = {field.name: hints[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name, value in values.items():
+        if name not in known:
+            raise InputError(f"{owner}: unknown {name!r}; known: {', '.join(known)}")
+        if not _is_of(value, known[name]):
+            raise InputError(f"{owner}: its {name} cannot be {value!r}")
+    try:
+        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    except (TypeError, ValueError) as error:  # a field is missing, or the class refuses the values
+        raise InputError(f"{owner}: {error}") from error
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value from JSON is of a field's type."""
+    kinds = typing.get_args(kind)
+    if typing.get_origin(kind) is types.UnionType:
+        return any(_is_of(value, each) for each in kinds)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            return False
+        if kinds[-1] is Ellipsis:
+            return all(_is_of(each, kinds[0]) for each in value)
+        return len(value) == len(kinds) and all(map(_is_of, value, kinds))
+    if kind is float:
+        return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**53)
+    return type(value) is kind or (kind is type(None) and value is None)
 
 
 def _read(text: str, kind: Any, name: str) -> Any:

@@ -24,6 +24,23 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def several(name: str, count: int) -> torch.device:
+    """The device of each of `count` processes that train together: `resolve_device` where it is one.
+
+    Several are the first CUDA devices, or as many processes on the CPU. Raises InputError where they are not there.
+    """
+    device = resolve_device(name)
+    if count < 1:
+        raise InputError(f"--devices must be at least 1, got {count}")
+    if count == 1 or device.type == "cpu":
+        return device
+    if device.type == "mps" or device.index is not None:
+        raise InputError(f"--devices {count} is for cuda, whose first devices are taken, or cpu; not for {name}")
+    if count > torch.cuda.device_count():
+        raise InputError(f"--devices {count}: torch sees {_cuda_devices()}")
+    return device
+
+
 def _has_mps() -> bool:
     return torch.backends.mps.is_available()
 

@@ -1,11 +1,10 @@
 """Files of our own: a detector's weights and the settings that make it, which `detectors.load` reads by itself."""
 
 import json
-import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from safetensors.torch import save as safetensors_bytes
@@ -13,6 +12,7 @@ from torch import nn
 
 from common.errors import InputError
 from common.files import atomic_write, parse_json
+from common.settings import from_json
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint
 
@@ -76,17 +76,7 @@ def config_in(checkpoint: Checkpoint, kind: type[C]) -> C:
     if values is None or model != kind.model:
         raise InputError(f"{checkpoint.path} holds {'no' if model is None else model} settings, not {kind.model}'s")
     values.pop(_MODEL_KEY, None)
-    types = get_type_hints(kind)
-    known = {field.name: types[field.name] for field in fields(kind)}
-    try:
-        for name, value in values.items():
-            if name not in known:
-                raise InputError(f"unknown setting {name!r}")
-            if not _is_of(value, known[name]):
-                raise InputError(f"its {name} is {value!r}")
-        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-    except InputError as error:
-        raise _unreadable(checkpoint, error) from error
+    return from_json(kind, values, f"{checkpoint.path}: its description of the network")
 
 
 def save(detector: NetworkDetector, path: str | Path, half: bool = False) -> None:
@@ -114,20 +104,6 @@ def _stored(checkpoint: Checkpoint) -> dict[str, Any] | None:
     if not isinstance(values, dict):
         raise _unreadable(checkpoint, InputError("expected settings by name"))
     return dict(values)
-
-
-def _is_of(value: Any, kind: Any) -> bool:
-    """Whether a value from JSON, or from a pickle of plain values, is of a setting's type."""
-    if get_origin(kind) is tuple:
-        kinds = get_args(kind)
-        if not isinstance(value, (list, tuple)):
-            return False
-        if kinds[-1] is Ellipsis:
-            return all(_is_of(each, kinds[0]) for each in value)
-        return len(value) == len(kinds) and all(map(_is_of, value, kinds))
-    if kind is float:
-        return type(value) in (int, float) and math.isfinite(value)
-    return type(value) is kind
 
 
 def _unreadable(checkpoint: Checkpoint, error: Exception) -> InputError:

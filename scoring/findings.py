@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from data.frames import REAL
+from scoring.page import words
+from scoring.page.content import Headline
 from scoring.protocol import ARMS
+from scoring.standings import unattackable
 from scoring.statistics import smallest_p
 from scoring.summary import ALPHA, CONTROL, MEAN, Line, Summary, compare
 
@@ -49,8 +52,10 @@ def find(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> Findin
     )
 
 
-def conclude(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> list[str]:
-    """The sentences that answer which explanations can be trusted."""
+def conclude(
+    rows: pd.DataFrame, summary: Summary, attack: str, seed: int, headline: Headline | None = None
+) -> list[str]:
+    """The sentences that answer which explanations can be trusted: by the headline score, or without one by flips."""
     mean = summary.of(attack, MEAN)
     first, tests = next(iter(mean.values())), len(mean.keys() - set(ARMS))
     if not first.frames:
@@ -61,6 +66,8 @@ def conclude(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> li
         return ["Only references were scored; name methods to compare with them."]
     if first.videos < 2:
         return ["All frames are from one video: no interval and no test can be given. Score frames of more videos."]
+    if headline and any(not math.isnan(line.score.value) for line in headline.lines):
+        return [words.answer(headline), *words.reasons(headline), *_by_mask(mean), *_few(first.videos, tests)]
     finding = find(rows, summary, attack, seed)
     lines = [_praise(finding, mean)]
     for names, what in (
@@ -72,14 +79,18 @@ def conclude(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> li
         if names:
             lines.append(f"{what}: {_list(names)}.")
     lines.append(_by_drop(mean))
-    lines += _by_mask(mean)
-    if smallest_p(first.videos) * tests >= ALPHA:
-        needed = math.floor(math.log2(2 * tests / ALPHA)) + 1
-        lines.append(
-            f"With {first.videos} videos no test of {count(tests, 'method')} can reach p < {ALPHA}: "
-            f"score frames of at least {needed} videos."
-        )
-    return lines
+    return [*lines, *_by_mask(mean), *_few(first.videos, tests)]
+
+
+def _few(videos: int, tests: int) -> list[str]:
+    """A warning where no test of so many methods can reach the level with so few videos."""
+    if smallest_p(videos) * tests < ALPHA:
+        return []
+    needed = math.floor(math.log2(2 * tests / ALPHA)) + 1
+    return [
+        f"With {videos} videos no test of {count(tests, 'method')} can reach p < {ALPHA}: "
+        f"score frames of at least {needed} videos."
+    ]
 
 
 def counts(rows: pd.DataFrame, summary: Summary, failures: Mapping[str, str]) -> list[str]:
@@ -93,6 +104,11 @@ def counts(rows: pd.DataFrame, summary: Summary, failures: Mapping[str, str]) ->
     if real:
         lines.append(
             f"Called Real by the detector without any attack: {real}; they count in accuracies, not in flips and drops."
+        )
+    for attack, keys in unattackable(rows).items():
+        lines.append(
+            f"Unattackable: {count(len(keys), 'frame')} not flipped by {attack} even on the whole frame; "
+            f"they are counted like the others."
         )
     unknown = frames.loc[frames["correct"].isna(), "family"].fillna("unlabelled")
     if len(unknown) == len(frames):

@@ -15,6 +15,7 @@ import numpy as np
 from common.console import warn
 from common.errors import InputError
 from common.files import atomic_write, parse_json, stem
+from common.settings import from_json
 from scoring import records
 from scoring.costs import Cost
 from scoring.rows import Grade, Measured, Row
@@ -111,7 +112,9 @@ class Folder:
     def costs(self, key: str) -> list[Cost]:
         """The costs of a finished frame; none where their file was removed or damaged."""
         try:
-            return [Cost(**cost) for cost in parse_json(self.costs_file(key).read_text(encoding="utf-8"))]
+            return [
+                from_json(Cost, cost, "a cost") for cost in parse_json(self.costs_file(key).read_text(encoding="utf-8"))
+            ]
         except (FileNotFoundError, ValueError, TypeError):
             return []
 

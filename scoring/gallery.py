@@ -21,7 +21,7 @@ from scoring.pictures import TILE, difference, drawn_map, full_size, mark, small
 MOST = 500  # albums of a run
 COLUMNS = 6  # of tiles in a sprite
 FRAME, MASK, MAP, ATTACKED = "frame", "mask", "map", "attacked"
-_SPRITE, _FIGURE = 50_000, 100_000  # bytes at most, so that a report of MOST frames stays under 40 MB
+SPRITE, FIGURE = 50_000, 100_000  # bytes at most, so that a report of MOST frames stays under 40 MB
 _QUALITIES = (68, 54, 42, 30)  # of WebP, tried in turn; the last may be larger
 
 
@@ -129,7 +129,7 @@ def save(folder: Path, album: Album) -> None:
     cannot be written.
     """
     with atomic_write(figure_file(folder, album.key), "wb") as file:
-        file.write(_webp(figure(album), _FIGURE))
+        file.write(_webp(figure(album), FIGURE))
     made = sprite(album)
     with atomic_write(sprite_file(folder, album.key), "wb") as file:
         np.savez(
@@ -170,7 +170,7 @@ def sprite(album: Album) -> Sprite:
     drawn = [_tile(album, tile) for tile in tiles(methods, masked)]
     drawn += [np.zeros((TILE, TILE, 3), dtype=np.uint8)] * (-len(drawn) % COLUMNS)
     rows = [np.concatenate(drawn[at : at + COLUMNS], axis=1) for at in range(0, len(drawn), COLUMNS)]
-    return Sprite(album.key, album.attack, methods, masked, _webp(np.concatenate(rows), _SPRITE))
+    return Sprite(album.key, album.attack, methods, masked, _webp(np.concatenate(rows), SPRITE))
 
 
 def figure(album: Album) -> np.ndarray:

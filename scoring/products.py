@@ -1,12 +1,14 @@
 """Everything that a run leaves for people: tables, figures, the report, made of what its frames gave."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from common.seeds import generator
 from scoring import figures, publication, records, tables
 from scoring.folder import Folder, Records
 from scoring.grading import GRADED_DEPTH
@@ -14,6 +16,7 @@ from scoring.page.content import Finished, Headline
 from scoring.page.write import write_page
 from scoring.rows import Grade, Measured, Row, to_table
 from scoring.standings import stand
+from scoring.statistics import estimates
 from scoring.summary import Summary, detected, main_condition, summarise
 
 QUERIES, NES = "queries", "nes"
@@ -62,9 +65,19 @@ def make(
         picture = folder.path / f"summary_{name}.png"
         figures.save_summary(picture, summary)
         content = Finished(rows, grades, metrics, costs, configuration, failures)
-        page = write_page(folder.path, content, headlines)
+        page = write_page(folder.path, content, headlines, interval=_interval(seed))
         files = [page, *files, picture, *publication.write(folder.path, content, headlines)]
     return Results(rows, grades, metrics, summary, headlines, failures, tuple(files))
+
+
+def _interval(seed: int) -> Callable[[np.ndarray, np.ndarray], tuple[float, float]]:
+    """The intervals of the report's curves: of a mean of values (n,) from videos (n,)."""
+
+    def interval(values: np.ndarray, videos: np.ndarray) -> tuple[float, float]:
+        (found,) = estimates(values[:, None].astype(float), videos, generator(seed, "curve"), (-1.0, 1.0))
+        return found.low, found.high
+
+    return interval
 
 
 def queries(rows: pd.DataFrame, configuration: Mapping[str, Any]) -> pd.DataFrame:

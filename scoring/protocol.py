@@ -69,9 +69,9 @@ class Protocol:
 PRESETS: Mapping[str, Protocol] = {
     "published": Protocol(),
     "quick": Protocol(
-        arms=tuple(arm for arm in ARMS if arm != RANDOM_MODEL),
+        arms=tuple(arm for arm in ARMS if arm not in (BOTTOM, RANDOM_MODEL)),
         depths=("1", "2", "3"),
-        draws=3,
+        draws=2,
         area_draws=1,
         oracle_pool=True,
         grades=(BUDGET,),

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from common.console import console, say, table
 from scoring.findings import conclude, count, counts
+from scoring.page.content import Condition, Headline, HeadlineLine
 from scoring.products import Results
+from scoring.protocol import ARMS
 from scoring.setup import Setup
-from scoring.statistics import Estimate
 from scoring.summary import ALPHA, MEAN, Line, Summary
 
 
@@ -35,8 +36,9 @@ def introduce(setup: Setup, folder: Path) -> None:
 def show(results: Results, seed: int, folder: Path) -> None:
     """Prints a table for each attack with what it says, how many frames were left out of what, and the files."""
     for attack in results.summary.attacks:
-        _show_table(results.summary, attack)
-        for sentence in conclude(results.rows, results.summary, attack, seed):
+        headline = next((each for each in results.headlines if each.condition == Condition(attack)), None)
+        _show_table(results.summary, attack, headline)
+        for sentence in conclude(results.rows, results.summary, attack, seed, headline):
             paragraph(sentence)
         say("")
     for sentence in counts(results.rows, results.summary, results.failures):
@@ -58,17 +60,19 @@ def paragraph(text: str) -> None:
         say(line)
 
 
-def _show_table(summary: Summary, attack: str) -> None:
+def _show_table(summary: Summary, attack: str, headline: Headline | None) -> None:
     """One attack's table, the best method first, the references last."""
     shown, mean = [summary.of(attack, top) for top in summary.shown], summary.of(attack, MEAN)
-    methods = summary.ranked(attack)
+    lines = {line.method: line for line in headline.ranked} if headline else {}
+    methods = sorted(summary.ranked(attack), key=lambda m: (m in ARMS, _place(m, list(lines))))
     table(
-        f"\nAttack {attack}: fake verdicts flipped to Real (%), attacking top regions only",
-        ["method", *(top if "%" in top else f"top {top}" for top in summary.shown), "gain", "drop", "acc."],
+        f"\nAttack {attack} on the best 1, 1-2, ... regions: score, and verdicts flipped to Real (%)",
+        ["method", "score", *summary.shown, "gain", "drop", "acc."],
         [
             [
                 method,
-                *(_rate(lines[method].flip_rate) for lines in shown),
+                _score(lines.get(method)),
+                *(_number(100 * each[method].flip_rate.value, "{:.0f}") for each in shown),
                 _difference(mean[method]),
                 _number(shown[-1][method].drop.value, "{:.2f}"),
                 _number(100 * shown[-1][method].accuracy.value, "{:.0f}"),
@@ -78,18 +82,23 @@ def _show_table(summary: Summary, attack: str) -> None:
     )
     tests = count(len(summary.methods(attack)), "method")
     paragraph(
-        f"[ ]: 95 % interval, with videos as the sample. gain: the mean of the rates less that of random regions; "
-        f"* p < {ALPHA} in a permutation test over videos, corrected for {tests} (Holm). drop: how far the verdict's "
-        f"probability fell; acc.: correct verdicts left (%); both after the deepest attack."
+        f"score: how far the verdict's probability falls, from random regions of the same area (0) to the oracle "
+        f"(100), mean of the depths, with its 95 % interval over videos. gain: the mean of the flip rates less that "
+        f"of random regions. * p < {ALPHA} in a permutation test over videos, corrected for {tests} (Holm). drop: how "
+        f"far the verdict's probability fell; acc.: correct verdicts left (%); both after the deepest attack."
     )
     say("")
 
 
-def _rate(rate: Estimate) -> str:
-    if math.isnan(rate.value):
-        return "-"
-    interval = "" if math.isnan(rate.low) else f" [{100 * rate.low:.0f}-{100 * rate.high:.0f}]"
-    return f"{100 * rate.value:.0f}{interval}"
+def _place(method: str, ranked: list[str]) -> int:
+    return ranked.index(method) if method in ranked else len(ranked)
+
+
+def _score(line: HeadlineLine | None) -> str:
+    if line is None or math.isnan(line.score.value):
+        return "-" if line else ""
+    ends = "" if math.isnan(line.score.low) else f" [{100 * line.score.low:.0f} {100 * line.score.high:.0f}]"
+    return f"{100 * line.score.value:.0f}{ends}{'*' if line.certain else ' '}"
 
 
 def _difference(line: Line) -> str:

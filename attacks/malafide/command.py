@@ -249,9 +249,11 @@ def _earlier(path: Path, testing: Testing, stored: StoredFilter, facts: Facts, m
     """The same test made before: of this filter and these weights, on these frames."""
     if not path.is_file():
         return None
-    for values in read_json(path):
+    tests = read_json(path)
+    for values in tests if isinstance(tests, list) else []:
         same = (
-            values.get("filter_sha256") == stored.sha256
+            isinstance(values, dict)
+            and values.get("filter_sha256") == stored.sha256
             and values.get("tested_sha256") == testing.opponent.detector.weights_sha256
             and values.get("manipulation") == manipulation
             and values.get("frames") == testing.fingerprint(facts, manipulation)

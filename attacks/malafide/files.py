@@ -14,6 +14,7 @@ from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.filter import Filter, FilterSpec
 from common.errors import InputError
 from common.files import atomic_write, parse_json
+from common.settings import from_json
 from detectors.checkpoints import read
 
 METADATA_KEY = "malafide"
@@ -97,7 +98,7 @@ def load(path: str | Path) -> StoredFilter:
     try:
         known = parse_json(content.metadata[METADATA_KEY])
         spec = spec_from_json(known[_SPEC])
-        facts = _facts(known[_FACTS]) if _FACTS in known else None
+        facts = from_json(Facts, known[_FACTS], "how it was trained") if _FACTS in known else None
         return StoredFilter(path, content.sha256, Filter(spec, weight), facts)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -120,7 +121,3 @@ def spec_from_json(values: Mapping[str, Any]) -> FilterSpec:
     if type(values["size"]) is not int:
         raise TypeError(f"its size is {values['size']!r}")
     return FilterSpec(values["size"], values["range"], None if fidelity is None else Fidelity.parse(fidelity))
-
-
-def _facts(values: Mapping[str, Any]) -> Facts:
-    return Facts(**{**values, "manipulations": tuple(values["manipulations"])})

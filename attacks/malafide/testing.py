@@ -18,6 +18,7 @@ from attacks.malafide.prepared import Prepared
 from attacks.malafide.scores import FilterScores, eer, labelled, score, score_filtered
 from common.console import warn
 from common.errors import InputError
+from common.settings import from_json
 from data.frames import REAL
 from detectors.rates import auc
 
@@ -85,7 +86,7 @@ class FilterTest:
         names = {field.name for field in fields(cls)}
         if not isinstance(values, Mapping) or set(values) != names:
             raise InputError("it does not hold the tests of a filter as this version writes them; test again")
-        return cls(**values)
+        return from_json(cls, values, "a test of a filter")
 
 
 class Testing:

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from common.errors import InputError
-from data.demo import warp
-from data.demo.warp import BROWS, MOUTH, NOSE
+from data import warp
+from data.warp import BROWS, MOUTH, NOSE
 
 BOTTLENECK = 64  # pixels across the face in the Deepfakes network
 RENDERING = 128  # pixels across the face in Face2Face's rendering

@@ -1,8 +1,9 @@
 """Adversarial training: every batch is attacked, and steep gradients are punished."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,25 +22,32 @@ from detectors.training.recipe import Batch, Sample
 class Adversarial:
     """A recipe of labelled frames, on images attacked by PGD (Madry et al., ICLR 2018), with a Lipschitz penalty.
 
-        loss = cross-entropy(f(x')) + lipschitz * mean |d sum(f(x')) / d x'|^exponent,   x' = PGD(x)
+        loss = cross-entropy(f(x')) + lipschitz * mean |d m(x') / d x'|^exponent,   x' = PGD(x)
 
-    The mean is over the images of a batch, the norm Euclidean over an image's values. The published loop never feeds
-    a step's result into the next, so its 40 steps are one of FGSM, and it clamps to [0, 1] what is normalised
-    already; here PGD advances, in pixel space. The attack goes away from the true class and sees the network in
-    evaluation mode.
+    m is the log-odds of the true class, the mean over the images of a batch, the norm Euclidean over an image's
+    values. Published is the sum of the logits in place of m, for a network with one logit z; of such a network, shown
+    as [0, z], m is z or -z, and the penalty the published one. With several logits their sum would be the one direction
+    that no verdict depends on.
+
+    The published loop never feeds a step's result into the next, so its 40 steps are one of FGSM, and it clamps to
+    [0, 1] what is normalised already; here PGD advances, in pixel space. The attack goes away from the true class and
+    sees the network in evaluation mode. Validation frames are not attacked, and their loss is lowest before a network
+    has hardened: so the last epoch is kept.
 
     Attributes:
         base: how the network is trained apart from that.
         epsilon: the L-infinity budget of the attack, in pixel units.
         steps: how many steps it takes.
-        lipschitz: the weight of the penalty.
+        lipschitz: the weight of the penalty, in pixel space; docs/methods.md says why it is not the published 1000.
         exponent: of the gradient's norm.
     """
+
+    keeps_best: ClassVar[bool] = False
 
     base: Classification = field(default_factory=Classification)
     epsilon: float = 2 / 255
     steps: int = 5
-    lipschitz: float = 1000.0
+    lipschitz: float = 0.01
     exponent: float = 2.0
 
     def __post_init__(self) -> None:
@@ -78,7 +86,7 @@ class Adversarial:
         entropy = functional.cross_entropy(logits, batch.labels, weights, label_smoothing=self.base.label_smoothing)
         if not self.lipschitz:
             return entropy
-        return entropy + self.lipschitz * gradient_penalty(logits, images, self.exponent)
+        return entropy + self.lipschitz * gradient_penalty(log_odds(logits, batch.labels), images, self.exponent)
 
     def attacked(self, detector: Detector, batch: Batch) -> Tensor:
         """The images (N, 3, S, S) as PGD leaves them: within the budget and [0, 1]."""
@@ -97,11 +105,18 @@ class Adversarial:
         return self.base.rate(done)
 
 
-def gradient_penalty(logits: Tensor, images: Tensor, exponent: float = 2.0) -> Tensor:
-    """The mean over N images of |d sum(logits) / d image|^exponent, differentiable in the weights.
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """log p(class) - log(1 - p(class)) of the class that `labels` (N,) names, from logits (N, C): (N,)."""
+    chosen = functional.one_hot(labels, logits.shape[1]).bool()
+    return logits[chosen] - logits.masked_fill(chosen, -math.inf).logsumexp(dim=1)
 
-    `logits` (N, C) must have been computed from `images` (N, 3, S, S), which require gradients.
+
+def gradient_penalty(margins: Tensor, images: Tensor, exponent: float = 2.0) -> Tensor:
+    """The mean over N images of |d margin / d image|^exponent, differentiable in the weights.
+
+    `margins` (N,) must have been computed from `images` (N, 3, S, S), which require gradients; each from its own
+    image, but for what batch norms in training mode mix.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    (gradient,) = torch.autograd.grad(margins.sum(), images, create_graph=True)
     squares = gradient.flatten(1).square().sum(dim=1).clamp_min(1e-12)  # where a root has a slope
     return squares.pow(exponent / 2).mean()

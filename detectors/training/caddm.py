@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ class FacialSwaps:
         flip: the probability of a mirror image.
         augmentation: what else is changed; it must leave every pixel in its place.
     """
+
+    keeps_best: ClassVar[bool] = True
 
     learning_rate: float = 1e-3
     warmup: float = 0.1

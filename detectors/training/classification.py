@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ class Classification:
         balanced: whether every class has the same weight in the loss, however many frames it has.
         augmentation: how training frames are changed.
     """
+
+    keeps_best: ClassVar[bool] = True
 
     learning_rate: float = 1e-3
     warmup: float = 0.15

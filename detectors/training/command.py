@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from common.console import listed, say, warn
+from common.console import console, listed, say, warn
 from common.errors import InputError
 from common.seeds import derive_seed
 from common.settings import override
@@ -16,18 +16,19 @@ from data.frames import CLASS_NAMES
 from data.landmarks import Landmarks, read_landmarks
 from data.source import open_split
 from detectors.base import Detector
-from detectors.devices import resolve_device
+from detectors.devices import several
 from detectors.options import DeviceOption
 from detectors.timm_source import BINARY
 from detectors.training.adversarial import Adversarial
 from detectors.training.augment import AUGMENTATIONS
 from detectors.training.classification import Classification
 from detectors.training.frames import Labelled, hold_out, labelled, require_images
-from detectors.training.loop import Settings, train
+from detectors.training.loop import Settings, is_first_process, train
 from detectors.training.models import MODELS, Wanted, model, new_detector
 from detectors.training.recipe import Recipe
 
 LANDMARKS = "landmarks.csv"
+ROBUST = "weak"
 CLASSES = {"binary": BINARY, "attribution": CLASS_NAMES}
 
 
@@ -83,17 +84,24 @@ def run_training(
         float, typer.Option(help="With --adversarial: the weight of the gradient penalty; 0 for none.")
     ] = Adversarial.lipschitz,
     augment: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Compression, blur and noise: weak or strong; default: mild.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Compression, blur and noise: weak or strong; default: hardly any, weak to harden."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = Settings.seed,
     workers: Annotated[int, typer.Option(help="Processes that read frames; 0 for none.")] = Settings.workers,
     precision: Annotated[str, typer.Option(metavar="NAME", help="auto, float32 or bfloat16.")] = "auto",
     threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="CPU threads; default: torch's own.")] = None,
     device: DeviceOption = "auto",
+    devices: Annotated[
+        int, typer.Option(metavar="N", help="GPUs (or CPU processes) that share every batch.")
+    ] = Settings.devices,
     half: Annotated[bool, typer.Option("--half", help="Store the final weights as float16, half the size.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
 ) -> None:
     """Train a detector on labelled frames; writes last.ckpt, best.ckpt, history.csv and model.safetensors."""
+    console.quiet = not is_first_process()
     if init is not None and pretrained:
         raise InputError("--init brings its own weights; leave out --pretrained")
     if not 0 <= val_fraction < 1:
@@ -102,12 +110,12 @@ def run_training(
         raise InputError(f"unknown --classes {classes!r}; known: {', '.join(CLASSES)}")
     if threads is not None:
         torch.set_num_threads(threads)
-    kind, place = model(name), resolve_device(device)
+    kind, place = model(name), several(device, devices)
     recipe = kind.recipe(_landmarks(landmarks, frames))
     if learning_rate is not None:
         recipe = replace(recipe, learning_rate=learning_rate)  # type: ignore[type-var]
-    if augment is not None:
-        recipe = _augmented(recipe, augment)
+    if augment is not None or adversarial is not None:
+        recipe = _augmented(recipe, augment or ROBUST)
     if adversarial is not None:
         recipe = _hardened(recipe, adversarial, {"epsilon": epsilon, "steps": attack_steps, "lipschitz": lipschitz})
     settings = Settings(
@@ -117,6 +125,7 @@ def run_training(
         seed=seed,
         workers=workers,
         precision=_precision(precision, place),
+        devices=devices,
     )
     torch.manual_seed(derive_seed(seed, "network"))
     detector = new_detector(kind, Wanted(backbone, size, pretrained, CLASSES[classes]), init)
@@ -126,7 +135,7 @@ def run_training(
         validation: Labelled | None = source.read(val_split)
     else:
         chosen, validation = hold_out(chosen, val_fraction, seed)
-    _announce(detector, chosen, validation)
+    _announce(detector, chosen, validation, recipe)
     weights = train(detector, recipe, chosen, validation, out, settings, device=device, resume=resume, half=half)
     say(f"weights: {weights} (use them as --detector {weights})")
 
@@ -173,7 +182,7 @@ def _landmarks(given: Path | None, frames: Path) -> Landmarks | None:
     return None if path is None else read_landmarks(path)
 
 
-def _announce(detector: Detector, training: Labelled, validation: Labelled | None) -> None:
+def _announce(detector: Detector, training: Labelled, validation: Labelled | None, recipe: Recipe) -> None:
     counts = {name: training.labels.count(place) for place, name in enumerate(detector.class_names)}
     say(f"training on {len(training)} frames: {listed(counts)}")
     absent = [name for name, count in counts.items() if not count]
@@ -182,7 +191,8 @@ def _announce(detector: Detector, training: Labelled, validation: Labelled | Non
     if validation is None:
         say("no validation: there are too few people to hold some out; the last epoch's weights are kept")
     else:
-        say(f"validating on {len(validation)} frames; the best epoch's weights are kept")
+        kept = "best" if recipe.keeps_best else "last"
+        say(f"validating on {len(validation)} frames; the {kept} epoch's weights are kept")
 
 
 def _precision(name: str, place: torch.device) -> str:

@@ -53,23 +53,29 @@ class FrameDataset(Dataset[list[Item] | None]):
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """(epoch, position) for every position once: shuffled by seed and epoch, or in order as epoch 0 always."""
+    """(epoch, position) for every position once: shuffled by seed and epoch, or in order as epoch 0 always.
 
-    def __init__(self, count: int, shuffle: bool, seed: int) -> None:
+    Of `devices` processes each takes every `devices`-th, from its `rank` on, so that their batches together are those
+    of a single process. All get the same number; what that leaves over, fewer than `devices`, waits for another epoch.
+    """
+
+    def __init__(self, count: int, shuffle: bool, seed: int, rank: int = 0, devices: int = 1) -> None:
         self.count, self.shuffle, self.seed, self.epoch = count, shuffle, seed, 0
+        self.rank, self.devices = rank, devices
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         self.epoch = epoch if self.shuffle else 0
 
     def __len__(self) -> int:
-        return self.count
+        return self.count // self.devices
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.arange(self.count)
         if self.shuffle:
             generator(self.seed, "order", self.epoch).shuffle(order)
-        return iter([(self.epoch, int(position)) for position in order])
+        share = order[self.rank :: self.devices][: len(self)]
+        return iter([(self.epoch, int(position)) for position in share])
 
 
 def collate(items: Sequence[list[Item] | None]) -> Batch:
@@ -80,8 +86,17 @@ def collate(items: Sequence[list[Item] | None]) -> Batch:
     return Batch(images, labels, [boxes for _, _, boxes in read])
 
 
+def steps_of(frames: int, batch_size: int, devices: int = 1) -> int:
+    """How many batches an epoch has; a last one that would leave a device a single frame is dropped."""
+    whole, rest = divmod(frames // devices, batch_size // devices)
+    return max(1, whole + (rest > 1))
+
+
 class FrameData(LightningDataModule):
-    """Training and validation batches of labelled frames, as a recipe makes them."""
+    """Training and validation batches of labelled frames, as a recipe makes them.
+
+    Several devices share each training batch of `batch_size` frames; each validates on all validation frames.
+    """
 
     def __init__(
         self,
@@ -92,29 +107,34 @@ class FrameData(LightningDataModule):
         batch_size: int,
         workers: int,
         seed: int,
+        devices: int = 1,
     ) -> None:
         super().__init__()
         self.train, self.validation, self.detector, self.recipe = train, validation, detector, recipe
-        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.batch_size, self.workers, self.seed, self.devices = batch_size, workers, seed, devices
 
     def train_dataloader(self) -> DataLoader[list[Item] | None]:
         """Shuffled, changed batches; a last batch of one frame, which batch norms cannot use, is dropped."""
-        drop_last = len(self.train) % self.batch_size == 1 and len(self.train) > 1
         dataset = FrameDataset(self.train, self.detector, self.recipe.samples, self.seed, "augmentation")
-        return self._loader(dataset, shuffle=True, drop_last=drop_last)
+        rank = self.trainer.global_rank if self.trainer is not None else 0
+        sampler = EpochSampler(len(dataset), True, derive_seed(self.seed, "frames"), rank, self.devices)
+        each = self.batch_size // self.devices
+        return self._loader(dataset, sampler, each, drop_last=len(sampler) % each == 1 and len(sampler) > 1)
 
     def val_dataloader(self) -> DataLoader[list[Item] | None] | list[None]:
         """The validation frames in order, the same in every epoch; an empty list where there are none."""
         if self.validation is None:
             return []
         dataset = FrameDataset(self.validation, self.detector, self.recipe.validation, self.seed, "validation")
-        return self._loader(dataset, shuffle=False, drop_last=False)
+        sampler = EpochSampler(len(dataset), False, self.seed)
+        return self._loader(dataset, sampler, self.batch_size, drop_last=False)
 
-    def _loader(self, dataset: FrameDataset, shuffle: bool, drop_last: bool) -> DataLoader[list[Item] | None]:
-        sampler = EpochSampler(len(dataset), shuffle, derive_seed(self.seed, "frames"))
+    def _loader(
+        self, dataset: FrameDataset, sampler: EpochSampler, batch_size: int, drop_last: bool
+    ) -> DataLoader[list[Item] | None]:
         return DataLoader(
             dataset,
-            self.batch_size,
+            batch_size,
             sampler=sampler,
             num_workers=self.workers,
             collate_fn=collate,

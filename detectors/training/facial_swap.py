@@ -11,7 +11,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from common.errors import InputError
-from data.demo.warp import feather
+from data.warp import feather
 from detectors.training.anchors import WINDOW_UNIT, WINDOWS
 
 EDGE = 4  # width of the soft edge of alpha blending, in 224ths of the picture

@@ -13,16 +13,17 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import Tensor
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor, nn
 from torch.nn import functional
 
 from common.console import progress
 from common.errors import InputError
 from common.seeds import derive_seed
 from detectors.checkpoints import load_into, read
-from detectors.devices import resolve_device
+from detectors.devices import several
 from detectors.saving import METADATA_KEY, NetworkDetector, save
-from detectors.training.data import FrameData
+from detectors.training.data import FrameData, steps_of
 from detectors.training.frames import Labelled, class_weights
 from detectors.training.progress import Budget, History
 from detectors.training.recipe import Batch, Recipe
@@ -38,10 +39,11 @@ class Settings:
     Attributes:
         epochs: passes over the frames.
         max_minutes: the training ends after this time, with the learning rate lowered in step; None for no limit.
-        batch_size: frames per step.
+        batch_size: frames per step, of all devices together.
         seed: of the order, the augmentation, a new network's weights and its dropout.
         workers: processes that read frames; 0 reads them in this one.
         precision: float32, or bfloat16 for autocast.
+        devices: how many GPUs, or processes on a CPU, share each batch; their gradients are averaged.
     """
 
     epochs: int = 20
@@ -50,10 +52,16 @@ class Settings:
     seed: int = 0
     workers: int = 0
     precision: str = "float32"
+    devices: int = 1
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2 or self.workers < 0:
             raise InputError("epochs must be at least 1, the batch size 2, workers 0")
+        if self.devices < 1 or self.batch_size % self.devices or self.batch_size // self.devices < 2:
+            raise InputError(
+                f"a batch of {self.batch_size} frames cannot be shared by {self.devices} devices, 2 or more for each: "
+                f"give a multiple of {self.devices} as --batch-size"
+            )
         if self.max_minutes is not None and self.max_minutes <= 0:
             raise InputError("the minutes must be above 0")
 
@@ -74,9 +82,12 @@ class Training(LightningModule):
         torch.manual_seed(derive_seed(self.settings.seed, "dropout", self.current_epoch))
 
     def training_step(self, batch: Batch, _index: int) -> Tensor | None:
-        """The recipe's loss; None for a batch of which no sample, or only one, could be read."""
+        """The recipe's loss; None for a batch of which no sample, or only one, could be read.
+
+        Where other devices wait for this one's gradient it is nothing, but there.
+        """
         if len(batch.labels) < 2:
-            return None
+            return None if self.settings.devices == 1 else 0.0 * _total(self.detector)
         return self.recipe.loss(self.detector, _channels_last(batch), self.get_buffer("class_weights"))
 
     def validation_step(self, batch: Batch, _index: int) -> None:
@@ -96,6 +107,11 @@ class Training(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what `detectors.load` and a resumed training need to know."""
         checkpoint["hyper_parameters"] = _described(self.detector, self.recipe, self.settings)
+
+
+def _total(module: nn.Module) -> Tensor:
+    """The sum of all weights."""
+    return torch.stack([parameter.sum() for parameter in module.parameters()]).sum()
 
 
 def _channels_last(batch: Batch) -> Batch:
@@ -122,26 +138,36 @@ def train(
     """Trains a detector by a recipe and returns the file of its weights, `out`/model.safetensors.
 
     After every epoch `out` holds last.ckpt (to resume from, also after a kill), history.csv and, with validation
-    frames, best.ckpt, the epoch of the lowest validation loss, whose weights are kept in the end; without them the
-    last epoch's are. `half` stores them as float16. Interrupted in an epoch, a resumed training does that epoch
-    again and ends in the same weights.
+    frames and a recipe that asks for it, best.ckpt, the epoch of the lowest validation loss, whose weights are kept in
+    the end; else the last epoch's are. `half` stores them as float16. Interrupted in an epoch, a resumed training does
+    that epoch again and ends in the same weights.
+
+    With several devices Lightning starts this program anew for each of the others, which come here too, show nothing
+    and write nothing.
 
     Raises InputError where `out` holds a training already and `resume` is false, or other settings made it.
     """
-    place = resolve_device(device)
+    place = several(device, settings.devices)
     last = _earlier(out, _described(detector, recipe, settings), resume)
-    steps = max(1, settings.epochs * (len(frames) // settings.batch_size + (len(frames) % settings.batch_size > 1)))
+    steps = settings.epochs * steps_of(len(frames), settings.batch_size, settings.devices)
     budget = Budget(steps, settings.max_minutes)
     weights = class_weights(frames.labels, len(detector.class_names))
     module = Training(detector, recipe, weights, settings, budget)
-    data = FrameData(frames, validation, detector, recipe, settings.batch_size, settings.workers, settings.seed)
-    with _quiet(), progress() as bar:
+    data = FrameData(
+        frames, validation, detector, recipe, settings.batch_size, settings.workers, settings.seed, settings.devices
+    )
+    with _quiet(), progress(shown=is_first_process()) as bar:
         trainer = Trainer(
             max_epochs=settings.epochs,
             accelerator="gpu" if place.type == "cuda" else place.type,
-            devices=[place.index or 0] if place.type == "cuda" else 1,
+            devices=[place.index or 0] if place.type == "cuda" and settings.devices == 1 else settings.devices,
+            strategy="auto" if settings.devices == 1 else "ddp",
             precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
-            callbacks=[budget, History(out / "history.csv", bar, budget), *_checkpoints(out, validation is not None)],
+            callbacks=[
+                budget,
+                History(out / "history.csv", bar, budget),
+                *_checkpoints(out, best=validation is not None and recipe.keeps_best),
+            ],
             default_root_dir=out,
             logger=False,
             enable_progress_bar=False,
@@ -151,10 +177,17 @@ def train(
         )
         with _interruptible(trainer):
             trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    if not trainer.is_global_zero:
+        return out / "model.safetensors"
     best = out / "best.ckpt"
     load_into(detector.network, read(best if best.is_file() else out / "last.ckpt"), detector.config.title)
     save(detector, out / "model.safetensors", half)
     return out / "model.safetensors"
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process of a training, or the first of several."""
+    return int(getattr(rank_zero_only, "rank", None) or 0) == 0
 
 
 def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
@@ -178,10 +211,10 @@ def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
     return last
 
 
-def _checkpoints(out: Path, validated: bool) -> list[ModelCheckpoint]:
+def _checkpoints(out: Path, best: bool) -> list[ModelCheckpoint]:
     last = ModelCheckpoint(out, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    best = ModelCheckpoint(out, "best", monitor="val_loss", enable_version_counter=False)
-    return [last, best] if validated else [last]
+    lowest = ModelCheckpoint(out, "best", monitor="val_loss", enable_version_counter=False)
+    return [last, lowest] if best else [last]
 
 
 @contextlib.contextmanager

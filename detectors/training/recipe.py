@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -38,7 +38,13 @@ class Batch(NamedTuple):
 
 
 class Recipe(Protocol):
-    """One way to train a detector; its settings are the fields of a frozen dataclass."""
+    """One way to train a detector; its settings are the fields of a frozen dataclass.
+
+    Attributes:
+        keeps_best: whether the epoch of the lowest validation loss is kept in the end, rather than the last one.
+    """
+
+    keeps_best: ClassVar[bool]
 
     @property
     def learning_rate(self) -> float:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class SelfBlending:
         momentum: of SGD.
         radius: how far SAM looks for the worst weights nearby (Foret et al., ICLR 2021).
     """
+
+    keeps_best: ClassVar[bool] = True
 
     landmarks: Landmarks | None = None
     learning_rate: float = 1e-3

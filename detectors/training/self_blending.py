@@ -12,7 +12,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.seeds import generator as seeded
-from data.demo.warp import hull_mask
+from data.warp import hull_mask
 from detectors.training.augment import Augmentation
 
 UNIT = 224  # lengths below are in 224ths of the picture's larger side

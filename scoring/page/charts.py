@@ -76,7 +76,7 @@ def lines(chart: Chart, style: Mapping[str, Look], name: str) -> Markup:
     """A line chart; `style` has a look for each curve, `name` is unique in the page."""
     svg = drawing(WIDTH, HEIGHT, chart.title, _told(chart), name)
     xs = [x for curve in chart.curves for x in curve.x]
-    ys = [y for curve in chart.curves for y in (*curve.y, *curve.low, *curve.high)]
+    ys = [y for curve in chart.curves for y in (curve.y if chart.percent else (*curve.y, *curve.low, *curve.high))]
     across = Scale(min(0.0, *xs), _rounded_up(max(xs)), LEFT, WIDTH - RIGHT)
     low, high = (min(0.0, *ys), 1.0) if chart.percent else _padded(ys)
     if chart.percent and max(ys) < 0.5:
@@ -167,8 +167,10 @@ def _curve(svg: Element, curve: Curve, look: Look, across: Scale, up: Scale, ste
     inner = group(svg, f"series {look.classes}", data_series=curve.name)
     points = [(across(x), up(y)) for x, y in zip(curve.x, curve.y, strict=True)]
     if curve.low and curve.high:
-        lower = [(across(x), up(y)) for x, y in zip(curve.x, curve.low, strict=True)]
-        upper = [(across(x), up(y)) for x, y in zip(curve.x, curve.high, strict=True)]
+        lower, upper = (
+            [(across(x), up(min(max(y, up.low), up.high))) for x, y in zip(curve.x, ends, strict=True)]
+            for ends in (curve.low, curve.high)
+        )
         path(inner, [*upper, *reversed(lower)], "band", closed=True)
     path(inner, _stairs(points) if step else points, "curve")
     if not step and look.shape != "cross":

@@ -25,8 +25,8 @@ class DeepImagePrior:
     f is a convolutional encoder-decoder with random weights, z fixed noise, x the image as it was attacked. Such a
     network learns smooth and repeated structure first and noise last, so its output after few iterations is the image
     with less of the perturbation. Gandhi and Jain (IJCNN 2020) put it before a deepfake detector as a defence against
-    adversarial examples. The network here is smaller than theirs (32 channels in place of 128, four levels of five), as
-    it is to run on a CPU.
+    adversarial examples. The network here is smaller than theirs (16 channels at full
+    resolution, 64 at most, in place of 128; four levels in place of five), as it is to run on a CPU.
 
     Attributes:
         iterations: after how many the reconstruction is taken: fewer remove more of the perturbation and of the face.

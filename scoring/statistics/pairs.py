@@ -1,11 +1,11 @@
 """Two methods on the frames that both were scored on: do their drops and their flips differ, and by how much?
 
 A random control is several draws, which `compare_with_draws` takes one by one. Between two methods the p-values that
-are reported flip the signs of whole videos (`sign_flip_p`). On flips that is the McNemar test for
-clustered pairs in its exact form: what it flips is each video's excess of frames that only the first method flips, the
-numerator of Durkalski et al. ("Analysis of Clustered Matched-Pair Data", Statistics in Medicine 22, 2003) and of
-Obuchowski (1998), and with one frame per video it is McNemar's exact test. McNemar's own p-value, which takes frames as
-independent, stands beside it for comparison with other work; with several frames per video it is too small.
+are reported flip the signs of whole videos (`sign_flip_p`). On flips that is McNemar's test for clustered pairs in its
+exact form: what it flips is each video's excess of frames that only the first method flips, the numerator of Obuchowski
+(1998) and of Durkalski et al. ("Analysis of Clustered Matched-Pair Data", Statistics in Medicine 22, 2003), and with
+one frame per video it is McNemar's exact test. McNemar's own p-value, which takes frames as independent, stands beside
+it for comparison with other work; with several frames per video it is too small.
 """
 
 from collections.abc import Sequence

@@ -1,11 +1,12 @@
 """Settings are overridden by name and read as their own type."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
 import pytest
 
 from common.errors import InputError
-from common.settings import override
+from common.settings import from_json, override
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,41 @@ def test_values_of_the_right_type_pass_and_the_rest_stays() -> None:
 def test_wrong_settings_say_what_is_wrong(values: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         override(Example(), values, "LIME")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a file keeps."""
+
+    name: str
+    shares: tuple[float, ...] = ()
+    size: tuple[int, int] = (1, 1)
+    limit: float | None = None
+    fast: bool = False
+
+
+def test_json_gives_a_dataclass() -> None:
+    values = json.loads('{"name": "a", "shares": [1, 0.5], "size": [3, 4], "limit": null, "fast": true}')
+    assert from_json(Kept, values, "x") == Kept("a", (1, 0.5), (3, 4), None, True)
+    assert from_json(Kept, json.loads(json.dumps(asdict(Kept("b", (0.25,))))), "x") == Kept("b", (0.25,))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[1]", "expected values by name"),
+        ("null", "expected values by name"),
+        ("{}", "missing 1 required positional argument: 'name'"),
+        ('{"name": "a", "nme": 1}', "unknown 'nme'; known: name, shares, size, limit, fast"),
+        ('{"name": 1}', "its name cannot be 1"),
+        ('{"name": "a", "fast": 1}', "its fast cannot be 1"),
+        ('{"name": "a", "size": [1, true]}', r"its size cannot be \[1, True\]"),
+        ('{"name": "a", "size": [1]}', r"its size cannot be \[1\]"),
+        ('{"name": "a", "shares": "12"}', "its shares cannot be '12'"),
+        ('{"name": "a", "limit": NaN}', "its limit cannot be nan"),
+        ('{"name": "a", "limit": 1' + "0" * 400 + "}", "its limit cannot be 1000"),
+    ],
+)
+def test_json_of_another_shape_is_refused(text: str, says: str) -> None:
+    with pytest.raises(InputError, match=f"^x: {says}" if says[0] != "m" else says):
+        from_json(Kept, json.loads(text), "x")

@@ -73,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reader", choices=["index", "pictures"])
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--runs", type=int, default=-1, help="end after so many inputs; -1 for no end")
     parser.add_argument("--corpus", type=Path, metavar="FOLDER", help="default: a temporary one")
     parser.add_argument("--seed", type=int, default=0, help="of what is tried; 0 for another each time")
     chosen = parser.parse_args()
@@ -81,7 +82,13 @@ def main() -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for name, data in seeds(chosen.reader).items():
         (corpus / f"seed {name}").write_bytes(data)
-    limits = [f"-max_total_time={chosen.seconds}", "-timeout=20", "-rss_limit_mb=2048", "-max_len=20000"]
+    limits = [
+        f"-max_total_time={chosen.seconds}",
+        f"-runs={chosen.runs}",
+        "-timeout=20",
+        "-rss_limit_mb=2048",
+        "-max_len=20000",
+    ]
     options = [*limits, f"-seed={chosen.seed}", "-print_final_stats=1", f"-artifact_prefix={folder}/"]
     read = (index if chosen.reader == "index" else images)(folder)
     atheris.Setup([sys.argv[0], *options, str(corpus)], read, enable_python_coverage=True)

@@ -8,16 +8,28 @@ from pathlib import Path
 import pytest
 
 READERS = Path(__file__).with_name("readers.py")
-LEAST = {"index": 500, "pictures": 100}
+RUNS = {"index": 1500, "pictures": 500}
 
 
-@pytest.mark.parametrize("reader", LEAST)
-def test_nothing_but_input_errors_comes_of_seconds_of_fuzzing(reader: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reader", RUNS)
+def test_nothing_but_input_errors_comes_of_some_fuzzing(reader: str, tmp_path: Path) -> None:
     """It ends by itself, with status 0, having tried many inputs and found new ways through the reader."""
     pytest.importorskip("atheris")
     corpus = tmp_path / "corpus"
     done = subprocess.run(
-        [sys.executable, str(READERS), reader, "--seconds", "4", "--seed", "1", "--corpus", str(corpus)],
+        [
+            sys.executable,
+            str(READERS),
+            reader,
+            "--seconds",
+            "60",
+            "--runs",
+            str(RUNS[reader]),
+            "--seed",
+            "1",
+            "--corpus",
+            str(corpus),
+        ],
         capture_output=True,
         text=True,
         timeout=300,
@@ -26,5 +38,5 @@ def test_nothing_but_input_errors_comes_of_seconds_of_fuzzing(reader: str, tmp_p
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
     assert runs is not None, done.stderr[-3000:]
-    assert int(runs[1]) >= LEAST[reader]
+    assert int(runs[1]) >= RUNS[reader] // 5  # all of them, but where a busy machine ends it by time
     assert len([file for file in corpus.iterdir() if not file.name.startswith("seed ")]) > 5

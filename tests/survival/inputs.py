@@ -26,8 +26,10 @@ settings.register_profile("long", _QUICK)
 
 
 def tried(count: int) -> settings:
-    """How many examples: `count` where FLIPSCOPE_INPUTS is "ci" or not set, the same ones every time; four times as many
-    where it is "long", others every time."""
+    """How many examples: `count` where FLIPSCOPE_INPUTS is "ci" or not set, the same ones every time.
+
+    Four times as many where it is "long", and others every time.
+    """
     return settings(settings.get_profile(PROFILE), max_examples=count * TIMES[PROFILE])
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from attacks.malafide.files import load as load_filter
+from attacks.malafide.training import _read as read_training
 from common.errors import InputError
 from detectors.checkpoints import load_into, read
 from detectors.registry import load
@@ -210,4 +211,16 @@ def test_no_state_of_a_training_runs_code(tmp_path: Path, state: str, monkeypatc
     Path("last.ckpt").write_bytes(torch_file({"state_dict": WEIGHTS, state: {"x": Acts()}}))
     with pytest.raises(InputError, match=r"last\.ckpt is refused: its pickle asks for posix\.system"):
         _earlier(tmp_path, {}, resume=True)
+    assert not Path("pwned").exists()
+
+
+def test_no_state_of_a_filters_training_runs_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("last.ckpt").write_bytes(torch_file({"identity": {}, "coefficients": Acts()}))
+    with pytest.raises(InputError, match=r"last\.ckpt cannot be read .* asks for posix\.system"):
+        read_training(Path("last.ckpt"))
+    for content in ([1], {"identity": 3}, {}):
+        Path("last.ckpt").write_bytes(torch_file(content))
+        with pytest.raises(InputError, match="it was not made by this command"):
+            read_training(Path("last.ckpt"))
     assert not Path("pwned").exists()

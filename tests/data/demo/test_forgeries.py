@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 
 from common.errors import InputError
-from data.demo import warp
+from data import warp
 from data.demo.forgeries import FAMILIES, Forgery, forge, lattice, match_colours, mouth_outline, reenact, squeeze
 from data.demo.frames import DemoFrames
 from data.demo.render import Picture

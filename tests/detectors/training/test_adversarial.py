@@ -10,13 +10,14 @@ import detectors
 from common.errors import InputError
 from data.source import open_frames
 from detectors import Detector
-from detectors.training.adversarial import Adversarial, gradient_penalty
+from detectors.training.adversarial import Adversarial, gradient_penalty, log_odds
 from detectors.training.classification import Classification
 from detectors.training.frames import labelled
 from detectors.training.loop import Settings, train
 from detectors.training.models import MODELS, Wanted, model, new_detector
 from detectors.training.recipe import Batch
 from tests.detectors.training.small_frames import write_small_frames
+from tests.toys import LinearDetector
 
 
 class Small(Detector):
@@ -37,13 +38,34 @@ class Small(Detector):
 def test_the_penalty_of_a_linear_network_is_its_squared_weight() -> None:
     weight = torch.randn(2, 48, generator=torch.Generator().manual_seed(0), requires_grad=True)
     images = torch.rand(5, 3, 4, 4).requires_grad_()
-    penalty = gradient_penalty(images.flatten(1) @ weight.T, images)
-    slope = weight.sum(0)  # of the sum of the two logits
+    labels = torch.tensor([0, 1, 1, 0, 1])
+
+    def margins() -> Tensor:
+        return log_odds(images.flatten(1) @ weight.T, labels)
+
+    penalty = gradient_penalty(margins(), images)
+    slope = weight[1] - weight[0]  # what the verdict depends on; of their sum it does not
     assert torch.allclose(penalty, slope.square().sum(), rtol=1e-6)
     (gradient,) = torch.autograd.grad(penalty, weight)
-    assert torch.allclose(gradient, 2 * slope.expand(2, -1), rtol=1e-5)
-    cubed = gradient_penalty(images.flatten(1) @ weight.T, images, exponent=3)
+    assert torch.allclose(gradient, 2 * torch.stack([-slope, slope]), rtol=1e-5)
+    cubed = gradient_penalty(margins(), images, exponent=3)
     assert torch.allclose(cubed, slope.norm() ** 3, rtol=1e-5)
+
+
+def test_of_one_logit_the_penalty_is_the_published_one() -> None:
+    images, labels = torch.rand(4, 3, 8, 8).requires_grad_(), torch.tensor([0, 1, 1, 0])
+    z = Small()(images)[:, 1].exp()  # any smooth function
+    shown = torch.stack([torch.zeros_like(z), z], dim=1)
+    (gradient,) = torch.autograd.grad(shown.sum(), images, retain_graph=True)  # the published sum of the logits
+    published = gradient.flatten(1).square().sum(dim=1).mean()
+    assert torch.allclose(gradient_penalty(log_odds(shown, labels), images), published, rtol=1e-5)
+
+
+def test_log_odds_are_those_of_the_probabilities() -> None:
+    logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 3, 4, 2])
+    p = logits.softmax(dim=1)[range(6), labels]
+    assert torch.allclose(log_odds(logits, labels), (p / (1 - p)).log())
 
 
 def test_the_penalty_of_a_convolutional_network_is_that_of_finite_differences() -> None:
@@ -52,14 +74,14 @@ def test_the_penalty_of_a_convolutional_network_is_that_of_finite_differences() 
 
     def naive() -> Tensor:
         """Image by image, with torch's own Jacobian."""
-        squares = [
-            torch.autograd.functional.jacobian(lambda x: network(x[None]).sum(), each, create_graph=True).square().sum()
+        slopes = [
+            torch.autograd.functional.jacobian(lambda x: network(x[None])[0], each, create_graph=True)
             for each in images
         ]
-        return torch.stack(squares).mean()
+        return torch.stack([(slope[1] - slope[0]).square().sum() for slope in slopes]).mean()
 
     inputs = images.clone().requires_grad_()
-    penalty = gradient_penalty(network(inputs), inputs)
+    penalty = gradient_penalty(log_odds(network(inputs), torch.tensor([0, 1, 1])), inputs)
     assert torch.allclose(penalty, naive(), rtol=1e-10)
     weights = list(network.parameters())
     found = torch.autograd.grad(penalty, weights, allow_unused=True)
@@ -100,18 +122,76 @@ def test_the_loss_is_that_of_the_attacked_images_and_the_penalty() -> None:
     attacked = Adversarial(base).attacked(network, Batch(images, labels, []))
     plain = nn.functional.cross_entropy(network(attacked), labels)
     inputs = attacked.clone().requires_grad_()
-    penalty = gradient_penalty(network(inputs), inputs)
+    penalty = gradient_penalty(log_odds(network(inputs), labels), inputs)
     for weight in (0.0, 10.0):
         torch.manual_seed(0)
         found = Adversarial(base, lipschitz=weight).loss(network, Batch(images, labels, []), torch.ones(2))
         assert torch.allclose(found, plain + weight * penalty, rtol=1e-5)
 
 
+class Centred(LinearDetector):
+    """Linear in the values about mid-grey, so that gradient steps find what is faint."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images - 0.5)
+
+
+def _clear_and_faint(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Images (N, 3, 8, 8) in which one value tells the class, right 19 times in 20, and all else hints at it faintly.
+
+    As in Tsipras et al. (ICLR 2019): the hints together tell more than that value, and a budget of twice their size
+    turns every one of them.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    labels = torch.randint(2, (count,), generator=draws)
+    sign = (2.0 * labels - 1).view(-1, 1, 1, 1)
+    images = 0.5 + 0.02 * sign + 0.05 * torch.randn(count, 3, 8, 8, generator=draws)
+    right = torch.where(torch.rand(count, 1, 1, 1, generator=draws) < 0.95, 1.0, -1.0)
+    images[:, :1, :1, :1] = 0.5 + 0.3 * sign * right
+    return images.clamp(0, 1), labels
+
+
+def _shares(recipe: Classification | Adversarial) -> tuple[float, float]:
+    """What a linear detector trained by a recipe tells right of unseen images, as they are and after PGD's 40 steps."""
+    detector = Centred(torch.zeros(3, 8, 8))
+    images, labels = _clear_and_faint(512, 0)
+    torch.manual_seed(0)  # of PGD's random start
+    optimiser = recipe.optimizer(detector)
+    for _ in range(10):
+        for some in torch.arange(512).split(64):
+            loss = recipe.loss(detector, Batch(images[some], labels[some], []), torch.ones(2))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    unseen, labels = _clear_and_faint(256, 1)
+    attacked = Adversarial(epsilon=0.04, steps=40).attacked(detector, Batch(unseen, labels, []))
+    with torch.no_grad():
+        clean, robust = (float((detector(each).argmax(1) == labels).float().mean()) for each in (unseen, attacked))
+    return clean, robust
+
+
+def test_adversarial_training_makes_a_detector_hard_to_attack() -> None:
+    base = Classification(learning_rate=0.03, balanced=False, label_smoothing=0.0, weight_decay=0.0)
+    clean, robust = _shares(base)
+    assert clean > 0.97
+    assert robust < 0.2, "without it the detector must be easy to attack, or the test would show nothing"
+    clean, robust = _shares(Adversarial(base, epsilon=0.04, steps=3, lipschitz=0.0))
+    assert clean > 0.9
+    assert robust > 0.9
+
+
+def test_the_penalty_alone_makes_slopes_gentle() -> None:
+    base = Classification(learning_rate=0.03, balanced=False, label_smoothing=0.0, weight_decay=0.0)
+    robust = [_shares(Adversarial(base, epsilon=1e-6, steps=1, lipschitz=weight))[1] for weight in (0.0, 0.1)]
+    assert robust[1] > robust[0] + 0.3
+
+
 def test_a_network_is_trained_on_attacked_frames_and_remembers_it(tmp_path: Path) -> None:
     start = new_detector(MODELS["attribution"], Wanted("test_efficientnet", 32), None)
     chosen, _ = labelled(open_frames(write_small_frames(tmp_path, people=3), split="train"), start)
     recipe = Adversarial(Classification(5e-3), epsilon=1 / 255, steps=2, lipschitz=0.1)
-    weights = train(start, recipe, chosen, None, tmp_path / "out", Settings(epochs=2, batch_size=8))
+    weights = train(start, recipe, chosen, chosen, tmp_path / "out", Settings(epochs=2, batch_size=8))
+    assert not (tmp_path / "out" / "best.ckpt").exists(), "the lowest loss without an attack is not the hardest network"
     assert detectors.load(str(weights)).class_names == start.class_names
     weaker = Adversarial(Classification(5e-3), epsilon=1 / 255, steps=2, lipschitz=0.2)
     with pytest.raises(InputError, match=r"was made with lipschitz=0.1, not 0.2"):

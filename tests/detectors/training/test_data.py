@@ -13,7 +13,7 @@ from data.frames import CLASS_NAMES
 from data.source import open_frames
 from detectors.training.augment import Augmentation, compressed
 from detectors.training.classification import Classification
-from detectors.training.data import EpochSampler, FrameDataset, Item, collate
+from detectors.training.data import EpochSampler, FrameDataset, Item, collate, steps_of
 from detectors.training.frames import class_weights, hold_out, labelled, require_images
 from tests.detectors.training.small_frames import write_small_frames
 from tests.toys import LinearDetector, PatchDetector
@@ -181,3 +181,17 @@ def test_default_augmentation_is_mild() -> None:
         assert np.abs(changed - image).mean() < 70
         correlation = np.corrcoef(changed.ravel(), image.ravel().astype(float))[0, 1]
         assert correlation > 0.95
+
+
+@pytest.mark.parametrize(("count", "devices", "batch"), [(24, 2, 4), (25, 2, 4), (30, 3, 6), (9, 2, 8)])
+def test_devices_share_the_batches_of_one(count: int, devices: int, batch: int) -> None:
+    alone = list(EpochSampler(count, True, seed=3))
+    shares = [list(EpochSampler(count, True, 3, rank, devices)) for rank in range(devices)]
+    each = batch // devices
+    assert {len(share) for share in shares} == {count // devices}
+    for start in range(0, count // devices, each):
+        together = {place for share in shares for place in share[start : start + each]}
+        expected = alone[start * devices : start * devices + batch]
+        assert together == set(expected[: len(expected) // devices * devices])
+    rest = count // devices % each
+    assert steps_of(count, batch, devices) == count // devices // each + (rest > 1)

@@ -218,3 +218,32 @@ def test_unusable_settings(values: dict[str, float]) -> None:
         Settings(**values)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="learning rate"):
         Classification(learning_rate=0.0)
+
+
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    """Without batch norms, whose statistics are each process's own, the mean gradient is that of the whole batch."""
+    index, weights = write_small_frames(tmp_path, people=5), {}  # 20 frames to train on: 5 whole batches
+    kept = ["--model", "xception", "--backbone", "test_convnext", "--size", "32", "--frames", str(index)]
+    kept += ["--epochs", "2", "--batch-size", "4", "--device", "cpu", "--threads", "1", "--val-fraction", "0"]
+    for name, more in {"start": ["--learning-rate", "1e-12"], "one": [], "two": ["--devices", "2"]}.items():
+        call = [sys.executable, "-m", "detectors", "train", *kept, *more, "--out", str(tmp_path / name)]
+        done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("weights:") == 1, "only the first process says anything"
+        weights[name] = load_file(tmp_path / name / "model.safetensors")
+    rows = [list(csv.DictReader((tmp_path / name / "history.csv").open())) for name in ("one", "two")]
+    assert [len(each) for each in rows] == [2, 2]
+
+    def distance(first: str, second: str) -> float:
+        pairs = [(weights[first][key] - weights[second][key]).double().square().sum() for key in weights[first]]
+        return float(torch.stack(pairs).sum().sqrt())
+
+    assert distance("start", "one") > 1e-3
+    assert distance("one", "two") < 0.02 * distance("start", "one")
+
+
+@pytest.mark.parametrize(("settings", "said"), [((5, 2), "cannot be shared by 2 devices"), ((4, 4), "2 or more")])
+def test_batches_that_devices_cannot_share(settings: tuple[int, int], said: str) -> None:
+    batch_size, devices = settings
+    with pytest.raises(InputError, match=said):
+        Settings(batch_size=batch_size, devices=devices)

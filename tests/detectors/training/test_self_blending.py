@@ -7,8 +7,8 @@ import pytest
 from common.errors import InputError
 from common.seeds import generator
 from data.demo.frames import DemoFrames
-from data.demo.warp import hull_mask
 from data.mean_face import mean_face
+from data.warp import hull_mask
 from detectors.training.augment import Augmentation
 from detectors.training.self_blending import (
     ELASTIC,

@@ -50,6 +50,16 @@ def test_a_line_goes_through_its_values() -> None:
     assert len(points(band)) == 6
 
 
+def test_a_band_stays_inside_the_chart() -> None:
+    curve = Curve("LIME", (0.0, 1.0), (0.9, 1.0), low=(-0.3, 0.9), high=(1.4, 1.1))
+    (band,) = parts(lines(Chart("Flips", "area", "flips", (curve,)), looks(["LIME"]), "a"), "path", "band")
+    assert {y for _, y in points(band)} <= {
+        TOP,
+        HEIGHT - BOTTOM,
+        round(HEIGHT - BOTTOM - 0.9 * (HEIGHT - BOTTOM - TOP), 2),
+    }
+
+
 def test_steps_stay_until_the_next_value() -> None:
     curve = Curve("LIME", (0.0, 1.0, 2.0), (1.0, 0.5, 0.5))
     svg = lines(Chart("Stands", "budget", "stands", (curve,), step=True), looks(["LIME"]), "a")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from scoring import gallery
 from scoring.gallery import sprite_file
 from scoring.page import Condition, Finished, Headline, write_page
 from scoring.page.cards import cards
@@ -118,6 +119,16 @@ def test_cards_are_of_the_frames_with_albums(run: Finished, folder: Path) -> Non
         assert [each.method for each in card.judged] == list(METHODS)
         places = [picture.place for each in (*card.judged,) for picture in each.pictures]
         assert places == [2, 3, 4, 5, 6, 7]
+
+
+def test_five_hundred_frames_take_less_than_40_megabytes(run: Finished, folder: Path) -> None:
+    """With eight methods, and every sprite as large as it may be."""
+    card = cards(run.rows, folder)[0]
+    judged = tuple(replace(each, number=number) for number in range(8) for each in card.judged[:1])
+    largest = replace(card, judged=judged, sprite="A" * (gallery.SPRITE * 4 // 3))
+    text = render(run, plausible.headlines(run), [replace(largest, key=f"{card.key}{n}") for n in range(gallery.MOST)])
+    assert text.count("<article") == 500
+    assert len(text.encode()) < 40_000_000
 
 
 def test_outcomes_are_those_of_the_rows(run: Finished, folder: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from data.demo import warp
+from data import warp
 
 SHAPE = (60, 80)
 
