@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from common.errors import InputError
 from detectors.base import Detector
 from detectors.queries import exact_float32
 from xai.base import Fill, Score, background, chunks
+from xai.deep_lift import mended
 from xai.libraries import LogOdds, told_in_one_line, unknown
 
 FAMILY = "captum"
@@ -66,9 +68,10 @@ class CaptumAttribution:
     - perturbations (Occlusion, FeatureAblation, KernelShap, ...), where the channels of a pixel are hidden together:
       the mean over the channels, which is the value of what was hidden.
 
-    Settings are at the library's defaults, but for those of `_DEFAULTS`. Forwards go through in chunks of the batch
-    size, those whose gradient is wanted in a quarter of it. Draws are the library's own after seeding by the frame's
-    generator; no global generator changes.
+    DeepLift adds up where every activation is a module (see `xai.deep_lift`); one that a network calls as a function
+    passes a plain gradient. Settings are at the library's defaults, but for those of `_DEFAULTS`. Forwards go through
+    in chunks of the batch size, those whose gradient is wanted in a quarter of it. Draws are the library's own after
+    seeding by the frame's generator; no global generator changes.
     """
 
     algorithm: ClassVar[type[Attribution]]
@@ -111,7 +114,8 @@ class CaptumAttribution:
     def _differentiate(self, score: Score, hidden: Tensor, difference: Tensor) -> Tensor:
         detector = score.queries.detector
         size = max(1, score.batch_size // GRADIENT_SHARE)
-        with differentiable(difference.device), untouched(detector), exact_float32():
+        rules = mended(detector) if self.algorithm is captum.attr.DeepLift else nullcontext()
+        with differentiable(difference.device), untouched(detector), exact_float32(), rules:
             function = LogOdds(detector, score.target, hidden).eval()
             return self._attribute(function, difference.clone().requires_grad_(), None, size)
 

@@ -78,7 +78,7 @@ def test_quantus_takes_it_as_it_is() -> None:
     lime = {"explain_func_kwargs": {"method": "LIME", **ask}}
     pointing = quantus.PointingGame(**quiet)(**given, s_batch=mask, **lime)
     assert np.all(pointing)
-    control = {"explain_func_kwargs": {"method": "Random", **ask}}
+    control = {"explain_func_kwargs": {"method": "tests.xai.own:darkness", **ask}}
     pixels = quantus.PixelFlipping(features_in_step=256, perturb_baseline="black", **quiet)
     curves = [np.mean(pixels(**given, **each)[0]) for each in (gradients, control)]
     assert curves[0] < curves[1] - 0.05  # hiding the patch first lowers the score at once
