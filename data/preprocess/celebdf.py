@@ -1,5 +1,6 @@
 """Where Celeb-DF keeps its videos, and which of them are for testing."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def _tests(root: Path) -> tuple[frozenset[str] | None, list[str]]:
         if (match[1] == "0") != match[2].startswith(f"{FAKE}/"):
             raise InputError(f"{path}, line {number}: {match[2]} is labelled {match[1]}, but 1 means real and 0 fake")
         keys.append(match[2])
-    absent = [key for key in keys if not (root / key).is_file()]
+    absent = [key for key in keys if not os.path.isfile(root / key)]
     remarks = (
         [f"{len(absent)} of the {len(keys)} videos to test on are not there, such as {absent[0]}"] if absent else []
     )

@@ -93,6 +93,11 @@ def explained(path: Path) -> Iterator[None]:
             code = errno.ENOSPC  # LMDB reports a write that the disk had only partly room for as an I/O error
         if code in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise InputError(f"{path}: no permission to open the image store") from error
+        if code in (errno.EINVAL, errno.ENOMEM, errno.EOVERFLOW):  # sizes that no sound store states
+            raise InputError(
+                f"{path}: the LMDB image store cannot be opened ({os.strerror(code)}); it is damaged, or larger than "
+                "this machine can map"
+            ) from error
         if code > 0:
             raise OSError(code, os.strerror(code), str(path)) from error
         raise InputError(f"{path}: the LMDB image store cannot be used ({error})") from error
