@@ -10,7 +10,7 @@ from data.frames import CLASS_NAMES, REAL, Frame, family_of
 from data.source import IndexedFrames
 from scoring.config import FramesIdentity
 
-DEMO_FRAMES = 12
+DEMO_FRAMES = 8
 FAMILIES = CLASS_NAMES[1:]
 
 
