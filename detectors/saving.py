@@ -76,7 +76,7 @@ def config_in(checkpoint: Checkpoint, kind: type[C]) -> C:
     if values is None or model != kind.model:
         raise InputError(f"{checkpoint.path} holds {'no' if model is None else model} settings, not {kind.model}'s")
     values.pop(_MODEL_KEY, None)
-    return from_json(kind, values, f"{checkpoint.path}: its description of the network")
+    return from_json(kind, values, f"{checkpoint.path}: its description of the network cannot be read")
 
 
 def save(detector: NetworkDetector, path: str | Path, half: bool = False) -> None:

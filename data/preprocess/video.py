@@ -114,6 +114,8 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if not container.streams.video:
             raise InputError(f"{path}: has no video stream")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise InputError(f"{path}: its video is in a format that is not known, or the file is damaged")
         if stream.width * stream.height > MAX_PIXELS:
             raise InputError(
                 f"{path}: {stream.width}x{stream.height} pixels is too large; at most {MAX_PIXELS:,} are decoded"

@@ -10,6 +10,7 @@ keeps what it finds, to go on from another time. Needs the package atheris.
 
 import argparse
 import contextlib
+import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -82,11 +83,13 @@ def main() -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for name, data in seeds(chosen.reader).items():
         (corpus / f"seed {name}").write_bytes(data)
+    # Linux counts the peak of what started this process along
+    most = 2048 + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     limits = [
         f"-max_total_time={chosen.seconds}",
         f"-runs={chosen.runs}",
         "-timeout=20",
-        "-rss_limit_mb=2048",
+        f"-rss_limit_mb={most}",
         "-max_len=20000",
     ]
     options = [*limits, f"-seed={chosen.seed}", "-print_final_stats=1", f"-artifact_prefix={folder}/"]

@@ -80,6 +80,15 @@ def test_a_frame_that_grows_within_a_video_is_refused(tmp_path: Path, monkeypatc
     assert survives("video bombs", lambda: list(read(path, [0, 1])), f"{path}: damaged after frame 1") is not None
 
 
+def test_a_video_in_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    """An AVI whose code for the codec is none."""
+    path = claiming(tmp_path / "v.avi", 64)
+    data = path.read_bytes()
+    place = data.index(b"strf") + 8 + 16  # biCompression
+    path.write_bytes(data[:place] + b"\0\1?\xff" + data[place + 4 :])
+    assert survives("video bombs", lambda: probe(path), f"{path}: its video is in a format") is not None
+
+
 PLAYLISTS = {
     "concat": "ffconcat version 1.0\nfile other.mp4\n",
     "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:1.0,\nother.mp4\n#EXT-X-ENDLIST\n",
