@@ -14,7 +14,7 @@ def pins(requirements: list[str]) -> dict[str, str]:
     """Normalised name -> version; every requirement must be an exact pin."""
     found = {}
     for requirement in requirements:
-        match = PIN.match(requirement)
+        match = PIN.match(requirement.partition(";")[0])
         assert match, f"{requirement!r} is not an exact pin"
         found[re.sub(r"[-_.]+", "-", match[1]).lower()] = match[2]
     return found
