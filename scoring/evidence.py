@@ -147,7 +147,7 @@ def survivals(grades: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "low": mean.low,
                 "high": mean.high,
                 "limit": limit,
-                "frames": found.frames,
+                "graded": found.frames,
                 "videos": found.videos,
                 "censored": found.censored,
             }

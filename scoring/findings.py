@@ -10,8 +10,8 @@ from common.console import count
 from data.frames import REAL
 from scoring.page import words
 from scoring.page.content import Headline
+from scoring.page.derive import unattackable
 from scoring.protocol import ARMS, RANDOM_AREA
-from scoring.standings import unattackable
 from scoring.statistics import smallest_p
 from scoring.summary import ALPHA, CONTROL, MEAN, Line, Summary, compare
 
@@ -108,10 +108,11 @@ def counts(rows: pd.DataFrame, summary: Summary, failures: Mapping[str, str]) ->
             f"Called Real by the detector without any attack: {real}; they count in accuracies, not in flips and drops."
         )
     for attack, keys in unattackable(rows).items():
-        lines.append(
-            f"Unattackable: {count(len(keys), 'frame')} not flipped by {attack} even on the whole frame; "
-            f"they are counted like the others."
-        )
+        if keys:
+            lines.append(
+                f"Unattackable: {count(len(keys), 'frame')} that {attack} flips nowhere, not even as a whole; the "
+                f"report's curves leave them out, scores and rates do not."
+            )
     unknown = frames.loc[frames["correct"].isna(), "family"].fillna("unlabelled")
     if len(unknown) == len(frames):
         lines.append("No frame has a class that the detector knows, so accuracies stay empty.")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from common.seeds import generator
 from scoring.page.content import Condition, Headline, HeadlineLine
-from scoring.protocol import ARMS, ORACLE, RANDOM, RANDOM_AREA, WHOLE
+from scoring.protocol import ARMS, ORACLE, RANDOM, RANDOM_AREA
 from scoring.statistics import (
     DropPair,
     compare_drops,
@@ -18,7 +18,7 @@ from scoring.statistics import (
     headlines,
     with_holm,
 )
-from scoring.summary import ALPHA, MEAN, conditions, detected, main_condition, tops
+from scoring.summary import ALPHA, MEAN, detected, main_condition, tops
 
 DROP, FLIPS = "drop", "flipped_to_real"
 
@@ -70,18 +70,6 @@ def stand(rows: pd.DataFrame, seed: int) -> list[Headline]:
                 part = main_condition(found[(found["attack"] == attack) & (found["segmentation"] == segmentation)])
                 made.append(_headline(part, Condition(str(attack), segmentation=str(segmentation)), seed))
     return made
-
-
-def unattackable(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """By attack and condition, the detected frames that do not flip even when the whole frame is attacked."""
-    rows = detected(rows)
-    whole = rows[rows["method"] == WHOLE]
-    flipped = whole.groupby([conditions(whole), "key"], sort=False)["flipped_to_real"].any() if len(whole) else None
-    if flipped is None:
-        return {}
-    stubborn = flipped[~flipped].reset_index()
-    attack = stubborn.columns[0]
-    return {str(name): part["key"].tolist() for name, part in stubborn.groupby(attack, sort=False)}
 
 
 def values(rows: pd.DataFrame, column: str) -> Values:

@@ -20,7 +20,7 @@ FLIPPED, STOOD, STUBBORN, CALLED_REAL = "flipped", "stood", "unattackable", "rea
 OUTCOMES = {
     FLIPPED: "verdict flipped",
     STOOD: "verdict stood",
-    STUBBORN: "unattackable: stands even where the whole frame is attacked",
+    STUBBORN: "unattackable: stands whatever is attacked, even the whole frame",
     CALLED_REAL: "called Real without any attack",
 }
 

@@ -75,13 +75,17 @@ def detected(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def unattackable(rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """By attack, the detected frames whose verdict stands even where all of it is attacked, at the main budget."""
-    whole = at_main_budget(detected(rows))
-    whole = whole[whole["method"] == WHOLE]
-    stands = ~whole.groupby(["attack", "key"], sort=False, observed=True)["flipped_to_real"].any()
-    found: dict[str, list[str]] = {str(attack): [] for attack in whole["attack"].unique()}
+    """By attack, the detected frames whose verdict stands whatever is attacked, at the main budget.
+
+    The whole frame must be among what was attacked, and nothing else may flip it either: an attack of few steps can do
+    less on a whole frame than on a small region, where its estimate of a gradient is better.
+    """
+    tried = at_main_budget(detected(rows))
+    found: dict[str, list[str]] = {str(a): [] for a in tried.loc[tried["method"] == WHOLE, "attack"].unique()}
+    stands = ~tried.groupby(["attack", "key"], sort=False, observed=True)["flipped_to_real"].any()
     for attack, key in stands[stands].index.tolist():
-        found[str(attack)].append(str(key))
+        if str(attack) in found:
+            found[str(attack)].append(str(key))
     return {attack: tuple(keys) for attack, keys in found.items()}
 
 

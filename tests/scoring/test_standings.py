@@ -14,7 +14,7 @@ from scoring.page.words import answer
 from scoring.protocol import MASK, ORACLE, RANDOM, RANDOM_AREA, Protocol
 from scoring.rows import Row
 from scoring.setup import chosen_methods
-from scoring.standings import stand, unattackable, values
+from scoring.standings import stand, values
 from scoring.statistics import headlines
 from tests.scoring.made_up import table
 from tests.scoring.stand_ins import CENTRE, SIZE, Eraser, PlantedDetector, picture
@@ -104,13 +104,6 @@ def test_without_the_references_nothing_has_a_score(rows: pd.DataFrame) -> None:
     (found,) = stand(bare, 0)
     assert all(np.isnan(line.score.value) and not line.certain for line in found.lines)
     assert stand(rows.assign(predicted="Real"), 0) == []
-
-
-def test_frames_that_do_not_flip_even_as_a_whole_are_named(rows: pd.DataFrame) -> None:
-    assert unattackable(rows) == {}
-    whole = (rows["method"] == "whole") & (rows["key"] == "v3/1.png")
-    assert unattackable(rows.assign(flipped_to_real=rows["flipped_to_real"] & ~whole)) == {"eraser": ["v3/1.png"]}
-    assert unattackable(rows[rows["method"] != "whole"]) == {}
 
 
 def test_nothing_is_found_where_the_detector_ignores_its_input() -> None:
