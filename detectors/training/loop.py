@@ -150,7 +150,7 @@ def train(
     place = several(device, settings.devices)
     last = _earlier(out, _described(detector, recipe, settings), resume)
     steps = settings.epochs * steps_of(len(frames), settings.batch_size, settings.devices)
-    budget = Budget(steps, settings.max_minutes)
+    budget = Budget(steps, settings.max_minutes, shared=settings.devices > 1)
     weights = class_weights(frames.labels, len(detector.class_names))
     module = Training(detector, recipe, weights, settings, budget)
     data = FrameData(
@@ -187,7 +187,7 @@ def train(
 
 def is_first_process() -> bool:
     """Whether this is the only process of a training, or the first of several."""
-    return int(rank_zero_only.rank or 0) == 0
+    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
 
 
 def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
