@@ -156,7 +156,7 @@ def load(folder: Path, key: str) -> Sprite | None:
                 masked=bool(stored["masked"]),
                 picture=stored["picture"].tobytes(),
             )
-        Image.open(io.BytesIO(found.picture)).verify()
+        Image.open(io.BytesIO(found.picture), formats=["WEBP"]).verify()
     except (ValueError, KeyError, EOFError, OSError, SyntaxError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not readable as pictures of a frame ({error}); remove it") from error
     if found.key != key:

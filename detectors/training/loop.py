@@ -150,7 +150,7 @@ def train(
     place = several(device, settings.devices)
     last = _earlier(out, _described(detector, recipe, settings), resume)
     steps = settings.epochs * steps_of(len(frames), settings.batch_size, settings.devices)
-    budget = Budget(steps, settings.max_minutes)
+    budget = Budget(steps, settings.max_minutes, shared=settings.devices > 1)
     weights = class_weights(frames.labels, len(detector.class_names))
     module = Training(detector, recipe, weights, settings, budget)
     data = FrameData(

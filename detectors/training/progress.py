@@ -16,15 +16,23 @@ class Budget(Callback):
     """The fraction of a training that is done: of its steps or, where a time is set, of that, whichever is further.
 
     Time spent before an interruption counts. When the time is up the training stops, with its learning rate
-    at its end, since the schedule follows `done`. Of several processes the first one's clock is everybody's: else each
-    would have a learning rate of its own, and they would stop at different steps.
+    at its end, since the schedule follows `done`. Of several processes (`shared`) the first one's clock, read
+    after each batch, is everybody's: else each would have a learning rate of its own, and stop at a step of its own.
     """
 
-    def __init__(self, total_steps: int, max_minutes: float | None) -> None:
+    def __init__(self, total_steps: int, max_minutes: float | None, shared: bool = False) -> None:
+        self.shared = shared
         self.total_steps, self.seconds = total_steps, None if max_minutes is None else 60 * max_minutes
-        self.elapsed = 0.0
-        """Seconds of training up to the last batch, earlier runs included."""
+        self.earlier, self.agreed = 0.0, 0.0
         self.started: float | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, earlier runs included."""
+        return self.agreed if self.shared else self._clock()
+
+    def _clock(self) -> float:
+        return self.earlier + (0.0 if self.started is None else time.monotonic() - self.started)
 
     def done(self, step: int) -> float:
         """The fraction done after `step` steps, in [0, 1]."""
@@ -33,14 +41,12 @@ class Budget(Callback):
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Starts the clock."""
-        self.started = time.monotonic() - self.elapsed
+        self.started = time.monotonic()
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
         """Looks at the clock, and ends the training when the time is up."""
-        if self.started is None:
-            raise RuntimeError("the training has not started")
-        now = time.monotonic() - self.started
-        self.elapsed = now if self.seconds is None else trainer.strategy.broadcast(now)
+        if self.shared:
+            self.agreed = trainer.strategy.broadcast(self._clock())
         if self.seconds is not None and self.elapsed >= self.seconds:
             trainer.should_stop = True
 
@@ -50,7 +56,7 @@ class Budget(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The seconds of the runs before."""
-        self.elapsed = float(state_dict["elapsed"])
+        self.earlier = self.agreed = float(state_dict["elapsed"])
 
 
 class History(Callback):

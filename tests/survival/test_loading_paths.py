@@ -66,6 +66,9 @@ def test_no_source_loads_code(source: Path) -> None:
     found = problems(text)
     if place == "detectors/training/augment.py":
         found.remove("Image.open without formats")  # a JPEG that it has just made itself
+    if place == "scoring/gallery.py":
+        assert "np.load(path, allow_pickle=False)" in text
+        found.remove("np.load")  # several arrays in one file, never pickled
     assert found == []
     imports = {name for name, _ in calls(ast.parse(text)) if name.startswith("importlib.")}
     assert {name for name in imports if name != "importlib.util.find_spec"} <= ALLOWED.get(place, set())

@@ -17,7 +17,7 @@ from data.index import Entry, write_index
 from tests.attacks.malafide.toys import Frames, entries, some_weight
 
 DETECTOR = "tests.attacks.malafide.small_detectors:Pooled"
-QUICK = ("--preset", "quick", "--limit", "2", "--method", "RISE", "--set", "RISE.samples=64", "--no-control")
+QUICK = ("--preset", "quick", "--limit", "2", "--method", "RISE", "--set", "RISE.samples=64", "--arm", "none")
 
 
 def write_frames(folder: Path, known: list[Entry]) -> Path:
