@@ -24,7 +24,7 @@ FAMILIES: Mapping[str, Callable[[str], type[RegionAttack]]] = MappingProxyType(
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "published": {},  # the classes' own defaults
-        "quick": {"nes": {"pairs": 3, "steps": 7, "step": 4 / 255}},  # at most 50 forwards on a pair, not 4051
+        "quick": {"nes": {"pairs": 4, "steps": 6, "step": 5 / 255}},  # at most 55 forwards on a pair, not 4051
     }
 )
 """Settings of each attack that differ from its own defaults, by preset."""
