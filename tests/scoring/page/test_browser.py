@@ -101,6 +101,15 @@ def test_it_opens_and_shows_the_answer_on_the_first_screen(opened: Open, report:
     assert page.locator("html.js").count() == 1
 
 
+def wait_until(page: "Page", condition: str, seconds: float = 20.0) -> None:
+    """Waits until a condition holds; asked from outside, since the page's policy lets nothing be evaluated inside."""
+    for _ in range(int(20 * seconds)):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never so: {condition}")
+
+
 def test_every_picture_loads(opened: Open, report: Path) -> None:
     page = opened(report)
     assert (
@@ -108,8 +117,9 @@ def test_every_picture_loads(opened: Open, report: Path) -> None:
     )  # only those near the screen
     for number in range(1, FRAMES + 1):
         page.evaluate(f"document.getElementById('f{number}').scrollIntoView()")
-        page.wait_for_function(
-            f"[...document.querySelectorAll('#f{number} img')].every(each => each.complete && each.naturalWidth > 0)"
+        wait_until(
+            page,
+            f"[...document.querySelectorAll('#f{number} img')].every(each => each.complete && each.naturalWidth > 0)",
         )
     assert page.evaluate("[...document.images].every(each => each.complete && each.naturalWidth > 128)")
     assert page.evaluate("document.images.length") == FRAMES * (2 + 2 * len(METHODS))
@@ -118,7 +128,7 @@ def test_every_picture_loads(opened: Open, report: Path) -> None:
 def test_each_tile_shows_its_own_part_of_the_sprite(opened: Open, report: Path) -> None:
     page = opened(report)
     page.evaluate("document.getElementById('f1').scrollIntoView()")
-    page.wait_for_function("[...document.querySelectorAll('#f1 img')].every(each => each.naturalWidth > 0)")
+    wait_until(page, "[...document.querySelectorAll('#f1 img')].every(each => each.naturalWidth > 0)")
     places = page.eval_on_selector_all("#f1 img", "all => all.map(each => getComputedStyle(each).objectPosition)")
     assert len(places) == len(set(places)) == 2 + 2 * len(METHODS)
     assert places[:2] == ["0px 0px", "-128px 0px"]
@@ -249,7 +259,7 @@ def test_names_from_files_run_nothing(opened: Open, tmp_path: Path) -> None:
     plausible.fill_gallery(tmp_path, run, 2, methods)
     page = opened(write_page(tmp_path, run, plausible.headlines(run), notes=[HOSTILE]))
     page.evaluate("document.getElementById('gallery').scrollIntoView()")
-    page.wait_for_function("[...document.images].every(each => each.naturalWidth > 0)")
+    wait_until(page, "[...document.images].every(each => each.naturalWidth > 0)")
     assert page.evaluate("typeof window.hacked") == "undefined"
     assert page.locator("img[onerror], #answer script").count() == 0
     assert HOSTILE in page.locator("#f1 h3").text_content()
