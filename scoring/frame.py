@@ -196,6 +196,17 @@ class _Repeated:
         scorer = self.scorer
         return Assailant(scorer.detector, self.image, self.verdict, self.repeat.seed, self.frame.key, scorer.batch_size)
 
+    @cached_property
+    def _place(self) -> dict[str, Any]:
+        """What every record of this repeat says of where it belongs."""
+        return {
+            "key": self.frame.key,
+            "video": self.frame.video,
+            "family": self.frame.family or "",
+            "seed": self.repeat.seed,
+            "segmentation": self.repeat.segmentation,
+        }
+
     def _explain(self) -> Explained:
         scorer, repeat = self.scorer, self.repeat
         frames = FrameExplanations(
@@ -274,11 +285,7 @@ class _Repeated:
     def _measurement(self, method: Method, found: Measurement) -> Measured:
         better = {True: "higher", False: "lower", None: ""}[found.higher_is_better]
         return Measured(
-            key=self.frame.key,
-            video=self.frame.video,
-            family=self.frame.family or "",
-            seed=self.repeat.seed,
-            segmentation=self.repeat.segmentation,
+            **self._place,
             method=method.name,
             fill=method.fill,
             metric=found.full_name,
@@ -292,15 +299,11 @@ class _Repeated:
         frame, verdict, ranking, names = self.frame, self.verdict, choice.ranking, self.scorer.detector.class_names
         before = float(verdict.probabilities[verdict.target])
         return Row(
-            key=frame.key,
-            video=frame.video,
-            family=frame.family or "",
+            **self._place,
             label=UNKNOWN if frame.label is None else frame.label,
             predicted=names[verdict.predicted],
             correct=verdict.correct,
             target=names[verdict.target],
-            seed=self.repeat.seed,
-            segmentation=self.repeat.segmentation,
             method=ranking.method,
             of=ranking.of,
             draw=ranking.draw,
@@ -325,11 +328,7 @@ class _Repeated:
 
     def _grade(self, ranking: Ranking, measure: str, attack: str, value: float, reached: bool) -> Grade:
         return Grade(
-            key=self.frame.key,
-            video=self.frame.video,
-            family=self.frame.family or "",
-            seed=self.repeat.seed,
-            segmentation=self.repeat.segmentation,
+            **self._place,
             method=ranking.method,
             of=ranking.of,
             draw=ranking.draw,
