@@ -9,7 +9,7 @@ import torch
 import typer
 
 from attacks.budgets import read_budget
-from common import console
+from common import console, log
 from common.errors import InputError
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
 from scoring import comparison, report, stored, versus
@@ -31,6 +31,8 @@ from scoring.products import Results
 from scoring.protocol import ARMS
 from scoring.run import run
 from scoring.setup import Options, Setup, files_name, prepare, run_name
+from scoring.workers.cluster import LOCAL
+from scoring.workers.hiring import Staff, hire
 
 app = console.application("Scores explanations of a deepfake detector.")
 
@@ -82,6 +84,15 @@ def evaluate(
     preset: PresetOption = None,
     override: SetOption = None,
     threads: ThreadsOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Score in so many processes, each with a detector of its own (and a GPU).")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]", help="Score on a Ray cluster: its address, auto, or nothing to start one here."
+        ),
+    ] = None,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Score only part I of N, so that N processes can share a run.")
     ] = "1/1",
@@ -115,8 +126,8 @@ def evaluate(
     """
     if context.invoked_subcommand is not None:
         return
-    if threads is not None:
-        torch.set_num_threads(threads)
+    staff = Staff(workers, ray, threads)
+    torch.set_num_threads(staff.threads_each())
     options = Options(
         methods=(*(method or ("All",)), *(f"saliency:{folder}" for folder in saliency or ())),
         frames=frames,
@@ -141,16 +152,14 @@ def evaluate(
     part, folder = Shard.parse(shard), results / run_name(name, options)
     if detector is None or len(detector) == 1:
         options = replace(options, detector=detector[0] if detector else None)
-        score(prepare(options, folder=folder), folder, part)
+        score(prepare(options, folder=folder), options, folder, part, staff)
         return
     if checkpoint is not None:
         raise InputError("--checkpoint goes with one --detector; give several as files, or as your own module:Name")
     folders = {each: folder / each for each in comparison.short_names(detector)}
-    setups = [
-        prepare(replace(options, detector=each), folder=its)
-        for each, its in zip(detector, folders.values(), strict=True)
-    ]  # all of them before the first is scored: a mistake in the last is told at once
-    found = {each: score(setup, folders[each], part) for each, setup in zip(folders, setups, strict=True)}
+    asked = {short: replace(options, detector=each) for short, each in zip(folders, detector, strict=True)}
+    setups = {each: prepare(asked[each], folder=folders[each]) for each in folders}  # a mistake in the last comes first
+    found = {each: score(setups[each], asked[each], folders[each], part, staff) for each in folders}
     finished = {each: outcome for each, outcome in found.items() if outcome is not None}
     if len(finished) == len(found):
         comparison.show(finished, seed)
@@ -158,10 +167,12 @@ def evaluate(
         console.say(f"Files in {folder}: {', '.join(path.name for path in paths)}")
 
 
-def score(setup: Setup, folder: Path, part: Shard) -> Results | None:
+def score(setup: Setup, options: Options, folder: Path, part: Shard, staff: Staff) -> Results | None:
     """Scores one detector in its folder and reports it; nothing is returned where frames are still missing."""
+    log.open_in(folder)
     report.introduce(setup, folder)
-    outcome = run(folder, setup.name, setup.configuration, setup.selection, setup.scorer, part)
+    crew = hire(staff, options, folder)
+    outcome = run(folder, setup.name, setup.configuration, setup.selection, setup.scorer, part, crew)
     if isinstance(outcome, int):
         report.show_missing(outcome, len(setup.selection.keys))
         return None
@@ -171,4 +182,4 @@ def score(setup: Setup, folder: Path, part: Shard) -> Results | None:
 
 if __name__ == "__main__":
     sys.path.append(str(Path.cwd()))  # for a user's own package.module:Name
-    console.run(app)
+    console.run(app, console.with_default(sys.argv[1:], "--ray", LOCAL))

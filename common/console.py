@@ -1,9 +1,12 @@
-"""What every command shares: one-line errors and exit status, progress bars, tables."""
+"""What every command shares: one-line errors and exit status, signals, progress bars, tables."""
 
 import errno
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 import typer
 from rich.console import Console
@@ -20,11 +23,14 @@ from rich.table import Table
 from rich.text import Text
 from typer.exceptions import TyperException
 
+from common import log
 from common.errors import InputError, one_line, printable
 
 console = Console()
 errors = Console(stderr=True)
 INTERRUPTED = 130
+_ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_withheld: list[list[str]] = []  # where warnings go instead, innermost last
 _DAY = 24 * 3600.0
 
 
@@ -40,20 +46,26 @@ def application(description: str) -> typer.Typer:
 
 
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
-    """Runs a command and exits: 0 done, 1 could not do its job, 2 used wrongly, 130 interrupted.
+    """Runs a command and exits: 0 done, 1 could not do its job, 2 used wrongly, 130 interrupted, 143 terminated.
 
     InputError, OSError and wrong usage print one line on stderr, without a traceback. Anything else is a bug and
-    shows where it happened.
+    shows where it happened. SIGTERM and SIGHUP stop a command as Ctrl-C does, unless they were ignored before (nohup).
     """
     sys.exit(status(app, arguments))
 
 
 def status(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     """Runs a command as `run` does and returns its exit status."""
+    with log.closing(), _stoppable() as received:
+        return _status(app, arguments, received)
+
+
+def _status(app: typer.Typer, arguments: Sequence[str] | None, received: Sequence[int]) -> int:
     try:
         result = app(args=None if arguments is None else list(arguments), standalone_mode=False)
         if result == INTERRUPTED:  # typer's way of returning from Ctrl-C
-            fail("interrupted; what was finished is saved")
+            fail(f"{'terminated' if received else 'interrupted'}; what was finished is saved")
+            return 128 + received[0] if received else INTERRUPTED
         return result if isinstance(result, int) else 0
     except TyperException as error:
         fail(error.format_message())
@@ -65,18 +77,58 @@ def status(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
+@contextmanager
+def _stoppable() -> Iterator[list[int]]:
+    """Treats signals that end a program as Ctrl-C, and gives the list in which they are noted."""
+    received: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {each: signal.getsignal(each) for each in _ENDINGS}
+    mine = [each for each, handler in before.items() if handler is signal.SIG_DFL]
+    for each in mine:
+        signal.signal(each, stop)
+    try:
+        yield received
+    finally:
+        for each in mine:
+            signal.signal(each, before[each])
+
+
 def fail(message: str) -> None:
     """Prints one line `error: message` on stderr."""
+    log.error(message)
     errors.print(f"error: {one_line(message)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def warn(message: str) -> None:
     """Prints one line `warning: message` on stderr."""
+    if _withheld:
+        _withheld[-1].append(message)
+        return
+    log.warning(message)
     errors.print(f"warning: {one_line(message)}", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def withheld() -> Iterator[list[str]]:
+    """Keeps warnings back while it is open, in the list that it gives."""
+    kept: list[str] = []
+    _withheld.append(kept)
+    try:
+        yield kept
+    finally:
+        _withheld.pop()
 
 
 def say(message: str) -> None:
     """Prints a line on stdout as it is, unwrapped, but for control characters, which are escaped."""
+    log.info(message)
     console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -108,6 +160,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         shown.add_row(*(Text(printable(cell)) for cell in row))
     console.print(shown)
+
+
+def with_default(arguments: Sequence[str], option: str, value: str) -> list[str]:
+    """Command-line arguments in which `option`, where it has no value, has this one."""
+    given = list(arguments)
+    for place in range(len(given) - 1, -1, -1):
+        if given[place] == option and (place + 1 == len(given) or given[place + 1].startswith("-")):
+            given.insert(place + 1, value)
+    return given
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

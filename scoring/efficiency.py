@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from common.console import table
+from common.console import table, warn
 from common.errors import InputError
 from common.files import atomic_write
 from data.frames import Frame
@@ -16,9 +16,11 @@ from scoring.config import bind
 from scoring.costs import Cost
 from scoring.figures import BLUE, GREY, save_png
 from scoring.folder import Folder, Shard
-from scoring.run import Tell, each_frame
+from scoring.frame import Scored, Tell
+from scoring.run import answers
 from scoring.setup import Setup
 from scoring.tables import write_costs, write_failures
+from scoring.workers.answers import Failure, Score, Task
 from xai.methods import ADVERSARIAL, Method
 
 
@@ -69,17 +71,14 @@ def measure(path: Path, setup: Setup) -> Efficiency:
     with folder.locked(Shard()):
         bind(folder.config, setup.configuration)
 
-        warm = False
-
-        def keep(frame: Frame, tell: Tell) -> None:
-            nonlocal warm
-            if not warm:  # what libraries compile once in a process is no explanation's cost
-                setup.scorer(frame, lambda stage: tell("warming up"))
-                warm = True
-            folder.save_costs(frame.key, setup.scorer(frame, tell).costs)
-
-        todo = [place for place, key in enumerate(selection.keys) if not folder.costs(key)]
-        failures = each_frame(selection, todo, len(selection.keys), keep)
+        failures = {}
+        tasks = [Task(place, pictured=False) for place, key in enumerate(selection.keys) if not folder.costs(key)]
+        for key, answer in answers(selection, tasks, len(selection.keys), _warmed(setup.scorer)):
+            if isinstance(answer, Failure):
+                failures[key] = answer.reason
+                warn(f"{key} is left out: {answer.reason}")
+            else:
+                folder.save_costs(key, answer.costs)
         write_failures(path, failures)
         costs = {key: folder.costs(key) for key in selection.keys if key not in failures}
         write_costs(path, costs)
@@ -92,6 +91,20 @@ def measure(path: Path, setup: Setup) -> Efficiency:
             pd.DataFrame([asdict(each) for each in methods]).to_csv(file, index=False, float_format="%.3f")
         save_png(draw(methods), picture)
     return Efficiency(methods, failures, (csv, picture, path / "costs.csv"))
+
+
+def _warmed(score: Score) -> Score:
+    """Scores its first frame twice: what libraries compile once in a process is no explanation's cost."""
+    warm = False
+
+    def scored(frame: Frame, tell: Tell) -> Scored:
+        nonlocal warm
+        if not warm:
+            score(frame, lambda stage: tell("warming up"))
+            warm = True
+        return score(frame, tell)
+
+    return scored
 
 
 def summarise(costs: Mapping[str, Sequence[Cost]], methods: Sequence[Method]) -> list[MethodCost]:

@@ -19,7 +19,7 @@ from detectors.base import Detector
 from detectors.devices import several
 from detectors.options import DeviceOption
 from detectors.timm_source import BINARY
-from detectors.training.adversarial import Adversarial
+from detectors.training.adversarial import ALL, Adversarial
 from detectors.training.augment import AUGMENTATIONS
 from detectors.training.classification import Classification
 from detectors.training.frames import Labelled, hold_out, labelled, require_images
@@ -83,6 +83,10 @@ def run_training(
     lipschitz: Annotated[
         float, typer.Option(help="With --adversarial: the weight of the gradient penalty; 0 for none.")
     ] = Adversarial.lipschitz,
+    clean: Annotated[
+        float, typer.Option(metavar="C", help="With --adversarial: the weight of frames as they were, beside attacked.")
+    ] = Adversarial.clean,
+    attacked: Annotated[str, typer.Option(help="With --adversarial: attack all frames, or fakes.")] = ALL,
     augment: Annotated[
         str | None,
         typer.Option(
@@ -117,7 +121,14 @@ def run_training(
     if augment is not None or adversarial is not None:
         recipe = _augmented(recipe, augment or ROBUST)
     if adversarial is not None:
-        recipe = _hardened(recipe, adversarial, {"epsilon": epsilon, "steps": attack_steps, "lipschitz": lipschitz})
+        asked = {
+            "epsilon": epsilon,
+            "steps": attack_steps,
+            "lipschitz": lipschitz,
+            "clean": clean,
+            "victims": attacked,
+        }
+        recipe = _hardened(recipe, adversarial, asked)
     settings = Settings(
         epochs=kind.epochs if epochs is None else epochs,
         max_minutes=max_minutes,

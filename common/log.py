@@ -1,0 +1,70 @@
+"""What a long command did and when, as lines in a file of its folder."""
+
+import contextlib
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from common.errors import one_line
+
+NAME = "log.txt"
+_logger = logging.getLogger("flipscope")
+_logger.propagate = False
+
+
+class _Handler(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Lets a line go that cannot be written: a full disk ends the run where it writes its results."""
+
+
+def open_in(folder: Path) -> None:
+    """Writes what is logged from now on to log.txt in a folder as well, at its end, until the command ends.
+
+    Every line has the time in UTC. Raises OSError where the file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = (folder / NAME).resolve()
+    if any(isinstance(each, _Handler) and each.baseFilename == str(path) for each in _logger.handlers):
+        return
+    handler = _Handler(path, encoding="utf-8")
+    form = logging.Formatter("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    form.converter = time.gmtime
+    handler.setFormatter(form)
+    _logger.addHandler(handler)
+    _logger.setLevel(logging.INFO)
+    info(f"command: {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}")
+
+
+@contextlib.contextmanager
+def closing() -> Iterator[None]:
+    """Closes in the end what was opened inside."""
+    before = list(_logger.handlers)
+    try:
+        yield
+    finally:
+        for handler in [each for each in _logger.handlers if each not in before]:
+            _logger.removeHandler(handler)
+            handler.close()
+
+
+def info(message: str) -> None:
+    """Logs a line of what happens."""
+    _log(logging.INFO, message)
+
+
+def warning(message: str) -> None:
+    """Logs a warning."""
+    _log(logging.WARNING, message)
+
+
+def error(message: str) -> None:
+    """Logs why a command ends."""
+    _log(logging.ERROR, message)
+
+
+def _log(level: int, message: str) -> None:
+    if message.strip() and _logger.handlers:
+        _logger.log(level, "%s", one_line(message))
