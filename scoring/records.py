@@ -1,5 +1,6 @@
 """Flat dataclasses as structured arrays and NPY files: read back exactly as they were, or not at all."""
 
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -44,9 +45,11 @@ def stack(kind: type, arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def save(path: str | Path, array: np.ndarray) -> None:
-    """Writes an array as NPY without pickle, whole or not at all."""
+    """Writes an array as NPY without pickle, whole or not at all. Raises OSError where the disk is full."""
+    content = io.BytesIO()  # numpy's own writing to a full disk loses the reason
+    np.save(content, array, allow_pickle=False)
     with atomic_write(path, "wb") as file:
-        np.save(file, array, allow_pickle=False)
+        file.write(content.getbuffer())
 
 
 def load(path: str | Path, kind: type) -> np.ndarray:

@@ -145,8 +145,12 @@ def tops(rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 
 def main_condition(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of each attack's main budget on the main segments: those that come first."""
-    rows = rows[rows["segmentation"] == rows["segmentation"].iloc[0]] if len(rows) else rows
-    return rows[rows["epsilon"] == rows.groupby("attack")["epsilon"].transform("first")]
+    return main_budget(rows[rows["segmentation"] == rows["segmentation"].iloc[0]] if len(rows) else rows)
+
+
+def main_budget(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each attack's main budget: the one that comes first."""
+    return rows[rows["epsilon"] == rows.groupby("attack", observed=True)["epsilon"].transform("first")]
 
 
 def conditions(rows: pd.DataFrame) -> pd.Series:
@@ -154,7 +158,7 @@ def conditions(rows: pd.DataFrame) -> pd.Series:
 
     "nes", "nes 4/255", "nes, slic-100".
     """
-    main = rows.groupby("attack")["epsilon"].transform("first")
+    main = rows.groupby("attack", observed=True)["epsilon"].transform("first")
     budget = (" " + rows["epsilon"].map(fraction)).where(rows["epsilon"] != main, "")
     segments = (", " + rows["segmentation"]).where(rows["segmentation"] != rows["segmentation"].iloc[0], "")
     return rows["attack"] + budget + segments

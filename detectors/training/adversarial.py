@@ -44,7 +44,8 @@ class Adversarial:
         exponent: of the gradient's norm.
         clean: the weight in [0, 1) of the cross-entropy of the images as they were, from which the rest is taken
             (Goodfellow et al., ICLR 2015, whose weight is 0.5); 0 as published. It keeps the clean accuracy.
-        victims: "all" images, as published, or "fakes" only: what is measured is how many fakes pass for real.
+        victims: "all" images, as published, driven from their class; or "fakes" only, driven towards Real, with Real
+            weighing as much as all manipulations together: the game that `python -m detectors attack` measures.
     """
 
     keeps_best: ClassVar[bool] = False
@@ -94,6 +95,8 @@ class Adversarial:
         images = self.attacked(detector, batch).requires_grad_()
         logits = detector(torch.cat([images, batch.images]) if self.clean else images).float()
         weights = class_weights if self.base.balanced else None
+        if weights is not None and self.victims == FAKES:
+            weights = even_verdicts(weights, detector.real)
         loss = (1 - self.clean) * self._entropy(logits[: len(images)], batch.labels, weights)
         if self.clean:
             loss = loss + self.clean * self._entropy(logits[len(images) :], batch.labels, weights)
@@ -107,14 +110,16 @@ class Adversarial:
 
     def attacked(self, detector: Detector, batch: Batch) -> Tensor:
         """The images (N, 3, S, S) as PGD leaves them: within the budget and [0, 1]; those not attacked as they were."""
-        chosen = batch.labels != detector.real if self.victims == FAKES else torch.ones_like(batch.labels).bool()
+        chosen, labels = torch.ones_like(batch.labels).bool(), batch.labels
+        step = 2.5 * self.epsilon / self.steps
+        attack = torchattacks.PGD(detector, eps=self.epsilon, alpha=step, steps=self.steps, random_start=True)
+        if self.victims == FAKES:
+            chosen, labels = labels != detector.real, torch.full_like(labels, detector.real)
+            attack.set_mode_targeted_by_label(quiet=True)
         images = batch.images.clone()
         if chosen.any():
-            attack = torchattacks.PGD(
-                detector, eps=self.epsilon, alpha=2.5 * self.epsilon / self.steps, steps=self.steps, random_start=True
-            )
             with torch.enable_grad():
-                images[chosen] = attack(images[chosen], batch.labels[chosen])
+                images[chosen] = attack(images[chosen], labels[chosen])
         return images.detach()
 
     def optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
@@ -130,6 +135,14 @@ def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     """log p(class) - log(1 - p(class)) of the class that `labels` (N,) names, from logits (N, C): (N,)."""
     chosen = functional.one_hot(labels, logits.shape[1]).bool()
     return logits[chosen] - logits.masked_fill(chosen, -math.inf).logsumexp(dim=1)
+
+
+def even_verdicts(weights: Tensor, real: int) -> Tensor:
+    """Class weights (C,) in which the real class's is as many times larger as there are other classes with frames."""
+    others = weights.count_nonzero() - weights[real].count_nonzero()
+    even = weights.clone()
+    even[real] *= others
+    return even
 
 
 def gradient_penalty(margins: Tensor, images: Tensor, exponent: float = 2.0) -> Tensor:

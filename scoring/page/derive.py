@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.frames import REAL
 from scoring.page.content import (
     AREAS,
     ARMS,
@@ -23,6 +22,7 @@ from scoring.page.content import (
     Headline,
     Interval,
 )
+from scoring.summary import detected, main_budget
 
 REFERENCES = (ORACLE, RANDOM_AREA)
 LOCATED = (*COUNTS, *AREAS)
@@ -60,27 +60,13 @@ def main_segmentation(rows: pd.DataFrame) -> pd.DataFrame:
     return rows if rows.empty else rows[rows["segmentation"] == rows["segmentation"].iloc[0]]
 
 
-def at_main_budget(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows at the budget that most of each attack's rows have; the largest of those on a tie."""
-    if rows.empty:
-        return rows
-    counts = rows.groupby(["attack", "epsilon"], observed=True).size().reset_index(name="rows")
-    main = counts.sort_values(["rows", "epsilon"]).groupby("attack", observed=True)["epsilon"].last().to_dict()
-    return rows[rows["epsilon"] == rows["attack"].map(main).astype(float)]
-
-
-def detected(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of frames that the detector calls fake."""
-    return rows[rows["predicted"] != REAL]
-
-
 def unattackable(rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """By attack, the detected frames whose verdict stands whatever is attacked, at the main budget.
 
     The whole frame must be among what was attacked, and nothing else may flip it either: an attack of few steps can do
     less on a whole frame than on a small region, where its estimate of a gradient is better.
     """
-    tried = at_main_budget(detected(rows))
+    tried = main_budget(detected(rows))
     found: dict[str, list[str]] = {str(a): [] for a in tried.loc[tried["method"] == WHOLE, "attack"].unique()}
     stands = ~tried.groupby(["attack", "key"], sort=False, observed=True)["flipped_to_real"].any()
     for attack, key in stands[stands].index.tolist():
@@ -105,7 +91,7 @@ def over_area(rows: pd.DataFrame, measure: str, interval: Interval | None = None
     `interval` each point has the interval of the mean of its frames.
     """
     depths = AREAS if rows["depth"].isin(AREAS).any() else COUNTS
-    chosen = at_main_budget(rows)
+    chosen = main_budget(rows)
     chosen = chosen[chosen["depth"].isin(depths)]
     return _curves(chosen.assign(x=100 * chosen["area"].where(chosen["area"] > 0)), measure, "depth", interval)
 
@@ -170,7 +156,7 @@ def localisation(rows: pd.DataFrame) -> Grid:
 
 def controls(rows: pd.DataFrame) -> Grid:
     """Every ranking by its mean area, flips, drop and accuracy left, over the depths 1 to 3 (the whole frame apart)."""
-    chosen = at_main_budget(rows)
+    chosen = main_budget(rows)
     chosen = chosen[chosen["depth"].isin(COUNTS) | (chosen["method"] == WHOLE)]
     found, columns = attackable(chosen), ("area", "flipped_to_real", "drop")
     names, lines = (*methods(chosen), *arms(chosen)), []
@@ -187,7 +173,7 @@ def circularity(rows: pd.DataFrame, attack_of_fill: Mapping[str, str]) -> Grid:
 
     A fill that an attack made (`attack_of_fill`) may favour explanations under that very attack: such cells are marked.
     """
-    chosen = at_main_budget(attackable(rows))
+    chosen = main_budget(attackable(rows))
     chosen = chosen[chosen["depth"].isin(COUNTS)]
     explained = chosen[chosen["method"].isin(methods(chosen))]
     fills, columns = tuple(str(fill) for fill in explained["fill"].unique()), attacks(explained)
@@ -219,7 +205,7 @@ def metric_grid(metrics: pd.DataFrame) -> Grid:
 
 def first_flip(rows: pd.DataFrame, attack: str) -> dict[tuple[str, str], str]:
     """By frame and ranking: the smallest depth ("1" to "3") at which the attack flipped the verdict, or ""."""
-    chosen = at_main_budget(main_segmentation(rows[rows["attack"] == attack]))
+    chosen = main_budget(main_segmentation(rows[rows["attack"] == attack]))
     chosen = chosen[chosen["depth"].isin(COUNTS) & (chosen["of"] == "") & (chosen["draw"] == 0)]
     chosen = chosen[chosen["seed"] == chosen["seed"].min()]
     flipped: dict[tuple[str, str], str] = {}

@@ -18,6 +18,7 @@ from scoring.page.cards import OUTCOMES, Card, cards
 from scoring.page.charts import Look
 from scoring.page.content import ARMS, Condition, Finished, Headline, Interval
 from scoring.pictures import TILE
+from scoring.summary import detected
 
 FILL_ATTACKS = {"adversarial": "nes"}  # what made the run's fills
 FILE = "report.html"
@@ -202,7 +203,7 @@ def _left_out(run: Finished) -> dict[str, Any]:
         .groupby("method", sort=False)["key"]
         .count()
     )
-    real = frames[~frames["key"].isin(derive.detected(frames)["key"])]
+    real = frames[~frames["key"].isin(detected(frames)["key"])]
     return {
         "failures": list(run.failures.items()),
         "stubborn": derive.unattackable(derive.main_segmentation(run.rows)),

@@ -23,8 +23,8 @@ ARM_SKILL = {
     "random-area": 0.0, "random-model": 0.04, "whole": 1.6,
 }  # fmt: skip
 FAMILIES = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
-BUDGETS = (2 / 255, 4 / 255, 8 / 255, 16 / 255)
 MAIN = 16 / 255
+BUDGETS = (MAIN, 2 / 255, 4 / 255, 8 / 255)
 SHARE = {"1": 0.02, "2": 0.04, "3": 0.06, "2%": 0.019, "5%": 0.048, "10%": 0.096, "20%": 0.195, "all": 1.0}
 
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from scoring.page import derive
-from scoring.page.content import ARMS, Condition, Curve, Finished, Headline, HeadlineLine
+from scoring.page.content import ARMS, COUNTS, Condition, Curve, Finished, Headline, HeadlineLine
 from scoring.statistics import Estimate
+from scoring.summary import main_condition
 from tests.scoring.page import plausible
 
 METHODS = ("LIME", "LIME_adv", "RISE")
@@ -80,10 +81,16 @@ def test_names_as_categories_change_nothing(run: Finished) -> None:
     assert derive.first_flip(compact, "nes") == derive.first_flip(run.rows, "nes")
 
 
-def test_the_main_budget_is_the_one_with_most_rows(run: Finished) -> None:
-    assert set(derive.at_main_budget(run.rows)["epsilon"]) == {16 / 255}
-    tied = run.rows[run.rows["depth"] == "1"]  # every budget as often
-    assert set(derive.at_main_budget(tied)["epsilon"]) == {16 / 255}
+def test_the_main_budget_is_the_first_as_in_tables_and_scores(run: Finished) -> None:
+    first, *others = dict.fromkeys(run.rows["epsilon"])
+    budgets = [*others, first]
+    order = run.rows["epsilon"].map({each: place for place, each in enumerate(budgets)})
+    turned = run.rows.iloc[order.argsort(kind="stable")]
+    for rows, main in ((run.rows, first), (turned, others[0]), (derive.compact(turned), others[0])):
+        (curve, *_) = derive.over_area(rows[rows["depth"].isin(COUNTS)], "drop")
+        expected = rows[(rows["epsilon"] == main) & (rows["depth"] == "1") & (rows["method"] == curve.name)]
+        assert curve.y[0] == pytest.approx(expected["drop"].mean())
+        assert set(main_condition(rows)["epsilon"]) == {main}
 
 
 def test_unattackable_is_where_nothing_flips_not_even_the_whole_frame(run: Finished) -> None:
@@ -220,7 +227,7 @@ def test_other_segmentations_do_not_mix_in(run: Finished) -> None:
 def test_missing_families_and_empty_tables() -> None:
     rows = plausible.rows(plausible.keys(4), ("LIME",)).assign(family=None)
     assert derive.families(rows) == ()
-    assert derive.at_main_budget(rows.iloc[:0]).empty
+    assert derive.unattackable(rows.iloc[:0]) == {}
     assert derive.main_segmentation(rows.iloc[:0]).empty
 
 
