@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 import typer
 
-from common import console
+from common import console, log
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from scoring.efficiency import measure, show
 from scoring.options import (
@@ -80,6 +80,7 @@ def efficiency(
     )
     setup = prepare(options)
     folder = results / folder_name(name)
+    log.open_in(folder)
     found = measure(folder, setup)
     show(found)
     if found.failures:

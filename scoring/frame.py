@@ -15,7 +15,6 @@ from detectors import Detector, Queries
 from detectors.queries import counting
 from detectors.randomised import randomised
 from scoring.arms import oracle
-from scoring.arms.rankings import at_size
 from scoring.arms.references import references, unexplained
 from scoring.attacking import Assailant, Outcome, Verdict
 from scoring.costs import Cost, Ledger
@@ -23,10 +22,11 @@ from scoring.explaining import Explained, explain, explain_untaught
 from scoring.grading import Grading
 from scoring.metrics.base import Metric
 from scoring.metrics.cases import case_of
-from scoring.metrics.measuring import Measurement, measure
+from scoring.metrics.measuring import measure
 from scoring.protocol import ORACLE, RANDOM_MODEL, Protocol
+from scoring.recording import Recorder, correct
 from scoring.regions import Choice, Ranking, choose, digest_of
-from scoring.rows import UNKNOWN, Grade, Measured, Row
+from scoring.rows import Grade, Measured, Row
 from xai.explanation import FrameExplanations, explained_class
 from xai.methods import Method
 from xai.settings import Settings
@@ -161,12 +161,7 @@ class Scorer:
         probabilities = Queries(self.detector, self.batch_size).probabilities(image[None])[0]
         predicted = int(probabilities.argmax())
         target = explained_class(probabilities, self.detector.real)
-        return Verdict(probabilities, predicted, target, self.correct(frame, predicted))
-
-    def correct(self, frame: Frame, predicted: int) -> int:
-        """Whether a class is the frame's: 1 or 0, -1 where the detector has no class for the frame."""
-        label = self.detector.label_of(frame.family)
-        return UNKNOWN if label is None else int(predicted == label)
+        return Verdict(probabilities, predicted, target, correct(self.detector, frame, predicted))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,15 +192,8 @@ class _Repeated:
         return Assailant(scorer.detector, self.image, self.verdict, self.repeat.seed, self.frame.key, scorer.batch_size)
 
     @cached_property
-    def _place(self) -> dict[str, Any]:
-        """What every record of this repeat says of where it belongs."""
-        return {
-            "key": self.frame.key,
-            "video": self.frame.video,
-            "family": self.frame.family or "",
-            "seed": self.repeat.seed,
-            "segmentation": self.repeat.segmentation,
-        }
+    def _recorder(self) -> Recorder:
+        return Recorder(self.frame, self.verdict, self.scorer.detector, self.repeat.seed, self.repeat.segmentation)
 
     def _explain(self) -> Explained:
         scorer, repeat = self.scorer, self.repeat
@@ -240,7 +228,7 @@ class _Repeated:
                 regions = {choice.digest: choice.region for choice in choices}
                 outcomes, images = self._assailant.outcomes(name, attack, regions, () if first else shown.values())
                 found = choices + (self._oracle(name, attack, choices, explained, outcomes) if explained else [])
-            rows += [self._row(choice, name, attack.epsilon, outcomes[choice.digest]) for choice in found]
+            rows += [self._recorder.row(choice, name, attack.epsilon, outcomes[choice.digest]) for choice in found]
             first = first or (found, {method: images[digest] for method, digest in shown.items() if digest in images})
         return rows, *(first or (choices, {}))
 
@@ -272,77 +260,12 @@ class _Repeated:
         (_, main), *_ = self.scorer.assaults
         with self.ledger.stage("grades"):
             graded = Grading(self._assailant, explained.segments, self.scorer.protocol, main.epsilon)(choices)
-        return [self._grade(*each) for each in graded]
+        return [self._recorder.grade(*each) for each in graded]
 
     def _measured(self, explained: Explained) -> list[Measured]:
         found = []
         for method in self.scorer.methods if self.scorer.metrics else ():
             with self.ledger.stage(f"metrics of {method.name}"):
                 case = case_of(explained.frames, method, explained.explanations[method.name], self.frame.mask)
-                found += [self._measurement(method, each) for each in measure(case, self.scorer.metrics)]
+                found += [self._recorder.measured(method, each) for each in measure(case, self.scorer.metrics)]
         return found
-
-    def _measurement(self, method: Method, found: Measurement) -> Measured:
-        better = {True: "higher", False: "lower", None: ""}[found.higher_is_better]
-        return Measured(
-            **self._place,
-            method=method.name,
-            fill=method.fill,
-            metric=found.full_name,
-            value=0.0 if found.undefined else found.value,
-            better=better,
-            undefined=found.undefined,
-            forwards=found.forwards,
-        )
-
-    def _row(self, choice: Choice, attack: str, epsilon: float, outcome: Outcome) -> Row:
-        frame, verdict, ranking, names = self.frame, self.verdict, choice.ranking, self.scorer.detector.class_names
-        before = float(verdict.probabilities[verdict.target])
-        return Row(
-            **self._place,
-            label=UNKNOWN if frame.label is None else frame.label,
-            predicted=names[verdict.predicted],
-            correct=verdict.correct,
-            target=names[verdict.target],
-            method=ranking.method,
-            of=ranking.of,
-            draw=ranking.draw,
-            fill=ranking.fill,
-            weak=ranking.weak,
-            attack=attack,
-            epsilon=epsilon,
-            depth=choice.depth,
-            k=choice.k,
-            area=float(choice.region.mean()),
-            inside=share_inside(choice.region, frame.mask),
-            before=before,
-            after=outcome.after,
-            drop=before - outcome.after,
-            predicted_after=names[outcome.predicted],
-            correct_after=self.scorer.correct(frame, outcome.predicted),
-            flipped_to_real=outcome.flipped,
-            linf=outcome.linf,
-            steps=outcome.steps,
-            forwards=outcome.forwards,
-        )
-
-    def _grade(self, ranking: Ranking, measure: str, attack: str, value: float, reached: bool) -> Grade:
-        return Grade(
-            **self._place,
-            method=ranking.method,
-            of=ranking.of,
-            draw=ranking.draw,
-            fill=ranking.fill,
-            attack=attack,
-            measure=measure,
-            value=value,
-            reached=reached,
-        )
-
-
-def share_inside(region: np.ndarray, mask: np.ndarray | None) -> float:
-    """The share of a region (H, W) bool that lies in a frame's mask (H', W') bool; -1 without a mask or a region."""
-    if mask is None or not region.any():
-        return UNKNOWN
-    inside = at_size(mask, region.shape)
-    return 0.0 if inside is None else float(inside[region].mean())

@@ -39,6 +39,7 @@ from attacks.malafide.pictures import save_images
 from attacks.malafide.results import read_json, tests_file, write_json
 from attacks.malafide.settings import Settings
 from attacks.malafide.testing import FilterTest, Testing, as_json
+from common import log
 from common.console import application, say, table
 from data.preprocess.records import Recipe
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
@@ -112,6 +113,7 @@ def train_filters(
         f"{len(material.entries)} frames, split by {halves.way}: {len(halves.train)} to train on, "
         f"{len(halves.test)} to test on"
     )
+    log.open_in(out / opponent.name)
     write_config(out / opponent.name / "train.yaml", resolved)
     fitting = Fitting(opponent, material, halves, limit)
     for family in manipulations:

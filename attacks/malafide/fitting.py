@@ -18,6 +18,7 @@ from attacks.malafide.results import Cell, bind, locked
 from attacks.malafide.scores import eer, score
 from attacks.malafide.settings import Settings
 from attacks.malafide.training import TIME, Trained, Training, write_history
+from common import log
 from common.console import progress
 from data.frames import REAL
 from detectors.base import Detector
@@ -107,6 +108,7 @@ class Fitting:
         for row in training:
             bar.update(task, description=f"{_described(cell)}  EER {100 * row['eer']:.1f} %  {row['psnr']:.1f} dB")
             write_history(cell.history, training.history)
+            log.info(f"{_described(cell)}: " + ", ".join(f"{name} {value}" for name, value in row.items()))
         return training.result()
 
     def _finished(self, cell: Cell, before: dict[str, Any] | None, settings: Settings) -> StoredFilter | None:

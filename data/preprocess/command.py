@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from common import log
 from common.console import progress, say, table, warn
 from common.errors import InputError
 from data.index import Entry, key_problem, pictures, write_index
@@ -145,6 +146,7 @@ def preprocess(
     clips = _find(data_set, root, methods or [], landmarks)
     _refuse_inside(data_set, root, out)
     folder = open_folder(out, recipe)
+    log.open_in(out)
     records = _run(clips, recipe, folder, workers or os.cpu_count() or 1)
     index = entries(clips, records, recipe, identities)
     write_report(out / "report.csv", clips, records, recipe)
@@ -194,6 +196,7 @@ def _run(clips: Sequence[Clip], recipe: Recipe, folder: Folder, workers: int) ->
         for record in run_all(clips, recipe, folder, workers):
             records[record.key] = record
             bar.advance(task)
+            log.info(f"{record.key}: {len(record.crops)} crops")
             for line in (record.problem, *record.remarks):
                 if line:
                     warn(f"{record.key}: {line}")

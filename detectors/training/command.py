@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from common import log
 from common.console import console, listed, say, warn
 from common.errors import InputError
 from common.seeds import derive_seed
@@ -147,6 +148,8 @@ def run_training(
     else:
         chosen, validation = hold_out(chosen, val_fraction, seed)
     _announce(detector, chosen, validation, recipe)
+    if is_first_process():
+        log.open_in(out)
     weights = train(detector, recipe, chosen, validation, out, settings, device=device, resume=resume, half=half)
     say(f"weights: {weights} (use them as --detector {weights})")
 

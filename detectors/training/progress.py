@@ -9,6 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.progress import Progress, TaskID
 
+from common import log
 from common.files import atomic_write
 
 
@@ -102,6 +103,7 @@ class History(Callback):
         self.losses = []
         if not trainer.is_global_zero:
             return
+        log.info(", ".join(f"{name} {value}" for name, value in self.rows[-1].items() if value is not None))
         with atomic_write(self.path) as file:
             writer = csv.DictWriter(file, self.COLUMNS, lineterminator="\n")
             writer.writeheader()

@@ -9,6 +9,7 @@ import torch
 import typer
 
 from attacks.budgets import read_budget
+from common import log
 from common.errors import InputError
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from detectors.registry import short_name
@@ -137,6 +138,7 @@ def attack(
     judged = _named(detector, checkpoint, positive, frames)
     source = None if transfer_from is None else Named(short_name(transfer_from), transfer_from)
     setup = prepare(options, judged, open_frames_of(options), source)
+    log.open_in(folder)
     report.introduce(setup, folder)
     found = attack_detector(folder, setup)
     report.show(found.summary, setup, folder, found.files)
@@ -202,6 +204,7 @@ def compare(
     chosen = open_frames_of(options)
     setups = [prepare(before, baseline, chosen), *(prepare(options, each, chosen) for each in others)]
     width = max(len(setup.label) for setup in setups)
+    log.open_in(folder)
     summaries = []
     for setup in setups:
         report.introduce(setup, folder / setup.label)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common import log
 from common.console import progress, warn
 from common.errors import InputError
 from data.frames import Frame
@@ -90,6 +91,7 @@ class _Work:
             for (stage, chunk), weight, missing in zip(tasks, weights, todo, strict=True):
                 bar.update(task, description=f"{title}{stage.name:<14}")
                 self._do(stage, chunk)
+                log.info(f"{title}{stage.name}: {', '.join(frame.key for frame in chunk)}")
                 bar.advance(task, scale * weight * missing)
             bar.update(task, description=f"{title}done", completed=100)
         return self.found

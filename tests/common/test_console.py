@@ -1,12 +1,15 @@
 """Commands end in one line and a status; bugs keep their traceback."""
 
 import errno
+import os
+import signal
+import time
 from typing import Annotated
 
 import pytest
 import typer
 
-from common.console import application, status
+from common.console import application, status, warn, with_default, withheld
 from common.errors import InputError
 
 app = application("A command to test with.")
@@ -22,6 +25,9 @@ def command(kind: str, count: Annotated[int, typer.Option(min=1)] = 1) -> None:
         "interrupt": KeyboardInterrupt(),
         "bug": KeyError("a bug"),
     }
+    if kind.startswith("SIG"):
+        os.kill(os.getpid(), signal.Signals[kind])
+        time.sleep(5)
     if kind in raises:
         raise raises[kind]
 
@@ -38,6 +44,9 @@ def command(kind: str, count: Annotated[int, typer.Option(min=1)] = 1) -> None:
             "finished work is kept\n",
         ),
         (["missing"], 1, "error: No such file or directory (a.csv)\n"),
+        (["SIGTERM"], 143, "error: terminated; what was finished is saved\n"),
+        (["SIGHUP"], 129, "error: terminated; what was finished is saved\n"),
+        (["SIGINT"], 130, "error: interrupted; what was finished is saved\n"),
         (["interrupt"], 130, "error: interrupted; what was finished is saved\n"),
         (
             ["fine", "--count", "0"],
@@ -60,3 +69,38 @@ def test_one_line_and_a_status(
 def test_a_bug_is_not_hidden() -> None:
     with pytest.raises(KeyError, match="a bug"):
         status(app, ["bug"])
+
+
+def test_signals_have_their_meaning_back_afterwards_and_ignored_ones_stay_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        assert status(app, ["fine"]) == 0
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_warnings_can_be_kept_back(capsys: pytest.CaptureFixture[str]) -> None:
+    with withheld() as outer:
+        warn("one")
+        with withheld() as inner:
+            warn("two")
+        warn("three")
+    warn("four")
+    assert (outer, inner) == (["one", "three"], ["two"])
+    assert capsys.readouterr().err == "warning: four\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("--ray", "--ray local"),
+        ("--ray --limit 3", "--ray local --limit 3"),
+        ("--ray auto --limit 3", "--ray auto --limit 3"),
+        ("--limit 3 --ray", "--limit 3 --ray local"),
+        ("--limit 3", "--limit 3"),
+    ],
+)
+def test_an_option_may_have_no_value(given: str, read: str) -> None:
+    assert with_default(given.split(), "--ray", "local") == read.split()

@@ -13,8 +13,9 @@ from attacks.torchattacks_bridge import PGD
 from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
-from scoring.frame import Scored, Scorer, share_inside
+from scoring.frame import Scored, Scorer
 from scoring.protocol import Protocol
+from scoring.recording import share_inside
 from scoring.regions import digest_of
 from scoring.setup import chosen_methods
 from tests.scoring.stand_ins import AMPLITUDE, CENTRE, SIZE, Bare, Eraser, PlantedDetector, TwoClassPlanted, picture

@@ -10,9 +10,9 @@ import detectors
 from common.errors import InputError
 from data.source import open_frames
 from detectors import Detector
-from detectors.training.adversarial import Adversarial, gradient_penalty, log_odds
+from detectors.training.adversarial import Adversarial, even_verdicts, gradient_penalty, log_odds
 from detectors.training.classification import Classification
-from detectors.training.frames import labelled
+from detectors.training.frames import class_weights, labelled
 from detectors.training.loop import Settings, train
 from detectors.training.models import MODELS, Wanted, model, new_detector
 from detectors.training.recipe import Batch
@@ -127,6 +127,47 @@ def test_the_loss_is_that_of_the_attacked_images_and_the_penalty() -> None:
         torch.manual_seed(0)
         found = Adversarial(base, lipschitz=weight).loss(network, Batch(images, labels, []), torch.ones(2))
         assert torch.allclose(found, plain + weight * penalty, rtol=1e-5)
+
+
+def test_clean_images_have_their_part_in_the_loss() -> None:
+    network, base = Small(), Classification(balanced=False, label_smoothing=0.0)
+    batch = Batch(torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]), [])
+    torch.manual_seed(0)
+    attacked = Adversarial(base).attacked(network, batch)
+    inside, outside = (nn.functional.cross_entropy(network(x), batch.labels) for x in (attacked, batch.images))
+    torch.manual_seed(0)
+    found = Adversarial(base, lipschitz=0.0, clean=0.25).loss(network, batch, torch.ones(2))
+    assert torch.allclose(found, 0.75 * inside + 0.25 * outside, rtol=1e-5)
+
+
+def test_where_only_fakes_are_attacked_they_are_led_to_real() -> None:
+    weight = torch.zeros(3, 3, 8, 8)
+    weight[1, 0], weight[2, 1] = 1.0, 1.0  # what is red is of class 1, what is green of class 2
+
+    class Colours(Detector):
+        input_size, class_names, real = 8, ("Real", "Red", "Green"), 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.einsum("nchw,kchw->nk", images - 0.5, weight)
+
+    batch = Batch(torch.full((3, 3, 8, 8), 0.5), torch.tensor([0, 1, 2]), [])
+    batch.images[1, 0] += 0.02
+    batch.images[2, 1] += 0.02
+    moved = Adversarial(epsilon=8 / 255, steps=5, victims="fakes").attacked(Colours(), batch) - batch.images
+    assert not moved[0].any()
+    assert (moved[1, :2] < 0).all(), "away from red alone would have led to green"
+    assert (moved[2, :2] < 0).all()
+    assert moved.abs().max() <= 8 / 255 + 1e-6
+
+
+def test_the_real_class_can_weigh_as_much_as_all_others() -> None:
+    weights = class_weights([0, 0, 1, 2, 2, 2], classes=4)
+    even = even_verdicts(weights, 0)
+    totals = even * torch.tensor([2.0, 1.0, 3.0, 0.0])
+    assert torch.allclose(totals[0], totals[1:].sum())
+    assert torch.equal(even[1:], weights[1:])
+    binary = class_weights([0, 1, 1], classes=2)
+    assert torch.equal(even_verdicts(binary, 0), binary)
 
 
 class Centred(LinearDetector):
