@@ -89,5 +89,5 @@ def _join(ray: Any, address: str) -> None:
             logging_level="ERROR",
             runtime_env={"env_vars": {"PYTHONPATH": paths}},
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise InputError(f"no Ray cluster is to be reached at {address!r}: {error}") from error
