@@ -1,6 +1,7 @@
 """Workers on the machines of a Ray cluster."""
 
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -81,7 +82,10 @@ def _join(ray: Any, address: str) -> None:
     """Connects to a cluster, whose workers find a user's modules in the folders where this process finds them."""
     own = [path for path in (*sys.path, os.getcwd()) if path and not path.startswith((sys.prefix, sys.base_prefix))]
     paths = os.pathsep.join(dict.fromkeys(own))
+    host, _, port = address.rpartition(":")
     try:
+        if host and port.isdecimal():  # Ray itself would try for minutes
+            socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=10).close()
         ray.init(
             address=None if address == LOCAL else address,
             include_dashboard=False if address == LOCAL else None,
@@ -89,5 +93,5 @@ def _join(ray: Any, address: str) -> None:
             logging_level="ERROR",
             runtime_env={"env_vars": {"PYTHONPATH": paths}},
         )
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise InputError(f"no Ray cluster is to be reached at {address!r}: {error}") from error

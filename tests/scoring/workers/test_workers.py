@@ -113,6 +113,12 @@ def test_a_worker_that_cannot_start_says_why(index: Path, tmp_path: Path) -> Non
         score(tmp_path / "run", Plan(index, stillborn=True), processes)
 
 
+def test_a_cluster_that_is_not_there_is_one_line(index: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with pytest.raises(InputError, match=r"no Ray cluster is to be reached at '127\.0\.0\.1:1': .*refused"):
+        Cluster(Plan(index), "127.0.0.1:1", seats=1, threads=1, gpus=0)
+
+
 def test_a_bug_in_a_worker_keeps_its_traceback(index: Path, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)in a worker:.*stand_ins.py.*KeyError: 'a bug'"):
         score(tmp_path / "run", Plan(index, {"videos": BUG}), processes)
