@@ -8,6 +8,7 @@ import torch
 import typer
 
 from common import console, log
+from detectors.batch_size import read_batch_size
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from scoring.efficiency import measure, show
 from scoring.options import (
@@ -72,14 +73,14 @@ def efficiency(
         limit=limit,
         seed=seed,
         device=device,
-        batch_size=batch_size,
+        batch_size=read_batch_size(batch_size),
         precision=precision,
         preset=preset,
         overrides=override or (),
         arms=(NONE,),
     )
-    setup = prepare(options)
     folder = results / folder_name(name)
+    setup = prepare(options, folder=folder)
     log.open_in(folder)
     found = measure(folder, setup)
     show(found)

@@ -11,6 +11,7 @@ import typer
 from attacks.budgets import read_budget
 from common import console, log
 from common.errors import InputError
+from detectors.batch_size import read_batch_size
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
 from scoring import comparison, report, stored, versus
 from scoring.folder import Shard
@@ -139,7 +140,7 @@ def evaluate(
         limit=limit,
         seed=seed,
         device=device,
-        batch_size=batch_size,
+        batch_size=read_batch_size(batch_size),
         precision=precision,
         preset=preset,
         overrides=override or (),

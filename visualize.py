@@ -9,6 +9,7 @@ import typer
 
 from common import console
 from common.errors import InputError
+from detectors.batch_size import read_batch_size
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from scoring.look import choose, describe, file_name, look, save, show, with_fills
 from scoring.options import (
@@ -94,7 +95,7 @@ def visualize(
         split=split,
         seed=seed,
         device=device,
-        batch_size=batch_size,
+        batch_size=read_batch_size(batch_size),
         precision=precision,
         preset=preset,
         overrides=override or (),

@@ -2,8 +2,9 @@
 
 import contextlib
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import torch
@@ -19,12 +20,14 @@ class AttackResult:
 
     Attributes:
         images: (N, 3, H, W) float32 in [0, 1], equal to the input outside each region.
-        flipped: (N,) bool, whether the detector now says Real.
+        logits: (N, C) float32, what the detector says of them.
+        flipped: (N,) bool, whether that is Real.
         steps: (N,) int64, the steps a pair took; 0 where the detector said Real from the start.
         forwards: (N,) int64, images passed to the detector for that pair, the attack's and the judge's.
     """
 
     images: Tensor
+    logits: Tensor
     flipped: Tensor
     steps: Tensor
     forwards: Tensor
@@ -32,7 +35,7 @@ class AttackResult:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The pairs still under attack, as `propose` sees them: copies, so that nothing done to them gets out.
+    """Pairs under attack, as `propose` sees them: copies, so that nothing done to them gets out.
 
     Attributes:
         images: (n, 3, H, W) float32, as attacked so far.
@@ -93,13 +96,16 @@ class RegionAttack(ABC):
     ) -> AttackResult:
         """Attacks each image inside its region until the detector says Real or the rounds are spent.
 
-        A pair that has flipped leaves the batch, and one with an empty region never enters it. What happens to a
-        pair depends on its image, region and seed alone, up to the rounding of batched arithmetic. The detector
-        runs in evaluation mode, on its own device, and is as it was afterwards: modes, `requires_grad`, `grad`.
+        As many pairs are under attack at a time as a forward pass holds images. One that has flipped leaves at once
+        and the next takes its place, so that forward passes stay full; one with an empty region never enters. What
+        happens to a pair depends on its image, region and seed alone, up to the rounding of batched arithmetic. The
+        detector runs in evaluation mode, on its own device, and is as it was afterwards: modes, `requires_grad`,
+        `grad`. Where its memory runs out, fewer images pass at a time.
 
         Args:
             detector: what is attacked.
-            images: (N, 3, H, W) float32 in [0, 1].
+            images: (N, 3, H, W) float32 in [0, 1]; one image expanded to all pairs is asked about once, and that
+                forward charged to each.
             regions: (N, H, W) bool, True where a pixel may change.
             seeds: one integer in [0, 2**63) per pair.
             batch_size: how many images pass through the detector at a time.
@@ -108,31 +114,51 @@ class RegionAttack(ABC):
             ValueError: shapes, counts, types or values are not as above.
         """
         _check(images, regions, seeds)
-        judge = Queries(detector, batch_size)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        with differentiable(judge.device), untouched(detector), exact_float32(), counting(detector) as meter:
-            account = _Account(meter)
-            originals, masks = images.to(judge.device).clone(), regions.to(judge.device)[:, None]
-            attacked, attackable = originals.clone(), regions.flatten(1).any(dim=1).cpu()
-            flipped = _says_real(judge, attacked)
-            steps = torch.zeros(len(images), dtype=torch.int64)
-            forwards = torch.full_like(steps, account.per_pair(len(images)))
-            for _ in range(self.rounds):
-                for pairs in self._groups(attackable & ~flipped):
-                    batch = Batch(attacked[pairs], originals[pairs], masks[pairs], [generators[i] for i in pairs])
-                    proposal = self.propose(Queries(detector, batch_size), batch)
-                    attacked[pairs] = self._project(proposal, attacked[pairs], originals[pairs], masks[pairs])
-                    flipped[pairs] = _says_real(judge, attacked[pairs])
-                    steps[pairs] += self.steps_per_round
-                    forwards[pairs] += account.per_pair(len(pairs))
-        return AttackResult(attacked.cpu(), flipped, steps, forwards)
+        queries = Queries(detector, batch_size)
+        with differentiable(queries.device), untouched(detector), exact_float32(), counting(detector) as meter:
+            result = _first_verdict(queries, images)
+            waiting = deque(pair for pair in range(len(images)) if regions[pair].any() and not result.flipped[pair])
+            account, active = _Account(meter), list[_Pair]()
+            while waiting or active:
+                while waiting and len(active) < batch_size:
+                    active.append(_Pair.of(waiting.popleft(), images, regions, seeds, queries.device))
+                for group in [[pair] for pair in active] if self.one_by_one else [active]:
+                    self._round(queries, group, account)
+                done = [pair for pair in active if pair.flipped or pair.rounds == self.rounds]
+                self._write(done, result)
+                active = [pair for pair in active if pair not in done]
+        return result
 
-    def _groups(self, active: Tensor) -> list[list[int]]:
-        """The pairs that are still active, grouped as `propose` takes them."""
-        pairs = active.nonzero()[:, 0].tolist()
-        if self.one_by_one:
-            return [[pair] for pair in pairs]
-        return [pairs] if pairs else []
+    def _round(self, queries: Queries, pairs: Sequence["_Pair"], account: "_Account") -> None:
+        """One round of pairs: what is proposed, projected, and what the detector says of it."""
+        states = [pair.generator.get_state() for pair in pairs]
+        while True:
+            batch = _together(pairs)
+            try:
+                proposal = self.propose(Queries(queries.detector, queries.batch_size), batch)
+                break
+            except RuntimeError as error:
+                if not queries.retry_smaller(error):
+                    raise
+            account.forget()
+            for pair, state in zip(pairs, states, strict=True):
+                pair.generator.set_state(state)
+        before = _together(pairs)  # the attack may have written over what it was given
+        images = self._project(proposal, before.images, before.originals, before.regions)
+        logits = queries.logits(images)
+        forwards = account.per_pair(len(pairs))
+        for pair, image, said in zip(pairs, images, logits, strict=True):
+            pair.image, pair.logits, pair.flipped = image, said, bool(said.argmax() == queries.detector.real)
+            pair.forwards, pair.rounds = pair.forwards + forwards, pair.rounds + 1
+
+    def _write(self, pairs: Sequence["_Pair"], result: AttackResult) -> None:
+        """Writes down what became of pairs that are done."""
+        for pair in pairs:
+            result.images[pair.place] = pair.image
+            result.logits[pair.place] = pair.logits
+            result.flipped[pair.place] = pair.flipped
+            result.steps[pair.place] = pair.rounds * self.steps_per_round
+            result.forwards[pair.place] += pair.forwards
 
     def _project(self, proposal: Tensor, current: Tensor, originals: Tensor, masks: Tensor) -> Tensor:
         """The proposal inside the region, the L-infinity ball around the original, and [0, 1]."""
@@ -146,19 +172,66 @@ class RegionAttack(ABC):
         return torch.where(masks, near.clamp(0.0, 1.0), originals)
 
 
+@dataclass(eq=False)
+class _Pair:
+    """One pair under attack.
+
+    Attributes:
+        place: its number among all.
+        image: (3, H, W), as attacked so far.
+        original: (3, H, W).
+        region: (1, H, W) bool.
+        generator: of its draws.
+        logits: (C,) what the detector said last.
+        flipped: whether that is Real.
+        rounds: how many it has had.
+        forwards: images that were passed for it in them.
+    """
+
+    place: int
+    image: Tensor
+    original: Tensor
+    region: Tensor
+    generator: torch.Generator
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    flipped: bool = False
+    rounds: int = 0
+    forwards: int = 0
+
+    @classmethod
+    def of(cls, place: int, images: Tensor, regions: Tensor, seeds: Sequence[int], device: torch.device) -> "_Pair":
+        """The pair of that number, before its first round."""
+        image, region = images[place].to(device), regions[place].to(device)
+        return cls(place, image, image, region[None], torch.Generator().manual_seed(seeds[place]))
+
+
+def _together(pairs: Sequence[_Pair]) -> Batch:
+    """Copies of the pairs' tensors, as a batch."""
+    return Batch(
+        torch.stack([pair.image for pair in pairs]),
+        torch.stack([pair.original for pair in pairs]),
+        torch.stack([pair.region for pair in pairs]),
+        [pair.generator for pair in pairs],
+    )
+
+
 class _Account:
     """What each pair is charged: the images that passed since it was last asked, shared equally."""
 
     def __init__(self, meter: Meter) -> None:
-        self._meter, self._read = meter, 0
+        self._meter, self._read = meter, meter.images
+
+    def forget(self) -> None:
+        """Charges nobody for what passed since the last reading."""
+        self._read = self._meter.images
 
     def per_pair(self, pairs: int) -> int:
         """Images per pair since the last reading."""
         images = self._meter.images - self._read
         self._read = self._meter.images
-        if images % max(pairs, 1):
+        if images % pairs:
             raise RuntimeError(f"{images} forwards on {pairs} pairs: an attack that spends unequally is `one_by_one`")
-        return images // max(pairs, 1)
+        return images // pairs
 
 
 @contextlib.contextmanager
@@ -183,8 +256,13 @@ def differentiable(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _says_real(queries: Queries, images: Tensor) -> Tensor:
-    return queries.logits(images).argmax(dim=1) == queries.detector.real
+def _first_verdict(queries: Queries, images: Tensor) -> AttackResult:
+    """The result of no attack at all; the detector is asked once where all pairs share one image, expanded."""
+    shared = len(images) > 1 and images.stride(0) == 0
+    logits = queries.logits(images[:1]).repeat(len(images), 1) if shared else queries.logits(images)
+    steps = torch.zeros(len(images), dtype=torch.int64)
+    untouched = images.cpu().clone(memory_format=torch.contiguous_format)
+    return AttackResult(untouched, logits, logits.argmax(dim=1) == queries.detector.real, steps, torch.ones_like(steps))
 
 
 def _check(images: Tensor, regions: Tensor, seeds: Sequence[int]) -> None:

@@ -64,11 +64,10 @@ class NES(RegionAttack):
         sums = [torch.zeros(len(places)) for places in pixels]
         owners = [pair for pair in range(len(pixels)) for _ in range(self.pairs)]
         size = max(1, queries.batch_size // 2)
-        images = batch.images.permute(0, 2, 3, 1).contiguous()
         for start in range(0, len(owners), size):
             chunk = owners[start : start + size]
             noise = [torch.randn(len(pixels[pair]), generator=batch.generators[pair]) for pair in chunk]
-            probes = self._probes(images, chunk, [pixels[pair] for pair in chunk], noise)
+            probes = self._probes(batch.images[chunk], [pixels[pair] for pair in chunk], noise)
             above, below = queries.log_probability(probes, queries.detector.real).chunk(2)
             for pair, draw, rise in zip(chunk, noise, (above - below).tolist(), strict=True):
                 sums[pair].add_(draw, alpha=rise)
@@ -77,12 +76,11 @@ class NES(RegionAttack):
             row[places] = total / (2 * self.sigma * self.pairs)
         return gradient.view(batch.regions.shape)
 
-    def _probes(self, images: Tensor, owners: list[int], pixels: list[Tensor], noise: list[Tensor]) -> Tensor:
-        """x + sigma u of every direction, then x - sigma u of every direction: (2 m, 3, H, W), from (n, H, W, 3)."""
-        probes = images.index_select(0, torch.tensor(owners + owners, device=images.device))
-        above, below = probes.flatten(1, 2).chunk(2)
-        for up, down, places, draw in zip(above, below, pixels, noise, strict=True):
-            at, shift = places.to(images.device), self.sigma * draw[:, None].to(images.device)
-            up[at] += shift
-            down[at] -= shift
-        return probes.permute(0, 3, 1, 2)
+    def _probes(self, images: Tensor, pixels: list[Tensor], noise: list[Tensor]) -> Tensor:
+        """x + sigma u of every direction, then x - sigma u of every direction: (2 m, 3, H, W), from (m, 3, H, W)."""
+        count, _, height, width = images.shape
+        places = torch.cat([row * height * width + places for row, places in enumerate(pixels)])
+        shifts = torch.zeros(count * height * width, device=images.device)
+        shifts.index_copy_(0, places.to(images.device), self.sigma * torch.cat(noise).to(images.device))
+        shifts = shifts.view(count, 1, height, width)
+        return torch.cat([images + shifts, images - shifts])

@@ -50,7 +50,7 @@ def _fold_batch_norms(network: nn.Module, probe: Tensor) -> None:
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             activation = nn.Sequential(norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else nn.Identity()
             network.set_submodule(first, fuse_conv_bn_eval(convolution, norm))
-            network.set_submodule(second, activation)
+            network.set_submodule(second, activation.eval())
 
 
 @dataclass

@@ -7,8 +7,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from common.console import warn
 from common.errors import InputError
 from detectors.base import Detector
+from detectors.memory import ran_out
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -16,9 +18,9 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class Queries:
     """Batched, counted, gradient-free access to a detector.
 
-    `batch_size` images go through the detector at a time. `precision` "bfloat16" runs the network under autocast
-    (not for finite differences: sigma 0.001 vanishes in it); logits and everything after are float32 always.
-    Inputs may live on any device; results are on the CPU.
+    `batch_size` images go through the detector at a time, or as many as memory was found to hold. `precision`
+    "bfloat16" runs the network under autocast (not for finite differences: sigma 0.001 vanishes in it); logits and
+    everything after are float32 always. Inputs may live on any device; results are on the CPU.
 
     Attributes:
         images: how many images have been passed to the detector so far.
@@ -31,10 +33,16 @@ class Queries:
         if precision not in PRECISIONS:
             raise InputError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
         self.detector = detector
-        self.batch_size = batch_size
         self.precision = precision
         self.images = 0
         self.calls = 0
+        self._asked = batch_size
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a forward pass: what was asked for, or what the detector's memory was found to hold."""
+        most = self.detector.most_images
+        return self._asked if most is None else min(self._asked, most)
 
     @property
     def device(self) -> torch.device:
@@ -44,20 +52,41 @@ class Queries:
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits (N, C) float32 of images (N, 3, S, S) in [0, 1]."""
-        device = self.device
-        autocast = torch.autocast(device.type, PRECISIONS[self.precision], enabled=self.precision != "float32")
-        chunks = []
-        with evaluating(self.detector), exact_float32(), torch.inference_mode(), autocast:
-            for chunk in images.split(self.batch_size):
-                chunk = chunk.to(device).contiguous(memory_format=torch.channels_last)
-                chunks.append(self.detector(chunk).float().cpu())
-                self.images += len(chunk)
-                self.calls += 1
-        return torch.cat(chunks) if chunks else torch.empty(0, len(self.detector.class_names))
+        chunks: list[Tensor] = []
+        place = 0
+        while place < len(images):
+            chunk = images[place : place + self.batch_size]
+            try:
+                chunks.append(answer(self.detector, chunk.to(self.device), self.precision))
+            except RuntimeError as error:
+                if not self.retry_smaller(error):
+                    raise
+                continue
+            place += len(chunk)
+            self.images += len(chunk)
+            self.calls += 1
+        return torch.cat(chunks).cpu() if chunks else torch.empty(0, len(self.detector.class_names))
+
+    def retry_smaller(self, error: RuntimeError) -> bool:
+        """Whether what failed can be tried again, with half as many images at a time: where memory ran out.
+
+        The detector remembers, for whoever asks it next.
+        """
+        size = self.batch_size
+        if size == 1 or not ran_out(error):
+            return False
+        self.detector.most_images = size // 2
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        warn(
+            f"{size} images at a time do not fit into memory: going on with {size // 2}. Another batch size rounds "
+            f"otherwise; --batch-size {size // 2} makes runs the same again"
+        )
+        return True
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Softmax of the logits, (N, C): the only place where it is taken."""
-        return self.logits(images).softmax(dim=1)
+        """Softmax of the logits, (N, C)."""
+        return probabilities(self.logits(images))
 
     def log_probability(self, images: Tensor, target: int) -> Tensor:
         """log p(target), (N,): exact also where p itself would round to 0 or 1."""
@@ -66,6 +95,19 @@ class Queries:
     def log_odds(self, images: Tensor, target: int) -> Tensor:
         """log p(target) - log(1 - p(target)), (N,)."""
         return log_odds(self.logits(images), target)
+
+
+def answer(detector: Detector, images: Tensor, precision: str = "float32") -> Tensor:
+    """One forward pass, as all queries make it: logits (N, C) float32 of images (N, 3, S, S), on their device."""
+    autocast = torch.autocast(images.device.type, PRECISIONS[precision], enabled=precision != "float32")
+    with evaluating(detector), exact_float32(), torch.inference_mode(), autocast:
+        logits: Tensor = detector(images.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Softmax of logits (N, C): the only place where it is taken."""
+    return logits.softmax(dim=1)
 
 
 def log_odds(logits: Tensor, target: int) -> Tensor:
@@ -85,8 +127,8 @@ class Meter:
         self.images = 0
         self.calls = 0
 
-    def count(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        """Counts one forward pass; a forward pre-hook."""
+    def count(self, _module: nn.Module, inputs: tuple[Tensor, ...], _logits: Tensor) -> None:
+        """Counts one forward pass that gave an answer; a forward hook."""
         self.images += len(inputs[0])
         self.calls += 1
 
@@ -95,7 +137,7 @@ class Meter:
 def counting(detector: Detector) -> Iterator[Meter]:
     """Counts every forward pass of a detector while it is open."""
     meter = Meter()
-    handle = detector.register_forward_pre_hook(meter.count)
+    handle = detector.register_forward_hook(meter.count)
     try:
         yield meter
     finally:

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from attacks import RegionAttack
 from common.seeds import derive_seed
-from detectors import Detector, Queries
+from detectors import Detector
+from detectors.queries import probabilities
 
-GROUP = 64  # regions attacked in one batch: a fixed number, so that rounding and memory do not depend on how many
+GROUP = 128  # regions in one call of an attack: a fixed number, so that rounding and memory do not depend on how many
 
 
 @dataclass(frozen=True)
@@ -90,26 +91,21 @@ class Assailant:
     def _group(
         self, name: str, attack: RegionAttack, regions: Mapping[str, np.ndarray]
     ) -> tuple[dict[str, Outcome], dict[str, Tensor]]:
-        """One batch. The attack's own judge says what flipped.
-
-        Where another batch's rounding would break a tie between classes differently, its word stands.
-        """
-        real, verdict = self.detector.real, self.verdict
+        """One call of the attack, whose own judge says what became of the verdict."""
+        verdict = self.verdict
         masks = torch.from_numpy(np.stack(list(regions.values())))
         images = self.image.expand(len(masks), *self.image.shape)
         seeds = [derive_seed(self.seed, self.key, "attack", name, digest) for digest in regions]
         result = attack(self.detector, images, masks, seeds, self.batch_size)
-        probabilities = Queries(self.detector, self.batch_size).probabilities(result.images)
-        change = (result.images - self.image.cpu()).abs().amax(dim=(1, 2, 3))
-        probabilities[change == 0] = verdict.probabilities
-        verdicts = probabilities.clone()
-        verdicts[~result.flipped, real] = -1.0
-        verdicts[result.flipped, real] = 2.0
+        original = self.image.cpu()
+        change = torch.stack([(image - original).abs().max() for image in result.images])
+        after = probabilities(result.logits)
+        after[(change == 0) & ~result.flipped] = verdict.probabilities  # not the rounding of another batch
         outcomes = {
             digest: Outcome(
-                after=float(probabilities[i, verdict.target]),
-                predicted=int(verdicts[i].argmax()),
-                flipped=bool(result.flipped[i]) and verdict.predicted != real,
+                after=float(after[i, verdict.target]),
+                predicted=int(after[i].argmax()),
+                flipped=bool(result.flipped[i]) and verdict.predicted != self.detector.real,
                 linf=float(change[i]),
                 steps=int(result.steps[i]),
                 forwards=int(result.forwards[i]),

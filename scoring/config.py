@@ -119,6 +119,16 @@ def bind(path: Path, configuration: Configuration) -> None:
         )
 
 
+def stored_batch_size(path: Path) -> int | None:
+    """The batch size of the configuration at `path`, or None where there is none; of a broken file `bind` tells."""
+    try:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    size = found.get("batch_size") if isinstance(found, dict) else None
+    return size if isinstance(size, int) and size >= 1 else None
+
+
 def changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """The dotted keys in which two configurations differ, with the first's and the second's value as text."""
     old, new = _flat(first), _flat(second)

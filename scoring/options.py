@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from detectors.batch_size import ON_CPU
+
 FramesOption = Annotated[
     Path | None, typer.Option("--frames", help="Index of frames (CSV), or a folder of pictures. Default: demo faces.")
 ]
@@ -16,8 +18,12 @@ SplitOption = Annotated[str | None, typer.Option("--split", help="Only frames of
 ResultsOption = Annotated[Path, typer.Option("--results", help="Where the runs' folders are.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of every random draw.")]
 BatchSizeOption = Annotated[
-    int | None,
-    typer.Option("--batch-size", min=1, help="Images in a forward pass. Default: 16 on a CPU, 128 elsewhere."),
+    str | None,
+    typer.Option(
+        "--batch-size",
+        metavar="N|auto",
+        help=f"Images in a forward pass, or auto: measured at the start. Default: {ON_CPU} on a CPU, auto elsewhere.",
+    ),
 ]
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="Of explanations: float32 or bfloat16; attacks use float32.")

@@ -20,9 +20,12 @@ from common.errors import InputError
 from common.settings import override
 from data.source import open_frames
 from detectors import Detector, Queries
+from detectors.batch_size import AUTO, BatchSize, fastest, usual
 from detectors.devices import resolve_device
+from detectors.memory import keep_freed_memory
 from detectors.registry import load
-from scoring.config import Configuration, describe_device, identify_detector, versions
+from scoring.config import Configuration, describe_device, identify_detector, stored_batch_size, versions
+from scoring.folder import Folder
 from scoring.frame import Scorer
 from scoring.metrics.registry import METRICS
 from scoring.metrics.registry import build_all as build_metrics
@@ -58,7 +61,8 @@ class Options:
         limit: how many frames at most.
         seed: of every draw.
         device: auto, cpu, cuda, cuda:N or mps.
-        batch_size: images in a forward pass; None for 128, or on a CPU 16, where more gains nothing and takes memory.
+        batch_size: images in a forward pass, or "auto" for what is measured to be fastest; None for that on a GPU, and a
+            fixed number on a CPU.
         precision: of the explanations' forward passes.
         preset: of the settings; None for "quick" on the demo's frames, "published" on others.
         overrides: COMPONENT.FIELD=VALUE, each.
@@ -80,7 +84,7 @@ class Options:
     limit: int | None = None
     seed: int = 0
     device: str = "auto"
-    batch_size: int | None = None
+    batch_size: BatchSize | None = None
     precision: str = "float32"
     preset: str | None = None
     overrides: Sequence[str] = ()
@@ -106,7 +110,7 @@ def prepare(options: Options, keep_real: bool = False, folder: Path | None = Non
     """Resolves every name and setting, opens the frames and loads the detector.
 
     Real frames are left out unless `keep_real`, as there is no fake verdict to explain. The attack "malafide" is
-    trained first, in the run's `folder`. Raises InputError for anything unknown, contradictory, missing or
+    trained first, in the run's `folder`, and a batch size that was measured for that folder is taken again. Raises InputError for anything unknown, contradictory, missing or
     unreadable, before any work is done.
     """
     on_demo = options.frames is None
@@ -124,7 +128,9 @@ def prepare(options: Options, keep_real: bool = False, folder: Path | None = Non
     device = resolve_device(options.device)
     name, detector = open_detector(options)
     check_settings(settings, detector)
-    batch_size = (16 if device.type == "cpu" else 128) if options.batch_size is None else options.batch_size
+    if device.type == "cpu":
+        keep_freed_memory()
+    batch_size = chosen_batch_size(options, detector, device, folder)
     Queries(detector, batch_size, options.precision)  # refuses what no frame could be scored with
     described = {each: describe_attack(attack) for each, attack in built.items()}
     if folder is not None and MALAFIDE in names:
@@ -182,6 +188,15 @@ def _trained(
             warn(f"the run scores frames that its filter is trained on; --split {TEST} leaves them out")
     stored = train_for_run(folder, opponent, material, manipulations, settings, options.seed)
     return build_attack(f"{MALAFIDE}:{stored.path}", preset, {"epsilon": settings.epsilon})
+
+
+def chosen_batch_size(options: Options, detector: Detector, device: torch.device, folder: Path | None) -> int:
+    """How many images a forward pass takes: as asked; else as the run in `folder` was begun with, or as measured."""
+    asked = usual(device) if options.batch_size is None else options.batch_size
+    if asked != AUTO:
+        return asked
+    begun = None if folder is None else stored_batch_size(Folder(folder).config)
+    return begun or fastest(detector, device, options.precision)
 
 
 def chosen_methods(names: Sequence[str]) -> tuple[Method, ...]:

@@ -56,9 +56,9 @@ def subsets(samples: int, features: int, generator: np.random.Generator) -> np.n
 
 def keep_masks(design: np.ndarray, segments: Tensor, size: int) -> Iterator[Tensor]:
     """The subsets as keep-masks over the pixels, in chunks (n, 1, H, W) float32 of at most `size`."""
-    rows = torch.from_numpy(design).float().to(segments.device)
+    rows, places = torch.from_numpy(design).float().to(segments.device), segments.flatten()
     for at in chunks(len(rows), size):
-        yield rows[at][:, None, segments]
+        yield rows[at].index_select(1, places).view(-1, 1, *segments.shape)
 
 
 def proximity(design: np.ndarray, kernel_width: float) -> np.ndarray:

@@ -11,10 +11,10 @@ import typer
 from attacks.budgets import read_budget
 from common import log
 from common.errors import InputError
+from detectors.batch_size import ON_CPU
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from detectors.registry import short_name
 from scoring.options import (
-    BatchSizeOption,
     FramesOption,
     ImagesOption,
     ResultsOption,
@@ -33,6 +33,10 @@ from scoring.setup import folder_name
 LimitOption = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", min=1, help="At most so many fakes, and as many real frames. Default: all."),
+]
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option("--batch-size", min=1, help=f"Images in a forward pass. Default: {ON_CPU} on a CPU, 128 elsewhere."),
 ]
 AttackOption = Annotated[
     list[str] | None,

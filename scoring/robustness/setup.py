@@ -12,7 +12,9 @@ from attacks.torchattacks_bridge import GRADIENT_SHARE
 from common.errors import InputError
 from data.source import open_frames
 from detectors import Detector
+from detectors.batch_size import ON_CPU
 from detectors.devices import resolve_device
+from detectors.memory import keep_freed_memory
 from detectors.registry import load
 from scoring.config import Configuration, describe_device, identify_detector, versions
 from scoring.robustness.assault import PGD_STEPS, Assault, assaults, seen_by
@@ -82,7 +84,7 @@ class Options:
         defence: a defence that is tried as well, or None.
         seed: of every draw.
         device: auto, cpu, cuda, cuda:N or mps.
-        batch_size: images in a forward pass; None for 16 on a CPU, 128 elsewhere.
+        batch_size: images in a forward pass; None for `batch_size.ON_CPU` on a CPU, 128 elsewhere.
     """
 
     frames: Path | None = None
@@ -141,9 +143,11 @@ def prepare(options: Options, named: Named, chosen: Chosen, transfer: Named | No
     """
     planned = assaults(options.attacks, options.budgets, options.steps, options.seed, _overrides(options))
     device = resolve_device(options.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     detector = named.load(options.device)
     source = detector if transfer is None else transfer.load(options.device)
-    batch_size = (16 if device.type == "cpu" else 128) if options.batch_size is None else options.batch_size
+    batch_size = (ON_CPU if device.type == "cpu" else 128) if options.batch_size is None else options.batch_size
     check = options.check if transfer is None else None
     _try_out(source, planned, check, device)
     stages = _stages(options, planned, check, chosen)

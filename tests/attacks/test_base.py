@@ -120,6 +120,98 @@ def test_a_flipped_pair_leaves_the_batch_and_an_empty_region_never_enters() -> N
     assert torch.equal(result.images[2:4], images[2:4])
 
 
+def test_the_next_pair_takes_the_place_of_one_that_is_done() -> None:
+    darker = Scripted(act=lambda queries, batch: batch.images - 1 / 255, times=4)
+    levels = (0.60, 0.452, 0.40, 0.456, 0.452, 0.60)  # never, 1 step, Real from the start, 2 steps, 1 step, never
+    images = torch.stack([torch.full((3, SIZE, SIZE), level) for level in levels])
+    result = darker(patch_detector(0.45), images, everywhere(6), range(6), batch_size=2)
+    assert result.steps.tolist() == [4, 1, 0, 2, 1, 4]
+    assert result.flipped.tolist() == [False, True, True, True, True, False]
+    assert result.forwards.tolist() == [5, 2, 1, 3, 2, 5]
+    assert darker.seen == [2, 2, 2, 2, 1, 1, 1, 1]  # pairs 0 1, 0 3, 0 3, 0 4, and 5 alone
+    assert torch.equal(result.logits, Queries(patch_detector(0.45)).logits(result.images))
+
+
+def test_forward_passes_stay_full_while_pairs_wait() -> None:
+    sizes: list[int] = []
+
+    class Watching(PatchDetector):
+        def forward(self, images: Tensor) -> Tensor:
+            sizes.append(len(images))
+            return super().forward(images)
+
+    detector = Watching(SIZE, slice(8, 16), slice(8, 16), 0.49)
+    images = some_images(1, spread=0.1).expand(9, -1, -1, -1)
+    corners = [(6, 6), (16, 16), (4, 8), (8, 6), (20, 20), (7, 7), (0, 0), (5, 6), (6, 5)]
+    attack = build("nes", overrides={"pairs": 6, "steps": 6, "step": 0.01})
+    result = attack(detector, images, squares(*corners), range(9), batch_size=4)
+    assert 0 < result.flipped.sum() < 9
+    assert len(set(result.steps.tolist())) > 2
+    assert sizes.count(4) > 50
+    assert sum(size < 4 for size in sizes[1:]) <= 6  # verdicts on the last three pairs, at most one a round
+    alone = [attack(detector, images[[i]], squares(corners[i]), [i], batch_size=4) for i in range(9)]
+    assert torch.equal(result.images, torch.cat([each.images for each in alone]))
+    assert torch.equal(result.logits, torch.cat([each.logits for each in alone]))
+    assert result.forwards.tolist() == [int(each.forwards) for each in alone]
+
+
+def test_an_image_that_all_pairs_share_is_asked_about_once() -> None:
+    asked: list[int] = []
+
+    class Watching(PatchDetector):
+        def forward(self, images: Tensor) -> Tensor:
+            asked.append(len(images))
+            return super().forward(images)
+
+    detector = Watching(SIZE, slice(8, 16), slice(8, 16), 0.1)
+    image = some_images(1, spread=0.2)
+    still = Scripted(times=1)
+    shared = still(detector, image.expand(5, -1, -1, -1), everywhere(5), range(5))
+    assert asked == [1, 5]
+    copies = still(detector, image.repeat(5, 1, 1, 1), everywhere(5), range(5))
+    assert asked == [1, 5, 5, 5]
+    for name in ("images", "logits", "flipped", "steps", "forwards"):
+        assert torch.equal(getattr(shared, name), getattr(copies, name))
+
+
+class Cramped(ConvDetector):
+    """Has memory for so many images, and with gradients for half as many."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.refused = most, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) > (self.most // 2 if torch.is_grad_enabled() else self.most):
+            self.refused += 1
+            raise torch.OutOfMemoryError("out of memory")
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("name", ["nes", "pgd", "torchattacks:APGD"])
+def test_an_attack_goes_on_with_fewer_images_where_memory_runs_out(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attack = build(name, overrides={"steps": 2} | ({"pairs": 9} if name == "nes" else {}))
+    images, regions, seeds = some_images(9), squares(*[(2 * i, i) for i in range(9)]), range(9)
+    expected = attack(ConvDetector(), images, regions, seeds, 32)
+    detector = Cramped(5)
+    result = attack(detector, images, regions, seeds, 32)
+    assert detector.refused > 0
+    assert detector.most_images is not None
+    assert torch.allclose(result.images, expected.images, atol=1e-6)
+    assert torch.equal(result.forwards, expected.forwards)
+    told = capsys.readouterr().err
+    assert told.count("do not fit into memory") == detector.refused
+    attack(detector, images, regions, seeds, 32)
+    assert capsys.readouterr().err == ""  # it remembers
+
+
+def test_no_memory_for_a_single_image_is_an_error() -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        NES(steps=1)(Cramped(0), some_images(2), everywhere(2), [0, 1])
+
+
 def test_no_pairs_at_all() -> None:
     result = NES()(patch_detector(), some_images(0), everywhere(0), [])
     assert result.images.shape == (0, 3, SIZE, SIZE)
@@ -174,7 +266,7 @@ def test_the_detector_is_as_it_was(name: str) -> None:
     before = state(detector)
     build(name, overrides={} if name == "fgsm" else {"steps": 1})(detector, some_images(2), everywhere(2), [0, 1])
     assert same(before, state(detector))
-    assert not detector._forward_pre_hooks
+    assert not detector._forward_hooks
 
 
 def test_the_detector_is_as_it_was_after_an_error() -> None:
@@ -186,7 +278,7 @@ def test_the_detector_is_as_it_was_after_an_error() -> None:
     with pytest.raises(KeyError):
         Scripted(act=fail)(detector, some_images(1), everywhere(1), [0])
     assert same(before, state(detector))
-    assert not detector._forward_pre_hooks
+    assert not detector._forward_hooks
 
 
 @pytest.mark.parametrize("name", ["nes", "pgd"])
