@@ -130,6 +130,31 @@ def test_running_again_prints_the_same_and_scores_nothing(
     assert "settings.LIME.samples was 60 and is now 99" in told
 
 
+def test_a_measured_batch_size_is_written_down_and_taken_again(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    def fastest(detector: object, device: object, precision: str) -> int:
+        measured.append(7 + len(measured))
+        return measured[-1]
+
+    monkeypatch.setattr("scoring.setup.fastest", fastest)
+    words = quickly(index, tmp_path, "--limit", 2, "--batch-size")
+    assert run(*words, "auto") == 0
+    assert json.loads((tmp_path / "evaluation-LIME" / "config.json").read_text())["batch_size"] == 7
+    rows = (tmp_path / "evaluation-LIME" / "rows_LIME.csv").read_bytes()
+    frames = sorted((tmp_path / "evaluation-LIME" / "frames").iterdir())
+    frames[0].unlink()
+    assert run(*words, "auto") == 0
+    assert measured == [7]
+    assert (tmp_path / "evaluation-LIME" / "rows_LIME.csv").read_bytes() == rows
+    assert run(*words, "7") == 0
+    assert "batch_size was 7 and is now 9" in refused(capsys, *words, "9")
+    assert run(*words, "auto", "--run", "other") == 0
+    assert measured == [7, 8]
+
+
 def test_a_plain_folder_of_pictures_has_flips_and_no_accuracies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,6 +224,8 @@ BAD = {
     "setting of another attack": (["--set", "pgd.steps=3"], "--attack pgd"),
     "unknown split": (["--split", "nope"], "nope"),
     "unknown device": (["--device", "gpu"], "unknown device 'gpu'"),
+    "batch size of nothing": (["--batch-size", "0"], "--batch-size '0'"),
+    "batch size in words": (["--batch-size", "large"], "or auto"),
     "unknown precision": (["--precision", "half"], "half"),
     "unknown option": (["--nonsense"], "--nonsense"),
     "limit of nothing": (["--limit", "0"], "limit"),
