@@ -23,7 +23,9 @@ from benchmarks.common import BatchSizeOption, ImageOption, ThreadsOption, best_
 from common.console import application, progress, run, say, table
 from common.errors import InputError
 from detectors import Detector, Queries
+from detectors.batch_size import ON_CPU
 from detectors.devices import resolve_device
+from detectors.memory import keep_freed_memory
 from detectors.optimise import optimise
 from detectors.options import CheckpointOption, DeviceOption
 from detectors.timm_network import TimmConfig, TimmDetector
@@ -58,16 +60,17 @@ def measure(
     regions: Annotated[int, typer.Option(help="How many regions of the frame.")] = 4,
     steps: Annotated[int, typer.Option(help="NES's steps; 50 is the published setting.")] = 50,
     device: DeviceOption = "cpu",
-    batch_size: BatchSizeOption = 16,
+    batch_size: BatchSizeOption = ON_CPU,
     threads: ThreadsOption = 2,
 ) -> None:
     """Attacks regions of one frame, together and one by one, and prints what each way took."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     model = _random(device) if detector is None else detectors.load(detector, checkpoint, device)
     prepared = model.prepare(picture(image))
     if detector is None:
         model.real = int(Queries(model).logits(prepared[None]).argmin())
-    images = prepared.expand(regions, -1, -1, -1).contiguous()
+    images = prepared.expand(regions, -1, -1, -1)
     bench = Bench(model, images, _squares(regions, model.input_size), batch_size)
     best, size = best_seconds(model)
     rows = []

@@ -1,6 +1,7 @@
 """What every benchmark needs: a picture, the machine's best time per forward, and the options they share."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -37,3 +38,18 @@ def best_seconds(detector: Detector) -> tuple[float, int]:
             queries.logits(images[:size])
             taken.append(((time.perf_counter() - started) / size, size))
     return min(taken)
+
+
+def reset_peak() -> None:
+    """Forgets the highest resident memory so far, on Linux."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> float | None:
+    """The highest resident memory since `reset_peak`, in MiB, where the system tells it (Linux)."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return None

@@ -7,9 +7,8 @@ forward that this machine was measured to reach with this detector): 1.00 is a s
 import io
 import time
 from collections.abc import Callable
-from contextlib import redirect_stderr, suppress
+from contextlib import redirect_stderr
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,9 +19,11 @@ from lime.lime_image import LimeImageExplainer
 
 import detectors
 import xai
-from benchmarks.common import BatchSizeOption, ImageOption, ThreadsOption, best_seconds, picture
+from benchmarks.common import BatchSizeOption, ImageOption, ThreadsOption, best_seconds, peak, picture, reset_peak
 from common.console import application, progress, run, say, table
 from detectors import Detector, Queries
+from detectors.batch_size import ON_CPU
+from detectors.memory import keep_freed_memory
 from detectors.options import CheckpointOption, DeviceOption
 
 app = application(__doc__ or "")
@@ -53,12 +54,13 @@ def measure(
     preset: Annotated[str, typer.Option(help="published or quick.")] = "published",
     method: Annotated[list[str] | None, typer.Option(help="Repeatable; by default all eight.")] = None,
     device: DeviceOption = "cpu",
-    batch_size: BatchSizeOption = 16,
+    batch_size: BatchSizeOption = ON_CPU,
     threads: ThreadsOption = 2,
     packages: Annotated[bool, typer.Option(help="Also run lime's and shap's own explainers.")] = True,
 ) -> None:
     """Explains one frame by every method and prints what each stage took."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     model = detectors.load(detector, checkpoint, device)
     prepared = model.prepare(picture(image))
     probabilities = Queries(model).probabilities(prepared[None])[0]
@@ -92,13 +94,13 @@ def measure(
 def _stage(name: str, detector: Detector, work: Callable[[], Any]) -> Stage:
     forwards: list[int] = []
     hook = detector.register_forward_pre_hook(lambda _, inputs: forwards.append(len(inputs[0])))
-    _reset_peak()
+    reset_peak()
     started = time.perf_counter()
     try:
         work()
     finally:
         hook.remove()
-    return Stage(name, time.perf_counter() - started, sum(forwards), _peak())
+    return Stage(name, time.perf_counter() - started, sum(forwards), peak())
 
 
 def _package_jobs(frame: xai.FrameExplanations, preset: str) -> list[tuple[str, Callable[[], Any]]]:
@@ -170,21 +172,6 @@ def _print(stages: list[Stage], best: float, preset: str) -> None:
         ("stage", "seconds", "forwards", "ms/forward", "ratio", "peak MiB"),
         rows,
     )
-
-
-def _reset_peak() -> None:
-    """Forgets the highest resident memory so far, on Linux."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak() -> float | None:
-    """The highest resident memory since `_reset_peak`, in MiB, where the system tells it (Linux)."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return None
 
 
 if __name__ == "__main__":

@@ -61,8 +61,8 @@ class Options:
         limit: how many frames at most.
         seed: of every draw.
         device: auto, cpu, cuda, cuda:N or mps.
-        batch_size: images in a forward pass, or "auto" for what is measured to be fastest; None for that on a GPU, and a
-            fixed number on a CPU.
+        batch_size: images in a forward pass, or "auto" for what is measured to be fastest; None for that on a GPU,
+            and a fixed number on a CPU.
         precision: of the explanations' forward passes.
         preset: of the settings; None for "quick" on the demo's frames, "published" on others.
         overrides: COMPONENT.FIELD=VALUE, each.
@@ -110,8 +110,8 @@ def prepare(options: Options, keep_real: bool = False, folder: Path | None = Non
     """Resolves every name and setting, opens the frames and loads the detector.
 
     Real frames are left out unless `keep_real`, as there is no fake verdict to explain. The attack "malafide" is
-    trained first, in the run's `folder`, and a batch size that was measured for that folder is taken again. Raises InputError for anything unknown, contradictory, missing or
-    unreadable, before any work is done.
+    trained first, in the run's `folder`, and a batch size that was measured for a run is taken again where that goes
+    on. Raises InputError for anything unknown, contradictory, missing or unreadable, before any work is done.
     """
     on_demo = options.frames is None
     preset = options.preset or ("quick" if on_demo else "published")
