@@ -1,6 +1,6 @@
 """Seconds, forwards and memory of every explanation of one frame, beside the packages people use today.
 
-Run as `python -m benchmarks.explanations`. The ratio is a stage's wall time over (its forwards x the best time per
+Run as `python -m benchmarks.explanations`. The ratio is a stage's time over (its forwards x the best time per
 forward that this machine was measured to reach with this detector): 1.00 is a stage that does nothing but ask.
 """
 
@@ -19,7 +19,17 @@ from lime.lime_image import LimeImageExplainer
 
 import detectors
 import xai
-from benchmarks.common import BatchSizeOption, ImageOption, ThreadsOption, best_seconds, peak, picture, reset_peak
+from benchmarks.common import (
+    BatchSizeOption,
+    Clock,
+    ClockOption,
+    ImageOption,
+    ThreadsOption,
+    best_seconds,
+    peak,
+    picture,
+    reset_peak,
+)
 from common.console import application, progress, run, say, table
 from detectors import Detector, Queries
 from detectors.batch_size import ON_CPU
@@ -35,7 +45,7 @@ class Stage:
 
     Attributes:
         name: as the table shows it.
-        seconds: wall time.
+        seconds: on the clock that was chosen.
         forwards: images passed to the detector.
         peak: the highest resident memory of the whole process meanwhile, in MiB; None where it cannot be read.
     """
@@ -56,6 +66,7 @@ def measure(
     device: DeviceOption = "cpu",
     batch_size: BatchSizeOption = ON_CPU,
     threads: ThreadsOption = 2,
+    clock: ClockOption = Clock.WALL,
     packages: Annotated[bool, typer.Option(help="Also run lime's and shap's own explainers.")] = True,
 ) -> None:
     """Explains one frame by every method and prints what each stage took."""
@@ -70,8 +81,8 @@ def measure(
     frame = xai.FrameExplanations(model, prepared, target, settings, batch_size=batch_size)
 
     compiling = _compile_shap(model, prepared, target)
-    best = best_seconds(model)
-    stages = [_stage("segments", model, lambda: frame.segments)]
+    best = best_seconds(model, clock)
+    stages = [_stage("segments", model, clock, lambda: frame.segments)]
     with progress() as bar:
         jobs: list[tuple[str, Callable[[], Any]]] = []
         if any(one.fill == "adversarial" for one in chosen):
@@ -80,27 +91,28 @@ def measure(
         jobs += _package_jobs(frame, preset) if packages else []
         task = bar.add_task("measuring", total=len(jobs))
         for name, job in jobs:
-            stages.append(_stage(name, model, job))
+            stages.append(_stage(name, model, clock, job))
             bar.advance(task)
-    best = min(best, best_seconds(model), key=lambda pair: pair[0])
+    best = min(best, best_seconds(model, clock), key=lambda pair: pair[0])
 
     say(f"explained: {model.class_names[target]}, p = {probabilities[target]:.3f}; {frame.segments.max() + 1} segments")
     say(f"best time per forward: {best[0] * 1e3:.2f} ms, {best[1]} images at a time, {threads} threads, {device}")
+    say(f"seconds are {clock} time")
     say(f"before the first SHAP of a process, shap compiles its loops once: {compiling:.1f} s, not counted below")
     say("the adversarial image is shared: it is counted in its own row, not in those of the methods that use it")
     _print(stages, best[0], preset)
 
 
-def _stage(name: str, detector: Detector, work: Callable[[], Any]) -> Stage:
+def _stage(name: str, detector: Detector, clock: Clock, work: Callable[[], Any]) -> Stage:
     forwards: list[int] = []
     hook = detector.register_forward_pre_hook(lambda _, inputs: forwards.append(len(inputs[0])))
     reset_peak()
-    started = time.perf_counter()
+    started = clock.read()
     try:
         work()
     finally:
         hook.remove()
-    return Stage(name, time.perf_counter() - started, sum(forwards), peak())
+    return Stage(name, clock.read() - started, sum(forwards), peak())
 
 
 def _package_jobs(frame: xai.FrameExplanations, preset: str) -> list[tuple[str, Callable[[], Any]]]:

@@ -13,7 +13,6 @@ it (`detectors.load(..., optimise=False)`); with `--folded` it is given the same
 """
 
 import io
-import time
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from torch.nn import functional
 
 import detectors
 import xai
-from benchmarks.common import ImageOption, ThreadsOption, picture
+from benchmarks.common import Clock, ClockOption, ImageOption, ThreadsOption, picture
 from common.console import application, progress, run, say, table
 from detectors import Detector, Queries
 from detectors.batch_size import ON_CPU
@@ -194,6 +193,7 @@ def measure(
     device: DeviceOption = "cpu",
     batch_size: Annotated[int | None, typer.Option(min=1, help="Of our forward passes.")] = None,
     threads: ThreadsOption = 2,
+    clock: ClockOption = Clock.WALL,
 ) -> None:
     """Explains one frame by every method, here and as people do today, and prints how much longer they take."""
     torch.set_num_threads(threads)
@@ -207,9 +207,10 @@ def measure(
         task = bar.add_task("measuring", total=len(PEERS) * (1 + rounds))
         found = {}
         for name in PEERS:
-            found[name] = contest(frame, scene, name, rounds, lambda: bar.advance(task))
+            found[name] = contest(frame, scene, name, rounds, clock, lambda: bar.advance(task))
     say(f"explained: {ours.class_names[scene.target]}; {scene.segments.max() + 1} segments; {samples} samples")
     say(f"{rounds} rounds after one to warm up; {size} images in our forward passes; {threads} threads; {device}")
+    say(f"seconds are {clock} time")
     _print(found, folded)
 
 
@@ -229,7 +230,12 @@ def _opposed(
 
 
 def contest(
-    frame: xai.FrameExplanations, scene: Scene, name: str, rounds: int, told: Callable[[], Any] = lambda: None
+    frame: xai.FrameExplanations,
+    scene: Scene,
+    name: str,
+    rounds: int,
+    clock: Clock = Clock.WALL,
+    told: Callable[[], Any] = lambda: None,
 ) -> tuple[Side, Side]:
     """What we and a peer took, turn by turn; each side's first turn is not counted, as libraries compile in it."""
     method, peer = PEERS[name]
@@ -239,9 +245,9 @@ def contest(
     for _ in range(1 + rounds):
         for side, (work, asked) in enumerate(zip(works, (frame.detector, scene.network), strict=True)):
             with counting(asked) as meter:
-                started = time.perf_counter()
+                started = clock.read()
                 maps[side] = work()
-                seconds[side].append(time.perf_counter() - started)
+                seconds[side].append(clock.read() - started)
             forwards[side] = meter.images
         told()
     one, other = (Side(seconds[side][1:], forwards[side], maps[side]) for side in (0, 1))
@@ -251,8 +257,8 @@ def contest(
 def agreement(one: np.ndarray, other: np.ndarray, segments: np.ndarray) -> float:
     """Spearman's rank correlation of two maps (H, W) over the segments' mean values."""
     count = np.bincount(segments.ravel())
-    means = [np.bincount(segments.ravel(), weights=each.astype(float).ravel()) / count for each in (one, other)]
-    return float(spearmanr(*means).statistic)
+    first, second = (np.bincount(segments.ravel(), weights=each.astype(float).ravel()) / count for each in (one, other))
+    return float(spearmanr(first, second).statistic)
 
 
 def _print(found: Mapping[str, tuple[Side, Side]], folded: bool) -> None:
