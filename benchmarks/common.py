@@ -1,7 +1,7 @@
 """What every benchmark needs: a picture, the machine's best time per forward, and the options they share."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -48,11 +48,13 @@ def picture(path: Path | None) -> np.ndarray:
     return DemoFrames(1, families=("FaceSwap",))[0].image if path is None else decode(path.read_bytes(), str(path))
 
 
-def best_seconds(detector: Detector, clock: Clock = Clock.WALL) -> tuple[float, int]:
+def best_seconds(
+    detector: Detector, clock: Clock = Clock.WALL, sizes: Sequence[int] = BATCH_SIZES
+) -> tuple[float, int]:
     """The least time per image that the detector was seen to take, in seconds, and the batch size it took it at."""
-    images = torch.rand(max(BATCH_SIZES), 3, detector.input_size, detector.input_size)
+    images = torch.rand(max(sizes), 3, detector.input_size, detector.input_size)
     taken = []
-    for size in BATCH_SIZES:
+    for size in sizes:
         queries = Queries(detector, batch_size=size)
         queries.logits(images[:size])
         for _ in range(REPEATS):

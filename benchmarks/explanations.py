@@ -81,7 +81,7 @@ def measure(
     frame = xai.FrameExplanations(model, prepared, target, settings, batch_size=batch_size)
 
     compiling = _compile_shap(model, prepared, target)
-    best = best_seconds(model, clock)
+    best = best_seconds(model, clock, (batch_size,))  # larger batches afterwards, as they would raise the peak
     stages = [_stage("segments", model, clock, lambda: frame.segments)]
     with progress() as bar:
         jobs: list[tuple[str, Callable[[], Any]]] = []
