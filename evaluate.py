@@ -172,7 +172,7 @@ def score(setup: Setup, options: Options, folder: Path, part: Shard, staff: Staf
     """Scores one detector in its folder and reports it; nothing is returned where frames are still missing."""
     log.open_in(folder)
     report.introduce(setup, folder)
-    crew = hire(staff, options, folder)
+    crew = hire(staff, replace(options, batch_size=setup.scorer.batch_size), folder)  # no worker measures its own
     outcome = run(folder, setup.name, setup.configuration, setup.selection, setup.scorer, part, crew)
     if isinstance(outcome, int):
         report.show_missing(outcome, len(setup.selection.keys))
