@@ -22,6 +22,7 @@ from common.errors import InputError
 from common.seeds import derive_seed
 from detectors.checkpoints import load_into, read
 from detectors.devices import several
+from detectors.memory import keep_freed_memory
 from detectors.saving import METADATA_KEY, NetworkDetector, save
 from detectors.training.data import FrameData, steps_of
 from detectors.training.frames import Labelled, class_weights
@@ -148,6 +149,8 @@ def train(
     Raises InputError where `out` holds a training already and `resume` is false, or other settings made it.
     """
     place = several(device, settings.devices)
+    if place.type == "cpu":
+        keep_freed_memory()
     last = _earlier(out, _described(detector, recipe, settings), resume)
     steps = settings.epochs * steps_of(len(frames), settings.batch_size, settings.devices)
     budget = Budget(steps, settings.max_minutes, shared=settings.devices > 1)

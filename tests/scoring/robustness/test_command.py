@@ -71,6 +71,7 @@ def test_compare_states_the_claim(tmp_path: Path, index: Path, capsys: pytest.Ca
         "comparison.md",
         "comparison.png",
         "hard",
+        "log.txt",
     ]
     assert (folder / "base" / "dip.csv").exists()
     assert not (folder / "hard" / "dip.csv").exists()
