@@ -14,7 +14,7 @@ from scipy.stats import t
 from benchmarks.calibration import BATCH, DIFFERENCES, HEADLINES, MEANS, Draw, videos_of
 from common.console import application, run, say
 from common.seeds import generator
-from scoring.statistics import LEVEL, expanded_tail, intervals, intervals_of, mean_of, ratio_intervals
+from scoring.statistics import LEVEL, Statistic, expanded_tail, intervals, intervals_of, mean_of, ratio_intervals
 from scoring.statistics.videos import per_video, placed, resamples
 
 app = application(__doc__ or "")
@@ -65,11 +65,12 @@ def of_ratios(top: np.ndarray, bottom: np.ndarray, videos: np.ndarray, draws: np
     sums, counts = per_video(np.hstack([top, bottom]), videos)
     count, above, below = len(counts), *np.split(sums, 2, axis=1)
 
-    def ratio(weights: np.ndarray) -> np.ndarray:
-        low = weights @ below
-        return np.asarray(weights @ above) / np.where(np.abs(low) > _TINY, low, _TINY)
+    def divided(totals: np.ndarray) -> np.ndarray:
+        high, low = np.split(totals, 2, axis=1)
+        return high / np.where(np.abs(low) > _TINY, low, _TINY)
 
-    value = ratio(np.ones((1, count)))[0]
+    ratio = Statistic(sums, divided)
+    value = ratio.value
     spread = np.sqrt(((above - value * below) ** 2).sum(axis=0) * count / (count - 1))
     error = spread / np.maximum(np.abs(below.sum(axis=0)), _TINY)
     reach = t.ppf((1 + LEVEL) / 2, count - 1) * error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scoring.statistics import Estimate, Statistic, estimates, intervals_of, sign_flip_p
-from scoring.statistics.videos import known, placed
+from scoring.statistics.videos import how_many, known, placed
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +66,11 @@ def survival(needed: np.ndarray, flipped: np.ndarray, videos: np.ndarray, genera
     videos, (needed, flipped) = known(videos, needed, flipped)
     places, counts = placed(videos)
     steps = _Steps.of(needed, flipped, places)
-    standing = steps.standing(np.ones((1, len(counts))))[0]
-    limits = intervals_of(steps.standing, counts, generator, (0.0, 1.0))
+    standing = Statistic(steps.parts, steps.standing)
+    limits = intervals_of(standing, counts, generator, (0.0, 1.0))
     return Survival(
         needed=steps.times,
-        standing=standing,
+        standing=standing.value,
         low=limits[:, 0],
         high=limits[:, 1],
         exposed=steps.exposed.sum(axis=0).astype(int),
@@ -95,8 +95,7 @@ def restricted_mean(
     places, counts = placed(videos)
     area = _Steps.of(needed, flipped, places).area(limit)
     low, high = intervals_of(area, counts, generator, (0.0, limit))[0]
-    value = area(np.ones((1, len(counts))))[0, 0]
-    return Estimate(float(value), float(low), float(high), len(needed), len(counts))
+    return Estimate(float(area.value[0]), float(low), float(high), len(needed), len(counts))
 
 
 def compare_restricted_means(
@@ -115,7 +114,7 @@ def compare_restricted_means(
     difference = pseudo_values(one, one_flipped, limit) - pseudo_values(other, other_flipped, limit)
     return SurvivalPair(
         frames=len(videos),
-        videos=len(np.unique(videos)),
+        videos=how_many(videos),
         limit=limit,
         difference=estimates(difference[:, None], videos, generator, (-limit, limit))[0],
         p=sign_flip_p(difference, videos, generator),
@@ -131,7 +130,7 @@ def pseudo_values(needed: np.ndarray, flipped: np.ndarray, limit: float) -> np.n
     if frames < 2 or (flipped.astype(bool) | (needed >= limit)).all():
         return np.minimum(needed, limit)
     area = _Steps.of(needed, flipped, np.arange(frames)).area(limit)
-    found: np.ndarray = frames * area(np.ones((1, frames)))[:, 0] - (frames - 1) * area(1 - np.eye(frames))[:, 0]
+    found: np.ndarray = frames * area.value - (frames - 1) * area.jackknife[:, 0]
     return found
 
 
@@ -154,25 +153,36 @@ class _Steps:
         flipped = flipped.astype(bool)
         times = np.unique(needed[flipped])
         count = int(groups.max(initial=-1)) + 1
-        flips, last = np.zeros((count, len(times))), np.zeros((count, len(times) + 1))
-        np.add.at(flips, (groups[flipped], np.searchsorted(times, needed[flipped])), 1.0)
-        np.add.at(last, (groups, np.searchsorted(times, needed, side="right")), 1.0)  # times that a frame was tried to
+        flips = _counts(groups[flipped], np.searchsorted(times, needed[flipped]), (count, len(times)))
+        tried = np.searchsorted(times, needed, side="right")  # to how many of the times
+        last = _counts(groups, tried, (count, len(times) + 1))
         return cls(times, flips, last[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:])
 
-    def standing(self, weights: np.ndarray) -> np.ndarray:
-        """The share that stands after each time, for weighted groups (b, C): (b, t)."""
-        exposed = weights @ self.exposed
-        kept: np.ndarray = 1 - (weights @ self.flips) / np.where(exposed > 0, exposed, 1.0)
+    @property
+    def parts(self) -> np.ndarray:
+        """What each group adds to the sums that `standing` takes, (C, 2t)."""
+        return np.hstack([self.exposed, self.flips])
+
+    def standing(self, totals: np.ndarray) -> np.ndarray:
+        """The share that stands after each time, from sums of `parts` (b, 2t): (b, t)."""
+        exposed, flips = np.split(totals, 2, axis=1)
+        kept: np.ndarray = 1 - flips / np.where(exposed > 0, exposed, 1.0)
         return np.cumprod(kept, axis=1)
 
     def area(self, limit: float) -> Statistic:
-        """The area under the curve from 0 to `limit`, as a statistic of weighted groups: (b, 1)."""
+        """The area under the curve from 0 to `limit`, as a statistic of the groups: (b, 1)."""
         if not limit > 0:
             raise ValueError(f"the limit of a restricted mean must be above 0, got {limit}")
         widths = np.diff(np.minimum(np.concatenate([[0.0], self.times, [limit]]), limit))
 
-        def of(weights: np.ndarray) -> np.ndarray:
-            standing = np.hstack([np.ones((len(weights), 1)), self.standing(weights)])
+        def of(totals: np.ndarray) -> np.ndarray:
+            standing = np.hstack([np.ones((len(totals), 1)), self.standing(totals)])
             return standing @ widths[:, None]
 
-        return of
+        return Statistic(self.parts, of)
+
+
+def _counts(groups: np.ndarray, places: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """How many frames are of each group at each place, as floats."""
+    counted = np.bincount(groups * shape[1] + places, minlength=shape[0] * shape[1])
+    return counted.reshape(shape).astype(float)

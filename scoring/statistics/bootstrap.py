@@ -7,18 +7,47 @@ coverage among percentile, BCa, bootstrap-t and t intervals: docs/statistics.md.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm, t
 
 from scoring.statistics.estimate import Estimate
-from scoring.statistics.videos import DRAWS, known, leave_one_out, per_video, placed, resamples
+from scoring.statistics.videos import DRAWS, how_many, known, per_video, placed, pooled, resamples
 
 LEVEL = 0.95
 _SAME = 1e-9  # relative: values closer than this differ by rounding alone
 
-Statistic = Callable[[np.ndarray], np.ndarray]
-"""Numbers of weighted videos: weights (b, C), how often each video is in each of b samples -> (b, m)."""
+
+@dataclass(frozen=True, eq=False)
+class Statistic:
+    """Numbers that depend on frames only through sums by video: all that is needed of any number of frames.
+
+    Attributes:
+        parts: (C, p) what each video adds to each of p sums.
+        of: from such sums over some videos, (b, p), to the m numbers, (b, m).
+    """
+
+    parts: np.ndarray
+    of: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """The numbers (b, m) of weighted videos: (b, C), how often each video is in each of b samples."""
+        return self.of(weights @ self.parts)
+
+    @property
+    def value(self) -> np.ndarray:
+        """The numbers of all videos, (m,)."""
+        return np.asarray(self.of(self.parts.sum(axis=0, keepdims=True))[0])
+
+    @property
+    def jackknife(self) -> np.ndarray:
+        """The numbers without one of the videos each, (C, m)."""
+        return self.of(self.parts.sum(axis=0) - self.parts)
+
+    def pooled(self) -> "Statistic":
+        """The same of groups of videos where there are many (`videos.pooled`)."""
+        return Statistic(pooled(self.parts), self.of)
 
 
 def bootstrap_means(
@@ -29,14 +58,14 @@ def bootstrap_means(
     `values` is (n, m), one column per quantity, `videos` (n,) names each frame's video. All columns share the
     resamples, so that differences between columns are paired.
     """
-    means = mean_of(values, videos)
-    return means(resamples(len(np.unique(videos)), generator, draws))
+    means = mean_of(values, videos).pooled()
+    return means(resamples(len(means.parts), generator, draws))
 
 
 def mean_of(values: np.ndarray, videos: np.ndarray) -> Statistic:
     """The means over frames of the columns of `values` (n, m), as a statistic of weighted videos."""
     sums, counts = per_video(values, videos)
-    return lambda weights: weights @ sums / (weights @ counts)[:, None]
+    return Statistic(np.column_stack([sums, counts]), lambda totals: totals[:, :-1] / totals[:, -1:])
 
 
 def estimates(
@@ -49,7 +78,7 @@ def estimates(
     videos, (values,) = known(videos, values)
     if not len(values):
         return [Estimate()] * values.shape[1]
-    limits, count = intervals(values, videos, generator, bounds), len(np.unique(videos))
+    limits, count = intervals(values, videos, generator, bounds), how_many(videos)
     means = values.mean(axis=0)
     return [
         Estimate(float(mean), float(low), float(high), len(values), count)
@@ -82,19 +111,19 @@ def intervals_of(
 ) -> np.ndarray:
     """Confidence intervals of m smooth statistics of C videos: (m, 2), NaN with fewer than two videos.
 
-    `counts` (C,) are the frames of each video.
+    `counts` (C,) are the frames of each video. Many videos are resampled in groups (`videos.pooled`).
 
     Where no video makes a difference the bootstrap has no spread. There the interval is what an exact binomial bound
     (Clopper and Pearson 1934) on the share of videos that would differ allows, with values inside `bounds`: 12 of 12
     videos at 1.0 give [0.74, 1].
     """
     videos = len(counts)
-    value = statistic(np.ones((1, videos)))[0]
+    value, groups = statistic.value, statistic.pooled()
     if videos < 2:
         return np.full((len(value), 2), np.nan)
-    jackknife = statistic(leave_one_out(videos))
-    drawn = statistic(resamples(videos, generator, draws))
-    found = _bca(value, drawn, jackknife, expanded_tail(effective_videos(counts), level))
+    jackknife = groups.jackknife
+    drawn = groups(resamples(len(groups.parts), generator, draws))
+    found = _bca(value, drawn, jackknife, expanded_tail(effective_videos(pooled(counts)), level))
     same = np.ptp(jackknife, axis=0) <= _SAME * np.maximum(np.abs(value), _SAME)
     found[same] = unanimous(value[same], videos, bounds, level)
     return found

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import f as f_distribution
 
-from scoring.statistics.bootstrap import LEVEL, intervals_of
+from scoring.statistics.bootstrap import LEVEL, Statistic, intervals_of
 from scoring.statistics.estimate import Estimate
 from scoring.statistics.videos import known, placed
 
@@ -62,10 +62,11 @@ def variance_components(values: np.ndarray, videos: np.ndarray, generator: np.ra
             f"variance components need at least 2 seeds, 2 videos and a video with 2 frames, "
             f"got {seeds}, {count} and {frames} frames in all"
         )
-    squares = design.mean_squares(np.ones((1, count)))
-    seed, video, frame, noise = np.maximum(design.components(np.ones((1, count)))[0], 0.0)
+    components = design.components
+    squares = design.mean_squares(design.parts.sum(axis=0, keepdims=True))
+    seed, video, frame, noise = np.maximum(components.value, 0.0)
     ceiling = float(np.ptp(values)) ** 2
-    limits = intervals_of(design.components, design.counts, generator, (0.0, ceiling))
+    limits = intervals_of(components, design.counts, generator, (0.0, ceiling))
     ends = [[max(float(end), 0.0) for end in each] for each in limits]
     ends[0] = _seed_interval(float(squares[0, 0]), float(squares[0, 3]), seeds, frames)
     found = [
@@ -114,17 +115,24 @@ class _Design:
         within = frame_squares - counts * (sums.mean(axis=1) / counts) ** 2
         return cls(counts, sums, within, np.bincount(place, (values**2).sum(axis=0)), frame_squares)
 
-    def mean_squares(self, weights: np.ndarray) -> np.ndarray:
-        """Mean squares of seeds, videos, frames in videos and noise in weighted videos (b, C): (b, 4)."""
-        seeds, videos = self.sums.shape[1], weights.sum(axis=1)
-        frames = weights @ self.counts
-        runs = (weights @ self.sums) / frames[:, None]
+    @property
+    def parts(self) -> np.ndarray:
+        """What each video adds to the sums that the mean squares are made of, (C, 6 + seeds)."""
+        seeds = self.sums.shape[1]
+        between = self.counts * (self.sums.mean(axis=1) / self.counts) ** 2
+        noise = self.squares - seeds * self.frame_squares
+        ones = np.ones(len(self.counts))
+        return np.column_stack([ones, self.counts, self.counts**2, between, self.within, noise, self.sums])
+
+    def mean_squares(self, totals: np.ndarray) -> np.ndarray:
+        """Mean squares of seeds, videos, frames in videos and noise, from sums of `parts` (b, 6 + seeds): (b, 4)."""
+        videos, frames, _, between, within, noise = totals[:, :6].T
+        seeds, runs = self.sums.shape[1], totals[:, 6:] / frames[:, None]
         mean = runs.mean(axis=1)
         of_seeds = frames * ((runs - mean[:, None]) ** 2).sum(axis=1)
-        video_means = self.sums.mean(axis=1) / self.counts
-        of_videos = seeds * (weights @ (self.counts * video_means**2) - frames * mean**2)
-        of_frames = seeds * (weights @ self.within)
-        of_noise = weights @ (self.squares - seeds * self.frame_squares) - of_seeds
+        of_videos = seeds * (between - frames * mean**2)
+        of_frames = seeds * within
+        of_noise = noise - of_seeds
         inside = np.maximum(frames - videos, 1.0)  # a resample may have no video of two frames: then of_frames is 0
         return np.stack(
             [
@@ -136,12 +144,17 @@ class _Design:
             axis=1,
         )
 
-    def components(self, weights: np.ndarray) -> np.ndarray:
-        """The variances of seeds, videos, frames and noise in weighted videos (b, C), unbiased: (b, 4)."""
-        seeds, videos = self.sums.shape[1], weights.sum(axis=1)
-        frames = weights @ self.counts
-        of_seeds, of_videos, of_frames, noise = self.mean_squares(weights).T
-        typical = (frames - weights @ self.counts**2 / frames) / (videos - 1)
+    @property
+    def components(self) -> Statistic:
+        """The variances of seeds, videos, frames and noise, unbiased."""
+        return Statistic(self.parts, self.variances)
+
+    def variances(self, totals: np.ndarray) -> np.ndarray:
+        """The same from sums of `parts` (b, 6 + seeds): (b, 4)."""
+        seeds = self.sums.shape[1]
+        videos, frames, squared = totals[:, :3].T
+        of_seeds, of_videos, of_frames, noise = self.mean_squares(totals).T
+        typical = (frames - squared / frames) / (videos - 1)
         return np.stack(
             [
                 (of_seeds - noise) / frames,

@@ -15,10 +15,10 @@ from typing import TypeVar
 import numpy as np
 from statsmodels.stats.contingency_tables import mcnemar
 
-from scoring.statistics.bootstrap import estimates, intervals_of
+from scoring.statistics.bootstrap import Statistic, estimates, intervals_of
 from scoring.statistics.estimate import Estimate
 from scoring.statistics.permutation import against_draws_p, holm, sign_flip_p
-from scoring.statistics.videos import known, per_video
+from scoring.statistics.videos import how_many, known, per_video
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _pair(
 ) -> DropPair:
     return DropPair(
         frames=len(videos),
-        videos=len(np.unique(videos)),
+        videos=how_many(videos),
         difference=estimates(difference[:, None], videos, generator, (-2.0, 2.0))[0],
         p=p,
         p_holm=p,
@@ -134,7 +134,7 @@ def compare_flips(
     p = sign_flip_p(difference, videos, generator)
     return FlipPair(
         frames=len(videos),
-        videos=len(np.unique(videos)),
+        videos=how_many(videos),
         both=int(counts[0, 0]),
         only_first=int(counts[0, 1]),
         only_second=int(counts[1, 0]),
@@ -173,11 +173,12 @@ def _odds_ratio(
         return Estimate()
     sums, counts = per_video(np.stack([only_first, only_second], axis=1).astype(float), videos)
 
-    def log_odds(weights: np.ndarray) -> np.ndarray:
-        shares = frames * (weights @ sums) / (weights @ counts)[:, None]  # in so many frames as there are
+    def log_odds(totals: np.ndarray) -> np.ndarray:
+        shares = frames * totals[:, :2] / totals[:, 2:]  # in so many frames as there are
         return np.log((shares[:, :1] + 0.5) / (shares[:, 1:] + 0.5))
 
     extreme = float(np.log(2 * frames + 1))  # only one method ever flips
-    value = float(np.exp(log_odds(np.ones((1, len(counts))))[0, 0]))
-    low, high = np.exp(intervals_of(log_odds, counts, generator, (-extreme, extreme))[0])
+    ratio = Statistic(np.column_stack([sums, counts]), log_odds)
+    value = float(np.exp(ratio.value[0]))
+    low, high = np.exp(intervals_of(ratio, counts, generator, (-extreme, extreme))[0])
     return Estimate(value, float(low), float(high), frames, len(counts))

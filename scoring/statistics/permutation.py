@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scoring.statistics.videos import per_video
+from scoring.statistics.videos import per_video, pooled
 
 EXACT_VIDEOS = 12  # up to here all 2^videos sign patterns are enumerated
 PERMUTATIONS = 10_000
@@ -14,14 +14,14 @@ def sign_flip_p(differences: np.ndarray, videos: np.ndarray, generator: np.rando
 
     If two methods did not differ, each video's sum of differences would be as likely with the other sign. All
     2^videos sign patterns are enumerated for up to 12 videos; beyond, 10,000 are drawn, and the observed one is
-    counted among them (Phipson and Smyth 2010). NaN with fewer than two videos.
+    counted among them (Phipson and Smyth 2010). Many videos flip in groups (`videos.pooled`). NaN with fewer than two.
     """
     return float(sign_flip_ps(differences[:, None], videos, generator)[0])
 
 
 def sign_flip_ps(differences: np.ndarray, videos: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """`sign_flip_p` of each column of `differences` (n, m): (m,). All columns share the signs that are drawn."""
-    sums = per_video(differences, videos)[0]
+    sums = pooled(per_video(differences, videos)[0])
     if len(sums) < 2:
         return np.full(sums.shape[1], np.nan)
     extreme = np.abs(sums.sum(axis=0)) - 1e-9 * np.maximum(1.0, np.abs(sums).sum(axis=0))  # equal up to rounding
@@ -50,7 +50,7 @@ def against_draws_p(method: np.ndarray, draws: np.ndarray, videos: np.ndarray, g
     """
     if draws.shape[1] == 1:
         return sign_flip_p(method - draws[:, 0], videos, generator)
-    sums = per_video(np.column_stack([method, draws]), videos)[0]
+    sums = pooled(per_video(np.column_stack([method, draws]), videos)[0])
     count, arms = sums.shape
     if count < 2:
         return float("nan")

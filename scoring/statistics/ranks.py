@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import friedmanchisquare, kendalltau, rankdata, studentized_range
 
 from scoring.statistics.bootstrap import LEVEL
-from scoring.statistics.videos import known, per_video
+from scoring.statistics.videos import how_many, known, per_video
 
 MANY = 1e5  # degrees of freedom of Nemenyi's studentised range, instead of infinitely many
 
@@ -53,7 +53,7 @@ def friedman(values: np.ndarray, methods: Sequence[str], videos: np.ndarray, lev
     videos, (values,) = known(videos, values)
     frames, count = len(values), len(methods)
     if not frames or count < 2:
-        return Ranks(tuple(methods), (math.nan,) * count, frames, len(np.unique(videos)), math.nan, math.nan, math.nan)
+        return Ranks(tuple(methods), (math.nan,) * count, frames, how_many(videos), math.nan, math.nan, math.nan)
     sums, sizes = per_video(values, videos)
     means = np.round(sums / sizes[:, None], 12)  # equal up to rounding is equal
     ranks = rankdata(-means, axis=1).mean(axis=0)

@@ -16,7 +16,7 @@ from scipy.stats import t
 
 from scoring.statistics.bootstrap import LEVEL, effective_videos, mean_of, unanimous
 from scoring.statistics.estimate import Estimate
-from scoring.statistics.videos import DRAWS, known, placed, resamples
+from scoring.statistics.videos import DRAWS, how_many, known, placed, pooled, resamples
 
 NO_FRAME = "no frame has the method, the oracle and random regions"
 FEW_VIDEOS = "fewer than two videos: no interval can be given"
@@ -77,7 +77,7 @@ def ratio_intervals(
     or every number but a few, is in Fieller's set. Where all videos give exactly the same ratio, the interval is what
     an exact binomial bound on the share of videos that would differ allows, with ratios in [0, 1].
     """
-    count = len(np.unique(videos))
+    count = how_many(videos)
     if count < 2:
         return np.full((numerators.shape[1], 2), np.nan)
     return _fieller(_moments(numerators, denominators, videos, generator, draws), level)
@@ -107,14 +107,15 @@ def _moments(
     numerators: np.ndarray, denominators: np.ndarray, videos: np.ndarray, generator: np.random.Generator, draws: int
 ) -> _Moments:
     counts = placed(videos)[1]
-    count, effective = len(counts), effective_videos(counts)
+    effective = effective_videos(pooled(counts))
     mean = mean_of(np.hstack([numerators, denominators]), videos)
-    top, bottom = np.split(mean(np.ones((1, count)))[0], 2)
-    drawn = mean(resamples(count, generator, draws))
+    top, bottom = np.split(mean.value, 2)
+    groups = mean.pooled()
+    drawn = groups(resamples(len(groups.parts), generator, draws))
     drawn = (drawn - drawn.mean(axis=0)) * np.sqrt(effective / (effective - 1))  # resampling divides by n, not n - 1
     above, below = np.split(drawn, 2, axis=1)
     return _Moments(
-        videos=count,
+        videos=len(counts),
         effective=effective,
         top=top,
         bottom=bottom,
@@ -152,7 +153,7 @@ def _headline(
     draws: int,
 ) -> Headline:
     videos, (method, chance, oracle) = known(videos, method, chance, oracle)
-    frames, count = len(videos), len(np.unique(videos))
+    frames, count = len(videos), how_many(videos)
     if not frames:
         return Headline(Estimate(), Estimate(), 0, NO_FRAME)
     gain, room = (method - chance)[:, None], (oracle - chance)[:, None]
