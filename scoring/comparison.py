@@ -17,6 +17,7 @@ from detectors.registry import short_name
 from scoring.products import Results
 from scoring.protocol import ARMS
 from scoring.report import paragraph
+from scoring.sheet import Sheet
 from scoring.statistics import Estimate, holm, intervals, rank_agreements, sign_flip_p
 from scoring.summary import ALPHA, MEAN, detected
 
@@ -205,11 +206,17 @@ def _aims_of(detector: str, first: pd.DataFrame, other: pd.DataFrame, seed: int)
     return found
 
 
-def _inside(rows: pd.DataFrame) -> pd.DataFrame:
+def _inside(scores: Sheet) -> pd.DataFrame:
     """The mean share inside the mask of each frame's regions, by method; the attack plays no part in it."""
-    chosen = detected(rows[~rows["method"].isin(ARMS)])
-    chosen = chosen[chosen["attack"] == chosen["attack"].iloc[0]] if len(chosen) else chosen
-    return chosen.groupby(["key", "video", "method"], sort=False)[["inside"]].mean()
+    found = detected(scores)
+    columns = found.columns[~found.columns["method"].isin(ARMS)]
+    columns = columns[columns["attack"] == columns["attack"].iloc[0]] if len(columns) else columns
+    frames = found.frames[["key", "video"]].astype(object)
+    parts = [
+        frames.assign(method=method, inside=part.mean("inside"))
+        for method, part in found.with_columns(columns).by("method").items()
+    ]
+    return pd.concat([frames.iloc[:0].assign(method="", inside=0.0), *parts]).set_index(["key", "video", "method"])
 
 
 def _cell(row: object) -> str:

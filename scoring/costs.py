@@ -25,6 +25,22 @@ class Cost:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Spent:
+    """A cost with the frame that it is of, for tables.
+
+    Attributes:
+        key: the frame.
+        stage, forwards, calls, seconds: as in Cost.
+    """
+
+    key: str
+    stage: str
+    forwards: int
+    calls: int
+    seconds: float
+
+
 class Ledger:
     """Writes down the costs of one frame's stages as they happen, by a meter on the detector."""
 

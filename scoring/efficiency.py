@@ -12,6 +12,7 @@ from common.console import table, warn
 from common.errors import InputError
 from common.files import atomic_write
 from data.frames import Frame
+from scoring import row_files
 from scoring.config import bind
 from scoring.costs import Cost
 from scoring.figures import BLUE, GREY, save_png
@@ -19,7 +20,7 @@ from scoring.folder import Folder, Shard
 from scoring.frame import Scored, Tell
 from scoring.run import answers
 from scoring.setup import Setup
-from scoring.tables import write_costs, write_failures
+from scoring.tables import write_failures
 from scoring.workers.answers import Failure, Score, Task
 from xai.methods import ADVERSARIAL, Method
 
@@ -81,7 +82,7 @@ def measure(path: Path, setup: Setup) -> Efficiency:
                 folder.save_costs(key, answer.costs)
         write_failures(path, failures)
         costs = {key: folder.costs(key) for key in selection.keys if key not in failures}
-        write_costs(path, costs)
+        row_files.write_costs(path, costs)
         methods = tuple(summarise(costs, setup.scorer.methods))
         if not methods:
             reason = next(iter(failures.values()), "the detector calls every frame Real, so nothing is explained")

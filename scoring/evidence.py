@@ -14,6 +14,7 @@ from common.seeds import generator
 from scoring.protocol import ARMS, WHOLE
 from scoring.rank_figure import save_ranks
 from scoring.regions import Depth
+from scoring.sheet import GRADED, Sheet, of_table
 from scoring.standings import DROP, FLIPS, Values, values
 from scoring.statistics import (
     Estimate,
@@ -26,6 +27,7 @@ from scoring.statistics import (
     variance_components,
     with_holm,
 )
+from scoring.statistics.videos import known
 from scoring.summary import conditions, detected, main_condition
 from scoring.survival import Survival, restricted_mean, survival
 from scoring.survival_figure import Scale, save_survival
@@ -39,6 +41,11 @@ TITLES = {
 }
 
 
+Rows = pd.DataFrame | Sheet
+Compared = list[tuple[str, Values, Values]]
+Curves = list[tuple[str, str, Survival, Estimate, float]]
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """Tables by name, each written as NAME.csv; `files` are what was written, pictures included."""
@@ -47,17 +54,21 @@ class Evidence:
     files: tuple[Path, ...]
 
 
-def write(folder: Path, rows: pd.DataFrame, grades: pd.DataFrame, seed: int) -> Evidence:
-    """Makes all evidence that the rows and grades allow and writes it into `folder`; without a fake verdict nothing."""
-    found = detected(rows)
-    if found.empty:
+def write(folder: Path, rows: Rows, grades: Rows, seed: int) -> Evidence:
+    """Makes all evidence that the scores and grades allow and writes it into `folder`; without a fake verdict nothing.
+
+    Both are sheets or tidy tables.
+    """
+    found = detected(of_table(rows))
+    if not len(found):
         return Evidence({}, ())
+    compared, curves = _by_attack(found), _curves(grades, seed)
     made = {
-        "pairs": pairs(found, seed),
-        "ranks": ranks(found),
+        "pairs": _pairs(compared, seed),
+        "ranks": _ranks(compared),
         "agreement": agreement(found),
         "variance": variance(found, seed),
-        "survival": survivals(grades, seed),
+        "survival": _survivals(curves),
         "areas": curve_areas(found, seed),
     }
     tables = {name: table for name, table in made.items() if len(table)}
@@ -66,16 +77,20 @@ def write(folder: Path, rows: pd.DataFrame, grades: pd.DataFrame, seed: int) -> 
         files.append(folder / f"{name}.csv")
         with atomic_write(files[-1]) as file:
             table.to_csv(file, index=False, lineterminator="\n")
-    return Evidence(tables, (*files, *_pictures(folder, found, grades, seed)))
+    return Evidence(tables, (*files, *_pictures(folder, compared, curves)))
 
 
-def pairs(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+def pairs(rows: Rows, seed: int) -> pd.DataFrame:
     """Every two methods under each attack: drops (mean of the depths) and flips (the deepest), corrected by attack.
 
     Flips are those of the first seed, as McNemar's counts need one outcome a frame.
     """
+    return _pairs(_by_attack(of_table(rows)), seed)
+
+
+def _pairs(compared: Compared, seed: int) -> pd.DataFrame:
     lines: list[dict[str, Any]] = []
-    for attack, drops, flips in _by_attack(rows):
+    for attack, drops, flips in compared:
         couples = list(combinations(range(len(drops.methods)), 2))
         draws = generator(seed, "pairs", attack)
         by_drop = [compare_drops(drops.own[:, i], drops.own[:, j], drops.videos, draws) for i, j in couples]
@@ -93,10 +108,14 @@ def pairs(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def ranks(rows: pd.DataFrame) -> pd.DataFrame:
+def ranks(rows: Rows) -> pd.DataFrame:
     """Friedman's mean ranks of the methods by their drops under each attack, with videos as blocks."""
+    return _ranks(_by_attack(of_table(rows)))
+
+
+def _ranks(compared: Compared) -> pd.DataFrame:
     lines = []
-    for attack, drops, _ in _by_attack(rows):
+    for attack, drops, _ in compared:
         found = friedman(drops.own, drops.methods, drops.videos)
         for method, rank in zip(found.methods, found.ranks, strict=True):
             counted = {"frames": found.frames, "videos": found.videos}
@@ -105,40 +124,47 @@ def ranks(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def agreement(rows: pd.DataFrame) -> pd.DataFrame:
+def agreement(rows: Rows) -> pd.DataFrame:
     """Kendall's tau between the orders of the methods under every two attacks, budgets, segmentations, and seeds."""
-    settings: dict[str, dict[Any, float]] = {}
-    rows = rows[~rows["method"].isin(ARMS)]
-    for name, part in rows.groupby(conditions(rows), sort=False):
-        settings[str(name)] = part.groupby("method", sort=False)["drop"].mean().to_dict()
-    seeds = main_condition(rows)
-    by_seed = {
-        f"seed {seed}": part.groupby("method", sort=False)["drop"].mean().to_dict()
-        for seed, part in seeds[seeds["attack"] == seeds["attack"].iloc[0]].groupby("seed")
-    }
+    sheet = of_table(rows)
+    sheet = sheet.with_columns(~sheet.columns["method"].isin(ARMS))
+
+    def drops(part: pd.DataFrame) -> dict[str, float]:
+        return {method: own.overall(DROP)[0] for method, own in sheet.with_columns(part).by("method").items()}
+
+    columns = sheet.columns
+    names = conditions(columns)
+    settings = {str(name): drops(columns[names == name]) for name in names.unique()}
+    main = main_condition(columns)
+    main = main[main["attack"] == main["attack"].iloc[0]] if len(main) else main
+    by_seed = {f"seed {seed}": drops(main[main["seed"] == seed]) for seed in main["seed"].unique().tolist()}
     found = rank_agreements(settings) + (rank_agreements(by_seed) if len(by_seed) > 1 else [])
     return pd.DataFrame([asdict(each) for each in found])
 
 
-def variance(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+def variance(rows: Rows, seed: int) -> pd.DataFrame:
     """How much of each method's drop is due to seeds, to videos and to frames; nothing with one seed."""
-    rows = main_condition(rows)
-    rows = rows[(rows["attack"] == rows["attack"].iloc[0]) & ~rows["method"].isin(ARMS)]
-    if rows["seed"].nunique() < 2:
+    sheet = of_table(rows)
+    main = main_condition(sheet.columns)
+    main = main[(main["attack"] == main["attack"].iloc[0]) & ~main["method"].isin(ARMS)]
+    if main["seed"].nunique() < 2:
         return pd.DataFrame()
     lines = []
-    for method, part in rows.groupby("method", sort=False):
-        wide = part.pivot_table(index="seed", columns=["key", "video"], values="drop", aggfunc="mean").dropna(axis=1)
-        videos = wide.columns.get_level_values("video").to_numpy()
-        found = variance_components(wide.to_numpy(), videos, generator(seed, "variance", str(method)))
+    for method, part in sheet.with_columns(main).by("method").items():
+        by_seed = part.table(DROP, "seed").to_numpy().T
+        found = variance_components(by_seed, sheet.videos, generator(seed, "variance", method))
         lines.append({"method": method, **flat_names(asdict(found))})
     return pd.DataFrame(lines)
 
 
-def survivals(grades: pd.DataFrame, seed: int) -> pd.DataFrame:
+def survivals(grades: Rows, seed: int) -> pd.DataFrame:
     """What a flip takes on average, where more than was tried counts as the most that was tried (restricted means)."""
+    return _survivals(_curves(grades, seed))
+
+
+def _survivals(curves: Curves) -> pd.DataFrame:
     lines = []
-    for measure, method, found, mean, limit in _curves(grades, seed):
+    for measure, method, found, mean, limit in curves:
         lines.append(
             {
                 "measure": measure,
@@ -155,71 +181,72 @@ def survivals(grades: pd.DataFrame, seed: int) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def curve_areas(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+def curve_areas(rows: Rows, seed: int) -> pd.DataFrame:
     """The mean height of each method's drop and flip curves, over the attacked area and over the budget."""
-    lines = []
-    main = main_condition(rows)
+    sheet = of_table(rows)
+    columns, lines = sheet.columns, []
+    main = main_condition(columns)
     shares = {d: Depth.parse(d).share for d in main["depth"].unique() if d.endswith("%")}
-    for attack in rows["attack"].unique():
+    for attack in columns["attack"].unique():
         part = main[(main["attack"] == attack) & main["depth"].isin(shares)]
-        lines += _areas(part, "area", part["depth"].map(shares), str(attack), seed)
-        part = rows[(rows["attack"] == attack) & (rows["segmentation"] == rows["segmentation"].iloc[0])]
+        lines += _areas(sheet.with_columns(part), "area", part["depth"].map(shares), str(attack), seed)
+        part = columns[(columns["attack"] == attack) & (columns["segmentation"] == columns["segmentation"].iloc[0])]
         part = part[part["depth"].str.isdecimal()]
-        lines += _areas(part, "budget", part["epsilon"], str(attack), seed)
+        lines += _areas(sheet.with_columns(part), "budget", part["epsilon"], str(attack), seed)
     return pd.DataFrame(lines)
 
 
-def _areas(rows: pd.DataFrame, over: str, grid: pd.Series, attack: str, seed: int) -> list[dict[str, Any]]:
+def _areas(sheet: Sheet, over: str, grid: pd.Series, attack: str, seed: int) -> list[dict[str, Any]]:
     if grid.nunique() < 2:
         return []
-    rows = rows.assign(grid=grid, flipped_to_real=rows["flipped_to_real"].astype(float))
     found = []
-    for method, part in rows.groupby("method", sort=False):
+    for method, part in sheet.by("method").items():
+        places = grid[part.columns.index]
+        steps = np.sort(places.unique()).astype(float)
         for measure, bounds in ((DROP, (-1.0, 1.0)), (FLIPS, (0.0, 1.0))):
-            wide = part.pivot_table(index=["key", "video"], columns="grid", values=measure, aggfunc="mean").dropna()
-            if wide.shape[1] < 2 or wide.empty:
+            wide = np.stack([part.with_columns(places == step).mean(measure) for step in steps], axis=1)
+            videos, (wide,) = known(sheet.videos, wide)
+            if len(steps) < 2 or not len(wide):
                 continue
-            heights = areas(wide.to_numpy(), wide.columns.to_numpy(dtype=float))
-            videos = wide.index.get_level_values("video").to_numpy()
-            (mean,) = estimates(heights[:, None], videos, generator(seed, "areas", over), bounds)
+            (mean,) = estimates(areas(wide, steps)[:, None], videos, generator(seed, "areas", over), bounds)
             found.append({"attack": attack, "over": over, "method": method, "measure": measure, **asdict(mean)})
     return found
 
 
-def _by_attack(rows: pd.DataFrame) -> list[tuple[str, Values, Values]]:
+def _by_attack(sheet: Sheet) -> Compared:
     """Of each attack the drops (mean of depths and seeds), and the flips (deepest number of segments, first seed)."""
-    main = main_condition(rows)
+    main = main_condition(sheet.columns)
     found = []
     for attack in main["attack"].unique():
         part = main[main["attack"] == attack]
         counted = sorted({d for d in part["depth"] if d.isdecimal()}, key=int) or sorted(set(part["depth"]) - {"all"})
         deepest = part[(part["depth"] == counted[-1]) & (part["seed"] == part["seed"].iloc[0])]
-        found.append((str(attack), values(part, DROP), values(deepest, FLIPS)))
+        drops, flips = values(sheet.with_columns(part), DROP), values(sheet.with_columns(deepest), FLIPS)
+        found.append((str(attack), drops, flips))
     return found
 
 
-def _curves(grades: pd.DataFrame, seed: int) -> list[tuple[str, str, Survival, Estimate, float]]:
+def _curves(grades: Rows, seed: int) -> Curves:
     """For each measure and method: its curve, its restricted mean, and the limit of that."""
     found = []
-    for measure, part in grades.groupby("measure", sort=False):
-        limit = float(part["value"].max())
-        for method, own in part.groupby("method", sort=False):
-            videos = own["video"].to_numpy()
-            given = (own["value"].to_numpy(dtype=float), own["reached"].to_numpy(dtype=bool), videos)
-            curve = survival(*given, generator(seed, "survival", str(measure)))
-            mean = restricted_mean(*given, limit, generator(seed, "restricted mean", str(measure)))
-            found.append((str(measure), str(method), curve, mean, limit))
+    for measure, part in of_table(grades, GRADED).by("measure").items():
+        limit = max(float(np.nanmax(values, initial=-np.inf)) for values in part.each("value"))
+        for method, own in part.by("method").items():
+            frames, (needed, reached) = own.rows("value", "reached")
+            given = (needed, reached > 0, own.videos[frames])
+            curve = survival(*given, generator(seed, "survival", measure))
+            mean = restricted_mean(*given, limit, generator(seed, "restricted mean", measure))
+            found.append((measure, method, curve, mean, limit))
     return found
 
 
-def _pictures(folder: Path, rows: pd.DataFrame, grades: pd.DataFrame, seed: int) -> list[Path]:
+def _pictures(folder: Path, compared: Compared, every: Curves) -> list[Path]:
     """The critical-difference picture of the first attack, and survival curves by measure."""
     files = []
-    attack, drops, _ = _by_attack(rows)[0]
+    attack, drops, _ = compared[0]
     found = friedman(drops.own, drops.methods, drops.videos)
     if not np.isnan(found.critical):
         files += save_ranks(folder / "ranks.png", found, f"Mean ranks of the methods by drop, attack {attack}")
-    every = _curves(grades, seed)
     for measure in dict.fromkeys(each[0] for each in every):
         of_measure = [each for each in every if each[0] == measure]
         label, factor, digits = _AXES[measure]

@@ -12,6 +12,7 @@ from scoring.page import words
 from scoring.page.content import Headline
 from scoring.page.derive import unattackable
 from scoring.protocol import ARMS, RANDOM_AREA
+from scoring.sheet import Sheet, of_table
 from scoring.statistics import smallest_p
 from scoring.summary import ALPHA, CONTROL, MEAN, Line, Summary, compare
 
@@ -35,7 +36,7 @@ class Finding:
     worse: tuple[str, ...]
 
 
-def find(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> Finding:
+def find(rows: pd.DataFrame | Sheet, summary: Summary, attack: str, seed: int) -> Finding:
     """Sorts the methods of one attack by what the tests allow to say."""
     lines = summary.of(attack, MEAN)
     versus = {method: line.flip_rate_vs_random for method, line in lines.items()}
@@ -54,7 +55,7 @@ def find(rows: pd.DataFrame, summary: Summary, attack: str, seed: int) -> Findin
 
 
 def conclude(
-    rows: pd.DataFrame, summary: Summary, attack: str, seed: int, headline: Headline | None = None
+    rows: pd.DataFrame | Sheet, summary: Summary, attack: str, seed: int, headline: Headline | None = None
 ) -> list[str]:
     """The sentences that answer which explanations can be trusted: by the headline score, or without one by flips."""
     mean = summary.of(attack, MEAN)
@@ -67,7 +68,8 @@ def conclude(
         return ["Only references were scored; name methods to compare with them."]
     if first.videos < 2:
         return ["All frames are from one video: no interval and no test can be given. Score frames of more videos."]
-    draws = rows.loc[rows["method"] == (RANDOM_AREA if headline else CONTROL), "draw"].nunique()
+    columns = of_table(rows).columns
+    draws = columns.loc[columns["method"] == (RANDOM_AREA if headline else CONTROL), "draw"].nunique()
     if headline and any(not math.isnan(line.score.value) for line in headline.lines):
         return [words.answer(headline), *words.reasons(headline), *_by_mask(mean), *_few(first.videos, tests, draws)]
     finding = find(rows, summary, attack, seed)
@@ -95,9 +97,9 @@ def _few(videos: int, tests: int, draws: int) -> list[str]:
     ]
 
 
-def counts(rows: pd.DataFrame, summary: Summary, failures: Mapping[str, str]) -> list[str]:
+def counts(rows: pd.DataFrame | Sheet, summary: Summary, failures: Mapping[str, str]) -> list[str]:
     """How many frames there were, and what was left out of what."""
-    frames = rows.drop_duplicates("key")
+    frames = of_table(rows).frames
     total = len(frames) + len(failures)
     lines = [f"Scored {len(frames)} of {count(total, 'frame')}, from {count(frames['video'].nunique(), 'video')}."]
     if failures:
@@ -113,7 +115,7 @@ def counts(rows: pd.DataFrame, summary: Summary, failures: Mapping[str, str]) ->
                 f"Unattackable: {count(len(keys), 'frame')} that {attack} flips nowhere, not even as a whole; the "
                 f"report's curves leave them out, scores and rates do not."
             )
-    unknown = frames.loc[frames["correct"].isna(), "family"].fillna("unlabelled")
+    unknown = frames.loc[frames["correct"].isna(), "family"].astype(object).fillna("unlabelled")
     if len(unknown) == len(frames):
         lines.append("No frame has a class that the detector knows, so accuracies stay empty.")
     elif len(unknown):

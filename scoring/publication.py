@@ -19,6 +19,7 @@ from scoring.figures import BLUE, FAINT, GREY, INK
 from scoring.page import derive, words
 from scoring.page.charts import Look, looks
 from scoring.page.content import Curve, Finished, Headline
+from scoring.sheet import Sheet
 from scoring.statistics import Estimate
 
 HUES = (BLUE, "#c2541a", "#2a7d4f", "#7b4ea3", "#8f6a06", "#b83a7e", "#11797e")
@@ -45,7 +46,7 @@ def write(folder: Path, run: Finished, headlines: Sequence[Headline]) -> list[Pa
     The first of `headlines` is the one that the figures and the table show. Each file appears whole or not at all.
     Returns the files. Raises OSError where the folder cannot be written.
     """
-    main, rows = headlines[0], derive.compact(derive.main_segmentation(run.rows))
+    main, rows = headlines[0], derive.main_segmentation(run.rows)
     files = [folder / "summary.csv", folder / "headline.tex"]
     with atomic_write(files[0]) as file:
         summary_table(headlines).to_csv(file, index=False, lineterminator="\n")
@@ -53,7 +54,7 @@ def write(folder: Path, run: Finished, headlines: Sequence[Headline]) -> list[Pa
         file.write(latex(main))
     files += _save(ranking(main), folder / "ranking")
     for attack in derive.attacks(rows):
-        if len(derive.attackable(rows[rows["attack"] == attack])):
+        if len(derive.attackable(derive.under(rows, attack))):
             files += _save(curves(rows, attack), folder / f"curves_{derive.attacks(rows).index(attack) + 1}")
     return files
 
@@ -140,9 +141,9 @@ def ranking(headline: Headline) -> Figure:
         return figure
 
 
-def curves(rows: pd.DataFrame, attack: str) -> Figure:
+def curves(rows: pd.DataFrame | Sheet, attack: str) -> Figure:
     """Flips, drop and accuracy over the attacked area under one attack; two columns of a paper wide."""
-    under = rows[rows["attack"] == attack]
+    under = derive.under(rows, attack)
     found = derive.attackable(under)
     panels = (
         ("verdicts flipped", derive.over_area(found, "flipped_to_real")),

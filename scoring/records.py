@@ -10,6 +10,7 @@ from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
+import pandas as pd
 
 from common.errors import InputError
 from common.files import atomic_write
@@ -36,6 +37,16 @@ def to_array(kind: type, records: Sequence[Any]) -> np.ndarray:
     )
     if [tuple(item) for item in array.tolist()] != values:
         raise InputError(f"frame {records[0].key!r}: its name or its video's cannot be stored; rename it")
+    return array
+
+
+def of_table(kind: type, table: pd.DataFrame) -> np.ndarray:
+    """The records in a table, nothing in it missing, as a structured array as wide as its texts need."""
+    columns = {field.name: table[field.name].to_numpy() for field in fields(kind)}
+    columns |= {f.name: np.array(columns[f.name].tolist(), dtype=str) for f in fields(kind) if f.type is str}
+    array = np.empty(len(table), dtype=[(f.name, _code(f.type, columns[f.name].tolist())) for f in fields(kind)])
+    for name, values in columns.items():
+        array[name] = values
     return array
 
 

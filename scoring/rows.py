@@ -133,12 +133,18 @@ class Measured:
 
 def to_table(array: np.ndarray) -> pd.DataFrame:
     """Rows, grades or measurements as a table, what is unknown or undefined as missing values."""
-    table = pd.DataFrame({name: array[name] for name in array.dtype.names or ()})
+    return tidy(pd.DataFrame({name: array[name] for name in array.dtype.names or ()}))
+
+
+def tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of rows, grades or measurements with missing values for what is unknown or undefined."""
+    table = table.copy(deep=False)
     for name in {"label", "correct", "correct_after"} & set(table):
         table[name] = table[name].astype("Int64").mask(table[name] == UNKNOWN)
     if "undefined" in table:
         table["value"] = table["value"].mask(table["undefined"] != "")
     if "inside" in table:
         table["inside"] = table["inside"].mask(table["inside"] == UNKNOWN)
-    table["family"] = table["family"].mask(table["family"] == "")
+    if "family" in table:
+        table["family"] = table["family"].mask(table["family"] == "")
     return table

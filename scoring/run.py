@@ -46,10 +46,10 @@ def run(
         failures = _score_missing(folder, selection, score, shard, crew)
         if shard.whole:
             tables.write_failures(path, failures)
-        finished = {key: found for key in selection.keys if (found := folder.finished(key)) is not None}
-        missing = len(selection.keys) - len(finished)
+        missing = set(folder.missing(selection.keys))
         if missing and not shard.whole:
-            return missing
+            return len(missing)
+        finished = [key for key in selection.keys if key not in missing]
         if not finished:
             reason = next(iter(failures.values()))
             raise InputError(f"none of the {len(failures)} frames could be scored; the first: {reason}")
@@ -62,7 +62,8 @@ def _score_missing(
     """Scores the frames of the shard that are not finished; returns the reasons of those that fail, in their order."""
     mine = [place for place in range(len(selection.keys)) if shard.has(place)]
     shown = gallery.kept(len(selection.keys))
-    tasks = [Task(place, place in shown) for place in mine if folder.finished(selection.keys[place]) is None]
+    missing = set(folder.missing([selection.keys[place] for place in mine]))
+    tasks = [Task(place, place in shown) for place in mine if selection.keys[place] in missing]
     with keeping(folder) as keep:
         for key, answer in answers(selection, tasks, len(mine), score, crew):
             keep(key, answer)

@@ -10,6 +10,7 @@ import pandas as pd
 from common.seeds import generator
 from scoring.page.content import Condition, Headline, HeadlineLine
 from scoring.protocol import ARMS, ORACLE, RANDOM, RANDOM_AREA
+from scoring.sheet import Sheet, of_family, of_table
 from scoring.statistics import (
     DropPair,
     compare_drops,
@@ -18,6 +19,7 @@ from scoring.statistics import (
     headlines,
     with_holm,
 )
+from scoring.statistics.videos import how_many
 from scoring.summary import ALPHA, MEAN, detected, main_condition, tops
 
 DROP, FLIPS = "drop", "flipped_to_real"
@@ -44,71 +46,71 @@ class Values:
     videos: np.ndarray
 
 
-def stand(rows: pd.DataFrame, seed: int) -> list[Headline]:
+def stand(rows: pd.DataFrame | Sheet, seed: int) -> list[Headline]:
     """Where the methods stand: under each attack, for all frames and each family, then for each other segmentation.
 
     The first is the answer: of the first attack at its main budget on the run's own segments. Methods are compared with
     random regions, corrected over the methods (Holm); only one that differs from those is then compared with the
-    others, corrected over all pairs, so that where nothing matters both together are wrong in 5 % of the runs.
+    others, corrected over all pairs, so that where nothing matters both together are wrong in 5 % of the runs. `rows`
+    are a run's scores, as a sheet or a tidy table.
     """
-    found = detected(rows)
-    if found.empty:
+    found = detected(of_table(rows))
+    if not len(found):
         return []
-    first = found["segmentation"].iloc[0]
+    columns = found.columns
+    first = columns["segmentation"].iloc[0]
     made = []
-    for attack in found["attack"].unique():
-        under = main_condition(found[found["attack"] == attack])
-        families = [str(family) for family in under["family"].dropna().unique()]
+    for attack in columns["attack"].unique():
+        under = found.with_columns(main_condition(columns[columns["attack"] == attack]))
+        families = under.families
         made.append(_headline(under, Condition(str(attack)), seed, pairs=True))
         if len(families) > 1:
             made += [
-                _headline(under[under["family"] == family], Condition(str(attack), family=family), seed)
-                for family in families
+                _headline(of_family(under, family), Condition(str(attack), family=family), seed) for family in families
             ]
-        for segmentation in found["segmentation"].unique():
+        for segmentation in columns["segmentation"].unique():
             if segmentation != first:
-                part = main_condition(found[(found["attack"] == attack) & (found["segmentation"] == segmentation)])
+                chosen = columns[(columns["attack"] == attack) & (columns["segmentation"] == segmentation)]
+                part = found.with_columns(main_condition(chosen))
                 made.append(_headline(part, Condition(str(attack), segmentation=str(segmentation)), seed))
     return made
 
 
-def values(rows: pd.DataFrame, column: str) -> Values:
-    """The values of a column under one condition; `rows` are of detected frames."""
-    rows = rows[rows["depth"].isin(tops(rows)[MEAN])]
-    wide = rows.assign(value=rows[column].astype(float))
-    frames = pd.MultiIndex.from_frame(wide[["key", "video"]].drop_duplicates())
-    methods = tuple(str(name) for name in wide["method"].unique() if name not in ARMS)
-
-    def table(part: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
-        return part.pivot_table(index=["key", "video"], columns=by, values="value", aggfunc="mean").reindex(frames)
-
-    area = wide[wide["method"] == RANDOM_AREA]
-    oracle = wide[wide["method"] == ORACLE]
+def values(rows: pd.DataFrame | Sheet, measure: str) -> Values:
+    """The values of a measure under one condition; `rows` are of detected frames."""
+    sheet = of_table(rows)
+    sheet = sheet.with_columns(sheet.columns["depth"].isin(tops(sheet.columns)[MEAN]))
+    own, none = sheet.by("method"), np.full(len(sheet), np.nan)
+    methods = tuple(method for method in own if method not in ARMS)
+    areas = own[RANDOM_AREA].by("of") if RANDOM_AREA in own else {}
     return Values(
         methods=methods,
-        own=table(wide, "method")[list(methods)].to_numpy(),
-        areas=table(area, "of").reindex(columns=list(methods)).to_numpy(),
-        draws=_draws(wide, methods, frames),
-        oracle=table(oracle, "method").reindex(columns=[ORACLE]).to_numpy()[:, 0],
-        videos=frames.get_level_values("video").to_numpy(),
+        own=_stacked([own[method].mean(measure) for method in methods], sheet),
+        areas=_stacked([areas[m].mean(measure) if m in areas else none for m in methods], sheet),
+        draws=_draws([areas.get(m) for m in methods] if areas else [own.get(RANDOM)] * len(methods), measure, sheet),
+        oracle=own[ORACLE].mean(measure) if ORACLE in own else none,
+        videos=sheet.videos,
     )
 
 
-def _draws(wide: pd.DataFrame, methods: Sequence[str], frames: pd.MultiIndex) -> np.ndarray:
-    """What each method is tested against: random regions of its own area, else of its number of segments."""
-    area, random = (wide[wide["method"] == arm] for arm in (RANDOM_AREA, RANDOM))
-    owned = [area[area["of"] == method] if len(area) else random for method in methods]
-    tables = [
-        part.pivot_table(index=["key", "video"], columns="draw", values="value", aggfunc="mean").reindex(frames)
-        for part in owned
-    ]
-    if not all(len(table.columns) for table in tables):
-        return np.full((len(frames), len(methods), 0), np.nan)
-    return np.stack([table.to_numpy() for table in tables], axis=1)
+def _draws(owned: Sequence[Sheet | None], measure: str, sheet: Sheet) -> np.ndarray:
+    """What each method is tested against: random regions of its own area, else of its number of segments; (n, m, d)."""
+    known = [each for each in owned if each is not None]
+    if not known or len(known) < len(owned):
+        return np.full((len(sheet), len(owned), 0), np.nan)
+    made: dict[Sheet, np.ndarray] = {}
+    for each in known:
+        if each not in made:  # all methods may share theirs
+            made[each] = each.table(measure, "draw").sort_index(axis=1, key=lambda draws: draws.astype(int)).to_numpy()
+    return np.stack([made[each] for each in known], axis=1)
 
 
-def _headline(rows: pd.DataFrame, condition: Condition, seed: int, pairs: bool = False) -> Headline:
-    drop, flips = values(rows, DROP), values(rows, FLIPS)
+def _stacked(columns: list[np.ndarray], sheet: Sheet) -> np.ndarray:
+    return np.stack(columns, axis=1) if columns else np.zeros((len(sheet), 0))
+
+
+def _headline(sheet: Sheet, condition: Condition, seed: int, pairs: bool = False) -> Headline:
+    drop, flips = values(sheet, DROP), values(sheet, FLIPS)
     purpose = (condition.attack, condition.family, condition.segmentation)
     scores, flip_scores = (
         headlines(each.own, each.areas, each.oracle, each.videos, generator(seed, "headline", *purpose))
@@ -130,7 +132,7 @@ def _headline(rows: pd.DataFrame, condition: Condition, seed: int, pairs: bool =
                 drop=means[place],
                 flip_rate=rates[place],
                 frames=len(drop.videos),
-                videos=len(set(drop.videos.tolist())),
+                videos=how_many(drop.videos),
                 undefined=scores[place].coincide,
                 certain=certain.get(method, False),
                 better_than=better.get(method, ()) if certain.get(method) else (),
@@ -142,7 +144,7 @@ def _headline(rows: pd.DataFrame, condition: Condition, seed: int, pairs: bool =
 
 def _beyond_chance(found: Values, seed: int, purpose: tuple[str, ...]) -> dict[str, bool]:
     """Which methods' drops differ from their random regions', corrected over the methods; nothing without any."""
-    if not found.draws.shape[2] or len(set(found.videos.tolist())) < 2:
+    if not found.draws.shape[2] or how_many(found.videos) < 2:
         return {}
     compared: list[DropPair] = [
         compare_with_draws(found.own[:, i], found.draws[:, i], found.videos, generator(seed, "chance", *purpose))
@@ -154,7 +156,7 @@ def _beyond_chance(found: Values, seed: int, purpose: tuple[str, ...]) -> dict[s
 def _better(found: Values, seed: int, purpose: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Which methods each method beats by its drop, corrected over all pairs."""
     couples = list(combinations(range(len(found.methods)), 2))
-    if not couples or len(set(found.videos.tolist())) < 2:
+    if not couples or how_many(found.videos) < 2:
         return {}
     compared = with_holm(
         [

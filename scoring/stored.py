@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from common.errors import InputError
 from common.files import parse_json
-from scoring import records
-from scoring.rows import Grade, Row, to_table
+from scoring.folder import Folder
+from scoring.gathering import gather
+from scoring.sheet import Sheet
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,14 +18,14 @@ class Stored:
     Attributes:
         path: the folder.
         configuration: what is in config.json.
-        rows: the tidy table of all finished frames, by the name of their files.
+        rows: the scores of all finished frames, whether each has files of its own or lies with others in parts.
         grades: likewise.
     """
 
     path: Path
     configuration: dict[str, Any]
-    rows: pd.DataFrame
-    grades: pd.DataFrame
+    rows: Sheet
+    grades: Sheet
 
     @property
     def name(self) -> str:
@@ -45,12 +44,9 @@ def read(path: Path) -> Stored:
         raise InputError(f"{config} is not readable ({error})") from error
     if not isinstance(configuration, dict):
         raise InputError(f"{config} does not hold a run's configuration")
-    rows = _stacked(path / "frames", Row)
-    if not len(rows):
+    folder = Folder(path)
+    keys = folder.keys()
+    if not keys:
         raise InputError(f"{path} has no finished frame yet")
-    return Stored(path, configuration, rows, _stacked(path / "grades", Grade))
-
-
-def _stacked(folder: Path, kind: type) -> pd.DataFrame:
-    arrays = [records.load(file, kind) for file in sorted(folder.glob("*.npy"))]
-    return to_table(records.stack(kind, arrays))
+    gathered = gather(folder, configuration, keys)
+    return Stored(path, configuration, gathered.scores, gathered.grades)

@@ -13,7 +13,9 @@ from common.seeds import generator
 from data.frames import REAL
 from scoring.protocol import ARMS, RANDOM
 from scoring.regions import ALL, Depth
+from scoring.sheet import Sheet, of_table
 from scoring.statistics import Estimate, against_draws_p, estimates, holm, sign_flip_p
+from scoring.statistics.videos import how_many
 
 CONTROL = RANDOM
 ALPHA = 0.05
@@ -109,28 +111,28 @@ class Summary:
         return [method for method in self.ranked(attack) if method not in ARMS]
 
 
-def detected(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of frames that the detector called fake: only there is a verdict to explain and to flip."""
-    return rows[rows["predicted"] != REAL]
+def detected(sheet: Sheet) -> Sheet:
+    """The frames that the detector called fake: only there is a verdict to explain and to flip."""
+    return sheet.with_frames((sheet.frames["predicted"] != REAL).to_numpy())
 
 
-def summarise(rows: pd.DataFrame, seed: int = 0) -> Summary:
-    """The summary of a run's tidy table.
+def summarise(rows: pd.DataFrame | Sheet, seed: int = 0) -> Summary:
+    """The summary of a run's scores, as a sheet or a tidy table.
 
     Intervals take videos as the sample. p-values are corrected over the methods of the same attack and depth.
     """
-    rows = rows.assign(attack=conditions(rows))
-    names = tops(rows)
+    sheet = of_table(rows)
+    names, attacks = tops(sheet.columns), conditions(sheet.columns)
     lines = []
-    for attack in rows["attack"].unique():
-        part = rows[rows["attack"] == attack]
+    for attack in attacks.unique():
+        part = sheet.with_columns(attacks == attack)
         for top, depths in names.items():
-            lines += _lines(part[part["depth"].isin((*depths, ALL))], str(attack), top, seed)
+            lines += _lines(part.with_columns(part.columns["depth"].isin((*depths, ALL))), str(attack), top, seed)
     return Summary(tuple(lines))
 
 
 def tops(rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """How deep into a ranking a line looks, by name: which depths it averages.
+    """How deep into a ranking a line looks, by name: which depths it averages; of rows, or of a sheet's columns.
 
     "1-3" are the best three segments, "5%" the best up to that share; "mean" averages all numbers of segments (or,
     where there are none, all shares), and is what methods are ranked by.
@@ -144,17 +146,17 @@ def tops(rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 
 
 def main_condition(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of each attack's main budget on the main segments: those that come first."""
+    """The rows, or columns, of each attack's main budget on the main segments: those that come first."""
     return main_budget(rows[rows["segmentation"] == rows["segmentation"].iloc[0]] if len(rows) else rows)
 
 
 def main_budget(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of each attack's main budget: the one that comes first."""
+    """The rows, or columns, of each attack's main budget: the one that comes first."""
     return rows[rows["epsilon"] == rows.groupby("attack", observed=True)["epsilon"].transform("first")]
 
 
 def conditions(rows: pd.DataFrame) -> pd.Series:
-    """What each row's attack is called: with its budget and segments where they are not the main ones.
+    """What each row's or column's attack is called: with its budget and segments where they are not the main ones.
 
     "nes", "nes 4/255", "nes, slic-100".
     """
@@ -164,10 +166,12 @@ def conditions(rows: pd.DataFrame) -> pd.Series:
     return rows["attack"] + budget + segments
 
 
-def compare(rows: pd.DataFrame, attack: str, method: str, others: Sequence[str], seed: int) -> dict[str, float]:
+def compare(rows: pd.DataFrame | Sheet, attack: str, method: str, others: Sequence[str], seed: int) -> dict[str, float]:
     """Holm-corrected p-values that the mean flip rates of `method` and each of `others` differ."""
-    rows = rows[(conditions(rows) == attack) & rows["depth"].isin((*tops(rows)[MEAN], ALL))]
-    values = _values(detected(rows), "flipped_to_real")
+    sheet = of_table(rows)
+    columns = sheet.columns[conditions(sheet.columns) == attack]
+    columns = columns[columns["depth"].isin((*tops(columns)[MEAN], ALL))]
+    values = _values(detected(sheet.with_columns(columns)), "flipped_to_real")
     draws = generator(seed, "compare", attack)
     p = [sign_flip_p(values.of(method) - values.of(other), values.videos, draws) for other in others]
     return dict(zip(others, holm(np.array(p)).tolist(), strict=True))
@@ -185,83 +189,83 @@ class _Values:
         return self.table[:, self.methods.index(method)]
 
 
-def _values(rows: pd.DataFrame, column: str) -> _Values:
+def _values(sheet: Sheet, measure: str) -> _Values:
     """Means over depths, draws, repeats and, of an arm that every method has its own of, over methods."""
-    chosen = rows[["key", "video", "method"]].assign(value=rows[column].astype(float))
-    wide = chosen.pivot_table(index=["key", "video"], columns="method", values="value", aggfunc="mean")
-    methods = [str(m) for m in rows["method"].unique() if m in wide]
-    return _Values(methods, wide[methods].to_numpy(), wide.index.get_level_values("video").to_numpy())
+    wide = sheet.table(measure, "method")
+    return _Values(wide.columns.tolist(), wide.to_numpy(), sheet.videos)
 
 
-def _draws(rows: pd.DataFrame, column: str) -> np.ndarray:
-    """The control's values by frame and draw, (n, d), in the order of `_values`; means over depths and repeats."""
-    control = rows[rows["method"] == CONTROL]
-    control = control[["key", "video", "draw"]].assign(value=control[column].astype(float))
-    wide = control.pivot_table(index=["key", "video"], columns="draw", values="value", aggfunc="mean")
-    found: np.ndarray = wide.to_numpy()
-    return found
-
-
-def _lines(rows: pd.DataFrame, attack: str, top: str, seed: int) -> list[Line]:
+def _lines(sheet: Sheet, attack: str, top: str, seed: int) -> list[Line]:
     """The lines of one attack and depth."""
-    methods = [str(m) for m in rows["method"].unique()]
-    found, classed = detected(rows), rows[rows["correct_after"].notna()]
-    flips = _estimates(found, "flipped_to_real", (0.0, 1.0), seed)
-    drops = _estimates(found, "drop", (-1.0, 1.0), seed)
-    inside = _estimates(found[found["inside"].notna()], "inside", (0.0, 1.0), seed)
-    accuracies = _estimates(classed, "correct_after", (0.0, 1.0), seed)
-    flip_comparisons = _comparisons(found, "flipped_to_real", (-1.0, 1.0), seed)
-    drop_comparisons = _comparisons(found, "drop", (-2.0, 2.0), seed)
-    by_method = found.groupby("method")
-    frames, videos = (by_method[name].nunique().to_dict() for name in ("key", "video"))
-    areas = by_method["area"].mean().to_dict()
-    weak = found[found["weak"]].groupby("method")["key"].nunique().to_dict()
-    return [
-        Line(
-            attack=attack,
-            method=method,
-            top=top,
-            frames=int(frames.get(method, 0)),
-            videos=int(videos.get(method, 0)),
-            weak=int(weak.get(method, 0)),
-            area=float(areas.get(method, math.nan)),
-            inside=inside.get(method, Estimate()),
-            flip_rate=flips.get(method, Estimate()),
-            drop=drops.get(method, Estimate()),
-            accuracy=accuracies.get(method, Estimate()),
-            accuracy_frames=classed["key"].nunique(),
-            flip_rate_vs_random=flip_comparisons.get(method, Comparison()),
-            drop_vs_random=drop_comparisons.get(method, Comparison()),
+    found = detected(sheet)
+    classed = _values(sheet, "correct_after")
+    flips, drops = _values(found, "flipped_to_real"), _values(found, "drop")
+    rates, means = (_estimates(each, bounds, seed) for each, bounds in ((flips, (0.0, 1.0)), (drops, (-1.0, 1.0))))
+    inside = _estimates(_values(found, "inside"), (0.0, 1.0), seed)
+    accuracies = _estimates(classed, (0.0, 1.0), seed)
+    flip_comparisons = _comparisons(found, flips, "flipped_to_real", (-1.0, 1.0), seed)
+    drop_comparisons = _comparisons(found, drops, "drop", (-2.0, 2.0), seed)
+    lines = []
+    for method, part in found.by("method").items():
+        there = ~np.isnan(drops.of(method))
+        lines.append(
+            Line(
+                attack=attack,
+                method=method,
+                top=top,
+                frames=int(there.sum()),
+                videos=how_many(found.videos[there]),
+                weak=int(part.any("weak").sum()),
+                area=part.overall("area")[0],
+                inside=inside.get(method, Estimate()),
+                flip_rate=rates.get(method, Estimate()),
+                drop=means.get(method, Estimate()),
+                accuracy=accuracies.get(method, Estimate()),
+                accuracy_frames=int((~np.isnan(classed.table)).any(axis=1).sum()),
+                flip_rate_vs_random=flip_comparisons.get(method, Comparison()),
+                drop_vs_random=drop_comparisons.get(method, Comparison()),
+            )
         )
-        for method in methods
-    ]
+    return lines
 
 
-def _estimates(rows: pd.DataFrame, column: str, bounds: tuple[float, float], seed: int) -> dict[str, Estimate]:
-    """The means of a column by method, each over the frames where the method has a value ("mask" needs a mask)."""
-    if rows.empty:
-        return {}
-    values = _values(rows, column)
+def _estimates(values: _Values, bounds: tuple[float, float], seed: int) -> dict[str, Estimate]:
+    """The means by method, each over the frames where the method has a value ("mask" needs a mask)."""
     there = ~np.isnan(values.table)
+    patterns: dict[bytes, list[int]] = {}
+    for place in range(len(values.methods)):
+        patterns.setdefault(there[:, place].tobytes(), []).append(place)
     found: dict[str, Estimate] = {}
-    for pattern in np.unique(there, axis=1).T:
-        alike = [place for place in range(len(values.methods)) if (there[:, place] == pattern).all()]
-        part = estimates(values.table[pattern][:, alike], values.videos[pattern], generator(seed, "interval"), bounds)
-        found |= dict(zip((values.methods[place] for place in alike), part, strict=True))
+    for alike in patterns.values():
+        kept = there[:, alike[0]]
+        if kept.any():
+            part = estimates(
+                values.table[np.ix_(kept, alike)], values.videos[kept], generator(seed, "interval"), bounds
+            )
+            found |= dict(zip((values.methods[place] for place in alike), part, strict=True))
     return found
 
 
-def _comparisons(rows: pd.DataFrame, column: str, bounds: tuple[float, float], seed: int) -> dict[str, Comparison]:
+def _comparisons(
+    sheet: Sheet, values: _Values, measure: str, bounds: tuple[float, float], seed: int
+) -> dict[str, Comparison]:
     """Each method against the control, frame by frame; `bounds` are those of a difference."""
-    methods = [str(m) for m in rows["method"].unique() if m not in ARMS]
-    if not methods or CONTROL not in set(rows["method"]):
+    methods = [method for method in values.methods if method not in ARMS]
+    if not methods or CONTROL not in values.methods or not len(sheet):
         return {}
-    values = _values(rows, column)
     differences = np.stack([values.of(m) - values.of(CONTROL) for m in methods], axis=1)
     means = estimates(differences, values.videos, generator(seed, "interval"), bounds)
-    chance = _draws(rows, column)
+    control = sheet.with_columns(sheet.columns["method"] == CONTROL)
+    chance = np.stack(
+        [control.with_columns(control.columns["draw"] == draw).mean(measure) for draw in _draws(control)], axis=1
+    )
     p = np.array(
         [against_draws_p(values.of(m), chance, values.videos, generator(seed, "permutation")) for m in methods]
     )
     found = zip(means, p.tolist(), holm(p).tolist(), strict=True)
     return dict(zip(methods, (Comparison(*each) for each in found), strict=True))
+
+
+def _draws(sheet: Sheet) -> list[int]:
+    """The numbers of an arm's draws."""
+    return sorted(sheet.columns["draw"].unique().tolist())

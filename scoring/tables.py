@@ -6,14 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from common.files import atomic_write
-from scoring import records
-from scoring.costs import Cost
 from scoring.protocol import ARMS, RANDOM
-from scoring.rows import to_table
+from scoring.sheet import Sheet, of_family, of_table
 from scoring.summary import Summary, detected, main_condition
 
 FAMILIES = {"DF": "Deepfakes", "F2F": "Face2Face", "FS": "FaceSwap", "NT": "NeuralTextures"}
@@ -40,34 +37,18 @@ def results_name(methods: Sequence[str]) -> str:
     return _safe("+".join(methods))
 
 
-def write(
-    folder: Path, name: str, stacked: np.ndarray, grades: pd.DataFrame, metrics: pd.DataFrame, summary: Summary
-) -> list[Path]:
+def write(folder: Path, name: str, scores: Sheet, summary: Summary) -> list[Path]:
     """Writes the tables of scores into `folder`, each whole or not at all; `name` is from `results_name`.
 
     Returns the files, the one to look at first at the front.
     """
-    table = to_table(stacked)
-    attacks = {attack: folder / scores_file(name, attack, i) for i, attack in enumerate(table["attack"].unique())}
-    for attack, path in attacks.items():
-        _csv(path, published(table[table["attack"] == attack]), index=True)
-    statistics, tidy, raw = (folder / f for f in (f"summary_{name}.csv", f"rows_{name}.csv", f"results_{name}.npy"))
-    _csv(statistics, flat(summary))
-    _csv(tidy, table)
-    records.save(raw, stacked)
-    others = {folder / f"grades_{name}.csv": grades, folder / f"metrics_{name}.csv": metrics}
-    others = {path: found for path, found in others.items() if len(found)}
-    for path, found in others.items():
-        _csv(path, found)
-    return [*attacks.values(), statistics, *others, tidy, raw]
-
-
-def write_costs(folder: Path, costs: Mapping[str, Sequence[Cost]]) -> pd.DataFrame:
-    """Writes what each stage of each frame took, and returns it; an adversarial method's include its image's."""
-    spent = [(key, c.stage, c.forwards, c.calls, round(c.seconds, 3)) for key in costs for c in costs[key]]
-    table = pd.DataFrame(spent, columns=["key", "stage", "forwards", "calls", "seconds"])
-    _csv(folder / "costs.csv", table.assign(seconds=table["seconds"].map("{:.3f}".format)))
-    return table
+    files = []
+    for place, attack in enumerate(scores.columns["attack"].unique()):
+        files.append(folder / scores_file(name, str(attack), place))
+        _csv(files[-1], published(scores.with_columns(scores.columns["attack"] == attack)), index=True)
+    files.append(folder / f"summary_{name}.csv")
+    _csv(files[-1], flat(summary))
+    return files
 
 
 def write_failures(folder: Path, failures: Mapping[str, str]) -> None:
@@ -80,8 +61,8 @@ def scores_file(name: str, attack: str, place: int) -> str:
     return f"scores_{name}.csv" if place == 0 else f"scores_{name}_{_safe(attack)}.csv"
 
 
-def published(table: pd.DataFrame) -> pd.DataFrame:
-    """The published table's shape, from the rows of one attack: Original, the methods and random regions by 25 columns.
+def published(table: pd.DataFrame | Sheet) -> pd.DataFrame:
+    """The published table's shape, from one attack's scores: Original, the methods and random regions by 25 columns.
 
     Of several budgets and ways to divide a frame, the main one's. Of the references it has "random", which the
     published table lacks.
@@ -90,24 +71,31 @@ def published(table: pd.DataFrame) -> pd.DataFrame:
     `correct_after` over frames whose class the detector has. The Original row has the accuracies before any
     attack: overall, and by family in the Top 1 columns. What does not exist is NaN.
     """
-    table = main_condition(table)
-    table = table[table["of"].eq("") & ~table["method"].isin(set(ARMS) - {RANDOM})]
-    table = table.assign(**{name: table[name].astype("Float64").astype(float) for name in ("correct", "correct_after")})
-    frames, found = table.drop_duplicates("key"), detected(table)
-    original = {"Accuracy": frames["correct"].mean()}
-    methods: dict[str, pd.Series] = {}
+    sheet = of_table(table)
+    sheet = sheet.with_columns(main_condition(sheet.columns))
+    sheet = sheet.with_columns(sheet.columns["of"].eq("") & ~sheet.columns["method"].isin(set(ARMS) - {RANDOM}))
+    original = {"Accuracy": _correct(sheet)}
+    methods: dict[str, dict[str, float]] = {}
     for short, family in FAMILIES.items():
-        original[_accuracy(short, "1")] = frames.loc[frames["family"] == family, "correct"].mean()
+        frames = of_family(sheet, family)
+        original[_accuracy(short, "1")] = _correct(frames)
         for k in _TOPS:
-            methods[_sufficiency(short, k)] = _by_method(found, family, k)["drop"].mean()
-            methods[_accuracy(short, k)] = _by_method(table, family, k)["correct_after"].mean()
-    shape = pd.DataFrame(methods, index=["Original", *table["method"].unique()], columns=list(PUBLISHED_COLUMNS))
+            methods[_sufficiency(short, k)] = _by_method(detected(frames), k, "drop")
+            methods[_accuracy(short, k)] = _by_method(frames, k, "correct_after")
+    names = [str(name) for name in sheet.columns["method"].unique()]
+    shape = pd.DataFrame(methods, index=["Original", *names], columns=list(PUBLISHED_COLUMNS))
     shape.loc["Original"] = pd.Series(original).reindex(PUBLISHED_COLUMNS)
     return shape.astype(float).round(3) + 0.0  # no "-0.000"
 
 
-def _by_method(table: pd.DataFrame, family: str, k: str) -> Any:
-    return table[(table["family"] == family) & (table["depth"] == k)].groupby("method")
+def _correct(sheet: Sheet) -> float:
+    """The share of frames whose class the detector says, of those with a class."""
+    return float(sheet.frames["correct"].astype("Float64").astype(float).mean())
+
+
+def _by_method(sheet: Sheet, k: str, measure: str) -> dict[str, float]:
+    deep = sheet.with_columns(sheet.columns["depth"] == k)
+    return {method: part.overall(measure)[0] for method, part in deep.by("method").items()}
 
 
 def flat(summary: Summary) -> pd.DataFrame:

@@ -9,7 +9,9 @@ import pandas as pd
 from common.console import console, count, say, table
 from common.seeds import generator
 from scoring.config import changes
+from scoring.protocol import WHOLE
 from scoring.report import paragraph
+from scoring.sheet import Sheet
 from scoring.statistics import Estimate, holm, intervals, sign_flip_p
 from scoring.stored import Stored
 from scoring.summary import ALPHA, MEAN, conditions, detected, tops
@@ -123,9 +125,16 @@ def _difference(move: Move, scale: float, form: str) -> str:
     return f"{value}{interval} {'*' if move.certain else ' '}"
 
 
-def _scores(rows: pd.DataFrame) -> pd.DataFrame:
+def _scores(scores: Sheet) -> pd.DataFrame:
     """The mean drop and flip rate of each frame, by attack and method."""
-    rows = detected(rows.assign(attack=conditions(rows)))
-    rows = rows[rows["depth"].isin(tops(rows)[MEAN]) | rows["method"].eq("whole")]
-    means = rows.groupby(["attack", "method", "key", "video"], sort=False)[list(MEASURES)].mean()
-    return means.reset_index()
+    found = detected(scores)
+    attacks, columns = conditions(found.columns), found.columns
+    chosen = columns["depth"].isin(tops(columns)[MEAN]) | columns["method"].eq(WHOLE)
+    frames = found.frames[["key", "video"]].astype(object)
+    parts = [
+        frames.assign(attack=attack, method=method, **{measure: part.mean(measure) for measure in MEASURES})
+        for attack in attacks.unique()
+        for method, part in found.with_columns(chosen & (attacks == attack)).by("method").items()
+    ]
+    empty = frames.iloc[:0].assign(attack="", method="", **dict.fromkeys(MEASURES, 0.0))
+    return pd.concat([empty, *parts], ignore_index=True).dropna(subset=list(MEASURES))

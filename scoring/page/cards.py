@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from common.console import count, warn
@@ -15,6 +16,7 @@ from scoring.folder import stem
 from scoring.gallery import ATTACKED, FRAME, MAP, MASK, Sprite
 from scoring.page.content import ARMS
 from scoring.page.derive import arms, attacks, first_flip, methods, unattackable
+from scoring.sheet import Sheet, of_table
 
 FLIPPED, STOOD, STUBBORN, CALLED_REAL = "flipped", "stood", "unattackable", "real"
 OUTCOMES = {
@@ -87,16 +89,19 @@ class Card:
         return tuple(each.number for each in self.judged if each.depth)
 
 
-def cards(rows: pd.DataFrame, folder: Path) -> tuple[Card, ...]:
-    """A card for every frame that has an album in the run's folder, in the order of the rows.
+def cards(rows: pd.DataFrame | Sheet, folder: Path) -> tuple[Card, ...]:
+    """A card for every frame that has an album in the run's folder, in the order of the scores.
 
     A damaged album is left out with a warning.
     """
-    names = (*methods(rows), *arms(rows))
-    flips = {attack: first_flip(rows, attack) for attack in attacks(rows)}
-    stubborn = {attack: set(found) for attack, found in unattackable(rows).items()}
+    kept = {path.stem for path in (folder / "gallery").glob("*.npz")}
+    sheet = of_table(rows)
+    pictured = sheet.with_frames(np.array([stem(key) in kept for key in sheet.frames["key"]], dtype=bool))
+    names = (*methods(sheet), *arms(sheet))
+    flips = {attack: first_flip(pictured, attack) for attack in attacks(sheet)}
+    stubborn = {attack: set(found) for attack, found in unattackable(pictured).items()}
     made = []
-    for frame in rows.drop_duplicates("key").itertuples():
+    for frame in pictured.frames.itertuples():
         found = _sprite(folder, str(frame.key))
         if found is not None:
             attack = found.attack if found.attack in flips else next(iter(flips))

@@ -1,13 +1,14 @@
 """What the report shows: the values of a finished run, and the statistics that it is given ready-made."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from scoring.sheet import GRADED, MEASURED, SPENT, Sheet, of_table
 from scoring.statistics import Estimate
 
 RANDOM, RANDOM_AREA, ORACLE, WHOLE = "random", "random-area", "oracle", "whole"
@@ -91,23 +92,67 @@ class Headline:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A finished run in memory.
+    """A finished run, as sheets, or as tidy tables in memory.
 
     Attributes:
-        rows: the tidy table of scores: a row for each frame, ranking, attack, budget and depth.
-        graded: the table of graded scores (what it takes to flip); empty where they were not measured.
-        metrics: the table of standard metrics; empty likewise.
+        rows: the scores of each frame by ranking, attack, budget and depth.
+        graded: the graded scores (what it takes to flip); empty where they were not measured.
+        metrics: the standard metrics; empty likewise.
         costs: forwards, calls and seconds by frame and stage.
         configuration: what config.json holds.
         failures: frames that could not be scored, with the reason.
     """
 
-    rows: pd.DataFrame
-    graded: pd.DataFrame = field(default_factory=pd.DataFrame)
-    metrics: pd.DataFrame = field(default_factory=pd.DataFrame)
-    costs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rows: pd.DataFrame | Sheet
+    graded: pd.DataFrame | Sheet = field(default_factory=pd.DataFrame)
+    metrics: pd.DataFrame | Sheet = field(default_factory=pd.DataFrame)
+    costs: pd.DataFrame | Sheet = field(default_factory=pd.DataFrame)
     configuration: Mapping[str, Any] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sheets(self) -> "Sheets":
+        """The same with every table as a sheet."""
+        return Sheets(
+            of_table(self.rows),
+            of_table(self.graded, GRADED),
+            of_table(self.metrics, MEASURED),
+            of_table(self.costs, SPENT),
+            self.configuration,
+            self.failures,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Sheets:
+    """A finished run, as sheets; attributes as of Finished."""
+
+    rows: Sheet
+    graded: Sheet
+    metrics: Sheet
+    costs: Sheet
+    configuration: Mapping[str, Any]
+    failures: Mapping[str, str]
+
+
+class Listed:
+    """Names of frames of which the page shows the first 200; the tables have all."""
+
+    MOST = 200
+
+    def __init__(self, every: Sequence[Any]) -> None:
+        self._shown, self._count = every[: self.MOST], len(every)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._shown)
+
+    @property
+    def more(self) -> int:
+        """How many are not shown."""
+        return self._count - len(self._shown)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pandas as pd
 from markupsafe import Markup
 
 from scoring.page import charts, derive, words
 from scoring.page.charts import Chart, Look
 from scoring.page.content import Grid, Interval
+from scoring.sheet import Sheet, of_family
+from scoring.statistics.videos import how_many
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,16 @@ class Panel:
     note: str
 
 
-def panels(rows: pd.DataFrame, style: Mapping[str, Look], interval: Interval | None) -> list[Panel]:
+def panels(rows: Sheet, style: Mapping[str, Look], interval: Interval | None) -> list[Panel]:
     """Curves over area and budget for each attack, for all families and for each one."""
     made = []
     families = derive.families(rows)
     for attack_number, attack in enumerate(derive.attacks(rows)):
-        under = rows[rows["attack"] == attack]
+        under = derive.under(rows, attack)
         for family_number, family in enumerate(("", *(families if len(families) > 1 else ()))):
-            part = under[under["family"] == family] if family else under
+            part = of_family(under, family) if family else under
             found = derive.attackable(part)
-            frames, videos = found["key"].nunique(), found["video"].nunique()
-            note = f"{words.count(frames, 'frame')} from {words.count(videos, 'video')}"
+            note = f"{words.count(len(found), 'frame')} from {words.count(how_many(found.videos), 'video')}"
             name = f"c{attack_number}-{family_number}"
             drawn = _curves(part, found, style, interval, f"{attack}, {family}" if family else attack, name)
             if drawn:
@@ -40,8 +40,8 @@ def panels(rows: pd.DataFrame, style: Mapping[str, Look], interval: Interval | N
 
 
 def _curves(
-    every: pd.DataFrame,
-    found: pd.DataFrame,
+    every: Sheet,
+    found: Sheet,
     style: Mapping[str, Look],
     interval: Interval | None,
     where: str,
@@ -57,7 +57,7 @@ def _curves(
     wanted = [
         (f"{y} over area, {where}", area, y, derive.over_area(rows, column, interval)) for column, y, rows in measures
     ]
-    if every["epsilon"].nunique() > 1:
+    if every.columns["epsilon"].nunique() > 1:
         wanted += [
             (f"{y} over budget, {where}", budget, y, derive.over_budget(rows, column, interval))
             for column, y, rows in measures
@@ -72,7 +72,7 @@ def _figure(chart: Chart, picture: Markup) -> Markup:
     return Markup("<figure class=chart><figcaption>{}</figcaption>{}</figure>").format(caption, picture)
 
 
-def survivals(graded: pd.DataFrame, style: Mapping[str, Look]) -> list[tuple[str, Markup, Grid]]:
+def survivals(graded: Sheet, style: Mapping[str, Look]) -> list[tuple[str, Markup, Grid]]:
     """For each graded score: what it is, its survival curves, and the table below them."""
     made = []
     for measure, scale, title, x in (
@@ -80,7 +80,7 @@ def survivals(graded: pd.DataFrame, style: Mapping[str, Look]) -> list[tuple[str
         ("queries", 1.0, "Queries needed", "forwards of NES"),
         ("fraction", 100.0, "Segments needed, best first", "segments attacked (%)"),
     ):
-        if len(graded) and (graded["measure"] == measure).any():
+        if (graded.columns["measure"] == measure).any():
             chart = Chart(title, x, "verdicts that still stand", derive.survival(graded, measure, scale), step=True)
             made.append(
                 (

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from common.files import atomic_write
+from data.frames import REAL
 from scoring.gallery import COLUMNS
 from scoring.page import charts, derive, panels, words
 from scoring.page.cards import OUTCOMES, Card, cards
 from scoring.page.charts import Look
-from scoring.page.content import ARMS, Condition, Finished, Headline, Interval
+from scoring.page.content import ARMS, Condition, Finished, Headline, Interval, Listed, Sheets
 from scoring.pictures import TILE
-from scoring.summary import detected
 
 FILL_ATTACKS = {"adversarial": "nes"}  # what made the run's fills
 FILE = "report.html"
@@ -60,9 +59,9 @@ def render(
     overall = [each for each in headlines if each.condition == Condition(each.condition.attack)]
     if not overall:
         raise ValueError("the report needs a headline of all frames, under some attack")
-    main, run = overall[0], replace(run, rows=derive.compact(run.rows))
-    names = tuple(dict.fromkeys([*(line.method for line in main.lines), *derive.methods(run.rows)]))
-    style = charts.looks((*names, *derive.arms(run.rows)))
+    main, sheets = overall[0], run.sheets
+    names = tuple(dict.fromkeys([*(line.method for line in main.lines), *derive.methods(sheets.rows)]))
+    style = charts.looks((*names, *derive.arms(sheets.rows)))
     environment = _environment()
     css, script = ((files("scoring.page") / _TEMPLATES / name).read_text("utf-8") for name in ("page.css", "page.js"))
     css += _tiles(max((len(card.judged) for card in gallery), default=0))
@@ -71,14 +70,14 @@ def render(
         script=Markup(script),
         policy=_policy(css, script),
         **_answer(main, overall, names, style),
-        **_evidence(run, headlines, main, style, attack_of_fill, interval),
-        **_left_out(run),
-        facts=_facts(run, main),
+        **_evidence(sheets, headlines, main, style, attack_of_fill, interval),
+        **_left_out(sheets),
+        facts=_facts(sheets, main),
         notes=list(notes),
         cards=gallery,
-        families=derive.families(run.rows),
-        attacks=derive.attacks(run.rows),
-        rankings=(*derive.methods(run.rows), *derive.arms(run.rows)),
+        families=derive.families(sheets.rows),
+        attacks=derive.attacks(sheets.rows),
+        rankings=(*derive.methods(sheets.rows), *derive.arms(sheets.rows)),
         outcomes=OUTCOMES,
         configuration=flat(run.configuration),
     )
@@ -155,7 +154,7 @@ def _answer(
 
 
 def _evidence(
-    run: Finished,
+    run: Sheets,
     headlines: Sequence[Headline],
     main: Headline,
     style: Mapping[str, Look],
@@ -164,7 +163,8 @@ def _evidence(
 ) -> dict[str, Any]:
     """Everything between the answer and the frames."""
     rows = derive.main_segmentation(run.rows)
-    costs = derive.cost_points(run.costs, main) if len(run.costs) else ()
+    costs = derive.cost_points(run.costs, main)
+    located = derive.localisation(rows)
     return {
         "by_family": _by(headlines, "family"),
         "by_segmentation": _by(headlines, "segmentation"),
@@ -174,12 +174,12 @@ def _evidence(
         "costs": [charts.cost(costs, style, measure, f"cost-{measure}") for measure in ("seconds", "forwards")]
         if costs
         else [],
-        "cost_grid": derive.cost_grid(run.costs) if len(run.costs) else None,
-        "localisation": derive.localisation(rows) if rows["inside"].notna().any() else None,
-        "controls": derive.controls(rows[rows["attack"] == main.condition.attack]),
+        "cost_grid": derive.cost_grid(run.costs) if len(run.costs.columns) else None,
+        "localisation": located if any(cell.count for line in located.cells for cell in line) else None,
+        "controls": derive.controls(derive.under(rows, main.condition.attack)),
         "main_attack": main.condition.attack,
         "circularity": derive.circularity(rows, attack_of_fill),
-        "metrics": derive.metric_grid(run.metrics) if len(run.metrics) else None,
+        "metrics": derive.metric_grid(run.metrics) if len(run.metrics.columns) else None,
     }
 
 
@@ -194,25 +194,20 @@ def _by(headlines: Sequence[Headline], part: str) -> list[tuple[str, list[Headli
     return [(attack, found) for attack, found in grouped.items() if len(found) > 1]
 
 
-def _left_out(run: Finished) -> dict[str, Any]:
+def _left_out(run: Sheets) -> dict[str, Any]:
     """What did not count where, and why."""
-    frames = run.rows.drop_duplicates("key")
-    weak = (
-        run.rows[run.rows["weak"].astype(bool)]
-        .drop_duplicates(["key", "method"])
-        .groupby("method", sort=False)["key"]
-        .count()
-    )
-    real = frames[~frames["key"].isin(detected(frames)["key"])]
+    frames, by_method = run.rows.frames, run.rows.by("method")
+    weak = {name: int(by_method[name].any("weak").sum()) for name in derive.methods(run.rows)}
+    stubborn = derive.unattackable(derive.main_segmentation(run.rows))
     return {
-        "failures": list(run.failures.items()),
-        "stubborn": derive.unattackable(derive.main_segmentation(run.rows)),
-        "called_real": [str(key) for key in real["key"]],
-        "weak": {str(name): int(number) for name, number in weak.items() if name not in ARMS},
+        "failures": Listed(list(run.failures.items())),
+        "stubborn": {attack: Listed(keys) for attack, keys in stubborn.items()},
+        "called_real": Listed(frames.loc[frames["predicted"] == REAL, "key"].tolist()),
+        "weak": {name: number for name, number in weak.items() if number},
     }
 
 
-def _facts(run: Finished, main: Headline) -> list[tuple[str, str]]:
+def _facts(run: Sheets, main: Headline) -> list[tuple[str, str]]:
     """What the run was, in a line."""
     configuration = run.configuration
     detector = configuration.get("detector") or {}

@@ -1,5 +1,10 @@
 """Frames by the video that they are from, and resamples of whole videos."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 
 DRAWS = 2000
@@ -53,8 +58,33 @@ def pooled(parts: np.ndarray) -> np.ndarray:
 
 
 def resamples(videos: int, generator: np.random.Generator, draws: int = DRAWS) -> np.ndarray:
-    """How often each of so many videos is in each of `draws` samples with replacement: (draws, videos) of counts."""
-    return generator.multinomial(videos, np.full(videos, 1 / videos), size=draws).astype(float)
+    """How often each of so many videos is in each of `draws` samples with replacement: (draws, videos) of counts.
+
+    Read-only: generators in the same state draw the same, and the last few draws are kept, as a run's numbers share
+    their resamples and drawing takes longer than all that is done with them.
+    """
+    weights, after = _drawn(_Draw(videos, draws, repr(generator.bit_generator.state), generator))
+    generator.bit_generator.state = after
+    return weights
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What resamples depend on; the generator is in that state."""
+
+    videos: int
+    draws: int
+    state: str
+    generator: np.random.Generator = field(compare=False)
+
+
+@lru_cache(maxsize=4)
+def _drawn(draw: _Draw) -> tuple[np.ndarray, Mapping[str, Any]]:
+    """The resamples, and the state of the generator after them."""
+    videos = draw.videos
+    weights = draw.generator.multinomial(videos, np.full(videos, 1 / videos), size=draw.draws).astype(float)
+    weights.setflags(write=False)
+    return weights, draw.generator.bit_generator.state
 
 
 def known(videos: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -11,6 +11,7 @@ from common.errors import InputError
 from scoring.comparison import agreements, aims, overview, sentences, short_names
 from scoring.products import Results
 from scoring.rows import Row
+from scoring.sheet import of_table
 from scoring.summary import summarise
 from tests.scoring.made_up import make, table
 
@@ -20,7 +21,8 @@ RATES = {"LIME": 12, "SHAP": 9, "RISE": 6, "SOBOL": 3, "random": 1}
 
 def results(made: list[Row]) -> Results:
     rows = table(made)
-    return Results(rows, rows.iloc[:0], rows.iloc[:0], summarise(rows), [], {}, ())
+    none = of_table(rows.iloc[:0])
+    return Results(of_table(rows), none, none, summarise(rows), [], {}, ())
 
 
 def graded(rates: dict[str, int], shares: dict[str, float], **changes: object) -> Results:

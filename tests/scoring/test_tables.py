@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scoring import records, tables
-from scoring.costs import Cost
-from scoring.rows import Grade, Row, to_table
+from scoring import parts, records, row_files, tables
+from scoring.costs import Cost, Spent
+from scoring.rows import Grade, Measured, Row
+from scoring.sheet import of_table
 from scoring.summary import summarise
 from scoring.tables import PUBLISHED_COLUMNS, flat, published, results_name
 from tests.scoring.made_up import at_random, make, table, unseen
@@ -81,9 +82,12 @@ def test_three_decimals_and_empty_cells(tmp_path: Path) -> None:
 
 
 def write(folder: Path, made: list[Row], name: str = "All", graded: bool = False) -> list[Path]:
-    array = records.to_array(Row, made)
-    grades = to_table(records.to_array(Grade, [GRADE] if graded else []))
-    return tables.write(folder, name, array, grades, grades.iloc[:0], summarise(to_table(array)))
+    scores, files = of_table(table(made)), []
+    kept = {Row: made, Grade: [GRADE] if graded else [], Measured: []}
+    found = {kind: parts.to_frame(parts.of_array(kind, records.to_array(kind, each))) for kind, each in kept.items()}
+    with row_files.row_files(folder, name, len(made), files) as take:
+        take({**found, Spent: parts.to_frame(parts.of_values(Spent, []))})
+    return [*tables.write(folder, name, scores, summarise(scores)), *files]
 
 
 def test_every_attack_has_its_table_and_the_first_the_plain_name(tmp_path: Path) -> None:
@@ -134,7 +138,7 @@ def test_the_statistics_as_a_table() -> None:
 
 
 def test_costs_and_failures(tmp_path: Path) -> None:
-    tables.write_costs(tmp_path, {"a, b.png": [Cost("verdict", 1, 1, 0.12345), Cost("LIME", 150, 5, 2.0)], "c": []})
+    row_files.write_costs(tmp_path, {"a, b.png": [Cost("verdict", 1, 1, 0.12345), Cost("LIME", 150, 5, 2.0)], "c": []})
     assert (tmp_path / "costs.csv").read_text() == (
         'key,stage,forwards,calls,seconds\n"a, b.png",verdict,1,1,0.123\n"a, b.png",LIME,150,5,2.000\n'
     )

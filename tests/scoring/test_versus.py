@@ -40,8 +40,8 @@ def runs(tmp_path: Path) -> tuple[Stored, Stored]:
 
 
 def test_what_was_stored_is_read_back(runs: tuple[Stored, Stored]) -> None:
-    assert len(runs[0].rows) == 14 * 2 * 3 * 3
-    assert runs[0].grades["key"].nunique() == 28
+    assert (len(runs[0].rows), len(runs[0].rows.columns)) == (14 * 2, 3 * 3)
+    assert runs[0].rows.overall("drop")[1] == runs[0].grades.overall("value")[1] == 28
     assert runs[1].configuration["seed"] == 7
 
 
@@ -49,7 +49,7 @@ def test_only_the_score_that_moved_is_called_so(runs: tuple[Stored, Stored]) -> 
     found = {(move.method, move.measure): move for move in moves(*runs)}
     assert {key for key, move in found.items() if move.certain} == {("LIME", "drop"), ("LIME", "flipped_to_real")}
     lime = found["LIME", "flipped_to_real"]
-    before = runs[0].rows.query("method == 'LIME'")["flipped_to_real"].mean()
+    before = runs[0].rows.by("method")["LIME"].overall("flipped_to_real")[0]
     assert (lime.first, lime.second) == (pytest.approx(before), 1.0)
     assert lime.difference.value == pytest.approx(1 - before)
     assert lime.difference.low < lime.difference.value < lime.difference.high

@@ -9,6 +9,7 @@ import pytest
 
 from scoring.page import derive
 from scoring.page.content import ARMS, COUNTS, Condition, Curve, Finished, Headline, HeadlineLine
+from scoring.sheet import of_table
 from scoring.statistics import Estimate
 from scoring.summary import main_condition
 from tests.scoring.page import plausible
@@ -73,12 +74,11 @@ def test_intervals_are_given_one_value_and_the_video_of_each_frame(run: Finished
     assert by_name(derive.over_area(under, "drop"))["LIME"].low == ()
 
 
-def test_names_as_categories_change_nothing(run: Finished) -> None:
-    compact = derive.compact(run.rows)
-    assert derive.over_area(compact, "drop") == derive.over_area(run.rows, "drop")
-    assert derive.unattackable(compact) == derive.unattackable(run.rows)
-    assert derive.controls(compact) == derive.controls(run.rows)
-    assert derive.first_flip(compact, "nes") == derive.first_flip(run.rows, "nes")
+def test_a_sheet_says_the_same_as_its_table(run: Finished) -> None:
+    sheet = of_table(run.rows)
+    assert derive.over_area(sheet, "drop") == derive.over_area(run.rows, "drop")
+    assert derive.unattackable(sheet) == derive.unattackable(run.rows)
+    assert derive.first_flip(sheet, "nes") == derive.first_flip(run.rows, "nes")
 
 
 def test_the_main_budget_is_the_first_as_in_tables_and_scores(run: Finished) -> None:
@@ -86,11 +86,11 @@ def test_the_main_budget_is_the_first_as_in_tables_and_scores(run: Finished) -> 
     budgets = [*others, first]
     order = run.rows["epsilon"].map({each: place for place, each in enumerate(budgets)})
     turned = run.rows.iloc[order.argsort(kind="stable")]
-    for rows, main in ((run.rows, first), (turned, others[0]), (derive.compact(turned), others[0])):
+    for rows, main in ((run.rows, first), (turned, others[0])):
         (curve, *_) = derive.over_area(rows[rows["depth"].isin(COUNTS)], "drop")
         expected = rows[(rows["epsilon"] == main) & (rows["depth"] == "1") & (rows["method"] == curve.name)]
         assert curve.y[0] == pytest.approx(expected["drop"].mean())
-        assert set(main_condition(rows)["epsilon"]) == {main}
+        assert set(main_condition(rows)["epsilon"]) == set(derive.at_main_budget(rows).columns["epsilon"]) == {main}
 
 
 def test_unattackable_is_where_nothing_flips_not_even_the_whole_frame(run: Finished) -> None:
@@ -104,9 +104,10 @@ def test_unattackable_is_where_nothing_flips_not_even_the_whole_frame(run: Finis
     rows.loc[stubborn & (rows["key"] == keys[2]) & (rows["method"] == "LIME"), "flipped_to_real"] = True  # somewhere
     rows.loc[whole & rows["key"].isin(real), "flipped_to_real"] = False  # no fake verdict: not unattackable
     assert derive.unattackable(rows) == {"nes": tuple(keys[:2]), "pgd": ()}
-    kept = derive.attackable(rows)
-    assert set(kept[kept["attack"] == "nes"]["key"]) == set(keys[2:])
-    assert set(kept[kept["attack"] == "pgd"]["key"]) == set(keys)
+    assert derive.attackable(derive.under(rows, "nes")).frames["key"].tolist() == keys[2:]
+    assert derive.attackable(derive.under(rows, "pgd")).frames["key"].tolist() == keys
+    with pytest.raises(ValueError, match="one attack"):
+        derive.attackable(rows)
     assert derive.unattackable(rows[rows["method"] != "whole"]) == {}
 
 
@@ -209,7 +210,7 @@ def test_metrics_know_which_direction_is_better() -> None:
 
 def test_the_first_flip_is_the_smallest_depth(run: Finished) -> None:
     rows = run.rows[run.rows["attack"] == "nes"].copy()
-    key = derive.attackable(rows)["key"].iloc[0]
+    key = derive.attackable(rows).frames["key"].iloc[0]
     main = (rows["key"] == key) & (rows["epsilon"] == 16 / 255)
     for method, depths in (("LIME", {"2", "3"}), ("RISE", set())):
         ours = main & (rows["method"] == method)
@@ -228,7 +229,7 @@ def test_missing_families_and_empty_tables() -> None:
     rows = plausible.rows(plausible.keys(4), ("LIME",)).assign(family=None)
     assert derive.families(rows) == ()
     assert derive.unattackable(rows.iloc[:0]) == {}
-    assert derive.main_segmentation(rows.iloc[:0]).empty
+    assert len(derive.main_segmentation(rows.iloc[:0])) == 0
 
 
 def test_a_headline_without_a_score_comes_last() -> None:

@@ -83,7 +83,9 @@ def test_any_smooth_statistic_has_an_interval_that_follows_its_transformations()
     values, videos = clustered(8, 20, 4)
     mean, counts = mean_of(values, videos), placed(videos)[1]
     plain = intervals_of(mean, counts, generator(3), (0.0, 1.0))[0]
-    logarithm = intervals_of(Statistic(mean.parts, lambda totals: np.log(mean.of(totals))), counts, generator(3), (-9.0, 0.0))[0]
+    logarithm = intervals_of(
+        Statistic(mean.parts, lambda totals: np.log(mean.of(totals))), counts, generator(3), (-9.0, 0.0)
+    )[0]
     np.testing.assert_allclose(np.exp(logarithm), plain, atol=0.005)
 
 

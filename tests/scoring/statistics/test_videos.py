@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from scoring.statistics import estimates, sign_flip_p
 from scoring.statistics.permutation import against_draws_p
-from scoring.statistics.videos import GROUPS, per_video, placed, pooled
+from scoring.statistics.videos import GROUPS, per_video, placed, pooled, resamples
 
 MANY = 8 * GROUPS + 17
 
@@ -59,3 +59,15 @@ def test_tests_over_many_videos_find_what_is_there_and_only_that() -> None:
     chance = np.stack([clustered(seed, 0.0)[0] for seed in (5, 6)], axis=1)
     assert against_draws_p(values, chance, videos, draws) > 0.01
     assert against_draws_p(values + 0.1, chance, videos, draws) < 0.001
+
+
+def test_generators_in_the_same_state_resample_alike_and_go_on_alike() -> None:
+    first, again, other = (np.random.default_rng(seed) for seed in (1, 1, 2))
+    drawn = resamples(7, first, 50)
+    fresh = np.random.default_rng(1)
+    assert drawn.tolist() == fresh.multinomial(7, np.full(7, 1 / 7), size=50).tolist()
+    assert resamples(7, again, 50) is drawn
+    assert first.random() == again.random() == fresh.random()
+    assert resamples(7, other, 50).tolist() != drawn.tolist()
+    with pytest.raises(ValueError, match="read-only"):
+        drawn[0, 0] = 9

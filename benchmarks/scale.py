@@ -1,0 +1,124 @@
+"""Tables, statistics and report of a run of a million frames: `python -m benchmarks.scale --out FOLDER`.
+
+Writes the finished frames of a made-up run (`benchmarks.made_up_run`) in the form that a big run has, then makes the
+run's products by the very code that every run does, in a process of its own, and tells how long that took and how much
+memory the process and its children held.
+"""
+
+import json
+import multiprocessing
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated
+
+import psutil  # type: ignore[import-untyped]
+import typer
+
+from benchmarks.made_up_run import SKILL, MadeUpRun
+from common.console import application, progress, run, say, table
+from common.errors import InputError
+from scoring.folder import PACK, Folder
+from scoring.packed import Packed
+from scoring.page.content import Condition
+from scoring.products import make
+from scoring.protocol import PRESETS
+
+NAME = "All"
+SECONDS = 0.05  # between two looks at the memory
+
+app = application("Make the tables, statistics and report of a made-up run, however large.")
+
+
+@app.command()
+def scale(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the made-up run; must not exist.")],
+    frames: Annotated[int, typer.Option("--frames", min=PACK, help="Of the run.")] = 1_000_000,
+    per_video: Annotated[int, typer.Option("--per-video", min=1, help="Frames of each video.")] = 25,
+    preset: Annotated[str, typer.Option("--preset", help="Whose protocol: quick or published.")] = "quick",
+    seed: Annotated[int, typer.Option("--seed", help="Of the scores.")] = 0,
+) -> None:
+    """Make up a run, make its products, and print seconds, memory and sizes."""
+    if preset not in PRESETS:
+        raise InputError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    if out.exists():
+        raise InputError(f"{out} exists; name a folder that does not")
+    made_up = MadeUpRun(PRESETS[preset], frames, per_video, seed)
+    say(f"{frames:,} frames, {len(made_up.columns)} rows each (fewer where called Real): preset {preset}")
+    started = time.perf_counter()
+    write(made_up, out, seed)
+    say(f"Made up in {time.perf_counter() - started:.0f} s (not part of what is measured)")
+    shutil.rmtree(out / "products", ignore_errors=True)
+    seconds, memory = watched(made_up, out)
+    say(f"Products made in {seconds:.0f} s, at most {memory / 2**30:.2f} GiB of memory")
+    table("Sizes", ["what", "MB"], sizes(out))
+
+
+def write(made_up: MadeUpRun, out: Path, seed: int) -> None:
+    """Writes the finished frames and the configuration."""
+    out.mkdir(parents=True)
+    configuration = {"seed": seed, "preset": "made up", "methods": list(SKILL), "attacks": {"nes": {"attack": "nes"}}}
+    (out / "config.json").write_text(json.dumps(configuration))
+    packed = Packed(out)
+    with progress() as bar:
+        task = bar.add_task("frames", total=made_up.frames)
+        for start in range(0, made_up.frames, PACK):
+            stop = min(made_up.frames, start + PACK)
+            packed.add([made_up.key(place) for place in range(start, stop)], made_up.tables(start, stop))
+            bar.advance(task, stop - start)
+
+
+def watched(made_up: MadeUpRun, out: Path) -> tuple[float, int]:
+    """The seconds that the products take, and the most bytes of memory that their processes held together."""
+    process = multiprocessing.get_context("spawn").Process(target=products, args=(made_up, out))
+    started, most = time.perf_counter(), 0
+    process.start()
+    while process.is_alive():
+        most = max(most, _held(process.pid))
+        process.join(SECONDS)
+    if process.exitcode:
+        raise InputError(f"the products could not be made; status {process.exitcode}")
+    return time.perf_counter() - started, most
+
+
+def _held(pid: int | None) -> int:
+    """The resident memory of a process and its children, bytes; 0 once it has ended."""
+    try:
+        parent = psutil.Process(pid)
+        return sum(each.memory_info().rss for each in (parent, *parent.children(recursive=True)))
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def products(made_up: MadeUpRun, out: Path) -> None:
+    """Asks which frames are missing and makes everything that a run leaves, as a run does at its end."""
+    folder, started = Folder(out), time.perf_counter()
+    keys = [made_up.key(place) for place in range(made_up.frames)]
+    missing = folder.missing(keys)
+    say(f"Missing: {len(missing)} of {len(keys):,} frames ({time.perf_counter() - started:.0f} s)")
+    results = make(folder, NAME, json.loads((out / "config.json").read_text()), keys, {})
+    answer = next(each for each in results.headlines if each.condition == Condition("nes"))
+    found = [line.method for line in answer.ranked]
+    planted = sorted(SKILL, key=lambda method: -SKILL[method])
+    say(f"Order found: {', '.join(found)}; planted: {'the same' if found == planted else ', '.join(planted)}")
+    lines = []
+    for line in answer.ranked:
+        interval = f"[{line.score.low:.3f} {line.score.high:.3f}]"
+        beyond = "yes" if line.certain else "no"
+        lines.append([line.method, f"{SKILL[line.method]:.2f}", f"{line.score.value:.3f}", interval, beyond])
+    table("The answer", ["method", "planted skill", "score", "95 % interval", "beyond chance"], lines)
+
+
+def sizes(out: Path) -> list[list[str]]:
+    """What is on the disk: each file, and each folder's files together."""
+    found = []
+    for path in sorted(out.iterdir()):
+        size = path.stat().st_size if path.is_file() else sum(each.stat().st_size for each in path.iterdir())
+        found.append(
+            [path.name if path.is_file() else f"{path.name}/ ({len(list(path.iterdir()))} files)", f"{size / 1e6:.1f}"]
+        )
+    return found
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,111 @@
+"""Finished frames together in column files: some thousand in one, in place of four small files for each.
+
+A part holds every record of its frames, a file for each kind, its rows last, like a frame's own files. The small files
+go only once the part is whole, so a process may be killed at any moment: a frame in both is the same in both.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.console import warn
+from common.errors import InputError
+from scoring import parts
+from scoring.costs import Spent
+from scoring.rows import Grade, Measured, Row
+
+FOLDERS: Mapping[type, str] = {Grade: "grades", Measured: "metrics", Row: "frames"}
+"""Where each kind of record of a frame is kept, in the order of writing: its rows last, as they make it finished."""
+
+KINDS = (Spent, *FOLDERS)
+Tables = Mapping[type, pa.Table]
+
+
+class Packed:
+    """The parts of one run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._where: dict[str, str] = {}
+        self._read: dict[str, bool] = {}
+        self._open: dict[tuple[str, type], _Part] = {}
+
+    def find(self) -> None:
+        """Looks for new parts, of other processes too; a damaged one is left out, with a warning."""
+        for file in sorted((self._path / FOLDERS[Row]).glob("part-*.parquet")):
+            if file.name not in self._read:
+                try:
+                    keys = _keys(parts.read(file, Row, ["key"]))
+                except (InputError, FileNotFoundError) as error:
+                    warn(f"{error}; its frames are scored again")
+                    keys = []
+                self._read[file.name] = True
+                self._where |= dict.fromkeys(keys, file.name)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._where
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    def add(self, keys: Sequence[str], tables: Tables) -> None:
+        """Writes a part of finished frames, its rows last."""
+        name = f"part-{hashlib.sha256(chr(0).join(keys).encode()).hexdigest()[:16]}.parquet"
+        for kind in KINDS:
+            parts.write(self._file(kind, name), kind, tables[kind])
+
+    def of(self, kind: type, keys: Iterable[str]) -> pa.Table:
+        """The records of one kind of packed frames, in the order of `keys`.
+
+        Raises InputError where a part is damaged or was removed. Keeps the parts in memory that it needed.
+        """
+        by_part: dict[str, list[str]] = {}
+        for key in keys:
+            by_part.setdefault(self._where[key], []).append(key)
+        kept = {(name, kind): self._part(name, kind) for name in by_part}
+        self._open = {place: part for place, part in self._open.items() if place[1] != kind} | kept
+        found = [kept[name, kind].of(chosen) for name, chosen in by_part.items()]
+        return pa.concat_tables([parts.schema(kind).empty_table(), *found])
+
+    def _part(self, name: str, kind: type) -> "_Part":
+        known = self._open.get((name, kind))
+        if known is not None:
+            return known
+        path = self._file(kind, name)
+        try:
+            return _Part(parts.read(path, kind))
+        except (InputError, FileNotFoundError) as error:
+            rows = self._file(Row, name)
+            raise InputError(f"{error}; remove {rows}, and the same command scores its frames again") from error
+
+    def _file(self, kind: type, name: str) -> Path:
+        return self._path / FOLDERS.get(kind, "costs") / name
+
+
+class _Part:
+    """One file of a part in memory: each frame's rows are together."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table.unify_dictionaries().combine_chunks()
+        column = self._table.column("key")
+        codes = column.chunk(0).indices.to_numpy() if column.num_chunks else np.zeros(0, dtype=np.int32)
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        stops = np.append(starts[1:], len(codes))[: len(starts)]
+        names = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
+        self._places = {names[codes[a]]: (int(a), int(b)) for a, b in zip(starts, stops, strict=True)}
+
+    def of(self, keys: Sequence[str]) -> pa.Table:
+        """The rows of some frames, in their order; of a frame without any, none."""
+        spans = [self._places[key] for key in keys if key in self._places]
+        places = np.concatenate([np.arange(a, b) for a, b in spans]) if spans else np.zeros(0, dtype=np.int64)
+        if len(places) == len(self._table) and (np.diff(places) == 1).all():
+            return self._table
+        return self._table.take(pa.array(places))
+
+
+def _keys(table: pa.Table) -> list[str]:
+    return [str(key) for key in pc.unique(table.column("key")).to_pylist()]
