@@ -4,14 +4,15 @@ A verdict falls by how strong a ranking is, how deep it is attacked, and how har
 
     drop = 0.95 / (1 + exp(-1.8 strength)),  strength = 2.4 skill + log2(depth) - video - frame + noise - 1
 
-with video ~ N(0, 0.7), frame ~ N(0, 0.7) and noise ~ N(0, 0.6), one for each ranking of each frame. A verdict flips where
-it falls by more than a half. RISE has the skill of random regions, 0: no test should tell it from them.
+with video ~ N(0, 0.7), frame ~ N(0, 0.7) and noise ~ N(0, 0.6), one for each ranking of each frame. A verdict flips
+where it falls by more than a half. RISE has the skill of random regions, 0: no test should tell it from them.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -225,7 +226,7 @@ def _segments(depth: str) -> float:
     return parsed.count or max(1.0, parsed.share * SEGMENTS)
 
 
-def _table(kind: type, texts: Mapping[str, pa.Array], numbers: Mapping[str, object], there: np.ndarray) -> pa.Table:
+def _table(kind: type, texts: Mapping[str, pa.Array], numbers: Mapping[str, Any], there: np.ndarray) -> pa.Table:
     wanted = parts.schema(kind)
     columns = [
         texts[field.name]
