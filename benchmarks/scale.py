@@ -7,7 +7,6 @@ memory the process and its children held.
 
 import json
 import multiprocessing
-import shutil
 import time
 from pathlib import Path
 from typing import Annotated
@@ -48,9 +47,12 @@ def scale(
     started = time.perf_counter()
     write(made_up, out, seed)
     say(f"Made up in {time.perf_counter() - started:.0f} s (not part of what is measured)")
-    shutil.rmtree(out / "products", ignore_errors=True)
-    seconds, memory = watched(made_up, out)
-    say(f"Products made in {seconds:.0f} s, at most {memory / 2**30:.2f} GiB of memory")
+    seconds, busy, memory = watched(made_up, out)
+    load = ", ".join(f"{each:.1f}" for each in psutil.getloadavg())
+    say(
+        f"Products made in {seconds:.0f} s (processor time {busy:.0f} s; load of the machine over 1, 5 and 15 minutes "
+        f"{load}), at most {memory / 2**30:.2f} GiB of memory"
+    )
     table("Sizes", ["what", "MB"], sizes(out))
 
 
@@ -68,26 +70,28 @@ def write(made_up: MadeUpRun, out: Path, seed: int) -> None:
             bar.advance(task, stop - start)
 
 
-def watched(made_up: MadeUpRun, out: Path) -> tuple[float, int]:
-    """The seconds that the products take, and the most bytes of memory that their processes held together."""
+def watched(made_up: MadeUpRun, out: Path) -> tuple[float, float, int]:
+    """The seconds that the products take, those of processors, and the most bytes that their processes held together."""
     process = multiprocessing.get_context("spawn").Process(target=products, args=(made_up, out))
-    started, most = time.perf_counter(), 0
+    started, busy, most = time.perf_counter(), 0.0, 0
     process.start()
     while process.is_alive():
-        most = max(most, _held(process.pid))
+        taken, held = _used(process.pid)
+        busy, most = max(busy, taken), max(most, held)
         process.join(SECONDS)
     if process.exitcode:
         raise InputError(f"the products could not be made; status {process.exitcode}")
-    return time.perf_counter() - started, most
+    return time.perf_counter() - started, busy, most
 
 
-def _held(pid: int | None) -> int:
-    """The resident memory of a process and its children, bytes; 0 once it has ended."""
+def _used(pid: int | None) -> tuple[float, int]:
+    """The processor seconds and the resident memory (bytes) of a process and its children; 0 once it has ended."""
     try:
         parent = psutil.Process(pid)
-        return sum(each.memory_info().rss for each in (parent, *parent.children(recursive=True)))
+        every = (parent, *parent.children(recursive=True))
+        return sum(sum(each.cpu_times()[:2]) for each in every), sum(each.memory_info().rss for each in every)
     except psutil.NoSuchProcess:
-        return 0
+        return 0.0, 0
 
 
 def products(made_up: MadeUpRun, out: Path) -> None:

@@ -1,0 +1,190 @@
+"""Frames packed into column files: the same as in files of their own, whatever happens in between."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.errors import InputError
+from scoring import folder as folder_module
+from scoring import gathering, parts, row_files
+from scoring.costs import Cost
+from scoring.folder import Folder
+from scoring.gathering import gather
+from scoring.packed import FOLDERS
+from scoring.products import make
+from scoring.rows import Grade, Measured, Row
+from scoring.stored import read
+from tests.scoring.made_up import at_random, table, unseen
+from tests.scoring.made_up import make as make_rows
+from tests.scoring.test_tables import GRADE
+
+CHANCE = {"LIME": 0.8, "SHAP": 0.5, "RISE": 0.2, "random": 0.1}
+CONFIGURATION = {"seed": 0, "attacks": {"nes": {"attack": "nes"}}}
+COSTS = [Cost("verdict", 1, 1, 0.25), Cost("LIME", 150, 5, 1.5), Cost("LIME", 10, 5, 0.5)]
+MEASURED = Measured("a.png", "a", "FaceSwap", 0, "slic-50", "LIME", "mean", "deletion", 0.5, "lower", "", 32)
+
+
+def frames() -> dict[str, list[Row]]:
+    made = make_rows(at_random(0, CHANCE), tuple(CHANCE), videos=9, frames=2)
+    made = [unseen(row) if row.key.endswith("003/1.png") else row for row in made]
+    return {key: [row for row in made if row.key == key] for key in dict.fromkeys(row.key for row in made)}
+
+
+def fill(path: Path, pack: int = 0) -> tuple[Folder, list[str]]:
+    """A folder with frames, of which so many are packed, not the first ones and in another order."""
+    folder = Folder(path)
+    for number, (key, rows) in enumerate(frames().items()):
+        grades = [replace(GRADE, key=key, video=rows[0].video, value=number / 255)] if number % 3 else []
+        measured = [replace(MEASURED, key=key, video=rows[0].video, undefined="" if number % 2 else "no mask")]
+        folder.save(key, {Row: rows, Grade: grades, Measured: measured}, COSTS)
+    keys = list(frames())
+    if pack:
+        folder.pack(keys[-1 : -1 - pack : -1])
+    (path / "config.json").write_text(json.dumps(CONFIGURATION))
+    return folder, keys
+
+
+def products(path: Path, pack: int) -> dict[str, bytes]:
+    folder, keys = fill(path, pack)
+    make(folder, "All", CONFIGURATION, keys, {})
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
+
+
+def test_a_packed_frame_comes_back_as_it_was(tmp_path: Path) -> None:
+    loose, keys = fill(tmp_path / "loose")
+    packed, _ = fill(tmp_path / "packed", 7)
+    assert len(list((tmp_path / "packed" / "frames").glob("*.npy"))) == len(keys) - 7
+    assert len(list((tmp_path / "packed" / "costs").glob("*.json"))) == len(keys) - 7
+    again = Folder(tmp_path / "packed")  # another process, later
+    assert again.missing([*keys, "new.png"]) == ["new.png"]
+    for key in keys:
+        one, other = loose.finished(key), again.finished(key)
+        assert one is not None
+        assert other is not None
+        for kind in FOLDERS:
+            assert np.array_equal(one[kind], other[kind])
+            assert one[kind].dtype == other[kind].dtype
+        assert again.costs(key) == loose.costs(key) == COSTS
+    assert again.finished("new.png") is None
+
+
+def test_products_are_the_same_wherever_frames_lie(tmp_path: Path) -> None:
+    loose = products(tmp_path / "loose", 0)
+    assert {"scores_All.csv", "summary.csv", "rows_All.csv", "results_All.npy", "costs.csv"} <= set(loose)
+    for pack in (7, 18):
+        assert products(tmp_path / str(pack), pack) == loose
+
+
+def test_many_rows_give_the_same_numbers_in_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way of a run of millions of rows, on few: several batches, parts, column files. Numbers are equal exactly."""
+    small = products(tmp_path / "small", 0)
+    monkeypatch.setattr(row_files, "MOST_ROWS", 100)
+    monkeypatch.setattr(gathering, "BATCH", 5)
+    large = products(tmp_path / "large", 12)
+    tidy = {"rows_All", "grades_All", "metrics_All", "costs"}
+    assert set(small) - set(large) == {*(f"{name}.csv" for name in tidy), "results_All.npy"}
+    assert set(large) - set(small) == {f"{name}.parquet" for name in tidy}
+    for name in set(small) & set(large):
+        assert large[name] == small[name], name
+    for name in tidy:
+        one, other = pd.read_csv(tmp_path / f"small/{name}.csv"), pd.read_parquet(tmp_path / f"large/{name}.parquet")
+        texts = {column: other[column].astype(object) for column in other.select_dtypes("category")}
+        other = other.assign(**{each: values.where(values != "") for each, values in texts.items()})
+        pd.testing.assert_frame_equal(one, other[one.columns], check_dtype=False, check_exact=True)
+
+
+def test_the_other_format_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    products(tmp_path, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(row_files, "MOST_ROWS", 100)
+        make(Folder(tmp_path), "All", CONFIGURATION, list(frames()), {})
+    assert not list(tmp_path.glob("rows_*.csv")) + list(tmp_path.glob("results_*.npy"))
+    make(Folder(tmp_path), "All", CONFIGURATION, list(frames()), {})
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_runs_are_compared_wherever_their_frames_lie(tmp_path: Path) -> None:
+    fill(tmp_path / "loose")
+    fill(tmp_path / "packed", 11)
+    one, other = read(tmp_path / "loose").rows, read(tmp_path / "packed").rows
+    assert sorted(one.frames["key"]) == sorted(other.frames["key"])
+    assert one.overall("drop") == pytest.approx(other.overall("drop"))
+
+
+def test_frames_are_packed_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "PACK", 4)
+    _, keys = fill(tmp_path)
+    assert len(list((tmp_path / "frames").glob("part-*.parquet"))) == len(keys) // 4
+    assert len(list((tmp_path / "frames").glob("*.npy"))) == len(keys) % 4
+    assert Folder(tmp_path).missing(keys) == []
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_killed_while_packing_nothing_is_lost(tmp_path: Path, writes: int) -> None:
+    """SIGKILL after so many of a part's four files, or after all but before the small ones are removed."""
+    _, keys = fill(tmp_path)
+    code = (
+        "import os, signal, sys; from pathlib import Path; from scoring import packed; from scoring.folder import Folder\n"
+        "left, write = int(sys.argv[2]), packed.parts.write\n"
+        "def counted(*given):\n"
+        "    global left\n"
+        "    if not left: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    left -= 1; write(*given)\n"
+        "packed.parts.write = counted\n"
+        "Folder.costs_file = lambda self, key: os.kill(os.getpid(), signal.SIGKILL) if not left else COSTS(self, key)\n"
+        "folder = Folder(Path(sys.argv[1])); keys = folder.keys()\n"
+    ).replace("COSTS(self, key)", "self.path / 'costs' / f'{packed_stem(key)}.json'")
+    code += "from common.files import stem as packed_stem\nfolder.pack(keys)"
+    root = Path(__file__).resolve().parents[2]
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(writes)], cwd=root, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    again = Folder(tmp_path)
+    assert again.missing(keys) == []
+    make(again, "All", CONFIGURATION, keys, {})
+    expected = products(tmp_path / "whole", 0)
+    assert (tmp_path / "rows_All.csv").read_bytes() == expected["rows_All.csv"]
+    assert os.path.getsize(tmp_path / "report.html") > 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "foreign"])
+def test_a_damaged_part_is_one_line_that_says_what_to_do(
+    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, keys = fill(tmp_path, 18)
+    (part,) = (tmp_path / "frames").glob("part-*.parquet")
+    whole = part.read_bytes()
+    at = len(whole) // 2
+    if damage == "cut":
+        part.write_bytes(whole[:-50])
+    elif damage == "flipped":  # in a column that is not read to find out which frames are there
+        part.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+    else:
+        pd.DataFrame({"key": ["a"]}).to_parquet(part)
+    folder = Folder(tmp_path)
+    missing = folder.missing(keys)
+    if damage == "cut":
+        told = capsys.readouterr().err
+        assert missing == keys
+        assert "part-" in told
+        assert "scored again" in told
+    else:
+        with pytest.raises(InputError, match=r"part-.*remove .*part-.*scores its frames again"):
+            gather(folder, CONFIGURATION, keys)
+
+
+def test_a_file_of_columns_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path, rows = tmp_path / "rows.parquet", table(next(iter(frames().values())))
+    with pytest.raises(RuntimeError, match="power cut"), parts.writing(path, Row) as writer:
+        writer.add(parts.of_frame(Row, rows))
+        raise RuntimeError("power cut")
+    assert list(tmp_path.iterdir()) == []
+    parts.write(path, Row, parts.of_frame(Row, rows))
+    assert parts.read(path, Row, ["key"]).column("key").to_pylist() == rows["key"].tolist()
