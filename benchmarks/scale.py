@@ -71,7 +71,7 @@ def write(made_up: MadeUpRun, out: Path, seed: int) -> None:
 
 
 def watched(made_up: MadeUpRun, out: Path) -> tuple[float, float, int]:
-    """The seconds that the products take, those of processors, and the most bytes that their processes held together."""
+    """The seconds that the products take, those of processors, and the most bytes that their processes held."""
     process = multiprocessing.get_context("spawn").Process(target=products, args=(made_up, out))
     started, busy, most = time.perf_counter(), 0.0, 0
     process.start()

@@ -140,8 +140,10 @@ class Folder:
     def tables(self, keys: Sequence[str]) -> Tables:
         """All that is kept of finished frames, by kind, in the order of `keys`, wherever it lies.
 
-        Raises InputError where a part is damaged.
+        Raises InputError where a frame is not there, or its file is damaged.
         """
+        if any(key not in self._packed for key in keys):
+            self._packed.find()
         small = [key for key in keys if key not in self._packed]
         if not small:
             return {kind: self._packed.of(kind, keys) for kind in KINDS}
@@ -151,10 +153,16 @@ class Folder:
 
     def _small(self, keys: Sequence[str]) -> Tables:
         """What is kept of frames that have files of their own."""
-        found = [self._whole(key) or {kind: records.to_array(kind, []) for kind in FOLDERS} for key in keys]
+        found = [self._there(key) for key in keys]
         costs = [(key, *astuple(cost)) for key in keys for cost in self.costs(key)]
         tables = {kind: parts.of_array(kind, records.stack(kind, [each[kind] for each in found])) for kind in FOLDERS}
         return {Spent: parts.of_values(Spent, costs), **tables}
+
+    def _there(self, key: str) -> Records:
+        found = self._whole(key)
+        if found is None:
+            raise InputError(f"{self.file(Row, key)} is gone or damaged; the same command scores its frame again")
+        return found
 
     def _whole(self, key: str) -> Records | None:
         """What the files of a frame's own hold."""
@@ -237,5 +245,6 @@ def _ordered(table: pa.Table, keys: Sequence[str]) -> pa.Table:
         return table
     place = {key: number for number, key in enumerate(keys)}
     named = table.unify_dictionaries().combine_chunks().column("key").chunk(0)
-    places = np.array([place[key] for key in named.dictionary.to_pylist()])[named.indices.to_numpy()]
+    known = np.array([place.get(key, -1) for key in named.dictionary.to_pylist()])  # of a part also other frames
+    places = known[named.indices.to_numpy()]
     return table.take(pa.array(np.argsort(places, kind="stable")))

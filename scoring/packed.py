@@ -31,7 +31,7 @@ class Packed:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._where: dict[str, str] = {}
-        self._read: dict[str, bool] = {}
+        self._read: set[str] = set()
         self._open: dict[tuple[str, type], _Part] = {}
 
     def find(self) -> None:
@@ -43,7 +43,7 @@ class Packed:
                 except (InputError, FileNotFoundError) as error:
                     warn(f"{error}; its frames are scored again")
                     keys = []
-                self._read[file.name] = True
+                self._read.add(file.name)
                 self._where |= dict.fromkeys(keys, file.name)
 
     def __contains__(self, key: str) -> bool:
@@ -57,6 +57,8 @@ class Packed:
         name = f"part-{hashlib.sha256(chr(0).join(keys).encode()).hexdigest()[:16]}.parquet"
         for kind in KINDS:
             parts.write(self._file(kind, name), kind, tables[kind])
+        self._read.add(name)
+        self._where |= dict.fromkeys(keys, name)
 
     def of(self, kind: type, keys: Iterable[str]) -> pa.Table:
         """The records of one kind of packed frames, in the order of `keys`.

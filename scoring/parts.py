@@ -100,7 +100,12 @@ def writing(path: Path, kind: type) -> Iterator[Writer]:
     """A file of records that appears whole, once everything was added, or not at all."""
     with atomic_write(path, "wb") as file:
         writer = Writer(file, kind)
-        yield writer
+        try:
+            yield writer
+        except BaseException:
+            with contextlib.suppress(OSError, pa.ArrowException):  # on a full disk say; the file is removed anyway
+                writer.close()
+            raise
         writer.close()
 
 
