@@ -24,7 +24,7 @@ from scoring.products import make
 from scoring.protocol import PRESETS
 
 NAME = "All"
-SECONDS = 0.05  # between two looks at the memory
+SECONDS = 0.25  # between two looks at the memory
 
 app = application("Make the tables, statistics and report of a made-up run, however large.")
 

@@ -121,9 +121,13 @@ def test_many_rows_give_the_same_numbers_in_parquet(tmp_path: Path, monkeypatch:
     for name in set(small) & set(large):
         assert large[name] == small[name], name
     for name in tidy:
-        one, other = pd.read_csv(tmp_path / f"small/{name}.csv"), pd.read_parquet(tmp_path / f"large/{name}.parquet")
+        one = pd.read_csv(tmp_path / f"small/{name}.csv", dtype={"depth": str})
+        other = pd.read_parquet(tmp_path / f"large/{name}.parquet")
         texts = {column: other[column].astype(object) for column in other.select_dtypes("category")}
         other = other.assign(**{each: values.where(values != "") for each, values in texts.items()})
+        if name == "grades_All":  # in which what NES needed follows the other grades of each batch
+            order = ["key", "measure", "method"]
+            one, other = (each.sort_values(order, kind="stable", ignore_index=True) for each in (one, other))
         pd.testing.assert_frame_equal(one, other[one.columns], check_dtype=False, check_exact=True)
 
 
