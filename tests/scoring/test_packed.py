@@ -102,27 +102,34 @@ def test_a_packed_frame_comes_back_as_it_was(tmp_path: Path) -> None:
     assert again.finished("new.png") is None
 
 
-def test_products_are_the_same_wherever_frames_lie(tmp_path: Path) -> None:
-    loose = products(tmp_path / "loose", 0)
-    assert {"scores_All.csv", "summary.csv", "rows_All.csv", "results_All.npy", "costs.csv"} <= set(loose)
-    for pack in (7, 18):
-        assert products(tmp_path / str(pack), pack) == loose
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """The products of frames with files of their own."""
+    path = tmp_path_factory.mktemp("whole")
+    return path, products(path, 0)
 
 
-def test_many_rows_give_the_same_numbers_in_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_products_are_the_same_wherever_frames_lie(tmp_path: Path, whole: tuple[Path, dict[str, bytes]]) -> None:
+    assert {"scores_All.csv", "summary.csv", "rows_All.csv", "results_All.npy", "costs.csv"} <= set(whole[1])
+    assert products(tmp_path, 7) == whole[1]
+
+
+def test_many_rows_give_the_same_numbers_in_parquet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: tuple[Path, dict[str, bytes]]
+) -> None:
     """The way of a run of millions of rows, on few: several batches, parts, column files. Numbers are equal exactly."""
-    small = products(tmp_path / "small", 0)
+    path, small = whole
     monkeypatch.setattr(row_files, "MOST_ROWS", 100)
     monkeypatch.setattr(gathering, "BATCH", 5)
-    large = products(tmp_path / "large", 12)
+    large = products(tmp_path, 12)
     tidy = {"rows_All", "grades_All", "metrics_All", "costs"}
     assert set(small) - set(large) == {*(f"{name}.csv" for name in tidy), "results_All.npy"}
     assert set(large) - set(small) == {f"{name}.parquet" for name in tidy}
     for name in set(small) & set(large):
         assert large[name] == small[name], name
     for name in tidy:
-        one = pd.read_csv(tmp_path / f"small/{name}.csv", dtype={"depth": str})
-        other = pd.read_parquet(tmp_path / f"large/{name}.parquet")
+        one = pd.read_csv(path / f"{name}.csv", dtype={"depth": str})
+        other = pd.read_parquet(tmp_path / f"{name}.parquet")
         texts = {column: other[column].astype(object) for column in other.select_dtypes("category")}
         other = other.assign(**{each: values.where(values != "") for each, values in texts.items()})
         if name == "grades_All":  # in which what NES needed follows the other grades of each batch
@@ -132,12 +139,13 @@ def test_many_rows_give_the_same_numbers_in_parquet(tmp_path: Path, monkeypatch:
 
 
 def test_the_other_format_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    products(tmp_path, 0)
+    folder, keys = fill(tmp_path)
+    gather(folder, CONFIGURATION, keys, "All")
     with monkeypatch.context() as patched:
         patched.setattr(row_files, "MOST_ROWS", 100)
-        make(Folder(tmp_path), "All", CONFIGURATION, list(frames()), {})
-    assert not list(tmp_path.glob("rows_*.csv")) + list(tmp_path.glob("results_*.npy"))
-    make(Folder(tmp_path), "All", CONFIGURATION, list(frames()), {})
+        gather(folder, CONFIGURATION, keys, "All")
+    assert not list(tmp_path.glob("*.csv")) + list(tmp_path.glob("results_*.npy"))
+    gather(folder, CONFIGURATION, keys, "All")
     assert not list(tmp_path.glob("*.parquet"))
 
 
@@ -157,19 +165,20 @@ def test_frames_are_packed_as_they_come(tmp_path: Path, monkeypatch: pytest.Monk
     assert Folder(tmp_path).missing(keys) == []
 
 
-@pytest.mark.parametrize("writes", range(5))
+@pytest.mark.parametrize("writes", [0, 3, 4])
 def test_killed_while_packing_nothing_is_lost(tmp_path: Path, writes: int) -> None:
-    """SIGKILL after so many of a part's four files, or after all but before the small ones are removed."""
-    _, keys = fill(tmp_path)
-    code = KILLED.format(writes=writes)
+    """SIGKILL before a part's first file, before its rows, and when all is written and the small files are to go."""
+    whole, keys = fill(tmp_path / "whole")
+    fill(tmp_path / "run")
     root = Path(__file__).resolve().parents[2]
-    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=root, check=False)
-    assert ended.returncode == -signal.SIGKILL
-    again = Folder(tmp_path)
+    command = [sys.executable, "-c", KILLED.format(writes=writes), str(tmp_path / "run")]
+    assert subprocess.run(command, cwd=root, check=False).returncode == -signal.SIGKILL
+    again = Folder(tmp_path / "run")
     assert again.missing(keys) == []
-    make(again, "All", CONFIGURATION, keys, {})
-    expected = products(tmp_path / "whole", 0)
-    assert (tmp_path / "rows_All.csv").read_bytes() == expected["rows_All.csv"]
+    for folder in (whole, again):
+        gather(folder, CONFIGURATION, keys, "All")
+    for name in ("rows_All.csv", "grades_All.csv", "metrics_All.csv", "costs.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign"])
