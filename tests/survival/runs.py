@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from scoring import folder
 from scoring.products import Results
 from scoring.run import run
 from scoring.workers.cluster import LOCAL, Cluster
@@ -24,7 +25,7 @@ from tests.survival.inputs import PROFILE
 
 LONG = PROFILE == "long"
 TIMED = ("costs.csv", "report.html", "log.txt")
-ALONE, PROCESSES, RAY = "one process", "workers", "Ray"
+ALONE, PROCESSES, RAY, PACKING = "one process", "workers", "Ray", "one process that packs"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Job:
     Attributes:
         path: the run's folder.
         plan: its frames and how they are scored.
-        kind: ALONE, PROCESSES or RAY.
+        kind: ALONE, PROCESSES, RAY or PACKING: one process that packs finished frames three at a time.
         before: called first in that process, to make its world worse.
     """
 
@@ -46,6 +47,8 @@ class Job:
     def __call__(self) -> Results:
         if self.before is not None:
             self.before()
+        if self.kind == PACKING:
+            folder.PACK = 3
         selection, score = replace(self.plan, trouble={})(0)
         configuration = replace(CONFIGURATION, methods=METHODS, frames=selection.identity)
         results = run(self.path, "LIME", configuration, selection, score, None, hire(self.kind, self.plan))
@@ -113,6 +116,11 @@ def contents(path: Path) -> dict[str, bytes]:
         for each in files
         if each.name not in TIMED and not each.name.startswith(".lock")
     }
+
+
+def tables(found: dict[str, bytes]) -> dict[str, bytes]:
+    """Of the contents of a run what is made of all its frames, however those are kept."""
+    return {name: content for name, content in found.items() if "/" not in name}
 
 
 def timed(job: Job) -> float:

@@ -26,6 +26,7 @@ from tests.scoring.workers.stand_ins import MEMORY, Plan
 from tests.survival.runs import (
     ALONE,
     LONG,
+    PACKING,
     PROCESSES,
     RAY,
     Job,
@@ -35,10 +36,11 @@ from tests.survival.runs import (
     kill_often,
     slow_storage,
     start,
+    tables,
     timed,
 )
 
-KILLS = {ALONE: 50 if LONG else 8, PROCESSES: 50 if LONG else 6, RAY: 50 if LONG else 1}
+KILLS = {ALONE: 8, PACKING: 4, PROCESSES: 6, RAY: 1}
 MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
 
 
@@ -61,10 +63,14 @@ def expected(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_killed_at_random_moments(kind: str, plan: Plan, expected: dict[str, bytes], tmp_path: Path) -> None:
     seconds = timed(Job(tmp_path / "first", plan, kind))
     jobs = (Job(tmp_path / f"run-{number}", plan, kind) for number in range(10**6))
-    finished = list(kill_often(jobs, KILLS[kind], seconds, seed=len(kind)))
+    finished = list(kill_often(jobs, 50 if LONG else KILLS[kind], seconds, seed=len(kind)))
     assert finished
     for path in (tmp_path / "first", *finished):
-        assert contents(path) == expected
+        assert tables(contents(path)) == tables(expected)
+        if kind == PACKING:
+            assert list(path.rglob("part-*.parquet")), "nothing was packed"
+        else:
+            assert contents(path) == expected
 
 
 @pytest.mark.parametrize("kind", [ALONE, PROCESSES])
