@@ -27,7 +27,7 @@ from tests.scoring.test_config import CONFIGURATION
 from tests.scoring.test_tables import GRADE
 
 METHODS = ("LIME", "random")
-TIMED = ("costs.csv", "report.html")
+TIMED = ("costs.csv", "report.html", "log.txt")
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def finished(path: Path, selection: Selection, score: Score) -> Results:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """Every file of a run but its locks, its costs and the report, which shows costs."""
+    """Every file of a run but its locks and log, its costs and the report, which shows costs."""
     files = (file for file in path.rglob("*") if file.is_file() and file.parent.name != "costs")
     return {str(f.relative_to(path)): f.read_bytes() for f in files if f.name not in TIMED and f.name[:5] != ".lock"}
 

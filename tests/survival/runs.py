@@ -24,7 +24,6 @@ from tests.scoring.workers.stand_ins import METHODS, Plan
 from tests.survival.inputs import PROFILE
 
 LONG = PROFILE == "long"
-TIMED = ("costs.csv", "report.html", "log.txt")
 ALONE, PROCESSES, RAY, PACKING = "one process", "workers", "Ray", "one process that packs"
 
 
@@ -106,16 +105,6 @@ def kill_often(jobs: Iterator[Job], kills: int, seconds: float, seed: int) -> It
             break
         if not left:
             return
-
-
-def contents(path: Path) -> dict[str, bytes]:
-    """Every file of a run by name, but locks, logs, costs and the report, which shows costs."""
-    files = (each for each in path.rglob("*") if each.is_file() and each.parent.name != "costs")
-    return {
-        str(each.relative_to(path)): each.read_bytes()
-        for each in files
-        if each.name not in TIMED and not each.name.startswith(".lock")
-    }
 
 
 def tables(found: dict[str, bytes]) -> dict[str, bytes]:

@@ -111,8 +111,8 @@ def data_set(root: Path, frames: int = 30) -> Path:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file under a folder, by relative path."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """The SHA-256 of every file under a folder, by relative path, but of the log."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "log.txt")
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

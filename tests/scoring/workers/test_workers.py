@@ -101,7 +101,7 @@ def test_a_frame_that_kills_two_workers_is_left_out_and_the_others_are_scored(
     assert "Deepfakes/c23/videos/002" in failed
     assert why == "ValueError: no face"
     assert f"warning: {died} is left out: {how}" in capsys.readouterr().err
-    assert results.rows["key"].nunique() == 10
+    assert len(results.rows) == 10
     score(tmp_path / "run", replace(plan, trouble={}), hire)
     assert contents(tmp_path / "run") == expected, "once the trouble is gone the same command ends in the same tables"
 
