@@ -23,7 +23,7 @@ from data.index import read_index
 from data.stores.lmdb_writer import LmdbWriter
 from tests.scoring.stand_ins import TINY, write_frames
 from tests.scoring.test_run import contents
-from tests.scoring.workers.stand_ins import MEMORY, Plan
+from tests.scoring.workers.stand_ins import MEMORY, Plan, left_after
 from tests.survival.runs import (
     ALONE,
     LONG,
@@ -235,8 +235,7 @@ def test_a_signal_stops_an_evaluation_cleanly(
     assert process.returncode == ended[0]
     assert told.splitlines()[-1] == f"error: {ended[1]}; what was finished is saved"
     assert "Traceback" not in told
-    psutil.wait_procs(helpers, timeout=20)
-    assert not [each for each in helpers if each.is_running()]
+    assert not left_after([each.pid for each in helpers], seconds=60)
     log = (tmp_path / "run" / "log.txt").read_text().splitlines()
     assert log[-1].endswith(f"ERROR   {ended[1]}; what was finished is saved")
     assert sum("scored in" in line for line in log) == len(list(frames.glob("*.npy")))

@@ -3,9 +3,11 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import psutil
 
 from data.frames import Frame
 from data.source import open_frames
@@ -76,3 +78,19 @@ class Plan:
         if what == KILL or not note.exists():
             note.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def alive(process: int) -> bool:
+    """Whether a process is there and has not ended; one that has may still wait to be noticed by its parent."""
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def left_after(processes: Sequence[int], seconds: float) -> list[int]:
+    """Those that have not ended after at most so long."""
+    deadline = time.monotonic() + seconds
+    while any(map(alive, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return [process for process in processes if alive(process)]

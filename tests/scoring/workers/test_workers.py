@@ -19,7 +19,7 @@ from scoring.workers.processes import Processes
 from tests.scoring.stand_ins import write_frames
 from tests.scoring.test_config import CONFIGURATION
 from tests.scoring.test_run import contents
-from tests.scoring.workers.stand_ins import BUG, FAIL, KILL, KILL_ONCE, METHODS, Plan
+from tests.scoring.workers.stand_ins import BUG, FAIL, KILL, KILL_ONCE, METHODS, Plan, left_after
 
 Hire = Callable[[Plan], Crew]
 
@@ -59,7 +59,7 @@ def nobody_left() -> Iterator[None]:
     """No worker outlives its run."""
     before = set(psutil.Process().children(recursive=True))
     yield
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         left = [each for each in set(psutil.Process().children(recursive=True)) - before if _scores(each)]
         if not left:
@@ -137,10 +137,7 @@ def test_workers_end_with_the_process_that_they_work_for(index: Path, tmp_path: 
     finally:
         os.kill(driver.pid, signal.SIGKILL)
         driver.join()
-    deadline = time.monotonic() + 10
-    while any(map(psutil.pid_exists, workers)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(psutil.pid_exists, workers))
+    assert not left_after(workers, seconds=60)
 
 
 class _Noted(Plan):
