@@ -33,7 +33,7 @@ from scoring.protocol import ARMS
 from scoring.run import run
 from scoring.setup import Options, Setup, files_name, prepare, run_name
 from scoring.workers.cluster import LOCAL
-from scoring.workers.hiring import Staff, hire
+from scoring.workers.hiring import Staff, hired
 
 app = console.application("Scores explanations of a deepfake detector.")
 
@@ -172,8 +172,8 @@ def score(setup: Setup, options: Options, folder: Path, part: Shard, staff: Staf
     """Scores one detector in its folder and reports it; nothing is returned where frames are still missing."""
     log.open_in(folder)
     report.introduce(setup, folder)
-    crew = hire(staff, replace(options, batch_size=setup.scorer.batch_size), folder)  # no worker measures its own
-    outcome = run(folder, setup.name, setup.configuration, setup.selection, setup.scorer, part, crew)
+    with hired(staff, replace(options, batch_size=setup.scorer.batch_size), folder) as crew:  # none measures its own
+        outcome = run(folder, setup.name, setup.configuration, setup.selection, setup.scorer, part, crew)
     if isinstance(outcome, int):
         report.show_missing(outcome, len(setup.selection.keys))
         return None

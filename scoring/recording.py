@@ -55,10 +55,7 @@ class Recorder:
             predicted=names[verdict.predicted],
             correct=verdict.correct,
             target=names[verdict.target],
-            method=ranking.method,
-            of=ranking.of,
-            draw=ranking.draw,
-            fill=ranking.fill,
+            **_named(ranking),
             weak=ranking.weak,
             attack=attack,
             epsilon=epsilon,
@@ -81,10 +78,7 @@ class Recorder:
         """How much of a measure it took to flip the verdict, or was tried in vain."""
         return Grade(
             **self._place,
-            method=ranking.method,
-            of=ranking.of,
-            draw=ranking.draw,
-            fill=ranking.fill,
+            **_named(ranking),
             attack=attack,
             measure=measure,
             value=value,
@@ -104,6 +98,11 @@ class Recorder:
             undefined=found.undefined,
             forwards=found.forwards,
         )
+
+
+def _named(ranking: Ranking) -> dict[str, Any]:
+    """What a record says of the ranking that it is about."""
+    return {"method": ranking.method, "of": ranking.of, "draw": ranking.draw, "fill": ranking.fill}
 
 
 def correct(detector: Detector, frame: Frame, predicted: int) -> int:

@@ -31,7 +31,7 @@ class Crew(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends every worker at once."""
+        """Ends every worker at once, also where there is none, or none any more."""
         ...
 
 

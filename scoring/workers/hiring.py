@@ -1,11 +1,12 @@
 """From what the user asked for to a crew of workers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from common.errors import InputError
 from detectors.devices import resolve_device
 from scoring.selection import Selection
 from scoring.setup import Options, prepare
@@ -67,17 +68,25 @@ def device_of(name: str, seat: int) -> str:
     return f"cuda:{seat % torch.cuda.device_count()}"
 
 
-def hire(staff: Staff, options: Options, folder: Path) -> Crew | None:
-    """The crew that scores a run with these options in its folder; None where this process does.
+@contextmanager
+def hired(staff: Staff, options: Options, folder: Path) -> Iterator[Crew | None]:
+    """The crew that scores a run with these options in its folder; None where this process does. It leaves in the end.
 
     Raises InputError for a cluster that is not to be had.
     """
     if staff.alone:
-        return None
+        yield None
+        return
+    crew = _crew(staff, options, folder)
+    try:
+        yield crew
+    finally:
+        crew.close()
+
+
+def _crew(staff: Staff, options: Options, folder: Path) -> Crew:
     plan = Prepared(options, folder, staff.threads_each())
     if staff.ray is None:
         return Processes(plan, staff.workers or 1)
-    if staff.workers is not None and staff.workers < 1:
-        raise InputError(f"--workers must be at least 1, got {staff.workers}")
     gpus = 1.0 if resolve_device(options.device).type == "cuda" else 0.0
     return Cluster(plan, staff.ray, staff.workers, staff.threads_each(), gpus)
