@@ -13,8 +13,11 @@ from detectors.saving import model_in
 from detectors.timm_network import TimmConfig, from_checkpoint, from_own_file
 from detectors.timm_source import names_for, outputs_in
 
-DEMO_WEIGHTS = Path(__file__).resolve().parents[1] / "attribution_model" / "weights" / "demo.safetensors"
+_WEIGHTS = Path(__file__).resolve().parents[1] / "attribution_model" / "weights"
+DEMO_WEIGHTS = _WEIGHTS / "demo.safetensors"
 """Weights trained on the demo faces, part of the repository."""
+HARDENED_WEIGHTS = _WEIGHTS / "demo-hardened.safetensors"
+"""The same, after adversarial training on the demo faces."""
 
 
 def build(checkpoint: Checkpoint | None) -> Detector:
@@ -31,9 +34,18 @@ def build(checkpoint: Checkpoint | None) -> Detector:
 
 def demo(checkpoint: Checkpoint | None) -> Detector:
     """The same network with the demo weights, which know the demo faces only."""
+    return _included("demo", DEMO_WEIGHTS, checkpoint)
+
+
+def hardened(checkpoint: Checkpoint | None) -> Detector:
+    """The same network with the hardened demo weights."""
+    return _included("demo-hardened", HARDENED_WEIGHTS, checkpoint)
+
+
+def _included(name: str, weights: Path, checkpoint: Checkpoint | None) -> Detector:
     if checkpoint is not None:
-        raise InputError("detector demo has its own weights and takes no checkpoint; use ff_attribution for yours")
-    return build(read(DEMO_WEIGHTS))
+        raise InputError(f"detector {name} has its own weights and takes no checkpoint; use ff_attribution for yours")
+    return build(read(weights))
 
 
 def recognises(checkpoint: Checkpoint) -> bool:

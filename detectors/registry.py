@@ -37,6 +37,7 @@ class Source:
 
 SOURCES: Mapping[str, Source] = {
     "demo": Source(ff_attribution.demo, lambda checkpoint: False),
+    "demo-hardened": Source(ff_attribution.hardened, lambda checkpoint: False),
     "ff_attribution": Source(ff_attribution.build, ff_attribution.recognises),
     "caddm": Source(caddm.build, caddm.recognises),
     "sbi": Source(sbi.build, sbi.recognises),
@@ -63,13 +64,13 @@ def load(
 ) -> Detector:
     """The detector `name`, in evaluation mode, ready to be queried and attacked.
 
-    `name` is a known detector (`demo`, `ff_attribution`, `caddm`, `sbi`, `xception`), `timm:NETWORK`, the user's own
-    `package.module:Name` (a Detector class or a function that returns one, called with the checkpoint's path where
-    one is given), or a checkpoint file, which is recognised from what it says or from its keys. `device` is
-    auto, cpu, cuda, cuda:N or mps. `optimise` folds batch norms into convolutions (see `detectors.optimise`);
-    logits stay the same to rounding, weights take no gradients. A user's own detector is left as it is. `positive`,
-    "fake" or "real", says what the logit of a network with one logit stands for: None is what its file says, and fake
-    where that says nothing.
+    `name` is a known detector (`demo`, `demo-hardened`, `ff_attribution`, `caddm`, `sbi`, `xception`), `timm:NETWORK`,
+    the user's own `package.module:Name` (a Detector class or a function that returns one, called with the checkpoint's
+    path where one is given), or a checkpoint file, which is recognised from what it says or from its keys. `device` is
+    auto, cpu, cuda, cuda:N or mps. `optimise` folds batch norms into convolutions (see `detectors.optimise`); logits
+    stay the same to rounding, weights take no gradients. A user's own detector is left as it is. `positive`, "fake" or
+    "real", says what the logit of a network with one logit stands for: None is what its file says, and fake where that
+    says nothing.
 
     Its `weights_sha256` is the checkpoint file's SHA-256, or that of its weights where there is no file. Raises
     InputError for an unknown name, an unusable file, a `positive` that does not apply or contradicts the file, and a

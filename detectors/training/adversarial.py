@@ -44,8 +44,8 @@ class Adversarial:
         exponent: of the gradient's norm.
         clean: the weight in [0, 1) of the cross-entropy of the images as they were, from which the rest is taken
             (Goodfellow et al., ICLR 2015, whose weight is 0.5); 0 as published. It keeps the clean accuracy.
-        victims: "all" images, as published, driven from their class; or "fakes" only, driven towards Real, with Real
-            weighing as much as all manipulations together: the game that `python -m detectors attack` measures.
+        victims: "all" images, as published, driven from their class; or "fakes" only, driven towards Real: the game
+            that `python -m detectors attack` measures. Real then weighs more than one manipulation, see `real_heavier`.
     """
 
     keeps_best: ClassVar[bool] = False
@@ -96,7 +96,7 @@ class Adversarial:
         logits = detector(torch.cat([images, batch.images]) if self.clean else images).float()
         weights = class_weights if self.base.balanced else None
         if weights is not None and self.victims == FAKES:
-            weights = even_verdicts(weights, detector.real)
+            weights = real_heavier(weights, detector.real)
         loss = (1 - self.clean) * self._entropy(logits[: len(images)], batch.labels, weights)
         if self.clean:
             loss = loss + self.clean * self._entropy(logits[len(images) :], batch.labels, weights)
@@ -137,12 +137,16 @@ def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     return logits[chosen] - logits.masked_fill(chosen, -math.inf).logsumexp(dim=1)
 
 
-def even_verdicts(weights: Tensor, real: int) -> Tensor:
-    """Class weights (C,) in which the real class's is as many times larger as there are other classes with frames."""
+def real_heavier(weights: Tensor, real: int) -> Tensor:
+    """Class weights (C,) with the real class's times the root of the number of other classes that have frames.
+
+    That is half way, on a logarithmic scale, between classes that weigh alike, under which many real frames are called
+    fake, and the two verdicts weighing alike, under which more attacked fakes pass.
+    """
     others = weights.count_nonzero() - weights[real].count_nonzero()
-    even = weights.clone()
-    even[real] *= others
-    return even
+    heavier = weights.clone()
+    heavier[real] *= others**0.5
+    return heavier
 
 
 def gradient_penalty(margins: Tensor, images: Tensor, exponent: float = 2.0) -> Tensor:

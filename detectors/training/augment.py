@@ -74,7 +74,10 @@ def compressed(image: np.ndarray, quality: int) -> np.ndarray:
 
 
 AUGMENTATIONS = {
-    "weak": Augmentation(jpeg=0.5, quality=70, blur=0.8, noise=3.0),
+    "weak": Augmentation(jpeg=0.3, quality=85, blur=0.3, noise=1.0),
     "strong": Augmentation(jpeg=0.8, quality=30, blur=2.0, noise=10.0),
 }
-"""Compression, blur and noise for training networks that should bear them; the published strengths are not known."""
+"""Compression, blur and noise for training networks that should bear them; the published strengths are not known.
+
+"weak" stays below the traces of a forgery, "strong" is stronger than the faintest of them.
+"""

@@ -231,8 +231,9 @@ def test_wrong_names(name: str, words: str) -> None:
 
 def test_demo_takes_no_checkpoint_and_a_file_takes_no_second_one(tmp_path: Path) -> None:
     save(tiny(), tmp_path / "x.safetensors")
-    with pytest.raises(InputError, match="takes no checkpoint"):
-        detectors.load("demo", tmp_path / "x.safetensors")
+    for name in ("demo", "demo-hardened"):
+        with pytest.raises(InputError, match=f"detector {name} .* takes no checkpoint"):
+            detectors.load(name, tmp_path / "x.safetensors")
     with pytest.raises(InputError, match="two checkpoints given"):
         detectors.load(str(tmp_path / "x.safetensors"), tmp_path / "x.safetensors")
 

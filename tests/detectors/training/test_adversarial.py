@@ -10,7 +10,7 @@ import detectors
 from common.errors import InputError
 from data.source import open_frames
 from detectors import Detector
-from detectors.training.adversarial import Adversarial, even_verdicts, gradient_penalty, log_odds
+from detectors.training.adversarial import Adversarial, gradient_penalty, log_odds, real_heavier
 from detectors.training.classification import Classification
 from detectors.training.frames import class_weights, labelled
 from detectors.training.loop import Settings, train
@@ -160,14 +160,14 @@ def test_where_only_fakes_are_attacked_they_are_led_to_real() -> None:
     assert moved.abs().max() <= 8 / 255 + 1e-6
 
 
-def test_the_real_class_can_weigh_as_much_as_all_others() -> None:
-    weights = class_weights([0, 0, 1, 2, 2, 2], classes=4)
-    even = even_verdicts(weights, 0)
-    totals = even * torch.tensor([2.0, 1.0, 3.0, 0.0])
-    assert torch.allclose(totals[0], totals[1:].sum())
-    assert torch.equal(even[1:], weights[1:])
+def test_the_real_class_weighs_between_one_class_and_all_others() -> None:
+    weights = class_weights([0, 0, 1, 2, 2, 2, 3, 4], classes=6)
+    heavier = real_heavier(weights, 0)
+    totals = heavier * torch.tensor([2.0, 1.0, 3.0, 1.0, 1.0, 0.0])
+    assert torch.allclose(totals[0], (totals[1] * totals[1:].sum()).sqrt())
+    assert torch.equal(heavier[1:], weights[1:])
     binary = class_weights([0, 1, 1], classes=2)
-    assert torch.equal(even_verdicts(binary, 0), binary)
+    assert torch.equal(real_heavier(binary, 0), binary)
 
 
 class Centred(LinearDetector):
