@@ -11,9 +11,9 @@ import pandas as pd
 
 from common.console import table
 from common.errors import InputError
-from common.files import atomic_write
 from common.seeds import generator
 from detectors.registry import short_name
+from scoring.csv_files import save_csv
 from scoring.products import Results
 from scoring.protocol import ARMS
 from scoring.report import paragraph
@@ -143,8 +143,7 @@ def write(folder: Path, name: str, results: Mapping[str, Results], seed: int) ->
     for kind, content in tables.items():
         if len(content):
             paths.append(folder / f"{kind}_{name}.csv")
-            with atomic_write(paths[-1]) as file:
-                content.to_csv(file, index=False, lineterminator="\n")
+            save_csv(paths[-1], content)
     return paths
 
 

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from common.console import table, warn
 from common.errors import InputError
-from common.files import atomic_write
 from data.frames import Frame
 from scoring import row_files
 from scoring.config import bind
 from scoring.costs import Cost
+from scoring.csv_files import save_csv
 from scoring.figures import BLUE, GREY, save_png
 from scoring.folder import Folder, Shard
 from scoring.frame import Scored, Tell
@@ -88,8 +88,7 @@ def measure(path: Path, setup: Setup) -> Efficiency:
             reason = next(iter(failures.values()), "the detector calls every frame Real, so nothing is explained")
             raise InputError(f"nothing could be measured: {reason}")
         csv, picture = path / f"efficiency_{setup.name}.csv", path / f"efficiency_{setup.name}.png"
-        with atomic_write(csv) as file:
-            pd.DataFrame([asdict(each) for each in methods]).to_csv(file, index=False, float_format="%.3f")
+        save_csv(csv, pd.DataFrame([asdict(each) for each in methods]), float_format="%.3f")
         save_png(draw(methods), picture)
     return Efficiency(methods, failures, (csv, picture, path / "costs.csv"))
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.files import atomic_write
 from common.seeds import generator
+from scoring.csv_files import save_csv
 from scoring.protocol import ARMS, WHOLE
 from scoring.rank_figure import save_ranks
 from scoring.regions import Depth
@@ -75,8 +75,7 @@ def write(folder: Path, rows: Rows, grades: Rows, seed: int) -> Evidence:
     files = []
     for name, table in tables.items():
         files.append(folder / f"{name}.csv")
-        with atomic_write(files[-1]) as file:
-            table.to_csv(file, index=False, lineterminator="\n")
+        save_csv(files[-1], table)
     return Evidence(tables, (*files, *_pictures(folder, compared, curves)))
 
 

@@ -15,7 +15,7 @@ from scoring.folder import Folder
 from scoring.grading import GRADED_DEPTH
 from scoring.row_files import Take, row_files
 from scoring.rows import Grade, Measured, Row, tidy
-from scoring.sheet import GRADED, MEASURED, ONCE, SCORES, SPENT, Builder, Form, Sheet
+from scoring.sheet import GRADED, MEASURED, SCORES, SPENT, Builder, Form, Sheet, numbered
 from scoring.summary import main_condition
 
 BATCH = 2000
@@ -62,7 +62,7 @@ def gather(folder: Folder, configuration: Mapping[str, Any], keys: Sequence[str]
             if write is not None:
                 write(found)
             for kind, table in found.items():
-                builders[kind].add(_numbered(table) if kind is Spent else tidy(table), pd.Index(some))
+                builders[kind].add(numbered(table) if kind is Spent else tidy(table), pd.Index(some))
     sheets = {kind: builder.sheet() for kind, builder in builders.items()}
     return Gathered(sheets[Row], sheets[Grade], sheets[Measured], sheets[Spent], tuple(files))
 
@@ -81,8 +81,3 @@ def queries(rows: pd.DataFrame, configuration: Mapping[str, Any]) -> pd.DataFram
     return chosen[shared].assign(
         measure=QUERIES, value=chosen["forwards"].astype(float), reached=chosen["flipped_to_real"].astype(bool)
     )
-
-
-def _numbered(costs: pd.DataFrame) -> pd.DataFrame:
-    """Costs with a number where a frame has the same stage several times."""
-    return costs.assign(**{ONCE: costs.groupby(["key", "stage"], observed=True).cumcount()})

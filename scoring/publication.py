@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from common.files import atomic_write
+from scoring.csv_files import save_csv
 from scoring.figures import BLUE, FAINT, GREY, INK
 from scoring.page import derive, words
 from scoring.page.charts import Look, looks
@@ -48,8 +49,7 @@ def write(folder: Path, run: Finished, headlines: Sequence[Headline]) -> list[Pa
     """
     main, rows = headlines[0], derive.main_segmentation(run.rows)
     files = [folder / "summary.csv", folder / "headline.tex"]
-    with atomic_write(files[0]) as file:
-        summary_table(headlines).to_csv(file, index=False, lineterminator="\n")
+    save_csv(files[0], summary_table(headlines))
     with atomic_write(files[1]) as file:
         file.write(latex(main))
     files += _save(ranking(main), folder / "ranking")

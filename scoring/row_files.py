@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from common.console import say
-from common.files import atomic_write
 from scoring import parts, records
 from scoring.costs import Cost, Spent
+from scoring.csv_files import save_csv
 from scoring.rows import Grade, Measured, Row, tidy
 
 MOST_ROWS = 500_000
@@ -48,7 +48,7 @@ def _plain(folder: Path, name: str, files: list[Path]) -> Iterator[Take]:
         if kind is Spent:
             _costs(path, table)
         elif len(table):
-            _csv(path, tidy(table))
+            save_csv(path, tidy(table))
             files.append(path)
         if kind is Row:
             files.append(folder / f"results_{name}.npy")
@@ -85,9 +85,4 @@ def write_costs(folder: Path, costs: Mapping[str, Sequence[Cost]]) -> None:
 
 
 def _costs(path: Path, table: pd.DataFrame) -> None:
-    _csv(path, table.assign(seconds=table["seconds"].map("{:.3f}".format)))
-
-
-def _csv(path: Path, table: pd.DataFrame) -> None:
-    with atomic_write(path) as file:
-        table.to_csv(file, index=False, lineterminator="\n")
+    save_csv(path, table.assign(seconds=table["seconds"].map("{:.3f}".format)))

@@ -250,12 +250,17 @@ def of_table(table: "pd.DataFrame | Sheet", form: Form = SCORES) -> Sheet:
         return table
     if table.empty:
         return Builder(form, pd.Index([])).sheet()
-    if form is SPENT and ONCE not in table:
-        table = table.assign(**{ONCE: table.groupby(["key", "stage"]).cumcount()})
+    if form is SPENT:
+        table = numbered(table)
     keys = pd.Index(table["key"].unique())
     builder = Builder(form.of(table), keys)
     builder.add(table, keys)
     return builder.sheet()
+
+
+def numbered(costs: pd.DataFrame) -> pd.DataFrame:
+    """Costs with a number where a frame has the same stage several times, as their form asks for."""
+    return costs.assign(**{ONCE: costs.groupby(["key", "stage"], observed=True).cumcount()})
 
 
 def of_family(sheet: Sheet, family: str) -> Sheet:

@@ -80,6 +80,15 @@ def survival(needed: np.ndarray, flipped: np.ndarray, videos: np.ndarray, genera
     )
 
 
+def product_limit(needed: np.ndarray, flipped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kaplan and Meier's curve without an interval: where verdicts flipped (t,), and the share that stands from there.
+
+    Arguments as for `survival`, without NaN.
+    """
+    steps = _Steps.of(needed, flipped, np.zeros(len(needed), dtype=np.int64))
+    return steps.times, Statistic(steps.parts, steps.standing).value
+
+
 def restricted_mean(
     needed: np.ndarray, flipped: np.ndarray, videos: np.ndarray, limit: float, generator: np.random.Generator
 ) -> Estimate:

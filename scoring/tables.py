@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from common.files import atomic_write
+from scoring.csv_files import save_csv
 from scoring.protocol import ARMS, RANDOM
 from scoring.sheet import Sheet, of_family, of_table
 from scoring.summary import Summary, detected, main_condition
@@ -45,15 +45,16 @@ def write(folder: Path, name: str, scores: Sheet, summary: Summary) -> list[Path
     files = []
     for place, attack in enumerate(scores.columns["attack"].unique()):
         files.append(folder / scores_file(name, str(attack), place))
-        _csv(files[-1], published(scores.with_columns(scores.columns["attack"] == attack)), index=True)
+        shape = published(scores.with_columns(scores.columns["attack"] == attack))
+        save_csv(files[-1], shape, float_format="%.3f", index=True)
     files.append(folder / f"summary_{name}.csv")
-    _csv(files[-1], flat(summary))
+    save_csv(files[-1], flat(summary))
     return files
 
 
 def write_failures(folder: Path, failures: Mapping[str, str]) -> None:
     """Writes the frames that could not be scored, with the reason."""
-    _csv(folder / "failures.csv", pd.DataFrame(list(failures.items()), columns=["key", "reason"]))
+    save_csv(folder / "failures.csv", pd.DataFrame(list(failures.items()), columns=["key", "reason"]))
 
 
 def scores_file(name: str, attack: str, place: int) -> str:
@@ -110,11 +111,6 @@ def flat_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         full = prefix if name == "value" else f"{prefix}_{name}" if prefix else name
         found |= flat_names(value, full) if isinstance(value, dict) else {full: value}
     return found
-
-
-def _csv(path: Path, table: pd.DataFrame, index: bool = False) -> None:
-    with atomic_write(path) as file:
-        table.to_csv(file, index=index, float_format="%.3f" if index else None, lineterminator="\n")
 
 
 def _safe(name: str) -> str:

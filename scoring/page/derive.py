@@ -23,6 +23,7 @@ from scoring.page.content import (
 )
 from scoring.sheet import GRADED, MEASURED, SPENT, Sheet, of_table
 from scoring.summary import detected, main_budget
+from scoring.survival import product_limit
 
 REFERENCES = (ORACLE, RANDOM_AREA)
 LOCATED = (*COUNTS, *AREAS)
@@ -50,8 +51,7 @@ def attacks(rows: Rows) -> tuple[str, ...]:
 
 def families(rows: Rows) -> tuple[str, ...]:
     """The manipulations in scores, in their order, without those that are missing."""
-    known = rows.frames if isinstance(rows, Sheet) else rows
-    return tuple(str(name) for name in known["family"].dropna().unique())
+    return of_table(rows).families
 
 
 def under(rows: Rows, attack: str) -> Sheet:
@@ -236,7 +236,7 @@ def first_flip(rows: Rows, attack: str) -> dict[tuple[str, str], str]:
 
 
 def _names(rows: Rows, column: str) -> tuple[str, ...]:
-    return _unique((rows.columns if isinstance(rows, Sheet) else rows)[column])
+    return _unique(of_table(rows).columns[column])
 
 
 def _unique(names: pd.Series) -> tuple[str, ...]:
@@ -287,15 +287,10 @@ def _ends(values: np.ndarray, sheet: Sheet, interval: Interval) -> tuple[float, 
 
 
 def _survival(name: str, part: Sheet, scale: float) -> Curve:
-    """The product-limit estimate: at each time the share standing falls by the share of those at risk that flip."""
     _, (value, reached) = part.rows("value", "reached")
-    times, place = np.unique(scale * value, return_inverse=True)
-    flips = np.bincount(place, reached > 0, minlength=len(times))
-    risked = np.bincount(place, minlength=len(times))[::-1].cumsum()[::-1]
-    standing = np.cumprod(1.0 - flips / risked)
-    steps = flips > 0
-    x, y = (0.0, *times[steps].tolist()), (1.0, *standing[steps].tolist())
-    return Curve(name, (*x, float(times[-1])), (*y, y[-1]), count=part.overall("value")[1])
+    times, standing = product_limit(value, reached > 0)
+    x, y = (0.0, *(scale * times).tolist()), (1.0, *standing.tolist())
+    return Curve(name, (*x, float(scale * value.max())), (*y, y[-1]), count=part.overall("value")[1])
 
 
 def _grid(

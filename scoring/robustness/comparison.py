@@ -10,6 +10,7 @@ import pandas as pd
 from attacks.budgets import fraction
 from common.console import say, table
 from common.files import atomic_write
+from scoring.csv_files import save_csv
 from scoring.report import paragraph
 from scoring.robustness import figures
 from scoring.robustness.report import NOTE, defence_sentences, restored_table, seconds_text
@@ -100,8 +101,7 @@ def claims(summaries: Sequence[Robustness]) -> list[Claim]:
 def write(folder: Path, summaries: Sequence[Robustness]) -> list[Path]:
     """Writes the comparison as CSV, Markdown and a picture into `folder`; returns the files."""
     text, csv, picture = (folder / f"comparison.{suffix}" for suffix in ("md", "csv", "png"))
-    with atomic_write(csv) as file:
-        tidy(summaries).to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
+    save_csv(csv, tidy(summaries), float_format="%.6g")
     with atomic_write(text) as file:
         file.write(_markdown(summaries))
     if all(summary.overall[0].frames for summary in summaries):

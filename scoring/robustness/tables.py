@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from common.files import atomic_write
+from scoring.csv_files import save_csv
 from scoring.robustness.records import Record
 from scoring.robustness.running import Found
 from scoring.robustness.setup import Setup
@@ -37,8 +37,7 @@ def write(folder: Path, found: Found, summary: Robustness, setup: Setup) -> list
     if summary.restored:
         tables["dip.csv"] = _flat(summary.restored)
     for name, table in tables.items():
-        with atomic_write(folder / name) as file:
-            table.to_csv(file, index=False, lineterminator="\n", float_format="%.6g")
+        save_csv(folder / name, table, float_format="%.6g")
     write_failures(folder, dict(summary.failures))
     return [folder / name for name in tables]
 

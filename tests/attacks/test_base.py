@@ -132,14 +132,19 @@ def test_the_next_pair_takes_the_place_of_one_that_is_done() -> None:
     assert torch.equal(result.logits, Queries(patch_detector(0.45)).logits(result.images))
 
 
+class Watching(PatchDetector):
+    """Notes how many images it is asked about at a time."""
+
+    def __init__(self, size: int, rows: slice, columns: slice, threshold: float) -> None:
+        super().__init__(size, rows, columns, threshold)
+        self.asked: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.asked.append(len(images))
+        return super().forward(images)
+
+
 def test_forward_passes_stay_full_while_pairs_wait() -> None:
-    sizes: list[int] = []
-
-    class Watching(PatchDetector):
-        def forward(self, images: Tensor) -> Tensor:
-            sizes.append(len(images))
-            return super().forward(images)
-
     detector = Watching(SIZE, slice(8, 16), slice(8, 16), 0.49)
     images = some_images(1, spread=0.1).expand(9, -1, -1, -1)
     corners = [(6, 6), (16, 16), (4, 8), (8, 6), (20, 20), (7, 7), (0, 0), (5, 6), (6, 5)]
@@ -147,8 +152,8 @@ def test_forward_passes_stay_full_while_pairs_wait() -> None:
     result = attack(detector, images, squares(*corners), range(9), batch_size=4)
     assert 0 < result.flipped.sum() < 9
     assert len(set(result.steps.tolist())) > 2
-    assert sizes.count(4) > 50
-    assert sum(size < 4 for size in sizes[1:]) <= 6  # verdicts on the last three pairs, at most one a round
+    assert detector.asked.count(4) > 50
+    assert sum(size < 4 for size in detector.asked[1:]) <= 6  # verdicts on the last three pairs, at most one a round
     alone = [attack(detector, images[[i]], squares(corners[i]), [i], batch_size=4) for i in range(9)]
     assert torch.equal(result.images, torch.cat([each.images for each in alone]))
     assert torch.equal(result.logits, torch.cat([each.logits for each in alone]))
@@ -156,20 +161,13 @@ def test_forward_passes_stay_full_while_pairs_wait() -> None:
 
 
 def test_an_image_that_all_pairs_share_is_asked_about_once() -> None:
-    asked: list[int] = []
-
-    class Watching(PatchDetector):
-        def forward(self, images: Tensor) -> Tensor:
-            asked.append(len(images))
-            return super().forward(images)
-
     detector = Watching(SIZE, slice(8, 16), slice(8, 16), 0.1)
     image = some_images(1, spread=0.2)
     still = Scripted(times=1)
     shared = still(detector, image.expand(5, -1, -1, -1), everywhere(5), range(5))
-    assert asked == [1, 5]
+    assert detector.asked == [1, 5]
     copies = still(detector, image.repeat(5, 1, 1, 1), everywhere(5), range(5))
-    assert asked == [1, 5, 5, 5]
+    assert detector.asked == [1, 5, 5, 5]
     for name in ("images", "logits", "flipped", "steps", "forwards"):
         assert torch.equal(getattr(shared, name), getattr(copies, name))
 
