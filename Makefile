@@ -1,13 +1,15 @@
 # make demo    the whole evaluation on generated faces: table, CSVs and a picture in results/demo
 # make test    the test suite
-# make check   what CI runs: ruff, mypy, the test suite
+# make docs    the pages under docs/ as a site in build/site, with the API reference
+# make lint    ruff, mypy, and the layers of the folders
+# make check   what CI runs: lint, the test suite, the site
 # make clean   removes the environment and the caches (never results/)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint check clean
+.PHONY: demo test lint docs check clean
 
 demo: $(VENV)/ready
 	$(BIN)/python evaluate.py --method All
@@ -19,8 +21,12 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
-check: lint test
+docs: $(VENV)/ready
+	$(BIN)/mkdocs build --strict
+
+check: lint test docs
 
 # One resolver run with every pin: torchattacks holds requests at 2.25, so the order of separate installs breaks others.
 $(VENV)/ready: pyproject.toml constraints.txt without-dependencies.txt

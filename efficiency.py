@@ -1,57 +1,35 @@
 """Compares what explanations cost: forwards and seconds of each method, plain against adversarial."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
+from analysis.method_costs import mean_costs
 from common import console, log
-from detectors.batch_size import read_batch_size
-from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
-from scoring.efficiency import measure, show
-from scoring.options import (
-    BatchSizeOption,
-    FramesOption,
-    ImagesOption,
-    PrecisionOption,
-    PresetOption,
-    ResultsOption,
-    SeedOption,
-    SetOption,
-    SplitOption,
-    ThreadsOption,
-)
-from scoring.protocol import NONE
-from scoring.setup import Options, folder_name, prepare
+from common.commands import with_options
+from common.errors import InputError
+from reporting.efficiency_report import show_costs, write_cost_report
+from runs.cost_run import measure_costs
+from runs.run_folder import RunFolder, Shard
+from runs.run_options import EXPLAINING_ONLY, EvaluationOptions, ResultsOption
+from runs.setup import folder_name, prepare_run
 
 app = console.application("Compares what explanations cost.")
 
 
 @app.command()
+@with_options(options={**EXPLAINING_ONLY, "limit": None})
 def efficiency(
-    method: Annotated[
-        list[str] | None, typer.Option(help="All (default), LIME, LIME_adv, SHAP, ..., your own; repeatable.")
-    ] = None,
-    frames: FramesOption = None,
-    images: ImagesOption = None,
-    split: SplitOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many frames, spread over the index.")] = 5,
-    detector: DetectorOption = None,
-    checkpoint: CheckpointOption = None,
-    positive: PositiveOption = None,
+    options: EvaluationOptions,
+    frame_count: Annotated[int, typer.Option("--limit", min=1, help="How many frames, spread over the index.")] = 5,
     name: Annotated[
         str, typer.Option("--run", help="Name of the folder; the same command continues it.")
     ] = "efficiency",
     results: ResultsOption = Path("results"),
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    batch_size: BatchSizeOption = None,
-    precision: PrecisionOption = "float32",
-    preset: PresetOption = None,
-    override: SetOption = None,
-    threads: ThreadsOption = None,
 ) -> None:
     """What does an explanation cost?
 
@@ -59,34 +37,22 @@ def efficiency(
     (images passed to the detector), calls (forward passes) and seconds. Prints a table; CSVs and a bar chart go to the
     run's folder. Without --frames and --detector it runs on demo faces.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    options = Options(
-        methods=method or ("All",),
-        frames=frames,
-        images=images,
-        detector=detector,
-        checkpoint=checkpoint,
-        positive=positive,
-        attacks=(),
-        split=split,
-        limit=limit,
-        seed=seed,
-        device=device,
-        batch_size=read_batch_size(batch_size),
-        precision=precision,
-        preset=preset,
-        overrides=override or (),
-        arms=(NONE,),
-    )
-    folder = results / folder_name(name)
-    setup = prepare(options, folder=folder)
-    log.open_in(folder)
-    found = measure(folder, setup)
-    show(found)
-    if found.failures:
-        console.say(f"Failed: {len(found.failures)}; failures.csv says why, and the same command tries them again.")
-    console.say(f"Files in {folder}: {', '.join(path.name for path in found.files)}")
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    folder = RunFolder(results / folder_name(name))
+    setup = prepare_run(replace(options, limit=frame_count), folder=folder.path)
+    log.open_in(folder.path)
+    with folder.locked(Shard()):
+        costs, failures = measure_costs(folder, setup)
+        methods = mean_costs(costs, setup.scorer.methods)
+        if not methods:
+            reason = next(iter(failures.values()), "the detector calls every frame Real, so nothing is explained")
+            raise InputError(f"nothing could be measured: {reason}")
+        files = [*write_cost_report(folder.path, setup.name, methods), folder.path / "costs.csv"]
+    show_costs(methods)
+    if failures:
+        console.say(f"Failed: {len(failures)}; failures.csv says why, and the same command tries them again.")
+    console.say(f"Files in {folder.path}: {', '.join(path.name for path in files)}")
 
 
 if __name__ == "__main__":

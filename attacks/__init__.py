@@ -2,6 +2,6 @@
 
 from attacks.base import AttackResult, Batch, RegionAttack
 from attacks.nes import NES
-from attacks.registry import build, describe
+from attacks.registry import build_attack, describe_attack
 
-__all__ = ["NES", "AttackResult", "Batch", "RegionAttack", "build", "describe"]
+__all__ = ["NES", "AttackResult", "Batch", "RegionAttack", "build_attack", "describe_attack"]

@@ -1,9 +1,8 @@
 """What every region attack has in common: the attack proposes, this base projects, asks again and judges."""
 
-import contextlib
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -11,7 +10,8 @@ import torch
 from torch import Tensor
 
 from detectors.base import Detector
-from detectors.queries import Meter, Queries, counting, evaluating, exact_float32
+from detectors.gradients import differentiable, untouched
+from detectors.queries import Meter, Queries, counting, exact_float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,16 +70,16 @@ class RegionAttack(ABC):
     @property
     @abstractmethod
     def rounds(self) -> int:
-        """How often `propose` is asked at most, with the verdict taken after each."""
+        """The most calls of `propose` for a pair; the verdict is taken after each."""
 
     @property
     def steps_per_round(self) -> int:
-        """How many steps one proposal stands for (an attack that iterates by itself says so)."""
+        """How many steps one proposal counts as: more than 1 for an attack that iterates by itself."""
         return 1
 
     @property
     def one_by_one(self) -> bool:
-        """Whether `propose` must get one pair at a time, as it spends different forwards on each or mixes them."""
+        """Whether `propose` must get one pair at a time, as it uses different forwards for each or mixes them."""
         return False
 
     @abstractmethod
@@ -94,10 +94,10 @@ class RegionAttack(ABC):
     def __call__(
         self, detector: Detector, images: Tensor, regions: Tensor, seeds: Sequence[int], batch_size: int = 32
     ) -> AttackResult:
-        """Attacks each image inside its region until the detector says Real or the rounds are spent.
+        """Attacks each image inside its region until the detector says Real or the rounds are used up.
 
-        As many pairs are under attack at a time as a forward pass holds images. One that has flipped leaves at once
-        and the next takes its place, so that forward passes stay full; one with an empty region never enters. What
+        As many pairs are under attack at a time as a forward pass holds images. One that has flipped is done at once
+        and the next one starts, so that forward passes stay full; one with an empty region is never attacked. What
         happens to a pair depends on its image, region and seed alone, up to the rounding of batched arithmetic. The
         detector runs in evaluation mode, on its own device, and is as it was afterwards: modes, `requires_grad`,
         `grad`. Where its memory runs out, fewer images pass at a time.
@@ -154,11 +154,11 @@ class RegionAttack(ABC):
     def _write(self, pairs: Sequence["_Pair"], result: AttackResult) -> None:
         """Writes down what became of pairs that are done."""
         for pair in pairs:
-            result.images[pair.place] = pair.image
-            result.logits[pair.place] = pair.logits
-            result.flipped[pair.place] = pair.flipped
-            result.steps[pair.place] = pair.rounds * self.steps_per_round
-            result.forwards[pair.place] += pair.forwards
+            result.images[pair.index] = pair.image
+            result.logits[pair.index] = pair.logits
+            result.flipped[pair.index] = pair.flipped
+            result.steps[pair.index] = pair.rounds * self.steps_per_round
+            result.forwards[pair.index] += pair.forwards
 
     def _project(self, proposal: Tensor, current: Tensor, originals: Tensor, masks: Tensor) -> Tensor:
         """The proposal inside the region, the L-infinity ball around the original, and [0, 1]."""
@@ -177,7 +177,7 @@ class _Pair:
     """One pair under attack.
 
     Attributes:
-        place: its number among all.
+        index: its number among all pairs.
         image: (3, H, W), as attacked so far.
         original: (3, H, W).
         region: (1, H, W) bool.
@@ -188,7 +188,7 @@ class _Pair:
         forwards: images that were passed for it in them.
     """
 
-    place: int
+    index: int
     image: Tensor
     original: Tensor
     region: Tensor
@@ -199,10 +199,10 @@ class _Pair:
     forwards: int = 0
 
     @classmethod
-    def of(cls, place: int, images: Tensor, regions: Tensor, seeds: Sequence[int], device: torch.device) -> "_Pair":
+    def of(cls, index: int, images: Tensor, regions: Tensor, seeds: Sequence[int], device: torch.device) -> "_Pair":
         """The pair of that number, before its first round."""
-        image, region = images[place].to(device), regions[place].to(device)
-        return cls(place, image, image, region[None], torch.Generator().manual_seed(seeds[place]))
+        image, region = images[index].to(device), regions[index].to(device)
+        return cls(index, image, image, region[None], torch.Generator().manual_seed(seeds[index]))
 
 
 def _together(pairs: Sequence[_Pair]) -> Batch:
@@ -232,28 +232,6 @@ class _Account:
         if images % pairs:
             raise RuntimeError(f"{images} forwards on {pairs} pairs: an attack that spends unequally is `one_by_one`")
         return images // pairs
-
-
-@contextlib.contextmanager
-def untouched(detector: Detector) -> Iterator[None]:
-    """Evaluation mode and frozen weights inside; every mode, `requires_grad` and `grad` as before afterwards."""
-    before = [(weight, weight.requires_grad, weight.grad) for weight in detector.parameters()]
-    with evaluating(detector):
-        try:
-            for weight, _, _ in before:
-                weight.requires_grad_(False)
-            yield
-        finally:
-            for weight, requires_grad, grad in before:
-                weight.requires_grad_(requires_grad)
-                weight.grad = grad
-
-
-@contextlib.contextmanager
-def differentiable(device: torch.device) -> Iterator[None]:
-    """Autograd on and autocast off inside, whatever the caller set."""
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
-        yield
 
 
 def _first_verdict(queries: Queries, images: Tensor) -> AttackResult:

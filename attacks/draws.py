@@ -1,33 +1,11 @@
 """Randomness for code that draws from global generators: seeded per pair, and put back afterwards."""
 
-import contextlib
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-
-
-@contextlib.contextmanager
-def isolated(seed: int) -> Iterator[None]:
-    """Seeds the global generators of torch (every device in use), numpy and Python, and restores them afterwards."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - the state to put back
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    mps_state = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
-    try:
-        with torch.random.fork_rng(devices, device_type="cuda"):
-            torch.manual_seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002 - some attacks draw from numpy's global state
-            random.seed(seed)
-            yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        if mps_state is not None:
-            torch.mps.set_rng_state(mps_state)
 
 
 class PairDraws(TorchFunctionMode):
@@ -35,7 +13,7 @@ class PairDraws(TorchFunctionMode):
 
     Inside this mode, a draw of a tensor with one row per pair takes row i from pair i's own generator, seeded by
     `seeds[i]`: the numbers that the global generator gives after `torch.manual_seed(seeds[i])` when pair i is
-    the whole batch. Draws of another kind or shape pass through to the global generator, whose state tells.
+    the whole batch. Draws of another kind or shape pass through to the global generator, whose state then changes.
     """
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:

@@ -61,7 +61,7 @@ class NES(RegionAttack):
         added up as they come: memory does not grow with `pairs`, and a pair's sum has the same order in any batch.
         """
         pixels = [region.flatten().nonzero()[:, 0] for region in batch.regions.cpu()]
-        sums = [torch.zeros(len(places)) for places in pixels]
+        sums = [torch.zeros(len(pixels_of_pair)) for pixels_of_pair in pixels]
         owners = [pair for pair in range(len(pixels)) for _ in range(self.pairs)]
         size = max(1, queries.batch_size // 2)
         for start in range(0, len(owners), size):
@@ -72,15 +72,15 @@ class NES(RegionAttack):
             for pair, draw, rise in zip(chunk, noise, (above - below).tolist(), strict=True):
                 sums[pair].add_(draw, alpha=rise)
         gradient = torch.zeros(len(pixels), batch.regions[0].numel())
-        for row, places, total in zip(gradient, pixels, sums, strict=True):
-            row[places] = total / (2 * self.sigma * self.pairs)
+        for row, pixels_of_pair, total in zip(gradient, pixels, sums, strict=True):
+            row[pixels_of_pair] = total / (2 * self.sigma * self.pairs)
         return gradient.view(batch.regions.shape)
 
     def _probes(self, images: Tensor, pixels: list[Tensor], noise: list[Tensor]) -> Tensor:
         """x + sigma u of every direction, then x - sigma u of every direction: (2 m, 3, H, W), from (m, 3, H, W)."""
         count, _, height, width = images.shape
-        places = torch.cat([row * height * width + places for row, places in enumerate(pixels)])
+        indices = torch.cat([row * height * width + pixels_of_pair for row, pixels_of_pair in enumerate(pixels)])
         shifts = torch.zeros(count * height * width, device=images.device)
-        shifts.index_copy_(0, places.to(images.device), self.sigma * torch.cat(noise).to(images.device))
+        shifts.index_copy_(0, indices.to(images.device), self.sigma * torch.cat(noise).to(images.device))
         shifts = shifts.view(count, 1, height, width)
         return torch.cat([images + shifts, images - shifts])

@@ -30,7 +30,9 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 """Settings of each attack that differ from its own defaults, by preset."""
 
 
-def build(name: str, preset: str = "published", overrides: Mapping[str, Any] = MappingProxyType({})) -> RegionAttack:
+def build_attack(
+    name: str, preset: str = "published", overrides: Mapping[str, Any] = MappingProxyType({})
+) -> RegionAttack:
     """The attack of a name: nes, pgd, fgsm, torchattacks:NAME, malafide:FILTER or a user's own package.module:Name.
 
     `preset` is "published" or "quick"; `overrides` are settings by name, on top of it, as strings from a command
@@ -43,14 +45,14 @@ def build(name: str, preset: str = "published", overrides: Mapping[str, Any] = M
     attack = FAMILIES[family](member) if family in FAMILIES else resolve(name, ATTACKS, "attack")
     if not (isinstance(attack, type) and issubclass(attack, RegionAttack) and dataclasses.is_dataclass(attack)):
         raise InputError(f"attack {name!r} is not a dataclass derived from attacks.RegionAttack")
-    required = [each.name for each in dataclasses.fields(attack) if _required(each)]
+    required = [setting.name for setting in dataclasses.fields(attack) if _is_required(setting)]
     if required:
         raise InputError(f"attack {name!r}: every setting needs a default; missing for {', '.join(required)}")
     return override(override(attack(), PRESETS[preset].get(name, {}), name), overrides, name)
 
 
-def describe(attack: RegionAttack) -> dict[str, Any]:
-    """What an attack is, for a run's configuration: its name for `build` and every setting."""
+def describe_attack(attack: RegionAttack) -> dict[str, Any]:
+    """What an attack is, for a run's configuration: its name for `build_attack` and every setting."""
     return {"attack": _name_of(type(attack)), **dataclasses.asdict(attack)}
 
 
@@ -65,6 +67,6 @@ def _name_of(attack: type[RegionAttack]) -> str:
     return f"{attack.__module__}:{attack.__qualname__}"
 
 
-def _required(setting: dataclasses.Field[Any]) -> bool:
+def _is_required(setting: dataclasses.Field[Any]) -> bool:
     missing = dataclasses.MISSING
     return setting.init and setting.default is missing and setting.default_factory is missing

@@ -11,8 +11,9 @@ import torchattacks
 from torch import Tensor, nn
 
 from attacks.base import Batch, RegionAttack
-from attacks.draws import PairDraws, isolated
+from attacks.draws import PairDraws
 from common.errors import InputError
+from common.global_generators import isolated
 from detectors.base import Detector
 from detectors.queries import Queries
 
@@ -167,7 +168,10 @@ def torch_attack(name: str) -> type[TorchAttack]:
         raise InputError(f"torchattacks:{name} is not an attack of one model alone: it needs {', '.join(needed)}")
     given = _GIVEN if name in _L2 else _GIVEN | {"eps"}
     chosen = [argument for argument in arguments if argument.name not in given]
-    settings = [(each.name, _type_of(each, algorithm), field(default=_default_of(each, algorithm))) for each in chosen]
+    settings = [
+        (setting.name, _type_of(setting, algorithm), field(default=_default_of(setting, algorithm)))
+        for setting in chosen
+    ]
     doc = f"torchattacks.{name} on regions; see TorchAttack."
     namespace = {"algorithm": algorithm, "__doc__": doc, "__module__": __name__}
     return make_dataclass(name, settings, bases=(TorchAttack,), namespace=namespace, frozen=True)

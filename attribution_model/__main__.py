@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 import detectors
-from attribution_model.testing import write
+from attribution_model.class_report import write_class_scores
 from common.console import application, run, say, table
-from data.demo.frames import DemoFrames
+from data.demo.demo_frames import DemoFrames
 from data.frames import Frame
 from data.source import open_split
+from detectors.detector_test import number
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
 from detectors.predictions import predict, report_left_out
-from detectors.testing import number
 from detectors.training.command import run_training
 
 app = application("Train the attribution classifier, and test it or any other detector.")
@@ -44,15 +44,15 @@ def run_test(
     loaded = detectors.load(detector, checkpoint, device, positive=positive)
     chosen: Sequence[Frame] = DemoFrames(250) if frames is None else open_split(frames, images, split)
     predictions = predict(loaded, chosen, batch_size)
-    scores = write(out, loaded, predictions)
+    scores = write_class_scores(out, loaded, predictions)
     report_left_out(predictions, ", since they belong to none of the classes")
     rows = [
         [
-            each.name,
-            str(each.frames),
-            *map(number, (each.precision, each.recall, each.f1, each.auroc, each.average_precision)),
+            row.name,
+            str(row.frames),
+            *map(number, (row.precision, row.recall, row.f1, row.auroc, row.average_precision)),
         ]
-        for each in scores.per_class
+        for row in scores.per_class
     ]
     table(
         f"{detector} on {scores.frames} frames", ["class", "frames", "precision", "recall", "F1", "AUROC", "AP"], rows

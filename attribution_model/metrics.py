@@ -1,4 +1,4 @@
-"""The numbers that say how well a classifier tells classes apart."""
+"""How well a classifier distinguishes its classes, as numbers."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ class Scores:
 
 
 def score(probabilities: Tensor, labels: Sequence[int], class_names: Sequence[str]) -> Scores:
-    """The scores of probabilities (N, C) against N labels; N must be at least 1."""
+    """Scores probabilities (N, C) against N labels. Raises ValueError for other shapes, and where N is 0."""
     if not len(labels) or probabilities.shape != (len(labels), len(class_names)):
         raise ValueError(
             f"expected probabilities ({len(labels)}, {len(class_names)}), got {tuple(probabilities.shape)}"
@@ -79,13 +79,13 @@ def score(probabilities: Tensor, labels: Sequence[int], class_names: Sequence[st
     per_class = tuple(
         ClassScores(
             name,
-            int(counts[place]),
+            int(counts[label]),
             *(
-                float(values[place]) if present[place] and not values[place].isnan() else None
+                float(values[label]) if present[label] and not values[label].isnan() else None
                 for values in parts.values()
             ),
         )
-        for place, name in enumerate(class_names)
+        for label, name in enumerate(class_names)
     )
     return Scores(
         frames=len(labels),
@@ -102,7 +102,7 @@ def score(probabilities: Tensor, labels: Sequence[int], class_names: Sequence[st
 def _against_rest(metric: Callable[[Tensor, Tensor], Tensor], probabilities: Tensor, truth: Tensor) -> Tensor:
     """A metric of each class against the rest, (C,); NaN for classes without frames."""
     values = [
-        float(metric(probabilities[:, place], (truth == place).long())) if bool((truth == place).any()) else math.nan
-        for place in range(probabilities.shape[1])
+        float(metric(probabilities[:, label], (truth == label).long())) if bool((truth == label).any()) else math.nan
+        for label in range(probabilities.shape[1])
     ]
     return torch.tensor(values)

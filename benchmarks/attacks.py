@@ -35,7 +35,7 @@ SIDE = 32  # 1024 pixels, a fiftieth of an image of 224 x 224: about one segment
 
 
 @dataclass(frozen=True)
-class Row:
+class AttackTiming:
     """What one way of attacking took.
 
     Attributes:
@@ -52,7 +52,7 @@ class Row:
 
 
 @app.command()
-def measure(
+def measure_attacks(
     image: ImageOption = None,
     detector: Annotated[str | None, typer.Option(help="As in evaluate.py; by default random weights.")] = None,
     checkpoint: CheckpointOption = None,
@@ -96,10 +96,10 @@ class Bench:
     batch_size: int
     clock: Clock
 
-    def jobs(self, steps: int) -> list[Callable[[], Row]]:
+    def jobs(self, steps: int) -> list[Callable[[], AttackTiming]]:
         """Every way to attack, in the order of the table."""
-        nes = attacks.build("nes", overrides={"steps": steps})
-        pgd, fgsm = attacks.build("pgd"), attacks.build("fgsm")
+        nes = attacks.build_attack("nes", overrides={"steps": steps})
+        pgd, fgsm = attacks.build_attack("pgd"), attacks.build_attack("fgsm")
         everywhere = torch.ones_like(self.regions)
         return [
             lambda: self.together("NES, together", nes, self.regions),
@@ -110,23 +110,23 @@ class Bench:
             lambda: self.together("FGSM, together", fgsm, self.regions),
         ]
 
-    def together(self, name: str, attack: attacks.RegionAttack, regions: Tensor) -> Row:
+    def together(self, name: str, attack: attacks.RegionAttack, regions: Tensor) -> AttackTiming:
         """All pairs in one call."""
         started = self.clock.read()
         result = attack(self.detector, self.images, regions, range(len(regions)), self.batch_size)
         seconds = self.clock.read() - started
-        return Row(name, seconds, int(result.forwards.sum()), int(result.flipped.sum()))
+        return AttackTiming(name, seconds, int(result.forwards.sum()), int(result.flipped.sum()))
 
-    def one_by_one(self, name: str, attack: attacks.RegionAttack) -> Row:
+    def one_by_one(self, name: str, attack: attacks.RegionAttack) -> AttackTiming:
         """A call for each pair."""
         started, forwards, flipped = self.clock.read(), 0, 0
         for pair in range(len(self.regions)):
             one = slice(pair, pair + 1)
             result = attack(self.detector, self.images[one], self.regions[one], [pair], self.batch_size)
             forwards, flipped = forwards + int(result.forwards), flipped + int(result.flipped)
-        return Row(name, self.clock.read() - started, forwards, flipped)
+        return AttackTiming(name, self.clock.read() - started, forwards, flipped)
 
-    def torchattacks_pgd(self, name: str) -> Row:
+    def torchattacks_pgd(self, name: str) -> AttackTiming:
         """The library as its users call it, in batches of the same size as ours."""
         attack = torchattacks.PGD(self.detector, eps=16 / 255, alpha=4 / 255, steps=10)
         attack.set_mode_targeted_by_label(quiet=True)
@@ -135,7 +135,7 @@ class Bench:
         started = self.clock.read()
         for images in self.images.to(device).split(size):
             attack(images, torch.full((len(images),), self.detector.real, device=device)).cpu()
-        return Row(name, self.clock.read() - started, 10 * len(self.images), None)
+        return AttackTiming(name, self.clock.read() - started, 10 * len(self.images), None)
 
 
 def _random(device: str) -> Detector:
@@ -156,7 +156,7 @@ def _squares(count: int, size: int) -> Tensor:
     return regions
 
 
-def _print(rows: list[Row], best: float, regions: int, steps: int) -> None:
+def _print(rows: list[AttackTiming], best: float, regions: int, steps: int) -> None:
     say("a forward of PGD and FGSM comes with a backward, which costs about two forwards more")
     table(
         f"{regions} regions of {SIDE} x {SIDE} pixels; NES: {steps} steps of 40 pairs; PGD: 10 steps",

@@ -13,9 +13,7 @@ import numpy as np
 import typer
 from scipy.special import ndtr
 
-from common.console import application, run, say
-from common.seeds import generator
-from scoring.statistics import (
+from analysis.statistics import (
     against_draws_p,
     friedman,
     holm,
@@ -24,7 +22,9 @@ from scoring.statistics import (
     sign_flip_ps,
     variance_components,
 )
-from scoring.survival import restricted_mean
+from analysis.survival import restricted_mean
+from common.console import application, run, say
+from common.seeds import generator
 
 app = application(__doc__ or "")
 
@@ -63,21 +63,45 @@ def videos_of(count: int, uneven: bool = False) -> np.ndarray:
     return np.repeat(np.arange(count), frames)
 
 
-def latent(draws: np.random.Generator, runs: int, videos: np.ndarray, arms: int = 1, icc: float = ICC) -> np.ndarray:
-    """Standard normal (n, runs, arms): a video's frames share `icc` of the variance, arms half of what is left."""
+def latent(draws: np.random.Generator, runs: int, videos: np.ndarray, columns: int = 1, icc: float = ICC) -> np.ndarray:
+    """Standard normal values (n, runs, columns): a video's frames share `icc` of the variance.
+
+    Half of the variance between videos, and half of that within them, is the same in all columns.
+
+    Args:
+        draws: of every value.
+        runs: how many runs are simulated.
+        videos: (n,) int, the video of each frame, numbered from 0.
+        columns: how many values each frame has: one for each method or baseline.
+        icc: the share of the variance that lies between videos, in [0, 1].
+    """
     count = int(videos.max()) + 1
-    shared = draws.normal(size=(count, runs, 1)) + draws.normal(size=(count, runs, arms))
-    own = draws.normal(size=(len(videos), runs, 1)) + draws.normal(size=(len(videos), runs, arms))
+    shared = draws.normal(size=(count, runs, 1)) + draws.normal(size=(count, runs, columns))
+    own = draws.normal(size=(len(videos), runs, 1)) + draws.normal(size=(len(videos), runs, columns))
     return np.asarray(np.sqrt(icc / 2) * shared[videos] + np.sqrt((1 - icc) / 2) * own)
 
 
 def flips(rates: Sequence[float], draws: np.random.Generator, runs: int, videos: np.ndarray) -> np.ndarray:
-    """0 or 1 with the given rates, (n, runs, arms)."""
+    """Draws values that are 0 or 1, (n, runs, K).
+
+    Args:
+        rates: K shares of ones, each in [0, 1].
+        draws: of every value.
+        runs: how many runs are simulated.
+        videos: (n,) int, the video of each frame, numbered from 0.
+    """
     return (ndtr(latent(draws, runs, videos, len(rates))) < np.array(rates)).astype(float)
 
 
 def drops(means: Sequence[float], draws: np.random.Generator, runs: int, videos: np.ndarray) -> np.ndarray:
-    """Values in [0, 1] with the given means, piled up near 0 where the mean is low, (n, runs, arms)."""
+    """Draws values in [0, 1], piled up near 0 where the mean is low, (n, runs, K).
+
+    Args:
+        means: K means, each in (0, 1).
+        draws: of every value.
+        runs: how many runs are simulated.
+        videos: (n,) int, the video of each frame, numbered from 0.
+    """
     return np.asarray(ndtr(latent(draws, runs, videos, len(means))) ** (1 / np.array(means) - 1))
 
 
@@ -125,50 +149,80 @@ HEADLINES: Mapping[str, tuple[Draw, float, bool]] = {
 
 
 def mean_coverage(draw: Draw, truth: float, uneven: bool, videos: int, runs: int, seed: int) -> Coverage:
-    """Of intervals of a mean, or of the first arm's less the second's where there are two."""
+    """The coverage of intervals of a mean, or of the first column's less the second's where there are two.
 
-    def found(values: np.ndarray, places: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+    Args:
+        draw: simulates values (n, runs, 1 or 2).
+        truth: the mean, or the difference of the means, that `draw` simulates.
+        uneven: whether videos have 1 to 12 frames instead of 5 each.
+        videos: how many videos each run has.
+        runs: how many runs are simulated.
+        seed: of the simulation.
+    """
+
+    def limits_of(values: np.ndarray, frame_videos: np.ndarray, draws: np.random.Generator) -> np.ndarray:
         column, low = (values[:, :, 0], 0.0) if values.shape[2] == 1 else (values[:, :, 0] - values[:, :, 1], -1.0)
-        return intervals(column, places, draws, (low, 1.0))
+        return intervals(column, frame_videos, draws, (low, 1.0))
 
-    return _covered(found, draw, truth, videos_of(videos, uneven), runs, seed)
+    return _covered(limits_of, draw, truth, videos_of(videos, uneven), runs, seed)
 
 
 def headline_coverage(draw: Draw, truth: float, uneven: bool, videos: int, runs: int, seed: int) -> Coverage:
-    """Of intervals of (first arm - second) / (third - second)."""
+    """The coverage of intervals of (first column - second) / (third - second), each column's mean over the frames.
 
-    def found(values: np.ndarray, places: np.ndarray, draws: np.random.Generator) -> np.ndarray:
-        return ratio_intervals(values[:, :, 0] - values[:, :, 1], values[:, :, 2] - values[:, :, 1], places, draws)
+    Args:
+        draw: simulates values (n, runs, 3) of a method, random regions and the oracle.
+        truth: the ratio that `draw` simulates.
+        uneven: whether videos have 1 to 12 frames instead of 5 each.
+        videos: how many videos each run has.
+        runs: how many runs are simulated.
+        seed: of the simulation.
+    """
 
-    return _covered(found, draw, truth, videos_of(videos, uneven), runs, seed)
+    def limits_of(values: np.ndarray, frame_videos: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+        return ratio_intervals(
+            values[:, :, 0] - values[:, :, 1], values[:, :, 2] - values[:, :, 1], frame_videos, draws
+        )
+
+    return _covered(limits_of, draw, truth, videos_of(videos, uneven), runs, seed)
 
 
 def survival_coverage(videos: int, runs: int, seed: int) -> Coverage:
-    """Of intervals of a restricted mean: exponential budgets of mean 1, censored at 1, where a third is left."""
+    """The coverage of intervals of a restricted mean.
 
-    def found(values: np.ndarray, places: np.ndarray, draws: np.random.Generator) -> np.ndarray:
-        each = (restricted_mean(np.minimum(x, 1.0), x < 1, places, 1.0, draws) for x in values[:, :, 0].T)
-        return np.array([(estimate.low, estimate.high) for estimate in each])
+    Budgets are exponential of mean 1, censored at 1, where a third is left.
+    """
 
-    return _covered(found, exponential, 1 - np.exp(-1), videos_of(videos), runs, seed)
+    def limits_of(values: np.ndarray, frame_videos: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+        estimates = (restricted_mean(np.minimum(x, 1.0), x < 1, frame_videos, 1.0, draws) for x in values[:, :, 0].T)
+        return np.array([(estimate.low, estimate.high) for estimate in estimates])
+
+    return _covered(limits_of, exponential, 1 - np.exp(-1), videos_of(videos), runs, seed)
 
 
 SPREADS = {"video": 0.3, "frame": 0.5, "noise": 0.2}
 
 
 def component_coverage(videos: int, runs: int, seed: int, seeds: int = 5) -> dict[str, Coverage]:
-    """Of intervals of variance components: normal, seeds 0.02, videos 0.3, frames 0.5, draws 0.2."""
-    draws, places = generator(seed, "components", videos), videos_of(videos)
+    """The coverage of intervals of variance components, by component: seed 0.02, video 0.3, frame 0.5, noise 0.2.
+
+    Args:
+        videos: how many videos of 5 frames each run has.
+        runs: how many runs are simulated.
+        seed: of the simulation.
+        seeds: how many seeds score the frames of each run.
+    """
+    draws, frame_videos = generator(seed, "components", videos), videos_of(videos)
     truths, limits = {"seed": 0.02, **SPREADS}, []
     for _ in range(runs):
-        shared = np.sqrt(truths["video"]) * draws.normal(size=videos)[places]
-        frame = np.sqrt(truths["frame"]) * draws.normal(size=len(places))
-        noise = np.sqrt(truths["noise"]) * draws.normal(size=(seeds, len(places)))
+        shared = np.sqrt(truths["video"]) * draws.normal(size=videos)[frame_videos]
+        frame = np.sqrt(truths["frame"]) * draws.normal(size=len(frame_videos))
+        noise = np.sqrt(truths["noise"]) * draws.normal(size=(seeds, len(frame_videos)))
         values = np.sqrt(truths["seed"]) * draws.normal(size=(seeds, 1)) + shared + frame + noise
-        found = variance_components(values, places, draws)
-        limits.append([(getattr(found, name).low, getattr(found, name).high) for name in truths])
+        components = variance_components(values, frame_videos, draws)
+        limits.append([(getattr(components, name).low, getattr(components, name).high) for name in truths])
     table = np.array(limits)
-    return {name: _count(table[:, place], truth) for place, (name, truth) in enumerate(truths.items())}
+    return {name: _count(table[:, index], truth) for index, (name, truth) in enumerate(truths.items())}
 
 
 def false_alarms(
@@ -176,57 +230,73 @@ def false_alarms(
 ) -> float:
     """The share of runs in which Holm-corrected tests of 8 methods against random regions find anything.
 
-    No method differs from random regions in the mean; frames, videos and methods in videos do. `kind` is "drops" or
-    "flips", `control` how many draws of random regions there are. With `averaged` the test is what should not be done:
-    sign flips on the method less the mean of the draws.
+    No method differs from random regions in the mean; frames, videos and methods in videos do.
+
+    Args:
+        kind: "drops" or "flips".
+        rate: the mean of the values, in (0, 1).
+        control: how many draws of random regions there are.
+        videos: how many videos of 5 frames each run has.
+        runs: how many runs are simulated.
+        seed: of the simulation.
+        averaged: whether the test is what should not be done: sign flips on the method less the mean of the draws.
     """
-    draws, places = generator(seed, "null", kind, str(rate), control, videos), videos_of(videos)
-    found = 0
+    draws, frame_videos = generator(seed, "null", kind, str(rate), control, videos), videos_of(videos)
+    alarms = 0
     for _ in range(runs):
-        noise = latent(draws, 1, places, METHODS + control)[:, 0]
+        noise = latent(draws, 1, frame_videos, METHODS + control)[:, 0]
         values = ndtr(noise) ** (1 / rate - 1) if kind == "drops" else (ndtr(noise) < rate).astype(float)
         methods, chance = values[:, :METHODS], values[:, METHODS:]
         if averaged:
-            p = sign_flip_ps(methods - chance.mean(axis=1, keepdims=True), places, draws)
+            p = sign_flip_ps(methods - chance.mean(axis=1, keepdims=True), frame_videos, draws)
         else:
-            p = np.array([against_draws_p(method, chance, places, draws) for method in methods.T])
-        found += bool((holm(p) < 0.05).any())
-    return found / runs
+            p = np.array([against_draws_p(method, chance, frame_videos, draws) for method in methods.T])
+        alarms += bool((holm(p) < 0.05).any())
+    return alarms / runs
 
 
 def rank_alarms(methods: int, videos: int, runs: int, seed: int) -> tuple[float, float]:
-    """Shares of runs where Friedman's p is below 0.05, and where Nemenyi tells any two apart; no method differs."""
-    draws, places = generator(seed, "ranks", methods, videos), videos_of(videos)
-    values = drops((0.2,) * methods, draws, runs, places)
+    """The shares of runs where Friedman's p is below 0.05, and where Nemenyi's test finds a difference; there is none.
+
+    Args:
+        methods: how many methods are ranked.
+        videos: how many videos of 5 frames each run has.
+        runs: how many runs are simulated.
+        seed: of the simulation.
+    """
+    draws, frame_videos = generator(seed, "ranks", methods, videos), videos_of(videos)
+    values = drops((0.2,) * methods, draws, runs, frame_videos)
     names = [f"{i}" for i in range(methods)]
-    found = [friedman(values[:, i], names, places) for i in range(runs)]
-    apart = np.mean([each.ranks[-1] - each.ranks[0] > each.critical for each in found])
-    return float(np.mean([each.p < 0.05 for each in found])), float(apart)
+    results = [friedman(values[:, i], names, frame_videos) for i in range(runs)]
+    apart = np.mean([result.ranks[-1] - result.ranks[0] > result.critical for result in results])
+    return float(np.mean([result.p < 0.05 for result in results])), float(apart)
 
 
 def _covered(
-    found: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray],
+    limits_of: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray],
     draw: Draw,
     truth: float,
-    places: np.ndarray,
+    frame_videos: np.ndarray,
     runs: int,
     seed: int,
 ) -> Coverage:
-    draws = generator(seed, "coverage", str(truth), len(places))
+    draws = generator(seed, "coverage", str(truth), len(frame_videos))
     batches = [min(BATCH, runs - start) for start in range(0, runs, BATCH)]
-    return _count(np.concatenate([found(draw(draws, size, places), places, draws) for size in batches]), truth)
+    return _count(
+        np.concatenate([limits_of(draw(draws, size, frame_videos), frame_videos, draws) for size in batches]), truth
+    )
 
 
 def _count(limits: np.ndarray, truth: float) -> Coverage:
     given = limits[~np.isnan(limits[:, 0])]
     if not len(given):
         return Coverage(0, np.nan, np.nan, np.nan, 0.0)
-    below, above = (float(np.mean(each)) for each in (truth < given[:, 0] - 1e-9, truth > given[:, 1] + 1e-9))
+    below, above = (float(np.mean(outside)) for outside in (truth < given[:, 0] - 1e-9, truth > given[:, 1] + 1e-9))
     return Coverage(len(given), 1 - below - above, below, above, len(given) / len(limits))
 
 
 @app.command()
-def measure(
+def measure_calibration(
     runs: Annotated[int, typer.Option(min=50, help="Simulated runs for each number.")] = 4000,
     seed: Annotated[int, typer.Option(help="Of the simulations.")] = 0,
 ) -> None:
@@ -247,7 +317,7 @@ def measure(
         [f"Others ({slow} runs)", *head],
         {
             "restricted mean": [_cell(survival_coverage(count, slow, seed)) for count in VIDEOS],
-            **{f"variance: {name}": [_cell(each[name]) for each in components] for name in components[0]},
+            **{f"variance: {name}": [_cell(coverages[name]) for coverages in components] for name in components[0]},
         },
     )
     alarms = {
@@ -267,12 +337,12 @@ def measure(
     _print([f"Friedman p < 0.05, Nemenyi any two apart ({slow} runs)", *head], ranks)
 
 
-def _cell(found: Coverage) -> str:
+def _cell(coverage: Coverage) -> str:
     """ "95.1 (2.0/2.9)": covered (truth below the interval/above it); with how many runs are defined, if not all."""
-    if not found.runs:
+    if not coverage.runs:
         return "never defined"
-    defined = "" if found.defined == 1 else f", {100 * found.defined:.0f} % defined"
-    return f"{100 * found.covered:.1f} ({100 * found.below:.1f}/{100 * found.above:.1f}){defined}"
+    defined = "" if coverage.defined == 1 else f", {100 * coverage.defined:.0f} % defined"
+    return f"{100 * coverage.covered:.1f} ({100 * coverage.below:.1f}/{100 * coverage.above:.1f}){defined}"
 
 
 def _print(head: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import typer
 
-from data.demo.frames import DemoFrames
+from data.demo.demo_frames import DemoFrames
 from data.images import decode
 from detectors import Detector, Queries
 
@@ -71,7 +71,7 @@ def reset_peak() -> None:
 
 
 def peak() -> float | None:
-    """The highest resident memory since `reset_peak`, in MiB, where the system tells it (Linux)."""
+    """The highest resident memory since `reset_peak`, in MiB, where the system reports it (Linux)."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

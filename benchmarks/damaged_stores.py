@@ -40,11 +40,11 @@ def damaged_stores(
     folder = Path(tempfile.mkdtemp(prefix="damaged-stores-"))
     try:
         whole = _whole(folder / "whole.lmdb", draw)
-        found = {damage: Counter(_trial(folder, whole, damage, draw) for _ in range(times)) for damage in DAMAGES}
+        endings = {damage: Counter(_trial(folder, whole, damage, draw) for _ in range(times)) for damage in DAMAGES}
     finally:
         shutil.rmtree(folder)
-    ends = [*ENDS.values(), *sorted({end for counts in found.values() for end in counts} - set(ENDS.values()))]
-    rows = [[damage, *(str(counts[end]) for end in ends)] for damage, counts in found.items()]
+    ends = [*ENDS.values(), *sorted({end for counts in endings.values() for end in counts} - set(ENDS.values()))]
+    rows = [[damage, *(str(counts[end]) for end in ends)] for damage, counts in endings.items()]
     table(f"Readers of damaged stores, {times} of each", ["Damage", *ends], rows)
 
 

@@ -40,7 +40,7 @@ app = application(__doc__ or "")
 
 
 @dataclass(frozen=True)
-class Stage:
+class TimedStage:
     """What one stage took.
 
     Attributes:
@@ -57,7 +57,7 @@ class Stage:
 
 
 @app.command()
-def measure(
+def measure_explanations(
     image: ImageOption = None,
     detector: Annotated[str, typer.Option(help="As in evaluate.py.")] = "demo",
     checkpoint: CheckpointOption = None,
@@ -76,8 +76,8 @@ def measure(
     prepared = model.prepare(picture(image))
     probabilities = Queries(model).probabilities(prepared[None])[0]
     target = xai.explained_class(probabilities, model.real)
-    chosen = [xai.parse(name) for name in method or xai.ALL]
-    settings = xai.build(preset, methods=chosen)
+    chosen = [xai.parse_method(name) for name in method or xai.ALL]
+    settings = xai.build_settings(preset, methods=chosen)
     frame = xai.FrameExplanations(model, prepared, target, settings, batch_size=batch_size)
 
     compiling = _compile_shap(model, prepared, target)
@@ -103,7 +103,7 @@ def measure(
     _print(stages, best[0], preset)
 
 
-def _stage(name: str, detector: Detector, clock: Clock, work: Callable[[], Any]) -> Stage:
+def _stage(name: str, detector: Detector, clock: Clock, work: Callable[[], Any]) -> TimedStage:
     forwards: list[int] = []
     hook = detector.register_forward_pre_hook(lambda _, inputs: forwards.append(len(inputs[0])))
     reset_peak()
@@ -112,7 +112,7 @@ def _stage(name: str, detector: Detector, clock: Clock, work: Callable[[], Any])
         work()
     finally:
         hook.remove()
-    return Stage(name, clock.read() - started, sum(forwards), peak())
+    return TimedStage(name, clock.read() - started, sum(forwards), peak())
 
 
 def _package_jobs(frame: xai.FrameExplanations, preset: str) -> list[tuple[str, Callable[[], Any]]]:
@@ -155,7 +155,7 @@ def _compile_shap(detector: Detector, prepared: torch.Tensor, target: int) -> fl
     """Runs shap's compiled loops once, ours and its own image masker's, and says how long that took."""
     started = time.perf_counter()
     small = xai.FrameExplanations(
-        detector, prepared, target, xai.build("quick", {"SHAP": {"evaluations": 8, "batch": 8}})
+        detector, prepared, target, xai.build_settings("quick", {"SHAP": {"evaluations": 8, "batch": 8}})
     )
     small.explain("SHAP")
     compiling = time.perf_counter() - started
@@ -165,7 +165,7 @@ def _compile_shap(detector: Detector, prepared: torch.Tensor, target: int) -> fl
     return compiling
 
 
-def _print(stages: list[Stage], best: float, preset: str) -> None:
+def _print(stages: list[TimedStage], best: float, preset: str) -> None:
     rows = []
     for stage in stages:
         asked = stage.forwards > 0

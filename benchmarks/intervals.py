@@ -11,11 +11,11 @@ import numpy as np
 import typer
 from scipy.stats import t
 
+from analysis.statistics import LEVEL, Statistic, expanded_tail, intervals, intervals_of, mean_of, ratio_intervals
+from analysis.statistics.videos import per_video, placed, resamples
 from benchmarks.calibration import BATCH, DIFFERENCES, HEADLINES, MEANS, Draw, videos_of
 from common.console import application, run, say
 from common.seeds import generator
-from scoring.statistics import LEVEL, Statistic, expanded_tail, intervals, intervals_of, mean_of, ratio_intervals
-from scoring.statistics.videos import per_video, placed, resamples
 
 app = application(__doc__ or "")
 
@@ -47,19 +47,25 @@ def of_means(values: np.ndarray, videos: np.ndarray, draws: np.random.Generator)
     student = np.quantile(ratios, [1 - tail, tail], axis=0, method="higher")
     with np.errstate(invalid="ignore"):  # no error times an infinite quantile: all agree
         studentised = mean - student * error
-    found = [
+    alternatives = [
         np.quantile(drawn, [tail, 1 - tail], axis=0),
         np.quantile(drawn, [expanded_tail(count), 1 - expanded_tail(count)], axis=0),
         np.stack([mean - reach, mean + reach]),
         studentised,
     ]
-    return [*(np.where((error <= _TINY)[:, None], used, each.T) for each in found), used]
+    return [*(np.where((error <= _TINY)[:, None], used, alternative.T) for alternative in alternatives), used]
 
 
 def of_ratios(top: np.ndarray, bottom: np.ndarray, videos: np.ndarray, draws: np.random.Generator) -> list[np.ndarray]:
-    """The limits (runs, 2) of mean top / mean bottom of each column (n, runs), in the order of OF_RATIOS.
+    """The limits (runs, 2) of mean top / mean bottom of each column, in the order of OF_RATIOS.
 
     Where the one in use is undefined, all are.
+
+    Args:
+        top: (n, runs) values of the numerator.
+        bottom: (n, runs) values of the denominator.
+        videos: (n,) int, the video of each frame.
+        draws: of the resamples.
     """
     used = ratio_intervals(top, bottom, videos, draws)
     sums, counts = per_video(np.hstack([top, bottom]), videos)
@@ -75,33 +81,45 @@ def of_ratios(top: np.ndarray, bottom: np.ndarray, videos: np.ndarray, draws: np
     error = spread / np.maximum(np.abs(below.sum(axis=0)), _TINY)
     reach = t.ppf((1 + LEVEL) / 2, count - 1) * error
     tail = expanded_tail(count)
-    found = [
+    limits = [
         np.quantile(ratio(resamples(count, draws)), [tail, 1 - tail], axis=0).T,
         intervals_of(ratio, placed(videos)[1], draws, (0.0, 1.0)),
         np.stack([value - reach, value + reach], axis=1),
         used,
     ]
-    return [np.where(np.isnan(used), np.nan, each) for each in found]
+    return [np.where(np.isnan(used), np.nan, kind) for kind in limits]
 
 
 def coverage(draw: Draw, truth: float, uneven: bool, videos: int, runs: int, seed: int) -> list[float]:
-    """The shares of defined intervals of each kind that have the truth inside."""
-    draws, places = generator(seed, "choice", str(truth), videos), videos_of(videos, uneven)
-    found: list[list[np.ndarray]] = []
+    """The share of defined intervals of each kind that have the truth inside.
+
+    Args:
+        draw: simulates values (n, runs, columns): 3 columns for a ratio, 2 for a difference, 1 for a mean.
+        truth: what `draw` simulates.
+        uneven: whether videos have 1 to 12 frames instead of 5 each.
+        videos: how many videos each run has.
+        runs: how many runs are simulated.
+        seed: of the simulation.
+    """
+    draws, frame_videos = generator(seed, "choice", str(truth), videos), videos_of(videos, uneven)
+    batches: list[list[np.ndarray]] = []
     for start in range(0, runs, BATCH):
-        values = draw(draws, min(BATCH, runs - start), places)
+        values = draw(draws, min(BATCH, runs - start), frame_videos)
         first = values[:, :, 0] - (values[:, :, 1] if values.shape[2] > 1 else 0.0)
         if values.shape[2] == 3:
-            found.append(of_ratios(first, values[:, :, 2] - values[:, :, 1], places, draws))
+            batches.append(of_ratios(first, values[:, :, 2] - values[:, :, 1], frame_videos, draws))
         else:
-            found.append(of_means(first, places, draws))
-    kinds = [np.concatenate(each) for each in zip(*found, strict=True)]
+            batches.append(of_means(first, frame_videos, draws))
+    kinds = [np.concatenate(limits) for limits in zip(*batches, strict=True)]
     defined = ~np.isnan(kinds[-1][:, 0])
-    return [float(np.mean((each[defined, 0] <= truth + _TINY) & (each[defined, 1] >= truth - _TINY))) for each in kinds]
+    return [
+        float(np.mean((limits[defined, 0] <= truth + _TINY) & (limits[defined, 1] >= truth - _TINY)))
+        for limits in kinds
+    ]
 
 
 @app.command()
-def measure(
+def measure_coverage(
     runs: Annotated[int, typer.Option(min=50, help="Simulated runs for each number.")] = 4000,
     videos: Annotated[int, typer.Option(min=3, help="In each run.")] = 12,
     seed: Annotated[int, typer.Option(help="Of the simulations.")] = 0,
@@ -119,7 +137,7 @@ def _print(
     say(f"|{' --- |' * (1 + len(kinds))}")
     for name, case in cases.items():
         covered = coverage(*case, videos, runs, seed)
-        say(f"| {name} | {' | '.join(f'{100 * each:.1f}' for each in covered)} |")
+        say(f"| {name} | {' | '.join(f'{100 * share:.1f}' for share in covered)} |")
 
 
 if __name__ == "__main__":

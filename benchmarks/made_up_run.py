@@ -5,7 +5,7 @@ A verdict falls by how strong a ranking is, how deep it is attacked, and how har
     drop = 0.95 / (1 + exp(-1.8 strength)),  strength = 2.4 skill + log2(depth) - video - frame + noise - 1
 
 with video ~ N(0, 0.7), frame ~ N(0, 0.7) and noise ~ N(0, 0.6), one for each ranking of each frame. A verdict flips
-where it falls by more than a half. RISE has the skill of random regions, 0: no test should tell it from them.
+where it falls by more than a half. RISE has the skill of random regions, 0: no test should find a difference.
 """
 
 import math
@@ -17,21 +17,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from scoring import parts
-from scoring.arms.references import OWNED
-from scoring.costs import Spent
-from scoring.grading import GRADED_DEPTH, budgets
-from scoring.packed import Tables
-from scoring.protocol import ORACLE, RANDOM, RANDOM_AREA, WHOLE, Protocol
-from scoring.regions import ALL, Depth
-from scoring.rows import Grade, Measured, Row
-from scoring.selection import FAMILIES
+from runs import parquet_records
+from runs.packed_frames import Tables
+from runs.selection import FAMILIES
+from scoring.baselines.baseline_regions import OWNED
+from scoring.baselines.table import ORACLE, RANDOM, RANDOM_AREA, WHOLE
+from scoring.costs import FrameCost
+from scoring.flip_threshold import THRESHOLD_DEPTH, budgets
+from scoring.protocol import Protocol
+from scoring.records import FlipThreshold, MetricValue, Row
+from xai.regions import ALL, Depth
 
 SKILL: Mapping[str, float] = {
     "LIME": 0.42, "LIME_adv": 0.66, "SHAP": 0.50, "SHAP_adv": 0.71, "SOBOL": 0.30, "SOBOL_adv": 0.54,
     "RISE": 0.0, "RISE_adv": 0.15,
 }  # fmt: skip
-ARM_SKILL = {"face-centre": 0.25, "edges": 0.2, "mask": 0.6, "oracle": 1.3, "whole": 2.5, "bottom-k": -0.3}
+BASELINE_SKILL = {"face-centre": 0.25, "edges": 0.2, "mask": 0.6, "oracle": 1.3, "whole": 2.5, "bottom-k": -0.3}
 EPSILON, NES_FORWARDS = 16 / 255, 40
 REAL_SHARE, MASKED_SHARE, SEGMENTS = 0.03, 0.9, 50
 
@@ -45,9 +46,9 @@ class MadeUpRun:
     per_video: int
     seed: int = 0
 
-    def key(self, place: int) -> str:
-        """The frame at `place`."""
-        return f"{self._video(place // self.per_video)}/{place % self.per_video:04d}.png"
+    def key(self, index: int) -> str:
+        """The key of the frame at `index`."""
+        return f"{self._video(index // self.per_video)}/{index % self.per_video:04d}.png"
 
     def _video(self, number: int) -> str:
         return f"manipulated_sequences/{FAMILIES[number % len(FAMILIES)]}/c23/videos/{number:07d}.mp4"
@@ -56,11 +57,11 @@ class MadeUpRun:
     def rankings(self) -> list[tuple[str, str, int]]:
         """What is attacked in a frame: (method, of, draw), in the order of a run's rows."""
         draws = {RANDOM: self.protocol.draws, RANDOM_AREA: self.protocol.area_draws}
-        made = [(method, "", 0) for method in SKILL]
-        for arm in (*(a for a in self.protocol.arms if a not in (WHOLE, ORACLE)), WHOLE, ORACLE):
-            owners = tuple(SKILL) if arm in OWNED else ("",)
-            made += [(arm, of, draw) for of in owners for draw in range(draws.get(arm, 1))]
-        return made
+        rankings = [(method, "", 0) for method in SKILL]
+        for baseline in (*(a for a in self.protocol.baselines if a not in (WHOLE, ORACLE)), WHOLE, ORACLE):
+            owners = tuple(SKILL) if baseline in OWNED else ("",)
+            rankings += [(baseline, of, draw) for of in owners for draw in range(draws.get(baseline, 1))]
+        return rankings
 
     @cached_property
     def columns(self) -> list[tuple[int, str]]:
@@ -71,7 +72,12 @@ class MadeUpRun:
     def tables(self, start: int, stop: int) -> Tables:
         """All that is kept of the frames from `start` to `stop`."""
         batch = _Batch(self, start, stop)
-        return {Row: batch.rows(), Grade: batch.grades(), Measured: parts.of_values(Measured, []), Spent: batch.costs()}
+        return {
+            Row: batch.rows(),
+            FlipThreshold: batch.flip_thresholds(),
+            MetricValue: parquet_records.of_values(MetricValue, []),
+            FrameCost: batch.costs(),
+        }
 
 
 class _Batch:
@@ -80,15 +86,15 @@ class _Batch:
     def __init__(self, run: MadeUpRun, start: int, stop: int) -> None:
         self.run, self.count = run, stop - start
         self.draws = np.random.default_rng([run.seed, start])
-        places = np.arange(start, stop)
-        self.keys = [run.key(place) for place in range(start, stop)]
-        self.video = places // run.per_video
+        indices = np.arange(start, stop)
+        self.keys = [run.key(index) for index in range(start, stop)]
+        self.video = indices // run.per_video
         self.family = self.video % len(FAMILIES)
         hard = np.random.default_rng([run.seed, 2**31]).normal(0, 0.7, size=int(self.video[-1]) + 1)[self.video]
         self.hard = hard + self.draws.normal(0, 0.7, size=self.count)
         self.real = self.draws.random(self.count) < REAL_SHARE
         self.masked = self.draws.random(self.count) < MASKED_SHARE
-        self.strength = np.array([SKILL.get(m, ARM_SKILL.get(m, 0.0)) for m, *_ in run.rankings])
+        self.strength = np.array([SKILL.get(m, BASELINE_SKILL.get(m, 0.0)) for m, *_ in run.rankings])
         noise = self.draws.normal(0, 0.6, size=(self.count, len(run.rankings)))
         self.push = 2.4 * self.strength - self.hard[:, None] + noise - 1
 
@@ -105,7 +111,7 @@ class _Batch:
         flipped = drop > 0.5
         before = np.clip(self.draws.normal(0.97, 0.01, size=self.count), 0.9, 1.0)[:, None]
         area = np.clip(sizes / SEGMENTS * self.draws.uniform(0.85, 1.15, size=shape), 0, 1) * ~self.real[:, None]
-        inside = np.clip(0.35 + 0.4 * self.strength[which] + self.draws.normal(0, 0.2, size=shape), 0, 1)
+        precision = np.clip(0.35 + 0.4 * self.strength[which] + self.draws.normal(0, 0.2, size=shape), 0, 1)
         steps = np.where(flipped, self.draws.integers(1, 8, size=shape), 7)
         text = _Texts(shape, there)
         family, says = text.of_frame(FAMILIES, self.family), np.where(self.real, 0, 1 + self.family)
@@ -119,7 +125,7 @@ class _Batch:
             "epsilon": EPSILON,
             "k": np.where(self.real[:, None], 0, np.minimum(sizes, SEGMENTS)),
             "area": area,
-            "inside": np.where((self.masked & ~self.real)[:, None], inside, -1.0),
+            "mask_precision": np.where((self.masked & ~self.real)[:, None], precision, -1.0),
             "before": before,
             "after": before - drop,
             "drop": drop,
@@ -130,26 +136,26 @@ class _Batch:
             "forwards": NES_FORWARDS * steps,
         }
         texts = {
-            **self._places(text),
+            **self._origins(text),
             "predicted": text.of_frame(classes, says),
             "target": family,
             **self._names(text, [n for n, _ in columns]),
             "attack": text.same("nes"),
             "depth": text.of_column([depth for _, depth in columns]),
-            "predicted_after": text.each(classes, np.where(flipped, 0, says[:, None])),
+            "predicted_after": text.of_row(classes, np.where(flipped, 0, says[:, None])),
         }
         return _table(Row, texts, numbers, there)
 
-    def grades(self) -> pa.Table:
-        graded = list(range(len(self.run.rankings)))
+    def flip_thresholds(self) -> pa.Table:
+        rankings = list(range(len(self.run.rankings)))
         levels = np.array(budgets(self.run.protocol.budget_rounds, EPSILON))
-        shape = (self.count, len(graded))
-        needed = np.searchsorted(levels, EPSILON * np.exp(-0.8 * (self.push + math.log2(int(GRADED_DEPTH)))))
+        shape = (self.count, len(rankings))
+        needed = np.searchsorted(levels, EPSILON * np.exp(-0.8 * (self.push + math.log2(int(THRESHOLD_DEPTH)))))
         there = np.broadcast_to(~self.real[:, None], shape)
         text = _Texts(shape, there)
         texts = {
-            **self._places(text),
-            **self._names(text, graded),
+            **self._origins(text),
+            **self._names(text, rankings),
             "attack": text.same("pgd"),
             "measure": text.same("budget"),
         }
@@ -159,7 +165,7 @@ class _Batch:
             "value": levels[np.minimum(needed, len(levels) - 1)],
             "reached": needed < len(levels),
         }
-        return _table(Grade, texts, numbers, there)
+        return _table(FlipThreshold, texts, numbers, there)
 
     def costs(self) -> pa.Table:
         stages = ("verdict", "segments", "adversarial", *SKILL, "attack nes", "grades")
@@ -171,9 +177,11 @@ class _Batch:
             "calls": -(-forwards // 16),
             "seconds": forwards * self.draws.uniform(0.009, 0.011, size=shape),
         }
-        return _table(Spent, {"key": text.of_frame(self.keys), "stage": text.of_column(stages)}, numbers, text.there)
+        return _table(
+            FrameCost, {"key": text.of_frame(self.keys), "stage": text.of_column(stages)}, numbers, text.there
+        )
 
-    def _places(self, text: "_Texts") -> dict[str, pa.Array]:
+    def _origins(self, text: "_Texts") -> dict[str, pa.Array]:
         first = int(self.video[0])
         videos = [self.run._video(number) for number in range(first, int(self.video[-1]) + 1)]
         return {
@@ -194,28 +202,28 @@ class _Batch:
 
 
 class _Texts:
-    """Texts for a frame's rows, as codes: `there` (frames, columns) tells which rows exist."""
+    """Texts for a frame's rows, as codes: `there` (frames, columns) is True where a row exists."""
 
     def __init__(self, shape: tuple[int, int], there: np.ndarray) -> None:
         self.shape, self.there = shape, there
 
-    def each(self, names: "tuple[str, ...] | list[str]", codes: np.ndarray) -> pa.Array:
+    def of_row(self, names: "tuple[str, ...] | list[str]", codes: np.ndarray) -> pa.Array:
         """A text for every row."""
         chosen = np.broadcast_to(codes, self.shape)[self.there].astype(np.int32)
         return pa.DictionaryArray.from_arrays(pa.array(chosen), pa.array(list(names)))
 
     def of_frame(self, names: "tuple[str, ...] | list[str]", codes: np.ndarray | None = None) -> pa.Array:
         """A text for every frame."""
-        return self.each(names, (np.arange(len(names)) if codes is None else codes)[:, None])
+        return self.of_row(names, (np.arange(len(names)) if codes is None else codes)[:, None])
 
     def of_column(self, names: "tuple[str, ...] | list[str]") -> pa.Array:
         """A text for every column."""
         known = list(dict.fromkeys(names))
-        return self.each(known, np.array([known.index(name) for name in names]))
+        return self.of_row(known, np.array([known.index(name) for name in names]))
 
     def same(self, name: str) -> pa.Array:
         """One text for all."""
-        return self.each([name], np.zeros(1))
+        return self.of_row([name], np.zeros(1))
 
 
 def _segments(depth: str) -> float:
@@ -227,7 +235,7 @@ def _segments(depth: str) -> float:
 
 
 def _table(kind: type, texts: Mapping[str, pa.Array], numbers: Mapping[str, Any], there: np.ndarray) -> pa.Table:
-    wanted = parts.schema(kind)
+    wanted = parquet_records.schema(kind)
     columns = [
         texts[field.name]
         if field.name in texts

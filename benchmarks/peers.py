@@ -46,7 +46,7 @@ CELLS, KEEP, GRID = 7, 0.5, 8  # of RISE's and SOBOL's masks, as published
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class PeerScene:
     """What both sides are given.
 
     Attributes:
@@ -80,10 +80,10 @@ class Scene:
             return self.network(batch).softmax(dim=1).cpu().numpy()
 
 
-def lime_package(scene: Scene) -> np.ndarray:
+def lime_package(scene: PeerScene) -> np.ndarray:
     """lime's own image explainer."""
     with redirect_stderr(io.StringIO()):  # its progress bar cannot be turned off
-        found = LimeImageExplainer(random_state=0).explain_instance(
+        explanation = LimeImageExplainer(random_state=0).explain_instance(
             scene.pixels.permute(1, 2, 0).cpu().double().numpy(),
             scene.array_probabilities,
             labels=(scene.target,),
@@ -91,33 +91,33 @@ def lime_package(scene: Scene) -> np.ndarray:
             num_samples=scene.samples,
             segmentation_fn=lambda _: scene.segments,
         )
-    weights = dict(found.local_exp[scene.target])
+    weights = dict(explanation.local_exp[scene.target])
     return np.array([weights[label] for label in range(int(scene.segments.max()) + 1)])[scene.segments]
 
 
-def captum_lime(scene: Scene) -> np.ndarray:
+def captum_lime(scene: PeerScene) -> np.ndarray:
     """captum's Lime."""
     features = torch.from_numpy(scene.segments).long().to(scene.pixels.device)
     baseline = SegmentMean()(scene.pixels, scene.segments, scene.network.mean)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        found = captum.attr.Lime(scene.probability).attribute(
+        attributions = captum.attr.Lime(scene.probability).attribute(
             scene.pixels[None], baselines=baseline[None], feature_mask=features[None, None], n_samples=scene.samples
         )
-    saliency: np.ndarray = found[0, 0].cpu().numpy()
+    saliency: np.ndarray = attributions[0, 0].cpu().numpy()
     return saliency
 
 
-def shap_package(scene: Scene) -> np.ndarray:
+def shap_package(scene: PeerScene) -> np.ndarray:
     """shap's own Explainer of images."""
     pixels = scene.pixels.permute(1, 2, 0).cpu().contiguous().numpy()
     explainer = shap.Explainer(scene.array_probabilities, shap.maskers.Image("blur(128,128)", pixels.shape))
-    found = explainer(pixels[None], max_evals=scene.samples, batch_size=50, outputs=[scene.target], silent=True)
-    saliency: np.ndarray = found.values[0, ..., 0].sum(axis=-1)
+    explanation = explainer(pixels[None], max_evals=scene.samples, batch_size=50, outputs=[scene.target], silent=True)
+    saliency: np.ndarray = explanation.values[0, ..., 0].sum(axis=-1)
     return saliency
 
 
-def rise_loop(scene: Scene) -> np.ndarray:
+def rise_loop(scene: PeerScene) -> np.ndarray:
     """RISE, mask by mask."""
     draws, size = np.random.default_rng(0), scene.pixels.shape[-1]
     colour = torch.tensor(scene.network.mean)[:, None, None].to(scene.pixels)
@@ -133,7 +133,7 @@ def rise_loop(scene: Scene) -> np.ndarray:
     return (total / (scene.samples * KEEP)).cpu().numpy()
 
 
-def sobol_loop(scene: Scene) -> np.ndarray:
+def sobol_loop(scene: PeerScene) -> np.ndarray:
     """SOBOL, image by image: total-order indices of the grid's cells by Jansen's estimator."""
     cells, size = GRID**2, scene.pixels.shape[-1]
     colour = torch.tensor(scene.network.mean)[:, None, None].to(scene.pixels)
@@ -158,7 +158,7 @@ def sobol_loop(scene: Scene) -> np.ndarray:
     return indices.reshape(GRID, GRID)[rows[:, None], rows]
 
 
-PEERS: Mapping[str, tuple[str, Callable[[Scene], np.ndarray]]] = {
+PEERS: Mapping[str, tuple[str, Callable[[PeerScene], np.ndarray]]] = {
     "lime": ("LIME", lime_package),
     "captum's Lime": ("LIME", captum_lime),
     "shap": ("SHAP", shap_package),
@@ -183,7 +183,7 @@ class Side:
 
 
 @app.command()
-def measure(
+def measure_peers(
     image: ImageOption = None,
     detector: Annotated[str, typer.Option(help="As in evaluate.py.")] = "demo",
     checkpoint: CheckpointOption = None,
@@ -205,39 +205,48 @@ def measure(
     frame, scene = _opposed(ours, theirs, picture(image), samples, size)
     with progress() as bar:
         task = bar.add_task("measuring", total=len(PEERS) * (1 + rounds))
-        found = {}
+        sides = {}
         for name in PEERS:
-            found[name] = contest(frame, scene, name, rounds, clock, lambda: bar.advance(task))
+            sides[name] = contest(frame, scene, name, rounds, clock, lambda: bar.advance(task))
     say(f"explained: {ours.class_names[scene.target]}; {scene.segments.max() + 1} segments; {samples} samples")
     say(f"{rounds} rounds after one to warm up; {size} images in our forward passes; {threads} threads; {device}")
     say(f"seconds are {clock} time")
-    _print(found, folded)
+    _print(sides, folded)
 
 
 def _opposed(
     ours: Detector, theirs: Detector, image: np.ndarray, samples: int, batch_size: int
-) -> tuple[xai.FrameExplanations, Scene]:
+) -> tuple[xai.FrameExplanations, PeerScene]:
     """What each side is given of an image (H, W, 3) uint8."""
     prepared = ours.prepare(image)
     target = xai.explained_class(Queries(ours).probabilities(prepared[None])[0], ours.real)
     numbers = {name: {"samples": samples} for name in ("LIME", "RISE")}
-    designs = Scene(theirs, prepared, np.zeros((1, 1)), target, samples).designs
-    settings = xai.build(
+    designs = PeerScene(theirs, prepared, np.zeros((1, 1)), target, samples).designs
+    settings = xai.build_settings(
         "published", {**numbers, "SHAP": {"evaluations": samples}, "SOBOL": {"grid": GRID, "designs": designs}}
     )
     frame = xai.FrameExplanations(ours, prepared, target, settings, batch_size=batch_size)
-    return frame, Scene(theirs.eval(), frame.image, frame.segments, target, samples)
+    return frame, PeerScene(theirs.eval(), frame.image, frame.segments, target, samples)
 
 
 def contest(
     frame: xai.FrameExplanations,
-    scene: Scene,
+    scene: PeerScene,
     name: str,
     rounds: int,
     clock: Clock = Clock.WALL,
-    told: Callable[[], Any] = lambda: None,
+    on_round: Callable[[], Any] = lambda: None,
 ) -> tuple[Side, Side]:
-    """What we and a peer took, turn by turn; each side's first turn is not counted, as libraries compile in it."""
+    """What we and a peer took, turn by turn; each side's first turn is not counted, as libraries compile in it.
+
+    Args:
+        frame: our explanations of the frame.
+        scene: what the peer explains.
+        name: the peer, one of `PEERS`.
+        rounds: how often each side has its turn and is counted, at least 1.
+        clock: which seconds are counted.
+        on_round: called after each round, the one that is not counted included.
+    """
     method, peer = PEERS[name]
     works: tuple[Callable[[], np.ndarray], ...] = (lambda: frame.explain(method).saliency, lambda: peer(scene))
     seconds: tuple[list[float], list[float]] = ([], [])
@@ -249,7 +258,7 @@ def contest(
                 maps[side] = work()
                 seconds[side].append(clock.read() - started)
             forwards[side] = meter.images
-        told()
+        on_round()
     one, other = (Side(seconds[side][1:], forwards[side], maps[side]) for side in (0, 1))
     return one, other
 
@@ -257,11 +266,13 @@ def contest(
 def agreement(one: np.ndarray, other: np.ndarray, segments: np.ndarray) -> float:
     """Spearman's rank correlation of two maps (H, W) over the segments' mean values."""
     count = np.bincount(segments.ravel())
-    first, second = (np.bincount(segments.ravel(), weights=each.astype(float).ravel()) / count for each in (one, other))
+    first, second = (
+        np.bincount(segments.ravel(), weights=saliency.astype(float).ravel()) / count for saliency in (one, other)
+    )
     return float(spearmanr(first, second).statistic)
 
 
-def _print(found: Mapping[str, tuple[Side, Side]], folded: bool) -> None:
+def _print(sides: Mapping[str, tuple[Side, Side]], folded: bool) -> None:
     table(
         f"the peers ask the network {'with folded batch norms, as we do' if folded else 'as torch runs it'}",
         ("here", "seconds", "forwards", "peer", "seconds", "forwards", "ratio"),
@@ -275,7 +286,7 @@ def _print(found: Mapping[str, tuple[Side, Side]], folded: bool) -> None:
                 f"{theirs.forwards}",
                 f"{theirs.median / ours.median:.2f}",
             )
-            for name, (ours, theirs) in found.items()
+            for name, (ours, theirs) in sides.items()
         ],
     )
 

@@ -18,8 +18,8 @@ import xai
 from benchmarks.common import BatchSizeOption, ThreadsOption
 from benchmarks.peers import agreement
 from common.console import application, progress, run, say, table
+from data.demo.demo_frames import DemoFrames
 from data.demo.forgeries import FAMILIES
-from data.demo.frames import DemoFrames
 from data.frames import Frame
 from detectors import Detector, Queries
 from detectors.batch_size import ON_CPU
@@ -36,19 +36,19 @@ class Compared:
 
     Attributes:
         rounded: Spearman's correlation of bfloat16 with float32.
-        redrawn: of other draws with the first, both in float32.
+        other_draws: of other draws with the first, both in float32.
         same_best: whether bfloat16 has the same best segment.
         seconds: of float32 and of bfloat16.
     """
 
     rounded: float
-    redrawn: float
+    other_draws: float
     same_best: bool
     seconds: tuple[float, float]
 
 
 @app.command()
-def measure(
+def measure_precision(
     frames: Annotated[int, typer.Option(min=1, help="How many demo forgeries.")] = 4,
     preset: Annotated[str, typer.Option(help="published or quick.")] = "published",
     method: Annotated[list[str] | None, typer.Option(help="Repeatable; by default the four with usual fills.")] = None,
@@ -60,52 +60,52 @@ def measure(
     torch.set_num_threads(threads)
     keep_freed_memory()
     model = detectors.load("demo", None, device)
-    settings = xai.build(preset)
+    settings = xai.build_settings(preset)
     names = method or [name for name in xai.ALL if not name.endswith("_adv")]
-    found: dict[str, list[Compared]] = {name: [] for name in names}
+    comparisons: dict[str, list[Compared]] = {name: [] for name in names}
     source = DemoFrames(frames, families=FAMILIES)
     with progress() as bar:
         task = bar.add_task("comparing", total=frames * len(names))
-        for place in range(frames):
+        for index in range(frames):
             for name in names:
-                found[name].append(_compare(model, source[place], settings, name, batch_size))
+                comparisons[name].append(_compare(model, source[index], settings, name, batch_size))
                 bar.advance(task)
     say(f"{frames} demo frames, preset {preset}, {batch_size} images at a time, {threads} threads, {device}")
-    _print(found)
+    _print(comparisons)
 
 
-def _compare(model: Detector, frame: Frame, settings: xai.Settings, name: str, batch_size: int) -> Compared:
+def _compare(model: Detector, frame: Frame, settings: xai.ExplanationSettings, name: str, batch_size: int) -> Compared:
     prepared = model.prepare(frame.image)
     target = xai.explained_class(Queries(model).probabilities(prepared[None])[0], model.real)
 
     def explained(precision: str, seed: int) -> Explanation:
-        each = xai.FrameExplanations(model, prepared, target, settings, seed, frame.key, batch_size, precision)
-        return each.explain(name)
+        explanations = xai.FrameExplanations(model, prepared, target, settings, seed, frame.key, batch_size, precision)
+        return explanations.explain(name)
 
-    full, rounded, redrawn = explained("float32", 0), explained("bfloat16", 0), explained("float32", 1)
+    full, rounded, other_draws = explained("float32", 0), explained("bfloat16", 0), explained("float32", 1)
     return Compared(
         agreement(full.saliency, rounded.saliency, full.segments),
-        agreement(full.saliency, redrawn.saliency, full.segments),
+        agreement(full.saliency, other_draws.saliency, full.segments),
         bool(full.ranking[0] == rounded.ranking[0]),
         (full.seconds, rounded.seconds),
     )
 
 
-def _print(found: dict[str, list[Compared]]) -> None:
+def _print(comparisons: dict[str, list[Compared]]) -> None:
     table(
         "rank agreement with float32, mean (least) over frames",
         ("method", "bfloat16", "same best", "other draws", "float32 s", "bfloat16 s", "times faster"),
         [
             (
                 name,
-                _spread([each.rounded for each in compared]),
-                f"{sum(each.same_best for each in compared)} of {len(compared)}",
-                _spread([each.redrawn for each in compared]),
-                f"{(full := sum(each.seconds[0] for each in compared)) / len(compared):.1f}",
-                f"{(less := sum(each.seconds[1] for each in compared)) / len(compared):.1f}",
+                _spread([comparison.rounded for comparison in compared]),
+                f"{sum(comparison.same_best for comparison in compared)} of {len(compared)}",
+                _spread([comparison.other_draws for comparison in compared]),
+                f"{(full := sum(comparison.seconds[0] for comparison in compared)) / len(compared):.1f}",
+                f"{(less := sum(comparison.seconds[1] for comparison in compared)) / len(compared):.1f}",
                 f"{full / less:.2f}",
             )
-            for name, compared in found.items()
+            for name, compared in comparisons.items()
         ],
     )
 

@@ -3,6 +3,7 @@
 import errno
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,15 +90,15 @@ def _stoppable() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    before = {each: signal.getsignal(each) for each in _ENDINGS}
-    mine = [each for each, handler in before.items() if handler is signal.SIG_DFL]
-    for each in mine:
-        signal.signal(each, stop)
+    before = {ending: signal.getsignal(ending) for ending in _ENDINGS}
+    mine = [ending for ending, handler in before.items() if handler is signal.SIG_DFL]
+    for ending in mine:
+        signal.signal(ending, stop)
     try:
         yield received
     finally:
-        for each in mine:
-            signal.signal(each, before[each])
+        for ending in mine:
+            signal.signal(ending, before[ending])
 
 
 def fail(message: str) -> None:
@@ -130,6 +131,12 @@ def say(message: str) -> None:
     """Prints a line on stdout as it is, unwrapped, but for control characters, which are escaped."""
     log.info(message)
     console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
+
+
+def paragraph(text: str) -> None:
+    """Prints a text wrapped between words."""
+    for line in textwrap.wrap(text, min(console.width, 100), break_long_words=False, break_on_hyphens=False):
+        say(line)
 
 
 @contextmanager
@@ -165,9 +172,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 def with_default(arguments: Sequence[str], option: str, value: str) -> list[str]:
     """Command-line arguments in which `option`, where it has no value, has this one."""
     given = list(arguments)
-    for place in range(len(given) - 1, -1, -1):
-        if given[place] == option and (place + 1 == len(given) or given[place + 1].startswith("-")):
-            given.insert(place + 1, value)
+    for index in range(len(given) - 1, -1, -1):
+        if given[index] == option and (index + 1 == len(given) or given[index + 1].startswith("-")):
+            given.insert(index + 1, value)
     return given
 
 
@@ -182,7 +189,7 @@ def listed(counts: Mapping[str, int]) -> str:
 
 
 def _explain(error: OSError) -> str:
-    place = f" ({error.filename})" if error.filename else ""
+    where = f" ({error.filename})" if error.filename else ""
     if error.errno == errno.ENOSPC:
-        return f"the disk is full{place}: free some space and run the same command again; finished work is kept"
-    return f"{error.strerror or error}{place}"
+        return f"the disk is full{where}: free some space and run the same command again; finished work is kept"
+    return f"{error.strerror or error}{where}"

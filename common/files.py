@@ -51,7 +51,7 @@ def sha256(path: str | Path) -> str:
 
 
 def stem(key: str) -> str:
-    """A file name for any key: its readable end, and a hash that tells it from every other key."""
+    """A file name for any key: its readable end, and a hash that differs for every other key."""
     readable = re.sub(r"[^A-Za-z0-9.-]+", "_", key)[-60:].lstrip(".-_")
     return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
@@ -60,3 +60,8 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def safe_name(name: str) -> str:
+    """A name with every run of characters that may not stand in a file's name replaced by one hyphen."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", name)

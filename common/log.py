@@ -27,12 +27,12 @@ def open_in(folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = (folder / NAME).resolve()
-    if any(isinstance(each, _Handler) and each.baseFilename == str(path) for each in _logger.handlers):
+    if any(isinstance(existing, _Handler) and existing.baseFilename == str(path) for existing in _logger.handlers):
         return
     handler = _Handler(path, encoding="utf-8")
-    form = logging.Formatter("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    form.converter = time.gmtime
-    handler.setFormatter(form)
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
     _logger.addHandler(handler)
     _logger.setLevel(logging.INFO)
     info(f"command: {shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}")
@@ -45,7 +45,7 @@ def closing() -> Iterator[None]:
     try:
         yield
     finally:
-        for handler in [each for each in _logger.handlers if each not in before]:
+        for handler in [opened for opened in _logger.handlers if opened not in before]:
             _logger.removeHandler(handler)
             handler.close()
 

@@ -61,12 +61,12 @@ def _is_of(value: Any, kind: Any) -> bool:
     """Whether a value from JSON is of a field's type."""
     kinds = typing.get_args(kind)
     if typing.get_origin(kind) is types.UnionType:
-        return any(_is_of(value, each) for each in kinds)
+        return any(_is_of(value, member) for member in kinds)
     if typing.get_origin(kind) is tuple:
         if not isinstance(value, (list, tuple)):
             return False
         if kinds[-1] is Ellipsis:
-            return all(_is_of(each, kinds[0]) for each in value)
+            return all(_is_of(item, kinds[0]) for item in value)
         return len(value) == len(kinds) and all(map(_is_of, value, kinds))
     if kind is float:
         return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**53)

@@ -8,6 +8,8 @@ import numpy as np
 
 REAL = "Real"
 CLASS_NAMES = (REAL, "NeuralTextures", "Face2Face", "Deepfakes", "FaceSwap")  # by `mc_label`, 0 to 4
+SHORT_NAMES = {"DF": "Deepfakes", "F2F": "Face2Face", "FS": "FaceSwap", "NT": "NeuralTextures"}
+"""The families by the names that papers give them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ _REPEATED = {
     b"\xff\xd8": (b"\xff\xda", 100, "scans"),  # JPEG: a scan of 14 bytes goes over all pixels; usual are 1 to 10
     b"\x89P": (b"iCCP", 10, "colour profiles"),  # PNG: one of 1 kB is unpacked to 1 MB; one is allowed
 }
-"""What a file of a kind, told by its first bytes, may not hold too often: its mark, how often it may, what it is."""
+"""By a file's first bytes, what it may not hold too often: its mark, how often it may, what it is."""
 
 _TILE = (322, 323)  # TIFF's tags for the width and height of a tile
 

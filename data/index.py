@@ -50,7 +50,7 @@ class Entry:
 def read_index(path: str | Path) -> list[Entry]:
     """The entries of an index file, in its order.
 
-    The file is UTF-8 CSV with a header, separated by commas or by single spaces (the header tells which), with
+    The file is UTF-8 CSV with a header, separated by commas or by single spaces (the header shows which), with
     the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path`, in any order;
     other columns are ignored. Cells are quoted where they contain the separator. All but the first two columns may
     be empty; an empty `mc_label` of a real frame is read as 0.
@@ -62,7 +62,7 @@ def read_index(path: str | Path) -> list[Entry]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        places = _places(path, header)
+        columns = _columns(path, header)
         lines: dict[str, int] = {}
         entries = []
         for cells in reader:
@@ -74,7 +74,7 @@ def read_index(path: str | Path) -> list[Entry]:
                     f"{path}, line {line}: {len(cells)} cells where the header has {len(header)}; "
                     f"put a cell that contains the separator {separator!r} in double quotes"
                 )
-            entry = _entry(f"{path}, line {line}", {name: cells[place] for name, place in places.items()})
+            entry = _entry(f"{path}, line {line}", {name: cells[index] for name, index in columns.items()})
             first = lines.setdefault(entry.key, line)
             if first != line:
                 raise InputError(f"{path}, line {line}: {entry.key!r} is already on line {first}; keep one of them")
@@ -150,8 +150,8 @@ def _text(path: Path) -> str:
     return text
 
 
-def _places(path: str | Path, header: Sequence[str]) -> dict[str, int]:
-    """Where each known column stands in the header."""
+def _columns(path: str | Path, header: Sequence[str]) -> dict[str, int]:
+    """The index of each known column in the header."""
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise InputError(
@@ -164,27 +164,27 @@ def _places(path: str | Path, header: Sequence[str]) -> dict[str, int]:
     return {name: header.index(name) for name in (*REQUIRED, *OPTIONAL) if name in header}
 
 
-def _entry(place: str, cells: dict[str, str]) -> Entry:
+def _entry(where: str, cells: dict[str, str]) -> Entry:
     key, mask, source = cells["relative_path"], cells.get("mask_path") or None, cells.get("source_path") or None
     for name, value in (("relative_path", key), ("mask_path", mask), ("source_path", source)):
         problem = None if value is None else key_problem(value)
         if problem:
-            raise InputError(f"{place}: {name} {value!r} {problem}")
+            raise InputError(f"{where}: {name} {value!r} {problem}")
     binary = _integer(cells["bin_label"])
     if binary not in (0, 1):
-        raise InputError(f"{place}: bin_label is {cells['bin_label']!r}; it must be 0 (real) or 1 (manipulated)")
+        raise InputError(f"{where}: bin_label is {cells['bin_label']!r}; it must be 0 (real) or 1 (manipulated)")
     label = None
     if cells["mc_label"].strip():
         label = _integer(cells["mc_label"])
         if label not in range(len(CLASS_NAMES)):
             known = ", ".join(f"{number} ({name})" for number, name in enumerate(CLASS_NAMES))
-            raise InputError(f"{place}: mc_label is {cells['mc_label']!r}; it must be {known}, or empty")
+            raise InputError(f"{where}: mc_label is {cells['mc_label']!r}; it must be {known}, or empty")
     elif binary == 0:
         label = 0
     entry = Entry(key, binary == 1, label, cells.get("split") or None, mask, source)
     problem = _contradiction(entry)
     if problem:
-        raise InputError(f"{place}: {problem}")
+        raise InputError(f"{where}: {problem}")
     return entry
 
 

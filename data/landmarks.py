@@ -45,12 +45,12 @@ class Landmarks(Mapping[str, np.ndarray]):
         if key in self._points:
             return self._points[key]
         stem = _stem(key)
-        found = [other for other in self._by_end.get(_end(stem), []) if _same_end(stem, _stem(other))]
-        if not found:
+        matches = [other for other in self._by_end.get(_end(stem), []) if _same_end(stem, _stem(other))]
+        if not matches:
             raise KeyError(key)
-        if len(found) > 1:
-            raise InputError(f"{self.path}: {key!r} could be {found[0]!r} or {found[1]!r}; write the whole paths")
-        return self._points[found[0]]
+        if len(matches) > 1:
+            raise InputError(f"{self.path}: {key!r} could be {matches[0]!r} or {matches[1]!r}; write the whole paths")
+        return self._points[matches[0]]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._points)
@@ -60,7 +60,7 @@ class Landmarks(Mapping[str, np.ndarray]):
 
 
 def read_landmarks(path: str | Path) -> Landmarks:
-    """The landmarks in a file: our CSV or CADDM's JSON, told apart by the first character.
+    """The landmarks in a file: our CSV or CADDM's JSON, recognised by the first character.
 
     The CSV has a header `relative_path,x0,y0,x1,y1,...` and a line per picture with 5, 68 or 81 points, as
     `python -m data demo` and `python -m data preprocess` write it. The JSON is the `ldm.json` of CADDM (Dong et al.,
@@ -120,8 +120,17 @@ def landmarks_for(
     """The landmarks of a picture of `shape` (H, W, ...): its own, else a mean face; (68, 2) or (81, 2) float64.
 
     Where only five are known, it is the mean face moved, turned and scaled to them. Where none are, it is the mean
-    face in the middle of the largest square, taken for a crop made with `margin`. Raises InputError for landmarks
-    whose face is outside the picture, such as those of a whole frame for its crop.
+    face in the middle of the largest square.
+
+    Args:
+        key: the picture's key.
+        shape: the picture's, (H, W, ...).
+        landmarks: by key, (5, 2), (68, 2) or (81, 2) (x, y) in pixels; None where there are none.
+        margin: the side of the crop that a picture without landmarks is taken for, in sizes of the face box.
+
+    Raises:
+        InputError: the face that the landmarks show is outside the picture, as those of a whole frame are for its
+            crop, or five landmarks lie at one place.
     """
     height, width = shape[:2]
     own = None if landmarks is None else landmarks.get(key)
@@ -163,12 +172,12 @@ def _from_csv(path: Path, text: str) -> dict[str, np.ndarray]:
         for cells in reader:
             if not cells:
                 continue
-            place = f"{path}, line {reader.line_num}"
+            where = f"{path}, line {reader.line_num}"
             if len(cells) != len(header):
-                raise InputError(f"{place}: {len(cells)} cells where the header has {len(header)}")
+                raise InputError(f"{where}: {len(cells)} cells where the header has {len(header)}")
             if cells[0] in points:
-                raise InputError(f"{place}: {cells[0]!r} occurs twice; keep one of them")
-            points[cells[0]] = _points(cells[1:], count, place)
+                raise InputError(f"{where}: {cells[0]!r} occurs twice; keep one of them")
+            points[cells[0]] = _points(cells[1:], count, where)
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
     return points
@@ -181,22 +190,22 @@ def _from_json(path: Path, text: str) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: not readable as JSON ({error}); copy or make the file again") from error
     points = {}
     for key, value in values.items():
-        place = f"{path}: the landmarks of {key!r}"
+        where = f"{path}: the landmarks of {key!r}"
         marks = value.get("landmark") if isinstance(value, dict) else None
         if not isinstance(marks, list) or len(marks) not in COUNTS:
-            raise InputError(f'{place} are not there; expected {{"landmark": [[x, y], ...]}} with 5, 68 or 81 points')
-        points[key.removeprefix("./")] = _points(marks, len(marks), place)
+            raise InputError(f'{where} are not there; expected {{"landmark": [[x, y], ...]}} with 5, 68 or 81 points')
+        points[key.removeprefix("./")] = _points(marks, len(marks), where)
     return points
 
 
-def _points(values: list[Any], count: int, place: str) -> np.ndarray:
+def _points(values: list[Any], count: int, where: str) -> np.ndarray:
     """The values as (count, 2) float64, all finite."""
     try:
         points = np.array(values, dtype=float).reshape(count, 2)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{place}: not {count} points of two numbers") from error
+        raise InputError(f"{where}: not {count} points of two numbers") from error
     if not np.isfinite(points).all():
-        raise InputError(f"{place}: not {count} points of finite numbers")
+        raise InputError(f"{where}: not {count} points of finite numbers")
     return points
 
 

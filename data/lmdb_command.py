@@ -1,4 +1,4 @@
-"""`python -m data lmdb`: image stores, filled, proven and looked into."""
+"""`python -m data lmdb`: filling, checking and inspecting image stores."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from data.index import Entry, pictures, read_index
 from data.stores import FolderImages, LmdbImages, LmdbWriter, Written
 from data.stores.lmdb_format import data_file
 from data.stores.transfer import add as add_images
-from data.stores.transfer import check, compare, mergeable, some
+from data.stores.transfer import check, compare_store, first_few, mergeable
 
 ROWS = 20
 
@@ -46,7 +46,7 @@ def add(store: Store, images: Folder = None, index: Index = None, overwrite: Ove
     problems = []
     if added.written.conflicts:
         differ = "differs from the one" if len(added.written.conflicts) == 1 else "differ from those"
-        problems.append(f"{some(added.written.conflicts)} {differ} stored; add --overwrite to replace")
+        problems.append(f"{first_few(added.written.conflicts)} {differ} stored; add --overwrite to replace")
     if added.unreadable:
         others = len(added.unreadable) - 1
         problems.append(added.unreadable[0] + (f", and {others:,} more like it" if others else ""))
@@ -72,12 +72,12 @@ def verify(store: Store, images: Folder = None, index: Index = None) -> None:
     masks = frozenset(entry.mask for entry in entries if entry.mask)
     with progress() as bar:
         tracked = bar.track(keys, description="verifying")
-        found = compare(source, folder, tracked) if folder else check(source, tracked, masks)
-        findings = [finding for finding in found if finding is not None]
-    for finding in findings:
-        say(str(finding))
-    if findings:
-        raise InputError(f"{store}: {len(findings):,} of {_counted(len(keys), 'image')} failed, listed above")
+        results = compare_store(source, folder, tracked) if folder else check(source, tracked, masks)
+        problems = [problem for problem in results if problem is not None]
+    for problem in problems:
+        say(str(problem))
+    if problems:
+        raise InputError(f"{store}: {len(problems):,} of {_counted(len(keys), 'image')} failed, listed above")
     proven = f"present and identical to the files in {images}, byte for byte" if folder else "present and decodable"
     say(f"{store}: {_counts(len(keys), len(masks & set(keys)))} {proven}")
 
@@ -124,7 +124,7 @@ def remove(
     prefix: Annotated[
         str, typer.Option("--prefix", metavar="PREFIX", help="Remove every key that begins with this.")
     ] = "",
-    listed: Annotated[
+    key_file: Annotated[
         Path | None, typer.Option("--list", metavar="FILE", help="Remove the keys in this file, one a line.")
     ] = None,
 ) -> None:
@@ -133,11 +133,11 @@ def remove(
     All of them or, where a key is not in the store, none.
     """
     source = LmdbImages(store)
-    wanted = [*(keys or []), *(_lines(listed) if listed else [])]
+    wanted = [*(keys or []), *(_lines(key_file) if key_file else [])]
     absent = [key for key in dict.fromkeys(wanted) if key not in source]
     if absent:
         raise InputError(
-            f"{store}: {some(absent)} {'is' if len(absent) == 1 else 'are'} not in the store; nothing was removed"
+            f"{store}: {first_few(absent)} {'is' if len(absent) == 1 else 'are'} not in the store; nothing was removed"
         )
     if prefix:
         wanted += [key for key in source.keys() if key.startswith(prefix)]  # noqa: SIM118 - no dict

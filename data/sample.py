@@ -44,7 +44,7 @@ def select(entries: Sequence[Entry], per_video: int = PER_VIDEO) -> list[Entry]:
     chosen: list[int] = []
     for positions in videos.values():
         ordered = sorted(positions, key=lambda position: natural(entries[position].key))
-        chosen += (ordered[place] for place in spread(len(ordered), per_video))
+        chosen += (ordered[index] for index in spread(len(ordered), per_video))
     return [entries[position] for position in sorted(chosen)]
 
 

@@ -47,7 +47,7 @@ class IndexedFrames(Sequence[Frame]):
         return Frame(entry.key, image, entry.label, entry.family, entry.video, self._mask(entry, image))
 
     def missing(self) -> list[str]:
-        """The keys of images, masks and source pictures that are not there, told without reading any."""
+        """The keys of images, masks and source pictures that are not there, found without reading any."""
         return [key for key in pictures(self.entries) if key not in self.images]
 
     def source_image(self, position: int) -> np.ndarray | None:
@@ -130,14 +130,14 @@ def open_split(path: str | Path, images: str | Path | None, split: str) -> Index
     return open_frames(path, images, None if split == "all" else split)
 
 
-def of_split(entries: Sequence[Entry], split: str | None, place: str | Path) -> list[Entry]:
-    """The entries of one split (all where it is None), in order. Raises InputError, naming `place`, for none."""
+def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:
+    """The entries of one split (all where it is None), in order. Raises InputError, naming `where`, for none."""
     if split is None:
         return list(entries)
     chosen = [entry for entry in entries if entry.split == split]
     if not chosen:
         known = sorted({entry.split for entry in entries if entry.split})
-        raise InputError(f"{place}: no frame of the split {split!r}; its splits: {', '.join(known) or 'none'}")
+        raise InputError(f"{where}: no frame of the split {split!r}; its splits: {', '.join(known) or 'none'}")
     return chosen
 
 

@@ -70,8 +70,14 @@ def piecewise_affine(source: np.ndarray, target: np.ndarray, shape: tuple[int, i
 def smooth_warp(source: np.ndarray, target: np.ndarray, shape: tuple[int, int], step: int = 4) -> np.ndarray:
     """Source coordinates (H, W, 2) float32 of a thin-plate spline that takes each `target` point from `source`.
 
-    Bookstein (1989), with a little smoothing, because landmarks may coincide (closed lips). The spline is evaluated
-    on every `step`-th pixel and interpolated between. Points that must not move are given as equal in both.
+    Bookstein (1989), with a little smoothing, because landmarks may coincide (closed lips). Points that must not move
+    are given as equal in both.
+
+    Args:
+        source: (K, 2) float (x, y) in pixels.
+        target: (K, 2) float (x, y) in pixels, the same points.
+        shape: (H, W) of the target.
+        step: the spline is evaluated on every `step`-th pixel and interpolated between.
     """
     rows, columns = (np.arange(0, side + step, step) for side in shape)
     knots = np.stack(np.meshgrid(columns, rows), -1).reshape(-1, 2).astype(float)

@@ -1,5 +1,6 @@
 """`python -m detectors`: train, test, attack and compare detectors."""
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,16 +10,26 @@ import typer
 from common import console
 from common.errors import InputError
 from data.source import open_split
+from detectors.detector_test import run_test
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from detectors.registry import load
-from detectors.testing import run_test
 from detectors.training.command import run_training
-from scoring.robustness.command import attack, compare
 
 app = console.application("Train, test, attack and compare detectors.")
 app.command("train")(run_training)
-app.command("attack")(attack)
-app.command("compare")(compare)
+
+
+def _forward(context: typer.Context) -> None:
+    """Has moved: `python -m robustness` has this command. This spelling works for one more release."""
+    console.warn(f"`python -m detectors {context.info_name}` is now `python -m robustness {context.info_name}`")
+    moved = [sys.executable, "-m", "robustness", str(context.info_name), *context.args]
+    raise typer.Exit(subprocess.run(moved, check=False).returncode)
+
+
+for _name in ("attack", "compare"):
+    app.command(
+        _name, add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+    )(_forward)
 
 
 @app.command("test")

@@ -35,7 +35,7 @@ class Detector(nn.Module):
     def label_of(self, family: str | None) -> int | None:
         """The class that a frame of `family` belongs to, or None where this detector has no such class.
 
-        A detector of two classes takes every manipulation as its other class; one that tells families apart
+        A detector of two classes takes every manipulation as its other class; one that distinguishes families
         knows only those it names. An unknown family (None) has no class.
         """
         if family is None:

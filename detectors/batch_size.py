@@ -69,7 +69,7 @@ def choose(seconds: Callable[[int], float], sizes: Sequence[int]) -> int:
     if not taken:
         return choose(seconds, (sizes[0] // 2,))
     least = min(taken.values())
-    return next(size for size, each in taken.items() if each * (1 - GAIN) <= least)
+    return next(size for size, duration in taken.items() if duration * (1 - GAIN) <= least)
 
 
 def _timed(work: Callable[[], object]) -> float:

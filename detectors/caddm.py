@@ -15,7 +15,7 @@ from detectors.published_keys import efficientnet_pytorch, renamed_modules
 from detectors.saving import MAX_INPUT, Config, NetworkDetector, config_in, model_in
 
 PUBLISHED_BACKBONES = {1536: "tf_efficientnet_b3", 1792: "tf_efficientnet_b4", 512: "resnet34"}
-"""By the channels of their feature map, which tell the published files apart.
+"""By the channels of their feature map, in which the published files differ.
 
 The authors' EfficientNets pad every convolution for the input size of their name (300 or 380 pixels), timm's for the
 input that comes. At 224 pixels this is the same: the inputs of all strided convolutions have even sides either way.
@@ -25,7 +25,7 @@ _HEADS = ("base_model._fc.", "base_model.fc.")
 """The backbone's own last layer, left over from ImageNet, which CADDM never uses."""
 
 _MODULES = {
-    **{f"artifacts.{place}": f"adm.adm_extra_layers.{place}.0" for place in range(3)},
+    **{f"artifacts.{index}": f"adm.adm_extra_layers.{index}.0" for index in range(3)},
     "artifacts.3": "adm.adm_extra_layers.3",
     "offsets": "adm.multi_scale_detection_module.ms_dets",
     "confidences": "adm.multi_scale_detection_module.ms_cls",
@@ -90,8 +90,8 @@ def _bgr_bytes(images: Tensor) -> Tensor:
     return images.flip(1) * 255
 
 
-def build(checkpoint: Checkpoint | None) -> CaddmDetector:
-    """CADDM with a checkpoint's weights: a published file, whose shapes tell its backbone, or one of our own."""
+def build_caddm(checkpoint: Checkpoint | None) -> CaddmDetector:
+    """CADDM with a checkpoint's weights: a published file, whose shapes show its backbone, or one of our own."""
     if checkpoint is None:
         raise InputError(
             "detector caddm needs a checkpoint: a published one (github.com/megvii-research/CADDM), or one that "

@@ -64,8 +64,10 @@ class CaddmNetwork(nn.Module):
     def outputs(self, images: Tensor) -> CaddmOutputs:
         """The verdict and all anchors."""
         maps = self._maps(images)
-        offsets = [_by_anchor(head(each), 4) for head, each in zip(self.offsets, maps[1:], strict=True)]
-        confidences = [_by_anchor(head(each), CLASSES) for head, each in zip(self.confidences, maps[1:], strict=True)]
+        offsets = [_by_anchor(head(features), 4) for head, features in zip(self.offsets, maps[1:], strict=True)]
+        confidences = [
+            _by_anchor(head(features), CLASSES) for head, features in zip(self.confidences, maps[1:], strict=True)
+        ]
         return CaddmOutputs(self._verdict(maps), torch.cat(offsets, 1), torch.cat(confidences, 1))
 
     def _maps(self, images: Tensor) -> list[Tensor]:
@@ -100,7 +102,7 @@ class ResidualBlock(nn.Module):
 
 
 class EndBlock(nn.Module):
-    """The same without batch norms, from (N, W, 3, 3) to (N, W, 1, 1)."""
+    """A `ResidualBlock` without batch norms, from (N, W, 3, 3) to (N, W, 1, 1)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -114,14 +116,14 @@ class EndBlock(nn.Module):
 
 
 def _head(width: int, side: int, values: int) -> nn.Conv2d:
-    """What predicts `values` numbers for each anchor of a map; on a single cell there are no neighbours to look at."""
+    """What predicts `values` numbers for each anchor of a map; on a single cell there are no neighbours."""
     size = 1 if side == 1 else 3
     return nn.Conv2d(width, ANCHORS_PER_CELL * values, size, padding=size // 2)
 
 
-def _by_anchor(values: Tensor, each: int) -> Tensor:
-    """(N, anchors * each, s, s) to (N, s * s * anchors, each): by row, column and anchor."""
-    return values.permute(0, 2, 3, 1).reshape(len(values), -1, each)
+def _by_anchor(values: Tensor, size: int) -> Tensor:
+    """Turns (N, anchors * size, s, s) into (N, s * s * anchors, size): by row, column and anchor."""
+    return values.permute(0, 2, 3, 1).reshape(len(values), -1, size)
 
 
 def _width(backbone: nn.Module, name: str, input_size: int) -> int:

@@ -58,7 +58,7 @@ class Checkpoint:
 
 
 def read(path: str | Path) -> Checkpoint:
-    """Reads a checkpoint: safetensors, or torch's zip or older format, told apart by their first bytes.
+    """Reads a checkpoint: safetensors, or torch's zip or older format, recognised by their first bytes.
 
     Torch files are read with `weights_only=True`: a file whose pickle asks for anything but tensors and plain
     values is refused, and nothing in it is run. Raises InputError, in one line, for that and for a file that is
@@ -74,8 +74,8 @@ def read(path: str | Path) -> Checkpoint:
         content, metadata = _read_safetensors(path)
     elif start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):  # a zip, or a pickle's protocol
         content = read_torch(path)
-        found = content.get("hyper_parameters") if isinstance(content, Mapping) else None
-        metadata = dict(found) if isinstance(found, Mapping) else {}
+        hyper_parameters = content.get("hyper_parameters") if isinstance(content, Mapping) else None
+        metadata = dict(hyper_parameters) if isinstance(hyper_parameters, Mapping) else {}
     else:
         raise InputError(f"{path} is not a checkpoint: neither safetensors nor a torch file")
     return Checkpoint(path, _unwrap(content, path), metadata, sha256(path))
@@ -84,11 +84,18 @@ def read(path: str | Path) -> Checkpoint:
 def load_into(
     network: nn.Module, checkpoint: Checkpoint, expected: str, names: Mapping[str, str] | None = None
 ) -> None:
-    """Copies a checkpoint's tensors into `network`, key by key; half precision becomes the network's own.
+    """Copies a checkpoint's tensors into a network, key by key; half precision becomes the network's own.
 
-    `names` says what the file calls the network's keys, where it calls them otherwise. Prefixes that all keys share
-    (`model.` in a Lightning file) are dropped where the network has none. `expected` names the network in the
-    message. Raises InputError where keys or shapes differ.
+    Prefixes that all keys share (`model.` in a Lightning file) are dropped where the network has none.
+
+    Args:
+        network: what the tensors are copied into.
+        checkpoint: as `read` returns it.
+        expected: what the message calls the network.
+        names: from the network's keys to the file's, where they differ.
+
+    Raises:
+        InputError: keys or shapes differ.
     """
     wanted = _as_the_file_calls_it(network, names)
     tensors = aligned(checkpoint.state_dict, wanted)
@@ -97,8 +104,8 @@ def load_into(
             tensors.setdefault(key, torch.zeros_like(tensor, device="cpu"))
     difference = _difference(tensors, wanted)
     if difference:
-        found = looks_like(checkpoint.state_dict)
-        raise InputError(f"{checkpoint.path} does not fit {expected}: it looks like {found}; {difference}")
+        guess = looks_like(checkpoint.state_dict)
+        raise InputError(f"{checkpoint.path} does not fit {expected}: it looks like {guess}; {difference}")
     network.load_state_dict({key: tensors[(names or {}).get(key, key)] for key in network.state_dict()})
 
 
@@ -197,9 +204,9 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
         if not inner:
             break
         content = inner[0]
-    found = f"its keys are {', '.join(map(str, list(content)[:6]))}" if isinstance(content, Mapping) and content else ""
+    keys = f"its keys are {', '.join(map(str, list(content)[:6]))}" if isinstance(content, Mapping) and content else ""
     raise InputError(
-        f"checkpoint {path} holds no state dict{f' ({found})' if found else ''}: expected tensors by name, as they are "
+        f"checkpoint {path} holds no state dict{f' ({keys})' if keys else ''}: expected tensors by name, as they are "
         f"or under one of {', '.join(_WRAPPERS)}"
     )
 
@@ -227,17 +234,17 @@ def _shared_prefix(tensors: Mapping[str, Tensor]) -> str | None:
     return prefix if rest and all(key.startswith(prefix) for key in tensors) else None
 
 
-def _difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+def _difference(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
     """What keeps `found` from being loaded as `wanted`, in words; empty where nothing does."""
     parts = [
-        _named("missing", [key for key in wanted if key not in found]),
-        _named("not expected", [key for key in found if key not in wanted]),
+        _named("missing", [key for key in wanted if key not in given]),
+        _named("not expected", [key for key in given if key not in wanted]),
         _named(
             "of another shape",
             [
-                f"{key} {tuple(found[key].shape)} instead of {tuple(tensor.shape)}"
+                f"{key} {tuple(given[key].shape)} instead of {tuple(tensor.shape)}"
                 for key, tensor in wanted.items()
-                if key in found and found[key].shape != tensor.shape
+                if key in given and given[key].shape != tensor.shape
             ],
         ),
     ]

@@ -20,7 +20,7 @@ HARDENED_WEIGHTS = _WEIGHTS / "demo-hardened.safetensors"
 """The same, after adversarial training on the demo faces."""
 
 
-def build(checkpoint: Checkpoint | None) -> Detector:
+def build_ff_attribution(checkpoint: Checkpoint | None) -> Detector:
     """The published classifier's network with a checkpoint's weights: the published file or one of our own."""
     if checkpoint is None:
         raise InputError(
@@ -33,19 +33,19 @@ def build(checkpoint: Checkpoint | None) -> Detector:
 
 
 def demo(checkpoint: Checkpoint | None) -> Detector:
-    """The same network with the demo weights, which know the demo faces only."""
+    """The published classifier's network with the demo weights, which know the demo faces only."""
     return _included("demo", DEMO_WEIGHTS, checkpoint)
 
 
 def hardened(checkpoint: Checkpoint | None) -> Detector:
-    """The same network with the hardened demo weights."""
+    """The published classifier's network with the hardened demo weights."""
     return _included("demo-hardened", HARDENED_WEIGHTS, checkpoint)
 
 
 def _included(name: str, weights: Path, checkpoint: Checkpoint | None) -> Detector:
     if checkpoint is not None:
         raise InputError(f"detector {name} has its own weights and takes no checkpoint; use ff_attribution for yours")
-    return build(read(weights))
+    return build_ff_attribution(read(weights))
 
 
 def recognises(checkpoint: Checkpoint) -> bool:

@@ -20,18 +20,24 @@ def feature_layer(detector: Detector, layer: str | None, option: str, transforme
 
     That is the last layer whose output decides the verdict alone (where it is cut off, the verdict no longer depends
     on the image) and whose map (N, C, h, w), h and w above 1, has a gradient. In a timm network it is what enters the
-    pooling; a side branch after it (CADDM's anchors) is none, as the verdict goes past it. With `transformers` an
-    output of another form counts too where `as_maps` makes a map of it: in a vision transformer that judges by its
-    class token, it is what enters the last block, since no patch's token leaves it for the verdict.
+    pooling; a side branch after it (CADDM's anchors) is none, as the verdict goes past it. With `transformers`, in a
+    vision transformer that judges by its class token, it is what enters the last block, since the patches' tokens
+    after that block have no part in the verdict. It runs under the caller's autograd mode and the detector's own.
 
-    It runs under the caller's autograd mode and the detector's own; `option` is how the user names a layer. Raises
-    InputError for a name that the detector does not have, a layer that gives no feature map, or where there is none
-    to be found.
+    Args:
+        detector: whose layers are searched, on its own device.
+        layer: the dotted name of a module; None for the default.
+        option: how the user names a layer, for messages.
+        transformers: whether outputs of other shapes count too, where `as_maps` makes a map of them.
+
+    Raises:
+        InputError: the detector does not have the named layer, the layer gives no feature map, or no layer is one
+            that everything passes through.
     """
     probe = torch.rand(1, 3, detector.input_size, detector.input_size, generator=torch.Generator().manual_seed(0))
     probe = probe.to(Queries(detector).device)
-    form = as_maps if transformers else _plain
-    candidates = _feature_maps(detector, probe, form)
+    maps_of = as_maps if transformers else _plain
+    candidates = _feature_maps(detector, probe, maps_of)
     if layer is not None:
         module(detector, layer)
         if layer not in candidates:
@@ -39,7 +45,7 @@ def feature_layer(detector: Detector, layer: str | None, option: str, transforme
             raise InputError(f"the layer {layer!r} gives no feature map that Grad-CAM could weigh{near}")
         return layer
     for name in reversed(candidates):
-        if _decides(detector, name, probe, form):
+        if _decides(detector, name, probe, maps_of):
             return name
     raise InputError(
         f"{type(detector).__name__} has no feature map that everything passes through; name a layer with {option}"
@@ -80,14 +86,14 @@ def module(detector: Detector, name: str) -> nn.Module:
         ) from error
 
 
-def _feature_maps(detector: Detector, probe: Tensor, form: Callable[[Tensor], Tensor | None]) -> list[str]:
+def _feature_maps(detector: Detector, probe: Tensor, maps_of: Callable[[Tensor], Tensor | None]) -> list[str]:
     """The names of the modules that ran once and gave a feature map of more than one cell, as they finished."""
     finished: list[str] = []
     runs: dict[str, int] = {}
 
     def watch(name: str, output: Any) -> None:
         runs[name] = runs.get(name, 0) + 1
-        if isinstance(output, Tensor) and form(output) is not None:
+        if isinstance(output, Tensor) and maps_of(output) is not None:
             finished.append(name)
 
     with _hooked(detector, [name for name, _ in detector.named_modules() if name], watch):
@@ -95,14 +101,14 @@ def _feature_maps(detector: Detector, probe: Tensor, form: Callable[[Tensor], Te
     return [name for name in finished if runs[name] == 1]
 
 
-def _decides(detector: Detector, name: str, probe: Tensor, form: Callable[[Tensor], Tensor | None]) -> bool:
+def _decides(detector: Detector, name: str, probe: Tensor, maps_of: Callable[[Tensor], Tensor | None]) -> bool:
     """Whether the verdict depends on the layer's map, and no longer on the image where the layer is cut off."""
     image = probe.clone().requires_grad_()
-    leaves: list[Tensor] = []
+    outputs: list[Tensor] = []
 
     def cut(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-        leaves.append(output.detach().requires_grad_())
-        return leaves[0].clone()  # what follows may work in place
+        outputs.append(output.detach().requires_grad_())
+        return outputs[0].clone()  # what follows may work in place
 
     handle = module(detector, name).register_forward_hook(cut)
     try:
@@ -111,9 +117,9 @@ def _decides(detector: Detector, name: str, probe: Tensor, form: Callable[[Tenso
         handle.remove()
     if not verdict.requires_grad:
         return False
-    through, past = torch.autograd.grad(verdict, [leaves[0], image], allow_unused=True)
-    seen = None if through is None else form(through)
-    return seen is not None and bool(seen.any()) and (past is None or not bool(past.any()))
+    through, past = torch.autograd.grad(verdict, [outputs[0], image], allow_unused=True)
+    gradient_maps = None if through is None else maps_of(through)
+    return gradient_maps is not None and bool(gradient_maps.any()) and (past is None or not bool(past.any()))
 
 
 @contextmanager

@@ -1,17 +1,14 @@
 """What a detector says of many frames, kept with what is known of them."""
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from common.console import listed, progress, say, warn
 from common.errors import InputError
-from common.files import atomic_write
 from data.frames import Frame
 from detectors.base import Detector
 from detectors.queries import Queries
@@ -46,10 +43,16 @@ def predict(
     batch_size: int = 16,
     label_of: Callable[[str | None], int | None] | None = None,
 ) -> Predictions:
-    """What a detector says of frames; one that cannot be read is named and left out.
+    """Asks a detector about frames; one that cannot be read is named and left out.
 
-    `label_of` gives the class of a family, or None for frames to be left out; it is the detector's own where there
-    is none. Raises InputError where no frame is left.
+    Args:
+        detector: what is asked, on its own device.
+        frames: N frames; each is read when its turn comes.
+        batch_size: how many frames pass through the detector at a time, at least 1.
+        label_of: gives the class of a family, or None for frames to be left out; None is the detector's own.
+
+    Raises:
+        InputError: no frame is left.
     """
     label_of = label_of or detector.label_of
     queries = Queries(detector, batch_size)
@@ -86,12 +89,6 @@ def predict(
         )
     keys, families, videos, labels = zip(*seen, strict=True)
     return Predictions(keys, families, videos, labels, torch.cat(results), dict(left_out), unreadable)
-
-
-def write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    """Writes rows, the header first, as a CSV file, whole or not at all; None is an empty cell."""
-    with atomic_write(path) as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def report_left_out(predictions: Predictions, reason: str = "") -> None:

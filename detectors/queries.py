@@ -53,16 +53,16 @@ class Queries:
     def logits(self, images: Tensor) -> Tensor:
         """Logits (N, C) float32 of images (N, 3, S, S) in [0, 1]."""
         chunks: list[Tensor] = []
-        place = 0
-        while place < len(images):
-            chunk = images[place : place + self.batch_size]
+        start = 0
+        while start < len(images):
+            chunk = images[start : start + self.batch_size]
             try:
                 chunks.append(answer(self.detector, chunk.to(self.device), self.precision))
             except RuntimeError as error:
                 if not self.retry_smaller(error):
                     raise
                 continue
-            place += len(chunk)
+            start += len(chunk)
             self.images += len(chunk)
             self.calls += 1
         return torch.cat(chunks).cpu() if chunks else torch.empty(0, len(self.detector.class_names))
@@ -116,7 +116,7 @@ def log_odds(logits: Tensor, target: int) -> Tensor:
     It ranks as p does, without the ties that p has where it rounds to 1 and without gradients that vanish there. A
     detector's logit is neither: of two classes `[0, z]` the first has a constant one.
     """
-    others = [place for place in range(logits.shape[1]) if place != target]
+    others = [label for label in range(logits.shape[1]) if label != target]
     return logits[:, target] - logits[:, others].logsumexp(dim=1)
 
 

@@ -54,8 +54,8 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
         runs = _observe(detector, probe)
         chosen = _bottom_up(detector, runs)[-(layers or 0) :]
         other = copy.deepcopy(detector).eval()
-        for each in chosen:
-            _draw(other.get_submodule(each), seed, each)
+        for layer in chosen:
+            _draw(other.get_submodule(layer), seed, layer)
         with _calibrating(other, chosen, runs):
             other(probe)
         if not bool(other(probe).isfinite().all()):
@@ -82,14 +82,16 @@ _Runs = dict[str, _Moments | None]
 
 
 def _has_weights(module: nn.Module) -> bool:
-    return not isinstance(module, _NORMS) and any(each.numel() > 1 for each in module.parameters(recurse=False))
+    return not isinstance(module, _NORMS) and any(
+        parameter.numel() > 1 for parameter in module.parameters(recurse=False)
+    )
 
 
 def _bottom_up(detector: Detector, runs: _Runs) -> list[str]:
     """The layers to draw by when they finish, the logits' last; those that no logit needs come first."""
     names = [name for name, module in detector.named_modules() if _has_weights(module)]
-    place = {name: position for position, name in enumerate(runs)}
-    return sorted(names, key=lambda name: place.get(name, -1))
+    positions = {name: position for position, name in enumerate(runs)}
+    return sorted(names, key=lambda name: positions.get(name, -1))
 
 
 def _draw(module: nn.Module, seed: int, layer: str) -> None:

@@ -63,10 +63,10 @@ def equal_error_rate(scores: ArrayLike, fake: ArrayLike) -> EqualErrorRate | Non
     after = int(np.searchsorted(excess, 0))
     if excess[after] == 0:
         return EqualErrorRate(float(false_positive[after]), float(thresholds[after : after + 2].mean()))
-    place = excess[after - 1] / (excess[after - 1] - excess[after])
+    share = excess[after - 1] / (excess[after - 1] - excess[after])
 
     def between(values: np.ndarray) -> float:
-        return float(values[after - 1] + place * (values[after] - values[after - 1]))
+        return float(values[after - 1] + share * (values[after] - values[after - 1]))
 
     return EqualErrorRate(between(false_positive), between(thresholds))
 

@@ -38,10 +38,10 @@ class Source:
 SOURCES: Mapping[str, Source] = {
     "demo": Source(ff_attribution.demo, lambda checkpoint: False),
     "demo-hardened": Source(ff_attribution.hardened, lambda checkpoint: False),
-    "ff_attribution": Source(ff_attribution.build, ff_attribution.recognises),
-    "caddm": Source(caddm.build, caddm.recognises),
-    "sbi": Source(sbi.build, sbi.recognises),
-    "xception": Source(xception.build, xception.recognises),
+    "ff_attribution": Source(ff_attribution.build_ff_attribution, ff_attribution.recognises),
+    "caddm": Source(caddm.build_caddm, caddm.recognises),
+    "sbi": Source(sbi.build_sbi, sbi.recognises),
+    "xception": Source(xception.build_xception, xception.recognises),
 }
 
 _OWN_FILES: Mapping[str, Callable[[Checkpoint], Detector]] = {
@@ -64,19 +64,25 @@ def load(
 ) -> Detector:
     """The detector `name`, in evaluation mode, ready to be queried and attacked.
 
-    `name` is a known detector (`demo`, `demo-hardened`, `ff_attribution`, `caddm`, `sbi`, `xception`), `timm:NETWORK`,
-    the user's own `package.module:Name` (a Detector class or a function that returns one, called with the checkpoint's
-    path where one is given), or a checkpoint file, which is recognised from what it says or from its keys. `device` is
-    auto, cpu, cuda, cuda:N or mps. `optimise` folds batch norms into convolutions (see `detectors.optimise`); logits
-    stay the same to rounding, weights take no gradients. A user's own detector is left as it is. `positive`, "fake" or
-    "real", says what the logit of a network with one logit stands for: None is what its file says, and fake where that
-    says nothing.
+    Its `weights_sha256` is the checkpoint file's SHA-256, or that of its weights where there is no file.
 
-    Its `weights_sha256` is the checkpoint file's SHA-256, or that of its weights where there is no file. Raises
-    InputError for an unknown name, an unusable file, a `positive` that does not apply or contradicts the file, and a
-    detector that breaks the contract.
+    Args:
+        name: a known detector (`demo`, `demo-hardened`, `ff_attribution`, `caddm`, `sbi`, `xception`), `timm:NETWORK`,
+            the user's own `package.module:Name` (a Detector class or a function that returns one, called with the
+            checkpoint's path where one is given), or a checkpoint file, which is recognised from its description or
+            its keys.
+        checkpoint: the file of the weights, for a detector that is given by name.
+        device: auto, cpu, cuda, cuda:N or mps.
+        optimise: whether batch norms are folded into convolutions (see `detectors.optimise`): logits stay the same to
+            rounding, weights take no gradients. A user's own detector is left as it is.
+        positive: "fake" or "real", what the logit of a network with one logit stands for; None is what its file says,
+            and fake where that says nothing.
+
+    Raises:
+        InputError: the name is unknown, the file is unusable, `positive` does not apply or contradicts the file, or
+            the detector breaks the contract of `detectors.base.Detector`.
     """
-    place = resolve_device(device)
+    torch_device = resolve_device(device)
     detector, digest = _own(name, checkpoint) if _is_own(name) else _known(name, checkpoint, positive)
     if positive is not None and _is_own(name):
         raise InputError(f"detector {name} names its classes itself; leave out what its logit stands for ({positive})")
@@ -85,7 +91,7 @@ def load(
     detector.weights_sha256 = digest or _weights_digest(detector)
     if optimise and not _is_own(name):
         detector = optimised(detector)
-    return detector.to(place)
+    return detector.to(torch_device)
 
 
 def short_name(name: str) -> str:
@@ -146,7 +152,7 @@ def _known(name: str, checkpoint: str | Path | None, positive: str | None) -> tu
 
 def _named(name: str) -> Callable[[Checkpoint | None], Detector]:
     if name.startswith(_TIMM):
-        return partial(timm_source.build, name.removeprefix(_TIMM))
+        return partial(timm_source.build_timm, name.removeprefix(_TIMM))
     return resolve(name, SOURCES, "detector").build
 
 
@@ -173,10 +179,10 @@ def _recognised(checkpoint: Checkpoint) -> Detector:
 def _take_positive(detector: Detector, positive: str, name: str, checkpoint: Checkpoint | None) -> None:
     if not isinstance(detector, TimmDetector):
         raise InputError(f"detector {name} has no single logit that could stand for {positive}")
-    said = detector.class_names
+    names = detector.class_names
     detector.take_positive(positive)
-    if checkpoint is not None and model_in(checkpoint) is not None and detector.class_names != said:
-        raise InputError(f"{checkpoint.path} says itself that its logit stands for {said[1]}, not {positive}")
+    if checkpoint is not None and model_in(checkpoint) is not None and detector.class_names != names:
+        raise InputError(f"{checkpoint.path} says itself that its logit stands for {names[1]}, not {positive}")
 
 
 def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None]:

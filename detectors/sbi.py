@@ -23,7 +23,7 @@ Its convolutions are TensorFlow's, which pad by the size of their input; so are 
 """
 
 
-def build(checkpoint: Checkpoint | None) -> TimmDetector:
+def build_sbi(checkpoint: Checkpoint | None) -> TimmDetector:
     """The detector with a checkpoint's weights: the published file or one of our own."""
     if checkpoint is None:
         raise InputError(

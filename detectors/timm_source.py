@@ -25,8 +25,8 @@ BINARY = (REAL, "Fake")
 _NAMES_BY_OUTPUTS = {1: BINARY, 2: BINARY, len(CLASS_NAMES): CLASS_NAMES}
 
 
-def build(network: str, checkpoint: Checkpoint | None) -> Detector:
-    """A timm network with a checkpoint's weights, else with its published ones, if those tell Real from fake.
+def build_timm(network: str, checkpoint: Checkpoint | None) -> Detector:
+    """A timm network with a checkpoint's weights, else with its published ones, if those distinguish Real from fake.
 
     Raises InputError for an unknown network, a checkpoint of another one, and published weights whose classes are
     not a detector's (ImageNet's).

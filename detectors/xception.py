@@ -20,13 +20,13 @@ CONFIG = TimmConfig(
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
 )
-"""Its logit stands for fake unless `detectors.load` is told otherwise: published files differ, and do not say."""
+"""Its logit stands for fake unless `load`'s `positive` says otherwise: published files differ, and do not say."""
 
 _HEADS = ("last_linear", "last_linear.1", "fc")
 """What published files call the last layer, which is `fc` in timm; the second follows a dropout layer."""
 
 
-def build(checkpoint: Checkpoint | None) -> TimmDetector:
+def build_xception(checkpoint: Checkpoint | None) -> TimmDetector:
     """The detector with a checkpoint's weights: a published file of one or two logits, or one of our own."""
     if checkpoint is None:
         raise InputError(
@@ -42,10 +42,10 @@ def build(checkpoint: Checkpoint | None) -> TimmDetector:
 
 def recognises(checkpoint: Checkpoint) -> bool:
     """Whether a file's keys and shapes are Xception's, with one or two logits."""
-    found = _head(checkpoint)
-    if found is None or found[1] > 2:
+    last_layer = _head(checkpoint)
+    if last_layer is None or last_layer[1] > 2:
         return False
-    head, outputs = found
+    head, outputs = last_layer
     with torch.device("meta"):
         network = create_network(CONFIG.network, outputs)
     return fits(checkpoint.state_dict, network, renamed_modules(network, {"fc": head}))

@@ -1,1 +1,1 @@
-"""From a frame to rows of scores: runs on disk, metrics, statistics, tables."""
+"""One frame in, one result out: its explanations, the attacks on their regions, flip thresholds and metrics."""

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 from detectors.queries import Meter
 
+ProgressCallback = Callable[[str], None]
+"""Called with the name of each stage as it begins."""
+
 
 @dataclass(frozen=True)
 class Cost:
     """What one stage of one frame took.
 
     Attributes:
-        stage: "verdict", "segments", "adversarial", a method, or "attack NAME".
+        stage: "verdict", "segments", "adversarial", a method, "random-model", "attack NAME", "grades" (the flip
+            thresholds), or "metrics of METHOD".
         forwards: images passed to the detector.
         calls: forward passes they went in.
         seconds: wall time.
@@ -26,7 +30,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Spent:
+class FrameCost:
     """A cost with the frame that it is of, for tables.
 
     Attributes:
@@ -41,18 +45,18 @@ class Spent:
     seconds: float
 
 
-class Ledger:
+class CostTracker:
     """Writes down the costs of one frame's stages as they happen, by a meter on the detector."""
 
-    def __init__(self, meter: Meter, tell: Callable[[str], None]) -> None:
-        """`tell` hears each stage begin."""
+    def __init__(self, meter: Meter, on_stage: ProgressCallback) -> None:
+        """`on_stage` is called as each stage begins."""
         self.costs: list[Cost] = []
-        self._meter, self._tell = meter, tell
+        self._meter, self._on_stage = meter, on_stage
 
     @contextlib.contextmanager
     def stage(self, name: str, including: str | None = None) -> Iterator[None]:
         """Charges what happens inside to `name`, and with it again what the earlier stage `including` took."""
-        self._tell(name)
+        self._on_stage(name)
         images, calls, started = self._meter.images, self._meter.calls, time.perf_counter()
         yield
         seconds = time.perf_counter() - started

@@ -7,13 +7,13 @@ import numpy as np
 from torch import Tensor
 
 from data.frames import Frame
+from data.masks import at_size
 from detectors import Detector
-from scoring.arms import rankings
-from scoring.costs import Ledger
-from scoring.regions import Choice, Ranking, choose
+from scoring.costs import CostTracker
 from xai.explanation import Explanation, FrameExplanations
 from xai.methods import ADVERSARIAL, Method
 from xai.ranking import top_region
+from xai.regions import RankedRegion, Ranking, regions_at
 
 SHOWN = 3
 
@@ -27,7 +27,7 @@ class Explained:
         frames: what made the explanations, to make more on the same segments and fills.
         explanations: by the name of the method.
         rankings: one for each method.
-        choices: the methods' regions, by method and depth.
+        ranked_regions: the methods' regions, by method and depth.
         mask: (H, W) bool, the manipulated pixels at the detector's size, or None where unknown.
     """
 
@@ -35,7 +35,7 @@ class Explained:
     frames: FrameExplanations
     explanations: dict[str, Explanation]
     rankings: list[Ranking]
-    choices: list[Choice]
+    ranked_regions: list[RankedRegion]
     mask: np.ndarray | None
 
     @property
@@ -46,39 +46,62 @@ class Explained:
     @property
     def shown(self) -> dict[str, np.ndarray]:
         """The best three segments of each method, (H, W) bool; whatever depths are attacked."""
-        return {each.method: top_region(self.segments, each.order, SHOWN) for each in self.rankings}
+        return {ranking.method: top_region(self.segments, ranking.order, SHOWN) for ranking in self.rankings}
 
 
-def explain(
-    frames: FrameExplanations, frame: Frame, methods: Sequence[Method], depths: tuple[str, ...], ledger: Ledger
+def explain_frame(
+    frames: FrameExplanations, frame: Frame, methods: Sequence[Method], depths: tuple[str, ...], tracker: CostTracker
 ) -> Explained:
-    """Explains a frame by every method; raises InputError where one cannot."""
-    with ledger.stage("segments"):
+    """Explains a frame by every method.
+
+    Args:
+        frames: makes the explanations.
+        frame: what they are of; its mask is taken along.
+        methods: what explains it.
+        depths: of the methods' regions (`xai.regions.Depth`).
+        tracker: is charged the segments, the adversarial image and each method.
+
+    Raises:
+        InputError: a method cannot explain the frame.
+    """
+    with tracker.stage("segments"):
         segments = frames.segments
     if any(method.fill == ADVERSARIAL for method in methods):
-        with ledger.stage(ADVERSARIAL):
+        with tracker.stage(ADVERSARIAL):
             frames.adversarial  # noqa: B018 - made here, so that its cost is its own stage
     explanations = {}
     for method in methods:
-        with ledger.stage(method.name, including=ADVERSARIAL if method.fill == ADVERSARIAL else None):
+        with tracker.stage(method.name, including=ADVERSARIAL if method.fill == ADVERSARIAL else None):
             explanations[method.name] = frames.explain(method)
     ranked = [_ranking(method, explanations[method.name]) for method in methods]
-    choices = [choice for each in ranked for choice in choose(each, segments, depths)]
-    mask = rankings.at_size(frame.mask, segments.shape)
-    return Explained(frames.image, frames, explanations, ranked, choices, mask)
+    ranked_regions = [ranked_region for ranking in ranked for ranked_region in regions_at(ranking, segments, depths)]
+    mask = at_size(frame.mask, segments.shape)
+    return Explained(frames.image, frames, explanations, ranked, ranked_regions, mask)
 
 
-def explain_untaught(explained: Explained, untaught: Detector, methods: Sequence[Method], arm: str) -> list[Ranking]:
-    """Every method's ranking when it explains a detector with random weights, on the same segments and fills."""
-    frames = explained.frames.again(explained.image, untaught)
-    return [_ranking(method, frames.explain(method), arm) for method in methods]
+def explain_randomised(
+    explained: Explained, randomised_detector: Detector, methods: Sequence[Method], baseline: str
+) -> list[Ranking]:
+    """Every method's ranking when it explains a detector with random weights, on the same segments and fills.
+
+    Args:
+        explained: the frame, explained.
+        randomised_detector: of the same classes and input size as the frame's own.
+        methods: what explains it.
+        baseline: the name under which the rankings go.
+
+    Raises:
+        InputError: a method cannot explain the detector.
+    """
+    frames = explained.frames.again(explained.image, randomised_detector)
+    return [_ranking(method, frames.explain(method), baseline) for method in methods]
 
 
-def _ranking(method: Method, explanation: Explanation, arm: str = "") -> Ranking:
+def _ranking(method: Method, explanation: Explanation, baseline: str = "") -> Ranking:
     return Ranking(
         explanation.ranking,
-        arm or method.name,
-        of=method.name if arm else "",
+        baseline or method.name,
+        of=method.name if baseline else "",
         fill=method.fill,
         weak=explanation.weak,
     )

@@ -1,6 +1,6 @@
-"""One frame to rows: its verdict, its explanations and the references, the attacks on what they point at."""
+"""One frame to rows: its verdict, its explanations and the baselines, and the attacks on their regions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,24 +14,23 @@ from data.frames import Frame
 from detectors import Detector, Queries
 from detectors.queries import counting
 from detectors.randomised import randomised
-from scoring.arms import oracle
-from scoring.arms.references import references, unexplained
-from scoring.attacking import Assailant, Outcome, Verdict
-from scoring.costs import Cost, Ledger
-from scoring.explaining import Explained, explain, explain_untaught
-from scoring.grading import Grading
+from scoring.baselines import oracle
+from scoring.baselines.baseline_regions import baseline_regions, unexplained
+from scoring.baselines.table import ORACLE, RANDOM_MODEL
+from scoring.costs import Cost, CostTracker, ProgressCallback
+from scoring.explaining import Explained, explain_frame, explain_randomised
+from scoring.flip_threshold import FlipThresholdSearch
 from scoring.metrics.base import Metric
 from scoring.metrics.cases import case_of
-from scoring.metrics.measuring import measure
-from scoring.protocol import ORACLE, RANDOM_MODEL, Protocol
+from scoring.metrics.measuring import measure_case
+from scoring.protocol import Protocol
 from scoring.recording import Recorder, correct
-from scoring.regions import Choice, Ranking, choose, digest_of
-from scoring.rows import Grade, Measured, Row
+from scoring.records import FlipThreshold, MetricValue, Row
+from scoring.region_attacker import Outcome, RegionAttacker, Verdict
 from xai.explanation import FrameExplanations, explained_class
+from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
-from xai.settings import Settings
-
-Tell = Callable[[str], None]
+from xai.regions import RankedRegion, Ranking, digest_of, regions_at
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,32 +51,32 @@ class Scored:
     """What scoring a frame gave.
 
     Attributes:
-        rows: by repeat, attack, budget, ranking and depth.
-        grades: how much it takes to flip the verdict, by repeat, measure and ranking.
-        measured: what the standard metrics say, by repeat, method and metric.
+        rows: by trial, attack, budget, ranking and depth.
+        flip_thresholds: how much it takes to flip the verdict, by trial, measure and ranking.
+        metric_values: of the standard metrics, by trial, method and metric.
         costs: by stage.
-        views: of the first repeat; None where the detector calls the frame Real, so that nothing was explained.
+        views: of the first trial; None where the detector calls the frame Real, so that nothing was explained.
     """
 
     rows: list[Row]
-    grades: list[Grade]
-    measured: list[Measured]
+    flip_thresholds: list[FlipThreshold]
+    metric_values: list[MetricValue]
     costs: list[Cost]
     views: Views | None
 
     @property
     def records(self) -> dict[type, Sequence[Any]]:
         """What a run keeps, by kind."""
-        return {Row: self.rows, Grade: self.grades, Measured: self.measured}
+        return {Row: self.rows, FlipThreshold: self.flip_thresholds, MetricValue: self.metric_values}
 
 
 @dataclass(frozen=True, eq=False)
-class Repeat:
+class Trial:
     """One seed and one way to divide a frame: everything that is drawn or follows from segments is made anew for it."""
 
     seed: int
     segmentation: str
-    settings: Settings
+    settings: ExplanationSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ class Scorer:
         metrics: standard metrics that judge each explanation beside the attacks, by name.
         protocol: what else is attacked, and how finely.
         seed: of every draw.
-        seeds: how many repeats, with the seeds `seed`, `seed` + 1, ...
+        seeds: how many trials of each way to divide a frame, with the seeds `seed`, `seed` + 1, ...
         segmentations: further ways to divide a frame, by name, in place of the settings' own.
         budgets: L-infinity budgets at which each attack runs, the main one first; empty for its own.
         batch_size: images in a forward pass.
@@ -101,60 +100,60 @@ class Scorer:
 
     detector: Detector
     methods: tuple[Method, ...]
-    settings: Settings
+    settings: ExplanationSettings
     attacks: Mapping[str, RegionAttack]
     protocol: Protocol = field(default_factory=Protocol)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     seed: int = 0
     seeds: int = 1
-    segmentations: Mapping[str, Settings] = field(default_factory=dict)
+    segmentations: Mapping[str, ExplanationSettings] = field(default_factory=dict)
     budgets: tuple[float, ...] = ()
     batch_size: int = 32
     precision: str = "float32"
 
     @cached_property
-    def repeats(self) -> tuple[Repeat, ...]:
+    def trials(self) -> tuple[Trial, ...]:
         """Every seed with every way to divide a frame, the main one first."""
         divided = self.segmentations or {self.settings.segments.name: self.settings}
         return tuple(
-            Repeat(seed, name, settings)
+            Trial(seed, name, settings)
             for seed in range(self.seed, self.seed + self.seeds)
             for name, settings in divided.items()
         )
 
     @cached_property
-    def assaults(self) -> tuple[tuple[str, RegionAttack], ...]:
+    def attack_variants(self) -> tuple[tuple[str, RegionAttack], ...]:
         """Every attack at every budget, the main one first."""
         return tuple(
-            (name, each)
+            (name, variant)
             for name, attack in self.attacks.items()
-            for each in ([with_budget(attack, budget) for budget in self.budgets] or [attack])
+            for variant in ([with_budget(attack, budget) for budget in self.budgets] or [attack])
         )
 
     @cached_property
-    def untaught(self) -> Detector:
-        """The detector with random weights, for the arm "random-model"."""
+    def randomised_detector(self) -> Detector:
+        """The detector with random weights, for the baseline "random-model"."""
         return randomised(self.detector, self.seed)
 
-    def __call__(self, frame: Frame, tell: Tell = lambda stage: None) -> Scored:
-        """The rows of a frame and what each stage cost; `tell` hears each stage begin.
+    def __call__(self, frame: Frame, on_stage: ProgressCallback = lambda stage: None) -> Scored:
+        """The rows of a frame and what each stage cost; `on_stage` is called as each stage begins.
 
-        A method with the adversarial fill is charged the adversarial image, which is made once and also listed by
-        itself. A frame that the detector calls Real already has no verdict to explain: its regions are empty and
+        A method with the adversarial fill is charged the adversarial image, which is made once and is also a stage of
+        its own. A frame that the detector calls Real already has no verdict to explain: its regions are empty and
         nothing changes. Raises InputError for a frame that cannot be explained.
         """
         image = self.detector.prepare(frame.image)
         with counting(self.detector) as meter:
-            ledger = Ledger(meter, tell)
-            with ledger.stage("verdict"):
+            tracker = CostTracker(meter, on_stage)
+            with tracker.stage("verdict"):
                 verdict = self._judge(frame, image)
-            found = [_Repeated(self, frame, image, verdict, repeat, ledger)() for repeat in self.repeats]
+            parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
         return Scored(
-            rows=[row for each in found for row in each.rows],
-            grades=[grade for each in found for grade in each.grades],
-            measured=[each for part in found for each in part.measured],
-            costs=ledger.costs,
-            views=found[0].views,
+            rows=[row for part in parts for row in part.rows],
+            flip_thresholds=[flip_threshold for part in parts for flip_threshold in part.flip_thresholds],
+            metric_values=[metric_value for part in parts for metric_value in part.metric_values],
+            costs=tracker.costs,
+            views=parts[0].views,
         )
 
     def _judge(self, frame: Frame, image: Tensor) -> Verdict:
@@ -165,107 +164,124 @@ class Scorer:
 
 
 @dataclass(frozen=True, eq=False)
-class _Repeated:
-    """One repeat of one frame."""
+class _FrameTrial:
+    """One trial of one frame."""
 
     scorer: Scorer
     frame: Frame
     image: Tensor
     verdict: Verdict
-    repeat: Repeat
-    ledger: Ledger
+    trial: Trial
+    tracker: CostTracker
 
     def __call__(self) -> Scored:
         if self.verdict.predicted == self.scorer.detector.real:
             methods = [(method.name, method.fill) for method in self.scorer.methods]
-            choices = unexplained(methods, self.scorer.protocol, tuple(self.image.shape[1:]))
-            return Scored(self._rows(choices, None)[0], [], [], self.ledger.costs, None)
+            ranked_regions = unexplained(methods, self.scorer.protocol, tuple(self.image.shape[1:]))
+            return Scored(self._rows(ranked_regions, None)[0], [], [], self.tracker.costs, None)
         explained = self._explain()
-        choices = explained.choices + self._references(explained)
-        rows, found, attacked = self._rows(choices, explained)
-        grades = self._grades(found, explained) if self.scorer.attacks else []
-        return Scored(rows, grades, self._measured(explained), self.ledger.costs, Views(explained, attacked))
+        ranked_regions = explained.ranked_regions + self._baseline_regions(explained)
+        rows, with_oracle, attacked = self._rows(ranked_regions, explained)
+        flip_thresholds = self._flip_thresholds(with_oracle, explained) if self.scorer.attacks else []
+        return Scored(
+            rows, flip_thresholds, self._metric_values(explained), self.tracker.costs, Views(explained, attacked)
+        )
 
     @cached_property
-    def _assailant(self) -> Assailant:
+    def _attacker(self) -> RegionAttacker:
         scorer = self.scorer
-        return Assailant(scorer.detector, self.image, self.verdict, self.repeat.seed, self.frame.key, scorer.batch_size)
+        return RegionAttacker(
+            scorer.detector, self.image, self.verdict, self.trial.seed, self.frame.key, scorer.batch_size
+        )
 
     @cached_property
     def _recorder(self) -> Recorder:
-        return Recorder(self.frame, self.verdict, self.scorer.detector, self.repeat.seed, self.repeat.segmentation)
+        return Recorder(self.frame, self.verdict, self.scorer.detector, self.trial.seed, self.trial.segmentation)
 
     def _explain(self) -> Explained:
-        scorer, repeat = self.scorer, self.repeat
+        scorer, trial = self.scorer, self.trial
         frames = FrameExplanations(
             scorer.detector,
             self.image,
             self.verdict.target,
-            repeat.settings,
-            repeat.seed,
+            trial.settings,
+            trial.seed,
             self.frame.key,
             scorer.batch_size,
             scorer.precision,
         )
-        return explain(frames, self.frame, scorer.methods, scorer.protocol.depths, self.ledger)
+        return explain_frame(frames, self.frame, scorer.methods, scorer.protocol.depths, self.tracker)
 
-    def _references(self, explained: Explained) -> list[Choice]:
-        def untaught() -> list[Ranking]:
-            with self.ledger.stage(RANDOM_MODEL):
-                return explain_untaught(explained, self.scorer.untaught, self.scorer.methods, RANDOM_MODEL)
+    def _baseline_regions(self, explained: Explained) -> list[RankedRegion]:
+        def randomised_rankings() -> list[Ranking]:
+            with self.tracker.stage(RANDOM_MODEL):
+                return explain_randomised(explained, self.scorer.randomised_detector, self.scorer.methods, RANDOM_MODEL)
 
-        return references(explained, self.scorer.protocol, self.repeat.seed, self.frame.key, untaught)
+        return baseline_regions(explained, self.scorer.protocol, self.trial.seed, self.frame.key, randomised_rankings)
 
     def _rows(
-        self, choices: list[Choice], explained: Explained | None
-    ) -> tuple[list[Row], list[Choice], dict[str, Tensor]]:
-        """The rows of all attacks; with the choices, the first attack's oracle among them, and its attacked images."""
+        self, ranked_regions: list[RankedRegion], explained: Explained | None
+    ) -> tuple[list[Row], list[RankedRegion], dict[str, Tensor]]:
+        """The rows of all attacks, the regions with the first attack's oracle among them, and its attacked images."""
         rows: list[Row] = []
-        first: tuple[list[Choice], dict[str, Tensor]] | None = None
+        first: tuple[list[RankedRegion], dict[str, Tensor]] | None = None
         shown = {method: digest_of(region) for method, region in explained.shown.items()} if explained else {}
-        for name, attack in self.scorer.assaults:
-            with self.ledger.stage(f"attack {name}"):
-                regions = {choice.digest: choice.region for choice in choices}
-                outcomes, images = self._assailant.outcomes(name, attack, regions, () if first else shown.values())
-                found = choices + (self._oracle(name, attack, choices, explained, outcomes) if explained else [])
-            rows += [self._recorder.row(choice, name, attack.epsilon, outcomes[choice.digest]) for choice in found]
-            first = first or (found, {method: images[digest] for method, digest in shown.items() if digest in images})
-        return rows, *(first or (choices, {}))
+        for name, attack in self.scorer.attack_variants:
+            with self.tracker.stage(f"attack {name}"):
+                regions = {ranked_region.digest: ranked_region.region for ranked_region in ranked_regions}
+                outcomes, images = self._attacker.outcomes(name, attack, regions, () if first else shown.values())
+                with_oracle = ranked_regions + (
+                    self._oracle(name, attack, ranked_regions, explained, outcomes) if explained else []
+                )
+            rows += [
+                self._recorder.row(ranked_region, name, attack.epsilon, outcomes[ranked_region.digest])
+                for ranked_region in with_oracle
+            ]
+            first = first or (
+                with_oracle,
+                {method: images[digest] for method, digest in shown.items() if digest in images},
+            )
+        return rows, *(first or (ranked_regions, {}))
 
     def _oracle(
         self,
         name: str,
         attack: RegionAttack,
-        choices: list[Choice],
+        ranked_regions: list[RankedRegion],
         explained: Explained,
         outcomes: dict[str, Outcome],
-    ) -> list[Choice]:
+    ) -> list[RankedRegion]:
         """The oracle's regions under this attack; what attacking them and its candidates did goes to `outcomes`."""
         protocol, segments = self.scorer.protocol, explained.segments
-        if ORACLE not in protocol.arms:
+        if ORACLE not in protocol.baselines:
             return []
 
         def attacked(regions: list[np.ndarray]) -> None:
             new = {digest_of(region): region for region in regions}
             new = {digest: region for digest, region in new.items() if digest not in outcomes}
-            outcomes.update(self._assailant.outcomes(name, attack, new)[0])
+            outcomes.update(self._attacker.outcomes(name, attack, new)[0])
 
-        tried = oracle.candidates(segments, [c.ranking for c in choices], protocol.oracle_pool)
+        tried = oracle.candidates(segments, [c.ranking for c in ranked_regions], protocol.oracle_pool)
         attacked([segments == label for label in tried])
-        found = choose(oracle.ranked(segments, tried, outcomes), segments, protocol.depths)
-        attacked([choice.region for choice in found])
-        return found
+        oracle_regions = regions_at(oracle.ranked(segments, tried, outcomes), segments, protocol.depths)
+        attacked([ranked_region.region for ranked_region in oracle_regions])
+        return oracle_regions
 
-    def _grades(self, choices: list[Choice], explained: Explained) -> list[Grade]:
-        (_, main), *_ = self.scorer.assaults
-        with self.ledger.stage("grades"):
-            graded = Grading(self._assailant, explained.segments, self.scorer.protocol, main.epsilon)(choices)
-        return [self._recorder.grade(*each) for each in graded]
+    def _flip_thresholds(self, ranked_regions: list[RankedRegion], explained: Explained) -> list[FlipThreshold]:
+        (_, main), *_ = self.scorer.attack_variants
+        with self.tracker.stage("grades"):
+            flip_thresholds = FlipThresholdSearch(
+                self._attacker, explained.segments, self.scorer.protocol, main.epsilon
+            )(ranked_regions)
+        return [self._recorder.flip_threshold(*threshold) for threshold in flip_thresholds]
 
-    def _measured(self, explained: Explained) -> list[Measured]:
-        found = []
+    def _metric_values(self, explained: Explained) -> list[MetricValue]:
+        metric_values = []
         for method in self.scorer.methods if self.scorer.metrics else ():
-            with self.ledger.stage(f"metrics of {method.name}"):
+            with self.tracker.stage(f"metrics of {method.name}"):
                 case = case_of(explained.frames, method, explained.explanations[method.name], self.frame.mask)
-                found += [self._recorder.measured(method, each) for each in measure(case, self.scorer.metrics)]
-        return found
+                metric_values += [
+                    self._recorder.metric_value(method, measurement)
+                    for measurement in measure_case(case, self.scorer.metrics)
+                ]
+        return metric_values

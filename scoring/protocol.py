@@ -4,16 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from common.errors import InputError
-from scoring.regions import Depth
+from scoring.baselines.table import BASELINES, BOTTOM, RANDOM_MODEL
+from xai.regions import Depth
 
-RANDOM, RANDOM_AREA, BOTTOM, RANDOM_MODEL = "random", "random-area", "bottom-k", "random-model"
-CENTRE, EDGES, MASK, ORACLE, WHOLE = "face-centre", "edges", "mask", "oracle", "whole"
-ARMS = (RANDOM, RANDOM_AREA, BOTTOM, CENTRE, EDGES, WHOLE, ORACLE, MASK, RANDOM_MODEL)
-"""The reference arms, in the order of the tables."""
 EVERY, NONE = "All", "none"
 
 BUDGET, FRACTION = "budget", "fraction"
-GRADES = (BUDGET, FRACTION)
+THRESHOLDS = (BUDGET, FRACTION)
 
 
 @dataclass(frozen=True)
@@ -21,35 +18,35 @@ class Protocol:
     """How explanations are put to the test.
 
     Attributes:
-        arms: the references, of ARMS.
-        depths: of the attacked regions (`scoring.regions.Depth`).
+        baselines: which, of BASELINES.
+        depths: of the attacked regions (`xai.regions.Depth`).
         draws: random rankings a frame.
         area_draws: contiguous random regions for each region of a method.
         oracle_pool: whether the oracle tries only the segments that some ranking puts among its best three, instead of
             all of them: cheaper, and a little lower than the ceiling.
-        grades: which graded scores, of GRADES.
-        grade_steps: of the PGD that they use.
+        flip_thresholds: which are found, of THRESHOLDS.
+        threshold_steps: of the PGD that they use.
         budget_rounds: of the bisection for the smallest budget, so 2^rounds - 1 budgets, evenly spaced in their
             logarithm, from 1/64 of the attack's to the whole of it.
         fraction_budget: the L-infinity budget at which segments are added until the verdict flips.
     """
 
-    arms: tuple[str, ...] = ARMS
+    baselines: tuple[str, ...] = tuple(BASELINES)
     depths: tuple[str, ...] = ("1", "2", "3", "2%", "5%", "10%", "20%")
     draws: int = 20
     area_draws: int = 3
     oracle_pool: bool = False
-    grades: tuple[str, ...] = GRADES
-    grade_steps: int = 10
+    flip_thresholds: tuple[str, ...] = THRESHOLDS
+    threshold_steps: int = 10
     budget_rounds: int = 6
     fraction_budget: float = 4 / 255
 
     def __post_init__(self) -> None:
-        for name, known in (("arms", ARMS), ("grades", GRADES)):
-            unknown = [each for each in getattr(self, name) if each not in known]
+        for name, known in (("baselines", tuple(BASELINES)), ("flip_thresholds", THRESHOLDS)):
+            unknown = [value for value in getattr(self, name) if value not in known]
             if unknown:
                 raise ValueError(f"{name} has {unknown[0]!r}; known: {', '.join(known)}")
-        for name in ("draws", "area_draws", "grade_steps", "budget_rounds"):
+        for name in ("draws", "area_draws", "threshold_steps", "budget_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.budget_rounds > 10:
@@ -61,37 +58,37 @@ class Protocol:
         for depth in self.depths:
             Depth.parse(depth)
 
-    def has(self, arm: str) -> bool:
-        """Whether the arm is wanted."""
-        return arm in self.arms
+    def has(self, baseline: str) -> bool:
+        """Whether the baseline is wanted."""
+        return baseline in self.baselines
 
 
 PRESETS: Mapping[str, Protocol] = {
     "published": Protocol(),
     "quick": Protocol(
-        arms=tuple(arm for arm in ARMS if arm not in (BOTTOM, RANDOM_MODEL)),
+        baselines=tuple(baseline for baseline in BASELINES if baseline not in (BOTTOM, RANDOM_MODEL)),
         depths=("1", "2", "3"),
         draws=2,
         area_draws=2,
         oracle_pool=True,
-        grades=(BUDGET,),
-        grade_steps=4,
+        flip_thresholds=(BUDGET,),
+        threshold_steps=4,
         budget_rounds=3,
     ),
 }
 
 
-def chosen_arms(names: Sequence[str], preset: str) -> tuple[str, ...]:
-    """The arms that the names stand for, in the order of ARMS: the preset's where none is given.
+def chosen_baselines(names: Sequence[str], preset: str) -> tuple[str, ...]:
+    """The baselines that are named, in the order of BASELINES: the preset's where none is given.
 
     Raises InputError for an unknown name.
     """
     if not names:
-        return PRESETS[preset].arms
+        return PRESETS[preset].baselines
     if list(names) == [NONE]:
         return ()
-    wanted = {each for name in names for each in (ARMS if name == EVERY else (name,))}
-    unknown = sorted(wanted - set(ARMS))
+    wanted = {baseline for name in names for baseline in (BASELINES if name == EVERY else (name,))}
+    unknown = sorted(wanted - set(BASELINES))
     if unknown:
-        raise InputError(f"unknown reference arm {unknown[0]!r}; known: {EVERY}, {NONE}, {', '.join(ARMS)}")
-    return tuple(arm for arm in ARMS if arm in wanted)
+        raise InputError(f"unknown baseline {unknown[0]!r}; known: {EVERY}, {NONE}, {', '.join(BASELINES)}")
+    return tuple(baseline for baseline in BASELINES if baseline in wanted)

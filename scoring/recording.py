@@ -1,4 +1,4 @@
-"""From what happened to a frame to its records: rows, grades, what metrics say."""
+"""From what happened to a frame to its records: rows, flip thresholds and metric values."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,25 +7,25 @@ from typing import Any
 import numpy as np
 
 from data.frames import Frame
+from data.masks import at_size
 from detectors import Detector
-from scoring.arms.rankings import at_size
-from scoring.attacking import Outcome, Verdict
 from scoring.metrics.measuring import Measurement
-from scoring.regions import Choice, Ranking
-from scoring.rows import UNKNOWN, Grade, Measured, Row
+from scoring.records import UNKNOWN, FlipThreshold, MetricValue, Row
+from scoring.region_attacker import Outcome, Verdict
 from xai.methods import Method
+from xai.regions import RankedRegion, Ranking
 
 
 @dataclass(frozen=True, eq=False)
 class Recorder:
-    """Makes the records of one repeat of a frame.
+    """Makes the records of one trial of a frame.
 
     Attributes:
         frame: which.
         verdict: what the detector says of it.
         detector: whose verdict that is.
-        seed: of the repeat.
-        segmentation: of the repeat, by name.
+        seed: of the trial.
+        segmentation: of the trial, by name.
     """
 
     frame: Frame
@@ -35,8 +35,8 @@ class Recorder:
     segmentation: str
 
     @cached_property
-    def _place(self) -> dict[str, Any]:
-        """What every record says of where it belongs."""
+    def _shared(self) -> dict[str, Any]:
+        """The values that all records of the trial share."""
         return {
             "key": self.frame.key,
             "video": self.frame.video,
@@ -45,12 +45,19 @@ class Recorder:
             "segmentation": self.segmentation,
         }
 
-    def row(self, choice: Choice, attack: str, epsilon: float, outcome: Outcome) -> Row:
-        """What attacking a chosen region did."""
-        frame, verdict, ranking, names = self.frame, self.verdict, choice.ranking, self.detector.class_names
+    def row(self, ranked_region: RankedRegion, attack: str, epsilon: float, outcome: Outcome) -> Row:
+        """What attacking a ranked region did.
+
+        Args:
+            ranked_region: what was attacked; without a pixel where there was no fake verdict to explain.
+            attack: its name.
+            epsilon: its L-infinity budget in pixel units, in (0, 1].
+            outcome: of the attack on that region.
+        """
+        frame, verdict, ranking, names = self.frame, self.verdict, ranked_region.ranking, self.detector.class_names
         before = float(verdict.probabilities[verdict.target])
         return Row(
-            **self._place,
+            **self._shared,
             label=UNKNOWN if frame.label is None else frame.label,
             predicted=names[verdict.predicted],
             correct=verdict.correct,
@@ -59,10 +66,10 @@ class Recorder:
             weak=ranking.weak,
             attack=attack,
             epsilon=epsilon,
-            depth=choice.depth,
-            k=choice.k,
-            area=float(choice.region.mean()),
-            inside=share_inside(choice.region, frame.mask),
+            depth=ranked_region.depth,
+            k=ranked_region.k,
+            area=float(ranked_region.region.mean()),
+            mask_precision=mask_precision(ranked_region.region, frame.mask),
             before=before,
             after=outcome.after,
             drop=before - outcome.after,
@@ -74,10 +81,18 @@ class Recorder:
             forwards=outcome.forwards,
         )
 
-    def grade(self, ranking: Ranking, measure: str, attack: str, value: float, reached: bool) -> Grade:
-        """How much of a measure it took to flip the verdict, or was tried in vain."""
-        return Grade(
-            **self._place,
+    def flip_threshold(self, ranking: Ranking, measure: str, attack: str, value: float, reached: bool) -> FlipThreshold:
+        """How much of a measure it took to flip the verdict, or was tried in vain.
+
+        Args:
+            ranking: along which the verdict was to flip.
+            measure: "budget" or "fraction", as in `scoring.records.FlipThreshold`.
+            attack: what was used, and its budget where that is fixed.
+            value: in [0, 1]; the largest that was tried where the verdict did not flip.
+            reached: whether the verdict flipped.
+        """
+        return FlipThreshold(
+            **self._shared,
             **_named(ranking),
             attack=attack,
             measure=measure,
@@ -85,23 +100,23 @@ class Recorder:
             reached=reached,
         )
 
-    def measured(self, method: Method, found: Measurement) -> Measured:
-        """What a standard metric says of a method."""
-        better = {True: "higher", False: "lower", None: ""}[found.higher_is_better]
-        return Measured(
-            **self._place,
+    def metric_value(self, method: Method, measurement: Measurement) -> MetricValue:
+        """The value that a standard metric gives a method."""
+        better = {True: "higher", False: "lower", None: ""}[measurement.higher_is_better]
+        return MetricValue(
+            **self._shared,
             method=method.name,
             fill=method.fill,
-            metric=found.full_name,
-            value=0.0 if found.undefined else found.value,
+            metric=measurement.full_name,
+            value=0.0 if measurement.undefined else measurement.value,
             better=better,
-            undefined=found.undefined,
-            forwards=found.forwards,
+            undefined=measurement.undefined,
+            forwards=measurement.forwards,
         )
 
 
 def _named(ranking: Ranking) -> dict[str, Any]:
-    """What a record says of the ranking that it is about."""
+    """The values of a record that name its ranking."""
     return {"method": ranking.method, "of": ranking.of, "draw": ranking.draw, "fill": ranking.fill}
 
 
@@ -111,9 +126,9 @@ def correct(detector: Detector, frame: Frame, predicted: int) -> int:
     return UNKNOWN if label is None else int(predicted == label)
 
 
-def share_inside(region: np.ndarray, mask: np.ndarray | None) -> float:
+def mask_precision(region: np.ndarray, mask: np.ndarray | None) -> float:
     """The share of a region (H, W) bool that lies in a frame's mask (H', W') bool; -1 without a mask or a region."""
     if mask is None or not region.any():
         return UNKNOWN
-    inside = at_size(mask, region.shape)
-    return 0.0 if inside is None else float(inside[region].mean())
+    manipulated = at_size(mask, region.shape)
+    return 0.0 if manipulated is None else float(manipulated[region].mean())

@@ -1,104 +1,144 @@
-"""Flat dataclasses as structured arrays and NPY files: read back exactly as they were, or not at all."""
+"""The records of a frame: what one attack did to a region, flip thresholds, and the values of standard metrics."""
 
-import io
-import math
-import os
-from collections.abc import Sequence
-from dataclasses import Field, astuple, fields
-from pathlib import Path
-from tokenize import TokenError
-from typing import IO, Any
+from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from common.errors import InputError
-from common.files import atomic_write
-
-_CODES = {int: "<i8", float: "<f8", bool: "?"}
-_DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, RecursionError)
-"""What numpy raises for damaged bytes: it reads a header as a Python literal."""
+UNKNOWN = -1  # in `label`, `correct`, `correct_after` and `mask_precision`; empty in the CSV
 
 
-def names(kind: type) -> tuple[str, ...]:
-    """The columns of a dataclass whose fields are str, int, float and bool."""
-    return tuple(field.name for field in fields(kind))
+@dataclass(frozen=True)
+class Row:
+    """What one attack did to one region of one frame.
 
-
-def to_array(kind: type, records: Sequence[Any]) -> np.ndarray:
-    """The records of one kind as a structured array; its texts are as wide as the longest needs: nothing is cut.
-
-    Raises InputError for a text that cannot be kept so (one that ends with a null character).
+    Attributes:
+        key: the frame.
+        video: the video it is from.
+        family: the manipulation it was made with, "" where unknown.
+        label: its `mc_label`, -1 where it has none.
+        predicted: the class that the detector says.
+        correct: whether that is the frame's class: 1 or 0, -1 where the detector has no class for it.
+        target: the explained class: the predicted one, or where that is Real, the most probable other.
+        seed: of the trial's draws.
+        segmentation: "slic-50", ...: how the frame was divided.
+        method: "LIME", "LIME_adv", ..., or a baseline: "random", "oracle", ... (`scoring.baselines`).
+        of: the method that a baseline belongs to ("random-area" of "LIME"); "" for all others.
+        draw: which of a baseline's random draws; 0 where there is one.
+        fill: what hid pixels while explaining; "" for a baseline that explains nothing.
+        weak: whether the ranking says little (`xai.ranking.is_weak`).
+        attack: "nes", ...
+        epsilon: its L-infinity budget, in (0, 1].
+        depth: which region: "1", "2", "3" are the best segments together, "5%" as many as come nearest to that share
+            of the frame, "all" the whole frame.
+        k: how many segments the region has; 0 for an empty one.
+        area: the attacked share of the frame's pixels, in [0, 1].
+        mask_precision: the share of those that were truly manipulated, in [0, 1]; -1 where that is not known.
+        before: p(target) of the frame.
+        after: p(target) of the attacked frame.
+        drop: before - after.
+        predicted_after: the class that the detector says of the attacked frame.
+        correct_after: as `correct`, of the attacked frame.
+        flipped_to_real: whether the attack made the detector say Real; never where it did so before.
+        linf: the largest change of a pixel's channel, in [0, 1].
+        steps: the attack's steps; 0 where the detector said Real already.
+        forwards: images passed to the detector for the attack on that region, the judge's included.
     """
-    values = [astuple(record) for record in records]
-    columns = dict(zip(names(kind), zip(*values, strict=True), strict=True)) if values else {}
-    array = np.array(
-        values, dtype=[(field.name, _code(field.type, columns.get(field.name, ()))) for field in fields(kind)]
-    )
-    if [tuple(item) for item in array.tolist()] != values:
-        raise InputError(f"frame {records[0].key!r}: its name or its video's cannot be stored; rename it")
-    return array
+
+    key: str
+    video: str
+    family: str
+    label: int
+    predicted: str
+    correct: int
+    target: str
+    seed: int
+    segmentation: str
+    method: str
+    of: str
+    draw: int
+    fill: str
+    weak: bool
+    attack: str
+    epsilon: float
+    depth: str
+    k: int
+    area: float
+    mask_precision: float
+    before: float
+    after: float
+    drop: float
+    predicted_after: str
+    correct_after: int
+    flipped_to_real: bool
+    linf: float
+    steps: int
+    forwards: int
 
 
-def of_table(kind: type, table: pd.DataFrame) -> np.ndarray:
-    """The records in a table, nothing in it missing, as a structured array as wide as its texts need."""
-    columns = {field.name: table[field.name].to_numpy() for field in fields(kind)}
-    columns |= {f.name: np.array(columns[f.name].tolist(), dtype=str) for f in fields(kind) if f.type is str}
-    array = np.empty(len(table), dtype=[(f.name, _code(f.type, columns[f.name].tolist())) for f in fields(kind)])
-    for name, values in columns.items():
-        array[name] = values
-    return array
+@dataclass(frozen=True)
+class FlipThreshold:
+    """How much it takes to flip one frame's verdict along one ranking: a number where "flipped or not" saturates.
+
+    Attributes:
+        key, video, family, seed, segmentation, method, of, draw, fill: as in Row.
+        attack: what was used to find out, and its budget where that is fixed: "pgd", "pgd 4/255".
+        measure: "budget", the smallest L-infinity budget that flips, attacking the three best segments; or
+            "fraction", the share of the segments that is needed when they are added best first.
+        value: in [0, 1]; where `reached` is false, the largest that was tried.
+        reached: whether the verdict flipped; a frame that never does is censored, not dropped.
+    """
+
+    key: str
+    video: str
+    family: str
+    seed: int
+    segmentation: str
+    method: str
+    of: str
+    draw: int
+    fill: str
+    attack: str
+    measure: str
+    value: float
+    reached: bool
 
 
-def stack(kind: type, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Several such arrays as one, wide enough for all."""
-    return np.concatenate(arrays) if arrays else to_array(kind, [])
+@dataclass(frozen=True)
+class MetricValue:
+    """The value that one standard metric gives one explanation of one frame (`scoring.metrics`).
+
+    Attributes:
+        key, video, family, seed, segmentation, method, fill: as in Row.
+        metric: its full name, "deletion" or "aopc.morf".
+        value: 0 where it is undefined.
+        better: "higher", "lower", or "" where neither is better.
+        undefined: why there is no value; "" where there is one.
+        forwards: images passed to detectors for the metric, all its values together.
+    """
+
+    key: str
+    video: str
+    family: str
+    seed: int
+    segmentation: str
+    method: str
+    fill: str
+    metric: str
+    value: float
+    better: str
+    undefined: str
+    forwards: int
 
 
-def save(path: str | Path, array: np.ndarray) -> None:
-    """Writes an array as NPY without pickle, whole or not at all. Raises OSError where the disk is full."""
-    content = io.BytesIO()  # numpy's own writing to a full disk loses the reason
-    np.save(content, array, allow_pickle=False)
-    with atomic_write(path, "wb") as file:
-        file.write(content.getbuffer())
-
-
-def load(path: str | Path, kind: type) -> np.ndarray:
-    """Reads what `save` wrote of that kind. Raises InputError where the file is truncated or holds something else."""
-    what = f"{kind.__name__.lower()}s of scores"
-    try:
-        with open(path, "rb") as file:
-            shape, found = _header(file)
-            if math.prod(shape) * found.itemsize != os.fstat(file.fileno()).st_size - file.tell():
-                raise ValueError("its length is not what its header says")
-            file.seek(0)
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except _DAMAGED as error:
-        raise InputError(f"{path} is not readable as {what} ({error})") from error
-    if array.dtype.names != names(kind) or array.ndim != 1 or not all(map(_is_of, array.dtype.descr, fields(kind))):
-        raise InputError(f"{path} does not hold {what} of this version")
-    try:
-        array.tolist()
-    except (ValueError, SystemError) as error:  # bytes that are no characters
-        raise InputError(f"{path} is damaged ({error})") from error
-    return array
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """The shape and type that an NPY file says it has."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, kind = read(file)
-    return shape, kind
-
-
-def _is_of(column: tuple[Any, ...], field: Field[Any]) -> bool:
-    """Whether a column of a structured type is of a field's."""
-    code = str(column[1])
-    return code.startswith("<U") if field.type is str else np.dtype(code) == np.dtype(_CODES[field.type])  # type: ignore[index]
-
-
-def _code(kind: Any, texts: Sequence[str]) -> str:
-    if kind is str:
-        return f"<U{max(1, *map(len, texts))}" if texts else "<U1"
-    return _CODES[kind]
+def tidy(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of rows, flip thresholds or metric values with missing values for what is unknown or undefined."""
+    table = table.copy(deep=False)
+    for name in {"label", "correct", "correct_after"} & set(table):
+        table[name] = table[name].astype("Int64").mask(table[name] == UNKNOWN)
+    if "undefined" in table:
+        table["value"] = table["value"].mask(table["undefined"] != "")
+    if "mask_precision" in table:
+        table["mask_precision"] = table["mask_precision"].mask(table["mask_precision"] == UNKNOWN)
+    if "family" in table:
+        table["family"] = table["family"].mask(table["family"] == "")
+    return table

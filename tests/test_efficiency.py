@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 import efficiency
+from analysis.method_costs import mean_costs
 from common import console
 from scoring.costs import Cost
-from scoring.efficiency import summarise
 from tests.scoring.stand_ins import TINY, write_frames
 from xai.methods import METHODS
 
@@ -33,13 +33,13 @@ def test_summary_is_the_mean_over_frames() -> None:
         "b": [Cost("adversarial", 20, 1, 2.0), Cost("LIME", 10, 1, 3.0), Cost("LIME_adv", 30, 2, 4.0)],
         "called real": [Cost("verdict", 1, 1, 0.1)],
     }
-    plain, adversarial = summarise(costs, [METHODS["LIME"], METHODS["LIME_adv"], METHODS["RISE"]][:2])
+    plain, adversarial = mean_costs(costs, [METHODS["LIME"], METHODS["LIME_adv"], METHODS["RISE"]][:2])
     assert (plain.frames, plain.forwards, plain.calls, plain.seconds) == (2, 10, 1, 2)
     assert plain.seconds_sd == pytest.approx(2**0.5)
     assert (plain.adversarial_forwards, plain.adversarial_seconds) == (0, 0)
     assert (adversarial.forwards, adversarial.calls, adversarial.seconds) == (40, 2.5, 4.5)
     assert (adversarial.adversarial_forwards, adversarial.adversarial_seconds) == (30, 3)
-    assert summarise(costs, [METHODS["RISE"]]) == []
+    assert mean_costs(costs, [METHODS["RISE"]]) == []
 
 
 def test_table_files_and_continuation(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

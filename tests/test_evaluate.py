@@ -17,7 +17,7 @@ from tests.scoring.stand_ins import TINY, picture, save, write_frames
 PLANTED = ("--detector", "tests.scoring.stand_ins:PlantedDetector")
 ERASER = ("--attack", "tests.scoring.stand_ins:Eraser")
 METHODS = ("LIME", "LIME_adv", "SHAP", "SHAP_adv", "SOBOL", "SOBOL_adv", "RISE", "RISE_adv")
-ARMS = {
+BASELINES = {
     "random",
     "random-area",
     "face-centre",
@@ -58,7 +58,7 @@ def everything(index: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     capture = pytest.MonkeyPatch()
     with capture.context() as patched:
         lines: list[str] = []
-        patched.setattr("scoring.report.say", lines.append)
+        patched.setattr("reporting.terminal.paragraph", lines.append)
         words = ("--method", "All", *ERASER, "--frames", index, *PLANTED, "--results", results, "--preset", "quick")
         assert run(*words, *settings()) == 0
     return results / "evaluation", "\n".join(lines)
@@ -66,14 +66,14 @@ def everything(index: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 def test_a_planted_patch_flips_for_all_eight_methods_and_not_for_random(everything: tuple[Path, str]) -> None:
     summary = pd.read_csv(everything[0] / "summary_All.csv").set_index(["top", "method"])
-    assert set(summary.index.get_level_values("method")) == {*METHODS, *ARMS}
+    assert set(summary.index.get_level_values("method")) == {*METHODS, *BASELINES}
     for method in METHODS:
         assert summary.loc[("1-3", method), "flip_rate"] >= 0.9, method
         assert summary.loc[("mean", method), "flip_rate_vs_random_difference"] > 0.3, method
         assert summary.loc[("mean", method), "flip_rate_vs_random_p_holm"] < 0.05, method
     assert summary.loc[("1", "random"), "flip_rate"] <= 0.35
-    for arm, rate in (("oracle", 1.0), ("whole", 1.0)):
-        assert summary.loc[("1-3", arm), "flip_rate"] == rate, arm
+    for baseline, rate in (("oracle", 1.0), ("whole", 1.0)):
+        assert summary.loc[("1-3", baseline), "flip_rate"] == rate, baseline
 
 
 def test_the_published_table_of_a_real_run(everything: tuple[Path, str]) -> None:
@@ -133,13 +133,13 @@ def test_running_again_prints_the_same_and_scores_nothing(
 def test_a_measured_batch_size_is_written_down_and_taken_again(
     index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured: list[int] = []
+    metric_values: list[int] = []
 
     def fastest(detector: object, device: object, precision: str) -> int:
-        measured.append(7 + len(measured))
-        return measured[-1]
+        metric_values.append(7 + len(metric_values))
+        return metric_values[-1]
 
-    monkeypatch.setattr("scoring.setup.fastest", fastest)
+    monkeypatch.setattr("runs.setup.fastest", fastest)
     words = quickly(index, tmp_path, "--limit", 2, "--batch-size")
     assert run(*words, "auto") == 0
     assert json.loads((tmp_path / "evaluation-LIME" / "config.json").read_text())["batch_size"] == 7
@@ -147,12 +147,12 @@ def test_a_measured_batch_size_is_written_down_and_taken_again(
     frames = sorted((tmp_path / "evaluation-LIME" / "frames").iterdir())
     frames[0].unlink()
     assert run(*words, "auto") == 0
-    assert measured == [7]
+    assert metric_values == [7]
     assert (tmp_path / "evaluation-LIME" / "rows_LIME.csv").read_bytes() == rows
     assert run(*words, "7") == 0
     assert "batch_size was 7 and is now 9" in refused(capsys, *words, "9")
     assert run(*words, "auto", "--run", "other") == 0
-    assert measured == [7, 8]
+    assert metric_values == [7, 8]
 
 
 def test_a_plain_folder_of_pictures_has_flips_and_no_accuracies(

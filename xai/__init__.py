@@ -1,9 +1,9 @@
 """Explanations of a detector's verdict: explainers, their fills, segments and rankings."""
 
 from xai.explanation import AdversarialImage, Explanation, FrameExplanations, explain, explained_class
-from xai.methods import ALL, METHODS, Method, parse
-from xai.ranking import rank, top_region, weak
-from xai.settings import PRESETS, Settings, build, describe, parse_override
+from xai.explanation_settings import PRESETS, ExplanationSettings, build_settings, describe_settings, parse_override
+from xai.methods import ALL, METHODS, Method, parse_method
+from xai.ranking import is_weak, rank, top_region
 
 __all__ = [
     "ALL",
@@ -11,16 +11,16 @@ __all__ = [
     "PRESETS",
     "AdversarialImage",
     "Explanation",
+    "ExplanationSettings",
     "FrameExplanations",
     "Method",
-    "Settings",
-    "build",
-    "describe",
+    "build_settings",
+    "describe_settings",
     "explain",
     "explained_class",
-    "parse",
+    "is_weak",
+    "parse_method",
     "parse_override",
     "rank",
     "top_region",
-    "weak",
 ]

@@ -42,10 +42,19 @@ class Explainer(Protocol):
     def __call__(
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> np.ndarray:
-        """The saliency map (H, W) float32, higher is more important.
+        """Computes the saliency map (H, W) float32, higher is more important.
 
-        `image` is (3, H, W) float32 in [0, 1], `segments` (H, W) labels 0..K-1. Every draw comes from `generator`.
         Masks are best made on `image.device`, `score.batch_size` at a time (`chunks`).
+
+        Args:
+            score: asks the detector for p(target) of images.
+            image: (3, H, W) float32 in [0, 1], the frame to explain.
+            segments: (H, W) int32 labels 0..K-1, each of at least one pixel.
+            fill: makes images of the frame with pixels hidden, from keep-masks (N, 1, H, W) in [0, 1].
+            generator: gives every draw.
+
+        Raises:
+            InputError: the frame cannot be explained.
         """
         ...
 
@@ -60,7 +69,7 @@ class FrameExplainer(Protocol):
 
 
 @runtime_checkable
-class Particular(Protocol):
+class DetectorSpecificExplainer(Protocol):
     """An explainer that does not suit every detector."""
 
     def check(self, detector: Detector) -> None:

@@ -15,18 +15,18 @@ from pytorch_grad_cam.ablation_layer import AblationLayer
 from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor
 
-from attacks.base import differentiable, untouched
-from attacks.draws import isolated
 from common.errors import InputError
+from common.global_generators import isolated
 from detectors.base import Detector
+from detectors.gradients import differentiable, untouched
 from detectors.layers import as_maps, feature_layer, module
 from detectors.queries import Queries, exact_float32
 from xai.base import Fill, Score, background
-from xai.libraries import LogOdds, told_in_one_line, unknown
+from xai.libraries import LogOdds, one_line_errors, unknown
 
 FAMILY = "cam"
 
-_FOUND: WeakKeyDictionary[Detector, dict[tuple[str, bool], str]] = WeakKeyDictionary()
+_LAYERS: WeakKeyDictionary[Detector, dict[tuple[str, bool], str]] = WeakKeyDictionary()
 """The layer of each detector by the one asked for: looking for it takes forwards that no single frame should pay."""
 
 _MASKING = frozenset({"ScoreCAM"})  # hides pixels
@@ -63,31 +63,31 @@ class ClassActivationMap:
         difference = (image - hidden)[None].requires_grad_()
         seed = int(generator.integers(2**31))
         with (
-            told_in_one_line(self._name, detector),
+            one_line_errors(self._name, detector),
             differentiable(image.device),
             untouched(detector),
             exact_float32(),
             isolated(seed),
             _without_bars(),
         ):
-            found = self._map(LogOdds(detector, score.target, hidden), layer, difference, score.batch_size)
-        return np.asarray(found[0], dtype=np.float32)
+            maps = self._map(LogOdds(detector, score.target, hidden), layer, difference, score.batch_size)
+        return np.asarray(maps[0], dtype=np.float32)
 
     def check(self, detector: Detector) -> None:
         """Raises InputError where the detector has no such layer, or none that could be found."""
         self._layer(detector)
 
     def _layer(self, detector: Detector) -> str:
-        known = _FOUND.setdefault(detector, {})
-        if (self.layer, self._transformers) not in known:
+        known = _LAYERS.setdefault(detector, {})
+        if (self.layer, self._takes_transformers) not in known:
             with differentiable(Queries(detector).device), untouched(detector):
-                known[self.layer, self._transformers] = feature_layer(
-                    detector, self.layer or None, f"--set {self._name}.layer=NAME", self._transformers
+                known[self.layer, self._takes_transformers] = feature_layer(
+                    detector, self.layer or None, f"--set {self._name}.layer=NAME", self._takes_transformers
                 )
-        return known[self.layer, self._transformers]
+        return known[self.layer, self._takes_transformers]
 
     @property
-    def _transformers(self) -> bool:
+    def _takes_transformers(self) -> bool:
         """Whether it can weigh what `as_maps` makes of a transformer's output."""
         return self.algorithm.__name__ not in _PLAIN
 
@@ -97,22 +97,25 @@ class ClassActivationMap:
 
     def _map(self, function: LogOdds, layer: str, difference: Tensor, batch_size: int) -> np.ndarray:
         """The package's map (1, H, W); the detector keeps its hooks and layers, whatever happens."""
-        settings = {each.name: getattr(self, each.name) for each in fields(self)}
+        settings = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         settings |= {"batch_size": batch_size, "ablation_layer": AblationLayer()}
-        made, asked = (
+        at_construction, at_call = (
             {name: settings[name] for name in inspect.signature(of).parameters if name in settings}
             for of in (self.algorithm.__init__, self.algorithm.__call__)
         )
         where = module(function.detector, layer)
-        cam = self.algorithm(function, [where], _kept, **made)
+        hooks = set(where._forward_hooks)
+        cam = self.algorithm(function, [where], _kept, **at_construction)
         cam.batch_size = batch_size  # ScoreCAM asks for it, and takes it in no other way
         try:
-            return cam(difference, [_Relative()], **asked)
+            return cam(difference, [_Relative()], **at_call)
         finally:
             seen = cam.activations_and_grads
             seen.activations.clear()  # or `release` detaches what cannot be
             seen.gradients.clear()
             seen.release()
+            for left in set(where._forward_hooks) - hooks:  # AblationCAM's, where its second forward pass fails
+                del where._forward_hooks[left]
             if function.detector.get_submodule(layer) is not where:  # AblationCAM puts another in its place
                 function.detector.set_submodule(layer, where)
 
@@ -134,7 +137,7 @@ def cam_explainer(name: str) -> type[ClassActivationMap]:
         "__doc__": f"pytorch_grad_cam.{name} as an explainer; see ClassActivationMap.",
         "__module__": __name__,
     }
-    settings = [(each, type(default), field(default=default)) for each, default in _settings(algorithm).items()]
+    settings = [(setting, type(default), field(default=default)) for setting, default in _settings(algorithm).items()]
     return make_dataclass(name, settings, bases=(ClassActivationMap,), namespace=namespace, frozen=True)
 
 
@@ -164,8 +167,9 @@ class _Relative:
 
 def _settings(algorithm: type[BaseCAM]) -> dict[str, Any]:
     """The arguments that are numbers, words or switches, when made and when asked, each with its default."""
-    made, asked = inspect.signature(algorithm.__init__).parameters, inspect.signature(algorithm.__call__).parameters
-    both = {name: each.default for name, each in {**made, **asked}.items() if name not in _GIVEN}
+    constructor = inspect.signature(algorithm.__init__).parameters
+    call = inspect.signature(algorithm.__call__).parameters
+    both = {name: parameter.default for name, parameter in {**constructor, **call}.items() if name not in _GIVEN}
     return {name: default for name, default in both.items() if isinstance(default, bool | int | float | str)}
 
 

@@ -13,15 +13,15 @@ from captum.attr import Attribution, PerturbationAttribution
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor, nn
 
-from attacks.base import differentiable, untouched
-from attacks.draws import isolated
 from attacks.torchattacks_bridge import GRADIENT_SHARE
 from common.errors import InputError
+from common.global_generators import isolated
 from detectors.base import Detector
+from detectors.gradients import differentiable, untouched
 from detectors.queries import exact_float32
 from xai.base import Fill, Score, background, chunks
 from xai.deep_lift import mended
-from xai.libraries import LogOdds, told_in_one_line, unknown
+from xai.libraries import LogOdds, one_line_errors, unknown
 
 FAMILY = "captum"
 SENSITIVITIES = frozenset({"Saliency", "GuidedBackprop", "Deconvolution"})
@@ -38,7 +38,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "KernelShap": {"n_samples": 2000},  # captum: 25, fewer than there are segments; as many as LIME and SHAP here
     "Lime": {"n_samples": 2000},
 }
-"""Settings where the library has none, or one that cannot tell some 50 segments apart."""
+"""Settings where the library has none, or one that cannot distinguish some 50 segments."""
 
 _DRAWN_TOGETHER = 4  # samples of GradientShap in one forward; a number of its own, as draws follow no batch size
 
@@ -86,12 +86,12 @@ class CaptumAttribution:
         difference = (image - hidden)[None]
         features = torch.from_numpy(segments).long().to(image.device)[None, None]
         name = f"{FAMILY}:{self.algorithm.__name__}"
-        with isolated(int(generator.integers(2**31))), told_in_one_line(name, score.queries.detector):
+        with isolated(int(generator.integers(2**31))), one_line_errors(name, score.queries.detector):
             if issubclass(self.algorithm, PerturbationAttribution):
-                found = self._attribute(_Asked(score, hidden), difference, features, score.batch_size)
+                attributions = self._attribute(_Asked(score, hidden), difference, features, score.batch_size)
             else:
-                found = self._differentiate(score, hidden, difference)
-        return self._reduced(found.detach()[0]).float().cpu().numpy()
+                attributions = self._differentiate(score, hidden, difference)
+        return self._reduced(attributions.detach()[0]).float().cpu().numpy()
 
     def check(self, detector: Detector) -> None:
         """Raises InputError where the attribution has no rule for the detector's activations."""
@@ -121,7 +121,7 @@ class CaptumAttribution:
 
     def _attribute(self, function: Any, difference: Tensor, features: Tensor | None, size: int) -> Tensor:
         """captum's attributions (1, 3, H, W); where it would draw all samples at once, some at a time."""
-        settings = {each.name: getattr(self, each.name) for each in fields(self)}
+        settings = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         settings |= {"perturbations_per_eval": size, "internal_batch_size": size, "feature_mask": features}
         settings |= {"baselines": torch.zeros_like(difference[:1]).detach()}
         algorithm = self.algorithm(function, **_accepted(self.algorithm.__init__, settings))
@@ -154,7 +154,7 @@ def captum_explainer(name: str) -> type[CaptumAttribution]:
         raise unknown(name, _usable(), "captum")
     if reason := _unfit(algorithm):
         raise InputError(f"captum:{name} cannot explain a frame: {reason}")
-    settings = [(each, _kind(default), field(default=default)) for each, default in _settings(algorithm).items()]
+    settings = [(setting, _kind(default), field(default=default)) for setting, default in _settings(algorithm).items()]
     namespace = {
         "algorithm": algorithm,
         "hides": "baselines" in inspect.signature(algorithm.attribute).parameters or name == "InputXGradient",
@@ -178,14 +178,20 @@ def _parameters(algorithm: type[Attribution]) -> list[inspect.Parameter]:
     """What the attribution can be given, when made and when asked."""
     attribute: Any = algorithm.attribute
     both = [*inspect.signature(algorithm).parameters.values(), *inspect.signature(attribute).parameters.values()]
-    return [each for each in both if each.name != "self" and each.kind is not each.VAR_KEYWORD]
+    return [parameter for parameter in both if parameter.name != "self" and parameter.kind is not parameter.VAR_KEYWORD]
 
 
 def _settings(algorithm: type[Attribution]) -> dict[str, Any]:
     """The arguments that are numbers, words or switches, each with its default here."""
     own = _DEFAULTS.get(algorithm.__name__, {})
-    found = {each.name: own.get(each.name, each.default) for each in _parameters(algorithm) if each.name not in _GIVEN}
-    return {name: default for name, default in found.items() if isinstance(default, bool | int | float | str | tuple)}
+    defaults = {
+        parameter.name: own.get(parameter.name, parameter.default)
+        for parameter in _parameters(algorithm)
+        if parameter.name not in _GIVEN
+    }
+    return {
+        name: default for name, default in defaults.items() if isinstance(default, bool | int | float | str | tuple)
+    }
 
 
 def _accepted(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +205,11 @@ def _unfit(algorithm: type[Attribution]) -> str | None:
     if algorithm.__name__ in _UNFIT:
         return _UNFIT[algorithm.__name__]
     own = _DEFAULTS.get(algorithm.__name__, {})
-    needed = [each.name for each in _parameters(algorithm) if each.default is each.empty and each.name not in own]
+    needed = [
+        parameter.name
+        for parameter in _parameters(algorithm)
+        if parameter.default is parameter.empty and parameter.name not in own
+    ]
     missing = [name for name in needed if name not in _SOURCES]
     if "layer" in missing or "neuron_selector" in missing:
         return f"it needs a {missing[0].split('_')[0]}; for maps of a layer take cam:GradCAM"

@@ -19,7 +19,7 @@ def mended(network: nn.Module) -> Iterator[None]:
     """
     kinds = tuple(SUPPORTED_NON_LINEAR)
     handles = [
-        module.register_forward_pre_hook(lambda _module, inputs: tuple(each.clone() for each in inputs))
+        module.register_forward_pre_hook(lambda _module, inputs: tuple(tensor.clone() for tensor in inputs))
         for module in network.modules()
         if type(module) in kinds
     ]
@@ -40,10 +40,19 @@ def max_pooling(
 
     What a window's maximum gained over the baseline's goes to the pixel that is the frame's maximum; what it lost, to
     the one that was the baseline's. A pixel sums over its windows.
+
+    Args:
+        module: the max pooling.
+        inputs: (2N, C, H, W), what enters it: N frames, then their N baselines.
+        outputs: (2N, C, h, w), what it gives for them.
+        grad_input: (2N, C, H, W), the gradient of its inputs, taken where frame and baseline differ by less than `eps`.
+        grad_output: (2N, C, h, w), the multipliers of its outputs.
+        eps: below this absolute difference of a frame's and its baseline's value the multiplier would be a division by
+            nearly zero.
     """
-    output, reference = outputs.chunk(2)
-    highest = torch.maximum(output, reference)
-    change = torch.cat([highest - reference, output - highest])
+    output, baseline = outputs.chunk(2)
+    highest = torch.maximum(output, baseline)
+    change = torch.cat([highest - baseline, output - highest])
     with torch.enable_grad():
         pixels = inputs.detach().requires_grad_()
         pooled = functional.max_pool2d(

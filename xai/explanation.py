@@ -14,16 +14,16 @@ from common.errors import InputError
 from common.seeds import derive_seed, generator
 from detectors.base import Detector
 from detectors.queries import Queries, counting
-from xai.base import Explainer, Fill, FrameExplainer, Particular, Score
+from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer, Score
+from xai.explanation_settings import ExplanationSettings, build_settings, check_settings
 from xai.fills import composite
-from xai.methods import ADVERSARIAL, Method, parse
-from xai.ranking import rank, weak
-from xai.settings import Settings, build, check
+from xai.methods import ADVERSARIAL, Method, parse_method
+from xai.ranking import is_weak, rank
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Why a detector gives a class to a frame, says one method.
+    """One method's explanation of why a detector gives a class to a frame.
 
     Attributes:
         saliency: (H, W) float32 at the detector's input size, higher is more important.
@@ -46,8 +46,8 @@ class Explanation:
 
     @property
     def weak(self) -> bool:
-        """Whether the ranking says little (see `xai.ranking.weak`)."""
-        return weak(self.saliency, self.segments)
+        """Whether the ranking says little (see `xai.ranking.is_weak`)."""
+        return is_weak(self.saliency, self.segments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +82,27 @@ class FrameExplanations:
         detector: Detector,
         image: Tensor,
         target: int,
-        settings: Settings,
+        settings: ExplanationSettings,
         seed: int = 0,
         key: str = "",
         batch_size: int = 32,
         precision: str = "float32",
     ) -> None:
-        """`image` is (3, S, S) float32 in [0, 1] at the detector's size; `target` the class to explain.
+        """Prepares to explain a frame; the detector is not asked yet.
 
-        `precision` is that of the methods' queries; the adversarial image is always made in float32. Raises
-        InputError for another image size or a class that the detector does not have.
+        Args:
+            detector: what is explained.
+            image: (3, S, S) float32 in [0, 1], the frame at the detector's input size.
+            target: the index of the class to explain.
+            settings: of segments, explainers, fills and the adversarial image.
+            seed: with `key`, of every draw.
+            key: the frame's name.
+            batch_size: images in a forward pass, at least 1.
+            precision: "float32" or "bfloat16", of the methods' queries; the adversarial image is always made in
+                float32.
+
+        Raises:
+            InputError: the image has another size, the detector no such class, or batch size or precision cannot be.
         """
         size = detector.input_size
         if image.shape != (3, size, size):
@@ -129,12 +140,12 @@ class FrameExplanations:
         )
 
     def explain(self, method: str | Method) -> Explanation:
-        """The explanation by a method, named as `xai.methods.parse` reads it.
+        """The explanation by a method, named as `xai.methods.parse_method` reads it.
 
         Raises InputError for an unknown method, one whose explainer the settings lack or that does not suit the
         detector, or one whose saliency map is not finite and of the image's size.
         """
-        method = parse(method) if isinstance(method, str) else method
+        method = parse_method(method) if isinstance(method, str) else method
         explainer = self._explainer(method)
         segments = self.segments  # made outside the clock: it belongs to the frame, not to the first method
         extra = self.adversarial if method.fill == ADVERSARIAL else None
@@ -177,10 +188,10 @@ class FrameExplanations:
 
     def _explainer(self, method: Method) -> Explainer:
         if method.explainer not in self.settings.explainers:
-            raise InputError(f"the settings have no explainer {method.explainer!r}: give the method to settings.build")
+            raise InputError(f"the settings have no explainer {method.explainer!r}: give the method to build_settings")
         explainer = self.settings.explainers[method.explainer]
-        if isinstance(explainer, Particular):
-            explainer.check(self.detector)  # outside the count: what it finds out belongs to no single frame
+        if isinstance(explainer, DetectorSpecificExplainer):
+            explainer.check(self.detector)  # outside the count: its forwards belong to no single frame
         return explainer.for_frame(self.key) if isinstance(explainer, FrameExplainer) else explainer
 
 
@@ -207,17 +218,26 @@ def explain(
     batch_size: int = 32,
     precision: str = "float32",
 ) -> Explanation:
-    """Explains a detector's verdict on one image.
+    """Explains a detector's verdict on one image; the explanation is at the detector's input size.
 
-    `image` is (H, W, 3) uint8 RGB of any size; the explanation is at the detector's input size. `method` is LIME,
-    LIME_adv, SHAP, ..., captum:NAME, cam:NAME, saliency:FOLDER, or your own `package.module:Name`. `target` is the
-    class to explain; by default that of `explained_class`. `preset` and `overrides` are as in `xai.settings.build`;
-    `seed` and `key` (the frame's name) fix every draw. Raises InputError for names or values that stand for nothing,
-    and for a method that does not suit the detector.
+    Args:
+        detector: whose verdict is explained.
+        image: (H, W, 3) uint8 RGB of any size.
+        method: LIME, LIME_adv, SHAP, ..., captum:NAME, cam:NAME, saliency:FOLDER, or your own `package.module:Name`.
+        target: the index of the class to explain; None for that of `explained_class`.
+        preset: "published" or "quick", as in `build_settings`.
+        seed: with `key`, of every draw.
+        overrides: settings by component and field, on top of the preset, as in `build_settings`.
+        key: the frame's name; a saved saliency map is found by it.
+        batch_size: images in a forward pass, at least 1.
+        precision: "float32" or "bfloat16", of the method's queries.
+
+    Raises:
+        InputError: a name or value is not known or cannot be used, or the method does not suit the detector.
     """
-    chosen = parse(method)
-    settings = build(preset, overrides, [chosen])
-    check(settings, detector)
+    chosen = parse_method(method)
+    settings = build_settings(preset, overrides, [chosen])
+    check_settings(settings, detector)
     prepared = detector.prepare(image)
     if target is None:
         target = explained_class(Queries(detector, precision=precision).probabilities(prepared[None])[0], detector.real)

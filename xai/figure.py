@@ -1,4 +1,4 @@
-"""A picture of one frame's explanations: what each method sees, and what the frame really holds."""
+"""A picture of one frame's explanations: each method's saliency, and the pixels that were really manipulated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class View:
     caption: str
 
 
-def draw(view: View, figure: Figure) -> None:
+def draw_view(view: View, figure: Figure) -> None:
     """Draws a view on an empty figure, which it resizes: the frame and what is known, then each explanation."""
     known = 1 + (view.mask is not None) + 2 * (view.adversarial is not None)
     methods = grid(list(view.explanations))
@@ -92,12 +92,12 @@ def _draw_explanation(axis: Axes, image: np.ndarray, name: str, explanation: Exp
     low, high = np.percentile(explanation.saliency, [1, 99])
     axis.imshow(explanation.saliency, cmap="inferno", alpha=0.55, vmin=low, vmax=max(high, low + 1e-12))
     ranking = explanation.ranking
-    for place in range(min(TOP, len(ranking))):
-        region = top_region(explanation.segments, ranking[place : place + 1], 1)
-        outline = axis.contour(region, levels=[0.5], colors=COLOURS[place], linewidths=1.8)
+    for index in range(min(TOP, len(ranking))):
+        region = top_region(explanation.segments, ranking[index : index + 1], 1)
+        outline = axis.contour(region, levels=[0.5], colors=COLOURS[index], linewidths=1.8)
         outline.set(path_effects=EDGED)
         y, x = _inside(region)
-        number = axis.text(x, y, str(place + 1), color=COLOURS[place], fontsize=12, fontweight="bold")
+        number = axis.text(x, y, str(index + 1), color=COLOURS[index], fontsize=12, fontweight="bold")
         number.set(ha="center", va="center", path_effects=EDGED)
     weak = " (weak)" if explanation.weak else ""
     axis.set_title(f"{name}{weak}", fontsize=10)

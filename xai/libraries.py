@@ -1,4 +1,4 @@
-"""What the bridges to libraries of attributions share: how they see a detector, and what they say of it."""
+"""What the bridges to libraries of attributions share: the score that they explain, and their errors."""
 
 import difflib
 import warnings
@@ -39,8 +39,8 @@ class LogOdds(nn.Module):
 
 
 @contextmanager
-def told_in_one_line(method: str, detector: Detector) -> Iterator[None]:
-    """Turns what a library raises on a network that it cannot handle into one line, and leaves out its warnings."""
+def one_line_errors(method: str, detector: Detector) -> Iterator[None]:
+    """Turns what a library raises on a network that it cannot handle into an InputError; hides its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="captum|pytorch_grad_cam")

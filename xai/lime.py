@@ -56,9 +56,9 @@ def subsets(samples: int, features: int, generator: np.random.Generator) -> np.n
 
 def keep_masks(design: np.ndarray, segments: Tensor, size: int) -> Iterator[Tensor]:
     """The subsets as keep-masks over the pixels, in chunks (n, 1, H, W) float32 of at most `size`."""
-    rows, places = torch.from_numpy(design).float().to(segments.device), segments.flatten()
+    rows, labels = torch.from_numpy(design).float().to(segments.device), segments.flatten()
     for at in chunks(len(rows), size):
-        yield rows[at].index_select(1, places).view(-1, 1, *segments.shape)
+        yield rows[at].index_select(1, labels).view(-1, 1, *segments.shape)
 
 
 def proximity(design: np.ndarray, kernel_width: float) -> np.ndarray:
@@ -75,6 +75,12 @@ def fit(design: np.ndarray, scores: np.ndarray, proximities: np.ndarray, alpha: 
 
     Scores are taken relative to the whole image's: the intercept takes that up, and weights are exactly zero where
     the scores are all equal.
+
+    Args:
+        design: (samples, features) of 0 and 1, the subsets; the first is the whole image.
+        scores: (samples,), the score of each subset.
+        proximities: (samples,) in (0, 1], the weight of each subset.
+        alpha: the ridge penalty, at least 0.
     """
     model = Ridge(alpha=alpha).fit(design, scores - scores[0], sample_weight=proximities)
     return model.coef_

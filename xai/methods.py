@@ -36,9 +36,12 @@ DEFAULT_FILLS: Mapping[str, str] = {"LIME": "segment_mean", "SHAP": "blur"}
 
 @dataclass(frozen=True)
 class Method:
-    """An explanation method: `fill` is a name of `xai.settings.Settings.fills`, or "adversarial".
+    """An explanation method: an explainer, and what hides pixels from it.
 
-    `explainer` is a name of EXPLAINERS, a `family:MEMBER` of FAMILIES, or a user's `package.module:Name`.
+    Attributes:
+        name: of the method, on the command line and in tables.
+        explainer: a name of EXPLAINERS, a `family:MEMBER` of FAMILIES, or a user's `package.module:Name`.
+        fill: a name of `xai.explanation_settings.ExplanationSettings.fills`, or "adversarial".
     """
 
     name: str
@@ -55,7 +58,7 @@ ALL: tuple[str, ...] = ("LIME", "LIME_adv", "SHAP", "SHAP_adv", "SOBOL", "SOBOL_
 METHODS: Mapping[str, Method] = {method.name: method for name in EXPLAINERS for method in _pair(name)}
 
 
-def parse(name: str) -> Method:
+def parse_method(name: str) -> Method:
     """The method that a name on the command line stands for.
 
     A name of METHODS, `captum:NAME`, `cam:NAME`, `saliency:FOLDER`, or a user's explainer as `package.module:Name`;
@@ -95,13 +98,13 @@ def load_explainer(name: str) -> Explainer | FrameExplainer:
     Raises InputError where it cannot be found, made without arguments, or called.
     """
     family, _, member = name.partition(":")
-    found = FAMILIES[family](member) if family in FAMILIES else resolve(name, EXPLAINERS, "explainer")
+    factory = FAMILIES[family](member) if family in FAMILIES else resolve(name, EXPLAINERS, "explainer")
     try:
-        made: object = found() if isinstance(found, type) else found
+        explainer: object = factory() if isinstance(factory, type) else factory
     except TypeError as error:
         raise InputError(f"explainer {name!r} cannot be made without arguments ({error})") from error
-    if isinstance(made, FrameExplainer):
-        return made
-    if not callable(made):
+    if isinstance(explainer, FrameExplainer):
+        return explainer
+    if not callable(explainer):
         raise InputError(f"explainer {name!r} is not callable: expected a class or function as xai.base.Explainer says")
-    return cast(Explainer, made)
+    return cast(Explainer, explainer)

@@ -10,8 +10,8 @@ from torch import nn
 from common.errors import InputError
 from detectors.base import Detector
 from xai.explanation import FrameExplanations
-from xai.methods import parse
-from xai.settings import build, check
+from xai.explanation_settings import build_settings, check_settings
+from xai.methods import parse_method
 
 FARTHEST = 1.0  # beyond [0, 1]; a metric's noise leads out a little, a normalised input a lot
 
@@ -31,16 +31,26 @@ def explain_func(
 ) -> np.ndarray:
     """Saliency maps (N, 1, S, S) float32 of images, for `quantus.<Metric>(...)(..., explain_func=explain_func)`.
 
-    `model` is a Detector; `inputs` are (N, 3, S, S) in [0, 1] at its size, as `detector.prepare` makes them, and
-    `targets` (N,) the classes to explain. A detector normalises by itself, so what Quantus perturbs are pixels: give
-    its metrics images that are not normalised. Values that a metric's noise moved out of [0, 1] are clipped. All
-    images get the same draws, so that a metric of sensitivity measures the change of the image alone.
+    A detector normalises by itself, so what Quantus perturbs are pixels: give its metrics images that are not
+    normalised. Values that a metric's noise moved out of [0, 1] are clipped. All images get the same draws, so that a
+    metric of sensitivity measures the change of the image alone. The keyword arguments, but `device`, go into Quantus'
+    `explain_func_kwargs`.
 
-    What follows goes into Quantus' `explain_func_kwargs`: `method`, `preset` and `overrides` as in `xai.explain`,
-    `seed`, `batch_size` and `precision`. Quantus adds `device` by itself; the detector stays where it is.
+    Args:
+        model: a Detector.
+        inputs: (N, 3, S, S) in [0, 1] at its input size, as `detector.prepare` makes them.
+        targets: (N,), the indices of the classes to explain.
+        method: as in `xai.explain`.
+        preset: as in `xai.explain`.
+        overrides: as in `xai.explain`.
+        seed: of every draw.
+        batch_size: images in a forward pass, at least 1.
+        precision: "float32" or "bfloat16", of the method's queries.
+        device: given by Quantus itself and not used; the detector stays where it is.
 
-    Raises InputError for a model that is no Detector, inputs of another shape or normalised ones, a class that the
-    detector does not have, and whatever `xai.explain` refuses.
+    Raises:
+        InputError: the model is no Detector, the inputs have another shape or are normalised, the detector has no such
+            class, or `xai.explain` refuses the rest.
     """
     if not isinstance(model, Detector):
         raise InputError(
@@ -58,11 +68,11 @@ def explain_func(
             f"inputs must lie in [0, 1], got values from {low:g} to {high:g}: the detector normalises by itself, so "
             "give the images as they are"
         )
-    chosen = parse(method)
-    settings = build(preset, overrides, [chosen])
-    check(settings, model)
+    chosen = parse_method(method)
+    settings = build_settings(preset, overrides, [chosen])
+    check_settings(settings, model)
     maps = np.empty((len(images), 1, size, size), dtype=np.float32)
-    for place, (image, target) in enumerate(zip(images.clamp(0.0, 1.0), np.asarray(targets).tolist(), strict=True)):
+    for index, (image, target) in enumerate(zip(images.clamp(0.0, 1.0), np.asarray(targets).tolist(), strict=True)):
         frame = FrameExplanations(model, image, int(target), settings, seed, "", batch_size, precision)
-        maps[place, 0] = frame.explain(chosen).saliency
+        maps[index, 0] = frame.explain(chosen).saliency
     return maps

@@ -37,7 +37,7 @@ def top_region(segments: np.ndarray, ranking: np.ndarray, k: int) -> np.ndarray:
     return np.isin(segments, ranking[:k])
 
 
-def weak(saliency: np.ndarray, segments: np.ndarray) -> bool:
+def is_weak(saliency: np.ndarray, segments: np.ndarray) -> bool:
     """Whether a ranking says little: fewer than three segments speak for the class, or all count alike.
 
     A segment speaks for the class where its mean saliency is above zero. Zero is neutral for LIME's weights, SHAP's

@@ -56,12 +56,26 @@ class RISE:
 
 
 def draw_grids(samples: int, cells: int, keep: float, generator: np.random.Generator) -> Tensor:
-    """Coarse masks (samples, 1, cells, cells) float32 of 0 and 1; a cell is 1 with probability `keep`."""
+    """Draws coarse masks (samples, 1, cells, cells) float32 of 0 and 1.
+
+    Args:
+        samples: how many, at least 1.
+        cells: along each side, at least 1.
+        keep: the probability that a cell is 1, in (0, 1).
+        generator: gives the draws.
+    """
     return torch.from_numpy((generator.random((samples, 1, cells, cells)) < keep).astype(np.float32))
 
 
 def draw_shifts(samples: int, cells: int, size: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
-    """Where each mask is cropped, (samples, 2): row and column, uniform over the pixels of one upsampled cell."""
+    """Draws where each mask is cropped, (samples, 2): row and column, uniform over the pixels of one upsampled cell.
+
+    Args:
+        samples: how many masks, at least 1.
+        cells: of a mask along each side, at least 1.
+        size: height and width of the image in pixels.
+        generator: gives the draws.
+    """
     return generator.integers(0, _cell_sides(cells, size), size=(samples, 2))
 
 

@@ -47,7 +47,7 @@ class SavedMaps:
     def for_frame(self, key: str) -> "SavedMap":
         """The map of the frame of that key; raises InputError where the folder has none."""
         names = [f"{stem(key)}.npy"]
-        if inside(key):
+        if stays_inside(key):
             names.insert(0, f"{key}.npy")
         for name in names:
             path = Path(self.folder) / name
@@ -70,15 +70,15 @@ class SavedMap:
         A map of another size is resized bilinearly, a larger one by averaging over each pixel (antialiasing), so that
         nothing between the pixels is lost. Raises InputError for a file that holds anything but such a map.
         """
-        found = load(self.path)
+        saliency = load(self.path)
         size = tuple(image.shape[1:])
-        if found.shape == size:
-            return found
-        maps = torch.from_numpy(found)[None, None]
+        if saliency.shape == size:
+            return saliency
+        maps = torch.from_numpy(saliency)[None, None]
         return functional.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=True)[0, 0].numpy()
 
 
-def inside(key: str) -> bool:
+def stays_inside(key: str) -> bool:
     """Whether a key is a relative path that leads nowhere but down."""
     parts = PurePosixPath(key.replace("\\", "/"))
     return bool(key) and "\0" not in key and not parts.is_absolute() and ".." not in parts.parts
@@ -95,7 +95,7 @@ def load(path: Path) -> np.ndarray:
     if stored.ndim != 2 or not stored.size:
         raise InputError(f"{path} has shape {stored.shape}, expected (height, width)")
     with np.errstate(over="ignore"):
-        found = np.array(stored, dtype=np.float32)
-    if not np.isfinite(found).all():
+        saliency = np.array(stored, dtype=np.float32)
+    if not np.isfinite(saliency).all():
         raise InputError(f"{path} holds values that are not finite")
-    return found
+    return saliency

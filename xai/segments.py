@@ -58,16 +58,16 @@ class Segments:
             start_label=0,
             channel_axis=-1,
         )
-        found, consecutive = np.unique(labels, return_inverse=True)
-        if len(found) < FEWEST:
+        distinct, consecutive = np.unique(labels, return_inverse=True)
+        if len(distinct) < FEWEST:
             raise InputError(
-                f"the image falls into {len(found)} segment(s) and at least {FEWEST} are needed: is it noise, or too "
-                f"small? Otherwise raise segments.sigma or segments.compactness"
+                f"the image falls into {len(distinct)} segment(s) and at least {FEWEST} are needed: is it noise, or "
+                f"too small? Otherwise raise segments.sigma or segments.compactness"
             )
         return consecutive.reshape(labels.shape).astype(np.int32)
 
 
-def parse(text: str) -> Segments:
+def parse_segments(text: str) -> Segments:
     """A way to divide frames as on a command line: "100" (SLIC), "grid" (7 x 7), "grid-100". Raises InputError."""
     kind, _, count = text.partition("-") if text.startswith(GRID) else (SLIC, "", text)
     if kind == GRID and text == GRID:

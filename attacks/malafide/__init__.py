@@ -6,7 +6,7 @@ region attack.
 """
 
 from attacks.malafide.fidelity import Fidelity
-from attacks.malafide.files import StoredFilter, load, save
 from attacks.malafide.filter import Filter, FilterSpec
+from attacks.malafide.filter_files import StoredFilter, load, save
 
 __all__ = ["Fidelity", "Filter", "FilterSpec", "StoredFilter", "load", "save"]

@@ -89,13 +89,13 @@ def _read(path: Path) -> dict[str, str | list[str] | None]:
     return values
 
 
-def _texts(place: str, node: yaml.Node) -> str | list[str] | None:
+def _texts(option: str, node: yaml.Node) -> str | list[str] | None:
     """What stands for one option: a text, several, or nothing."""
     if isinstance(node, yaml.ScalarNode):
         return None if node.tag == _NULL else node.value
-    if isinstance(node, yaml.SequenceNode) and all(isinstance(each, yaml.ScalarNode) for each in node.value):
-        return [each.value for each in node.value]
-    raise InputError(f"{place} takes one value, got a structure; write a value, or a list such as [3, 9]")
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        return [item.value for item in node.value]
+    raise InputError(f"{option} takes one value, got a structure; write a value, or a list such as [3, 9]")
 
 
 def _siblings(context: typer.Context) -> Sequence[Any]:
@@ -106,11 +106,11 @@ def _siblings(context: typer.Context) -> Sequence[Any]:
 
 def _options(commands: Sequence[Any]) -> dict[str, Any]:
     """The options of some commands by the long name that the command line has for them."""
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for command in commands:
         for option in command.params:
-            found |= {_name(name.removeprefix("--")): option for name in option.opts if name.startswith("--")}
-    return {name: option for name, option in found.items() if name not in ("config", "help")}
+            options |= {_name(name.removeprefix("--")): option for name in option.opts if name.startswith("--")}
+    return {name: option for name, option in options.items() if name not in ("config", "help")}
 
 
 def _is_code(option: str, text: str) -> bool:
@@ -125,5 +125,5 @@ def _name(key: str) -> str:
 
 def _written(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
-        return [_written(each) for each in value]
+        return [_written(item) for item in value]
     return value if isinstance(value, (bool, int, float, str)) else str(value)

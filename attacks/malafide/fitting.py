@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from rich.progress import Progress, TaskID
 
-from attacks.malafide.files import Facts, StoredFilter, load, save
 from attacks.malafide.filter import FilterSpec
-from attacks.malafide.material import Halves, Material, keys_sha256
-from attacks.malafide.prepared import Prepared
-from attacks.malafide.results import Cell, bind, locked
+from attacks.malafide.filter_dataset import FilterDataset, Halves, keys_sha256
+from attacks.malafide.filter_files import Facts, StoredFilter, load, save
+from attacks.malafide.filter_results import FilterCell, bind_identity, locked
+from attacks.malafide.filter_settings import FilterTrainingSettings
+from attacks.malafide.prepared_images import PreparedImages
 from attacks.malafide.scores import eer, score
-from attacks.malafide.settings import Settings
-from attacks.malafide.training import TIME, Trained, Training, write_history
+from attacks.malafide.training import TIME, FilterTraining, Trained, write_history
 from common import log
 from common.console import progress
 from data.frames import REAL
@@ -25,7 +25,7 @@ from detectors.base import Detector
 
 
 @dataclass(frozen=True, eq=False)
-class Opponent:
+class TargetDetector:
     """The detector that an attack is made or tested against.
 
     Attributes:
@@ -40,40 +40,60 @@ class Opponent:
 
 
 class Fitting:
-    """Trains filters against one opponent on the training half of some frames.
+    """Trains filters against one target detector on the training half of some frames.
 
     The reals are read and scored once for all filters, the fakes once for all filters of their manipulations.
     """
 
-    def __init__(self, opponent: Opponent, material: Material, halves: Halves, limit: int | None = None) -> None:
-        self.opponent, self.material, self.halves, self.limit = opponent, material, halves, limit
-        self._fakes: tuple[tuple[str, ...], Prepared, float] | None = None
+    def __init__(
+        self, target_detector: TargetDetector, dataset: FilterDataset, halves: Halves, limit: int | None = None
+    ) -> None:
+        """Keeps what the filters share; nothing is read yet.
+
+        Args:
+            target_detector: what the filters are trained against.
+            dataset: the frames.
+            halves: positions in the dataset; those of `train` are trained on.
+            limit: frames of each family at most, at least 1; None for all.
+        """
+        self.target_detector, self.dataset, self.halves, self.limit = target_detector, dataset, halves, limit
+        self._fakes: tuple[tuple[str, ...], PreparedImages, float] | None = None
 
     @cached_property
-    def reals(self) -> tuple[Prepared, np.ndarray]:
+    def reals(self) -> tuple[PreparedImages, np.ndarray]:
         """The real frames, and their scores."""
         images = self._prepare([REAL], "real frames")
-        return images, score(self.opponent.detector, images, self.opponent.batch_size)
+        return images, score(self.target_detector.detector, images, self.target_detector.batch_size)
 
-    def fakes(self, manipulations: tuple[str, ...]) -> tuple[Prepared, float]:
+    def fakes(self, manipulations: tuple[str, ...]) -> tuple[PreparedImages, float]:
         """The fakes of some manipulations, and the equal error rate of the detector on them."""
         if self._fakes is None or self._fakes[0] != manipulations:
             self._fakes = None  # before the next ones are read
             images = self._prepare(manipulations, f"{' and '.join(manipulations)} fakes")
-            scores = score(self.opponent.detector, images, self.opponent.batch_size)
+            scores = score(self.target_detector.detector, images, self.target_detector.batch_size)
             self._fakes = (manipulations, images, eer(scores, self.reals[1]).rate)
         return self._fakes[1], self._fakes[2]
 
-    def fit(self, cell: Cell, manipulations: tuple[str, ...], spec: FilterSpec, settings: Settings) -> StoredFilter:
+    def fit(
+        self, cell: FilterCell, manipulations: tuple[str, ...], spec: FilterSpec, settings: FilterTrainingSettings
+    ) -> StoredFilter:
         """The filter of a cell, trained now, or gone on with, or finished before.
 
-        Raises InputError where the cell's folder was made with other settings, on other frames or another detector.
+        Args:
+            cell: the folder of the filter; one process at a time works in it.
+            manipulations: the families whose fakes the filter is trained on.
+            spec: what kind of filter.
+            settings: how it is trained.
+
+        Raises:
+            InputError: the cell's folder was made with other settings, on other frames or another detector; or frames
+                cannot be read, there are none, or the detector gives no gradient.
         """
         identity = self._identity(manipulations)
         with locked(cell.folder):
-            made_by = Training.identity_of(spec, settings, identity)
+            made_by = FilterTraining.identity_of(spec, settings, identity)
             free = {"max_minutes": settings.max_minutes, "torch": version("torch"), "numpy": version("numpy")}
-            before = bind(cell.config, made_by, free)
+            before = bind_identity(cell.config, made_by, free)
             finished = self._finished(cell, before, settings)
             if finished is not None:
                 return finished
@@ -86,16 +106,16 @@ class Fitting:
 
     def _train(
         self,
-        cell: Cell,
-        images: Prepared,
+        cell: FilterCell,
+        images: PreparedImages,
         spec: FilterSpec,
-        settings: Settings,
+        settings: FilterTrainingSettings,
         identity: dict[str, Any],
         bar: Progress,
         task: TaskID,
     ) -> Trained:
-        training = Training(
-            self.opponent.detector,
+        training = FilterTraining(
+            self.target_detector.detector,
             images,
             self.reals[1],
             spec,
@@ -111,7 +131,9 @@ class Fitting:
             log.info(f"{_described(cell)}: " + ", ".join(f"{name} {value}" for name, value in row.items()))
         return training.result()
 
-    def _finished(self, cell: Cell, before: dict[str, Any] | None, settings: Settings) -> StoredFilter | None:
+    def _finished(
+        self, cell: FilterCell, before: dict[str, Any] | None, settings: FilterTrainingSettings
+    ) -> StoredFilter | None:
         """The filter of an earlier call, unless the time had cut it short and there is more now."""
         if before is None or not cell.filter.is_file():
             return None
@@ -121,38 +143,43 @@ class Fitting:
         had, has = before.get("max_minutes"), settings.max_minutes
         return stored if has is not None and had is not None and has <= had else None
 
-    def _prepare(self, families: Sequence[str], what: str) -> Prepared:
+    def _prepare(self, families: Sequence[str], what: str) -> PreparedImages:
         positions = self._positions(families)
-        return Prepared(self.material, positions, self.opponent.detector, what)
+        return PreparedImages(self.dataset, positions, self.target_detector.detector, what)
 
     def _positions(self, families: Sequence[str]) -> list[int]:
         """The training frames of some families, of each at most as many as the limit says."""
-        each = (self.material.limited(self.material.of([f], self.halves.train), self.limit) for f in families)
-        return sorted(position for positions in each for position in positions)
+        chosen = (self.dataset.limited(self.dataset.of([f], self.halves.train), self.limit) for f in families)
+        return sorted(position for positions in chosen for position in positions)
 
     def _identity(self, manipulations: tuple[str, ...]) -> dict[str, Any]:
         """What decides a training besides its settings."""
-        detector = self.opponent.detector
+        detector = self.target_detector.detector
         return {
-            "detector": self.opponent.name,
+            "detector": self.target_detector.name,
             "detector_sha256": detector.weights_sha256,
             "input_size": detector.input_size,
             "manipulations": list(manipulations),
             "split_by": self.halves.way,
             "limit": self.limit,
-            "frames": self.material.fingerprint(self._positions([REAL, *manipulations])),
+            "frames": self.dataset.fingerprint(self._positions([REAL, *manipulations])),
         }
 
     def _facts(
-        self, manipulations: tuple[str, ...], settings: Settings, trained: Trained, clean: float, fakes: int
+        self,
+        manipulations: tuple[str, ...],
+        settings: FilterTrainingSettings,
+        trained: Trained,
+        clean: float,
+        fakes: int,
     ) -> Facts:
         return Facts(
-            trained_on=self.opponent.name,
-            detector_sha256=str(self.opponent.detector.weights_sha256),
-            input_size=self.opponent.detector.input_size,
+            trained_on=self.target_detector.name,
+            detector_sha256=str(self.target_detector.detector.weights_sha256),
+            input_size=self.target_detector.detector.input_size,
             manipulations=manipulations,
             split=self.halves.way,
-            frames_sha256=keys_sha256(self.material.entries, self.halves.train),
+            frames_sha256=keys_sha256(self.dataset.entries, self.halves.train),
             seed=settings.seed,
             fakes=fakes,
             reals=len(self.reals[0]),
@@ -165,10 +192,17 @@ class Fitting:
         )
 
 
-def cell_of(root: Path, opponent: Opponent, manipulations: Sequence[str], spec: FilterSpec) -> Cell:
-    """Where a filter's files lie."""
-    return Cell(root, opponent.name, "+".join(manipulations), spec.label)
+def cell_of(root: Path, target_detector: TargetDetector, manipulations: Sequence[str], spec: FilterSpec) -> FilterCell:
+    """The folder of a filter: by its target detector, its manipulations and its kind.
+
+    Args:
+        root: the folder of the results.
+        target_detector: what the filter is trained against; its name counts.
+        manipulations: the families whose fakes it is trained on, joined by "+" in the folder's name.
+        spec: its kind, whose label names the folder.
+    """
+    return FilterCell(root, target_detector.name, "+".join(manipulations), spec.label)
 
 
-def _described(cell: Cell) -> str:
+def _described(cell: FilterCell) -> str:
     return f"{cell.manipulation} {cell.label}"

@@ -1,4 +1,4 @@
-"""What a detector looks at when it calls a frame fake: Grad-CAM (Selvaraju et al., ICCV 2017) by captum."""
+"""Which pixels make a detector call a frame fake: Grad-CAM (Selvaraju et al., ICCV 2017) by captum."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from captum.attr import LayerGradCam
 from torch import Tensor
 from torch.nn import functional
 
-from attacks.base import differentiable, untouched
 from attacks.malafide.scores import fakeness
 from detectors.base import Detector
+from detectors.gradients import differentiable, untouched
 from detectors.layers import feature_layer, module
 from detectors.queries import Queries, exact_float32
 
@@ -36,13 +36,13 @@ class GradCam:
         """
         device = Queries(self.detector).device
         cam = LayerGradCam(lambda x: fakeness(self.detector(x), self.detector.real), module(self.detector, self.layer))
-        found = []
+        maps = []
         with differentiable(device), untouched(self.detector), exact_float32():
             for batch in images.split(batch_size):
                 small = cam.attribute(batch.to(device).clone().requires_grad_(), relu_attributions=True)
                 large = functional.interpolate(small.detach(), images.shape[-2:], mode="bilinear", align_corners=False)
-                found.append(large[:, 0].cpu())
-        return torch.cat(found).numpy().astype(np.float32)
+                maps.append(large[:, 0].cpu())
+        return torch.cat(maps).numpy().astype(np.float32)
 
 
 def grad_cam(detector: Detector, layer: str | None = None) -> GradCam:

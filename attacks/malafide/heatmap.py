@@ -6,8 +6,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attacks.malafide.table import NONE, Row, Table, Value
-from scoring.figures import save_png
+from attacks.malafide.table import NONE, Table, TableRow, TableValue
+from common.figures import save_png
 
 INK, FAINT, LINE = "#222222", "#8a8a8a", "#ffffff"
 MAP = "YlOrRd"
@@ -20,9 +20,9 @@ def save_heatmap(path: Path, table: Table) -> None:
         figure = Figure(figsize=(4.6 + 1.35 * columns, 1.3 + 0.5 * rows), layout="constrained")
         axes = figure.add_subplot()
         colours = matplotlib.colormaps[MAP]
-        for place, row in enumerate(table.rows):
+        for index, row in enumerate(table.rows):
             for column, manipulation in enumerate(table.manipulations):
-                _draw(axes, place, column, table.at(row, manipulation), colours)
+                _draw(axes, index, column, table.at(row, manipulation), colours)
         _label(axes, table)
         bar = figure.colorbar(
             matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 100), colours), ax=axes, shrink=0.8, pad=0.02
@@ -33,7 +33,7 @@ def save_heatmap(path: Path, table: Table) -> None:
         save_png(figure, path)
 
 
-def _draw(axes: Axes, row: int, column: int, value: Value | None, colours: matplotlib.colors.Colormap) -> None:
+def _draw(axes: Axes, row: int, column: int, value: TableValue | None, colours: matplotlib.colors.Colormap) -> None:
     if value is None:
         axes.text(column, row, "–", ha="center", va="center", color=FAINT)
         return
@@ -53,13 +53,13 @@ def _label(axes: Axes, table: Table) -> None:
     axes.set_yticks(range(len(table.rows)), [_name(row) for row in table.rows])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    for place in range(1, len(table.rows)):
-        before, here = table.rows[place - 1], table.rows[place]
+    for index in range(1, len(table.rows)):
+        before, here = table.rows[index - 1], table.rows[index]
         if before.trained_on != here.trained_on or (here.trained_on and before.tested_on != here.tested_on):
-            axes.axhline(place - 0.5, color=FAINT, lw=0.8, xmin=-0.6, clip_on=False)
+            axes.axhline(index - 0.5, color=FAINT, lw=0.8, xmin=-0.6, clip_on=False)
 
 
-def _name(row: Row) -> str:
+def _name(row: TableRow) -> str:
     if row.filter == NONE:
         return f"no filter, tested on {row.tested_on}"
     tested = "" if row.trained_on == row.tested_on else f", tested on {row.tested_on}"

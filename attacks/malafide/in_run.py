@@ -8,15 +8,15 @@ from typing import Any
 
 from attacks.base import RegionAttack
 from attacks.malafide.fidelity import LINF, Fidelity
-from attacks.malafide.files import StoredFilter
 from attacks.malafide.filter import FilterSpec
-from attacks.malafide.fitting import Fitting, Opponent, cell_of
-from attacks.malafide.material import TRAIN, Halves, Material, demo_material, open_material
-from attacks.malafide.settings import Settings
+from attacks.malafide.filter_dataset import TRAIN, FilterDataset, Halves, demo_dataset, open_dataset
+from attacks.malafide.filter_files import StoredFilter
+from attacks.malafide.filter_settings import FilterTrainingSettings
+from attacks.malafide.fitting import Fitting, TargetDetector, cell_of
 from common.console import say
 from common.errors import InputError
 from common.settings import override
-from data.demo.frames import DemoFrames
+from data.demo.demo_frames import DemoFrames
 from data.frames import CLASS_NAMES, REAL
 
 NAME = "malafide"
@@ -49,16 +49,16 @@ def run_settings(preset: str, overrides: Mapping[str, Any]) -> RunSettings:
     return override(PRESETS[preset], overrides, NAME)
 
 
-def demo_training(manipulations: Sequence[str], limit: int) -> Material:
+def demo_training(manipulations: Sequence[str], limit: int) -> FilterDataset:
     """Demo frames of people that are in no run: `limit` of each family, or 12."""
     families = [REAL, *(name for name in CLASS_NAMES if name in manipulations)]
-    return demo_material(DemoFrames((limit or 12) * len(families), 0, TRAIN, families, frames_per_video=1))
+    return demo_dataset(DemoFrames((limit or 12) * len(families), 0, TRAIN, families, frames_per_video=1))
 
 
-def index_training(frames: Path, images: Path | None) -> Material:
+def index_training(frames: Path, images: Path | None) -> FilterDataset:
     """The frames of an index's split `train`. Raises InputError where it has none."""
     try:
-        return open_material(frames, images, TRAIN)
+        return open_dataset(frames, images, TRAIN)
     except InputError as error:
         raise InputError(
             f"--attack malafide trains its filter on frames of the split {TRAIN!r} first: {error}; "
@@ -68,8 +68,8 @@ def index_training(frames: Path, images: Path | None) -> Material:
 
 def train_for_run(
     folder: Path,
-    opponent: Opponent,
-    material: Material,
+    target_detector: TargetDetector,
+    dataset: FilterDataset,
     manipulations: Sequence[str],
     settings: RunSettings,
     seed: int,
@@ -77,12 +77,22 @@ def train_for_run(
     """One filter for all of a run's manipulations, kept in the run's folder; trained once, gone on with if cut short.
 
     Its changes are within the L-infinity ball that the attack may use, so that little of it is lost on regions.
-    Raises InputError where the run's frames have no known manipulation, or the training frames no real ones or none
-    of a manipulation.
+
+    Args:
+        folder: the run's folder.
+        target_detector: the run's detector.
+        dataset: the frames to train on, all of them; none that the run scores.
+        manipulations: the families of the run's fakes.
+        settings: how the filter is trained and used.
+        seed: of the first coefficients and the order of the frames.
+
+    Raises:
+        InputError: the run's frames have no known manipulation, the training frames no real ones or none of a
+            manipulation, or the training fails.
     """
     if not manipulations:
         raise InputError("--attack malafide: the frames' manipulations are not known; name a filter as malafide:FILTER")
-    missing = sorted({REAL, *manipulations} - {entry.family for entry in material.entries if entry.family})
+    missing = sorted({REAL, *manipulations} - {entry.family for entry in dataset.entries if entry.family})
     if missing:
         raise InputError(
             f"--attack malafide: the split {TRAIN!r} has no frames of {', '.join(missing)} to train a filter on; "
@@ -90,12 +100,14 @@ def train_for_run(
         )
     spec = FilterSpec(settings.size, fidelity=Fidelity(LINF, settings.epsilon))
     minutes = None if math.isinf(settings.max_minutes) else settings.max_minutes
-    training = Settings(epochs=settings.epochs, max_minutes=minutes, batch_size=opponent.batch_size, seed=seed)
+    training = FilterTrainingSettings(
+        epochs=settings.epochs, max_minutes=minutes, batch_size=target_detector.batch_size, seed=seed
+    )
     together = f"one filter for {' and '.join(manipulations)}" + (" together" if len(manipulations) > 1 else "")
     say(f"Attack malafide: {together}, {spec.size} x {spec.size}, trained on the split {TRAIN!r} first.")
-    halves = Halves(tuple(range(len(material.entries))), (), "index")
-    fitting = Fitting(opponent, material, halves, settings.limit or None)
-    cell = cell_of(folder / NAME, opponent, manipulations, spec)
+    halves = Halves(tuple(range(len(dataset.entries))), (), "index")
+    fitting = Fitting(target_detector, dataset, halves, settings.limit or None)
+    cell = cell_of(folder / NAME, target_detector, manipulations, spec)
     stored = fitting.fit(cell, tuple(manipulations), spec, training)
     if stored.facts is not None:
         say(f"Its training EER went from {100 * stored.facts.clean_eer:.1f} to {100 * stored.facts.eer:.1f} %.")

@@ -6,15 +6,15 @@ from typing import ClassVar
 from torch import Tensor
 
 from attacks.base import Batch, RegionAttack
-from attacks.malafide.files import StoredFilter, load
 from attacks.malafide.filter import BATCH
+from attacks.malafide.filter_files import StoredFilter, load
 from common.errors import InputError
 from detectors.queries import Queries
 
 
 @dataclass(frozen=True)
 class Malafide(RegionAttack):
-    """Filters the image and leaves it to the base to keep that to the region, the L-infinity ball and [0, 1].
+    """Filters the image; the base class restricts the change to the region, the L-infinity ball and [0, 1].
 
     `malafide_attack(FILTER)` makes the class of a filter; its field `filter_sha256` ties a run to the file's content.
     """

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attacks.malafide.fidelity import psnr
 from attacks.malafide.filter import Filter
-from attacks.malafide.prepared import Prepared
+from attacks.malafide.prepared_images import PreparedImages
 from detectors.base import Detector
 from detectors.queries import Queries, exact_float32, log_odds
 from detectors.rates import EqualErrorRate, equal_error_rate
@@ -38,7 +38,7 @@ def fakeness(logits: Tensor, real: int) -> Tensor:
     return -log_odds(logits, real)
 
 
-def score(detector: Detector, images: Prepared, batch_size: int) -> np.ndarray:
+def score(detector: Detector, images: PreparedImages, batch_size: int) -> np.ndarray:
     """The fakeness of unfiltered images, (N,) float64."""
     queries = Queries(detector, batch_size)
     return np.concatenate([fakeness(queries.logits(b).double(), detector.real) for b in images.batches(batch_size)])
@@ -46,12 +46,20 @@ def score(detector: Detector, images: Prepared, batch_size: int) -> np.ndarray:
 
 def score_filtered(
     detector: Detector,
-    images: Prepared,
+    images: PreparedImages,
     kept: Filter,
     batch_size: int,
     watch: Callable[[Tensor, Tensor], None] = lambda before, after: None,
 ) -> FilterScores:
-    """The fakeness of filtered images, in batches of `batch_size` in order; `watch` sees each before and after."""
+    """Filters images and asks the detector about them; returns their fakeness, loss and PSNR.
+
+    Args:
+        detector: what is asked.
+        images: N images, taken in order.
+        kept: the filter.
+        batch_size: images in a forward pass and, for a filter with the range of a batch, in the batch it rescales.
+        watch: called with each batch before and after the filter, both (n, 3, S, S) in [0, 1].
+    """
     queries = Queries(detector, batch_size)
     scores, losses, ratios = [], [], []
     for batch in images.batches(batch_size):
@@ -68,10 +76,10 @@ def score_filtered(
 
 def eer(fakes: np.ndarray, reals: np.ndarray) -> EqualErrorRate:
     """The equal error rate of fakes' against real frames' scores, and its threshold; one of each is needed."""
-    found = equal_error_rate(*labelled(fakes, reals))
-    if found is None:
+    error_rate = equal_error_rate(*labelled(fakes, reals))
+    if error_rate is None:
         raise ValueError(f"an equal error rate needs fakes and real frames, got {len(fakes)} and {len(reals)}")
-    return found
+    return error_rate
 
 
 def labelled(fakes: np.ndarray, reals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

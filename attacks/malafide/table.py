@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from attacks.malafide.results import TESTS, read_json
-from attacks.malafide.testing import FilterTest
+from attacks.malafide.filter_results import TESTS, read_json
+from attacks.malafide.filter_test import FilterTest
 from common.errors import InputError
 from common.files import atomic_write
 
@@ -14,7 +14,7 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row of the table: a filter's kind and the detectors; no filter where `trained_on` is None.
 
     Attributes:
@@ -36,7 +36,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Value:
+class TableValue:
     """A cell of the table: the equal error rate in [0, 1], and the filter's fidelity where there is a filter."""
 
     eer: float
@@ -54,50 +54,50 @@ class Table:
         values: by (row, manipulation).
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     manipulations: tuple[str, ...]
-    values: dict[tuple[Row, str], Value]
+    values: dict[tuple[TableRow, str], TableValue]
 
-    def at(self, row: Row, manipulation: str) -> Value | None:
+    def at(self, row: TableRow, manipulation: str) -> TableValue | None:
         """A cell, or None where nothing was tested."""
         return self.values.get((row, manipulation))
 
 
 def find_tests(root: Path) -> list[FilterTest]:
     """All tests under a folder. Raises InputError where there is none, or a file cannot be read."""
-    found = []
+    all_tests = []
     for path in sorted(root.rglob(f"{TESTS}/*.json")) if root.is_dir() else ():
         tests = read_json(path)
         try:
-            found += [FilterTest.from_json(test) for test in (tests if isinstance(tests, list) else [tests])]
+            all_tests += [FilterTest.from_json(test) for test in (tests if isinstance(tests, list) else [tests])]
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-    if not found:
+    if not all_tests:
         raise InputError(f"{root}: no tests here; `python -m attacks malafide test --out {root}` makes them")
-    return found
+    return all_tests
 
 
 def tabulate(tests: Sequence[FilterTest]) -> Table:
     """The table of some tests. Raises InputError where two of them claim the same cell and differ."""
-    values: dict[tuple[Row, str], Value] = {}
+    values: dict[tuple[TableRow, str], TableValue] = {}
     sizes = {test.filter: (test.size, test.filter) for test in tests}
     for test in tests:
-        row = Row(test.trained_on, test.tested_on, test.filter)
-        value = Value(test.eer, test.psnr, test.ssim)
+        row = TableRow(test.trained_on, test.tested_on, test.filter)
+        value = TableValue(test.eer, test.psnr, test.ssim)
         if values.setdefault((row, test.manipulation), value) != value:
             raise InputError(
                 f"two different tests of filter {test.filter} trained on {test.trained_on}, tested on {test.tested_on} "
                 f"and {test.manipulation}; make a table of one folder of results at a time"
             )
         # the clean rate is the same for all filters tested on the same frames; with several test sets the first shows
-        values.setdefault((Row(None, test.tested_on, NONE), test.manipulation), Value(test.clean_eer))
+        values.setdefault((TableRow(None, test.tested_on, NONE), test.manipulation), TableValue(test.clean_eer))
     trained = sorted({test.trained_on for test in tests})
 
-    def place(row: Row) -> tuple[int, bool, str, tuple[int, str]]:
+    def order(row: TableRow) -> tuple[int, bool, str, tuple[int, str]]:
         first = -1 if row.trained_on is None else trained.index(row.trained_on)
         return first, row.box == "black box", row.tested_on, sizes.get(row.filter, (0, ""))
 
-    rows = sorted({row for row, _ in values}, key=place)
+    rows = sorted({row for row, _ in values}, key=order)
     return Table(tuple(rows), tuple(sorted({test.manipulation for test in tests})), values)
 
 
@@ -105,8 +105,8 @@ def write_csv(path: Path, table: Table) -> None:
     """The table's equal error rates in per cent; a cell without a test is empty."""
     lines: list[list[str]] = [["trained_on", "tested_on", "filter", *table.manipulations]]
     for row in table.rows:
-        found = (table.at(row, manipulation) for manipulation in table.manipulations)
-        cells = ["" if value is None else f"{100 * value.eer:.2f}" for value in found]
+        values = (table.at(row, manipulation) for manipulation in table.manipulations)
+        cells = ["" if value is None else f"{100 * value.eer:.2f}" for value in values]
         lines.append([row.trained_on or "", row.tested_on, row.filter, *cells])
     _write_csv(path, lines)
 
@@ -136,7 +136,7 @@ def write_markdown(path: Path, table: Table) -> None:
         file.write(markdown(table))
 
 
-def _shown(value: Value | None) -> str:
+def _shown(value: TableValue | None) -> str:
     if value is None:
         return ""
     beside = [f"{value.psnr:.1f}"] if value.psnr is not None else []

@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from attacks.base import differentiable, untouched
-from attacks.malafide.files import spec_as_json
 from attacks.malafide.filter import BoundedCoefficients, Coefficients, Filter, FilterSpec
+from attacks.malafide.filter_files import spec_as_json
+from attacks.malafide.filter_settings import FilterTrainingSettings
 from attacks.malafide.optimisers import NormalisedMomentum
-from attacks.malafide.prepared import Prepared
+from attacks.malafide.prepared_images import PreparedImages
 from attacks.malafide.scores import eer, score_filtered
-from attacks.malafide.settings import Settings
 from attacks.malafide.whitening import Whitening, mean_spectrum
 from common.errors import InputError
 from common.files import atomic_write
 from common.seeds import derive_seed, generator
 from detectors.base import Detector
 from detectors.checkpoints import read_torch
+from detectors.gradients import differentiable, untouched
 from detectors.queries import exact_float32
 
 COLUMNS = ("epoch", "learning_rate", "batch_loss", "loss", "eer", "psnr", "seconds")
@@ -53,7 +53,7 @@ class Trained:
     ended: str
 
 
-class Training:
+class FilterTraining:
     """A filter in training against one detector, on fakes that pass through it and reals that do not.
 
     `reals` are the scores of the real frames, (M,); what the detector says of them does not change, so they are asked
@@ -64,17 +64,29 @@ class Training:
     def __init__(
         self,
         detector: Detector,
-        fakes: Prepared,
+        fakes: PreparedImages,
         reals: np.ndarray,
         spec: FilterSpec,
-        settings: Settings,
+        settings: FilterTrainingSettings,
         checkpoint: Path | None = None,
         made_by: Mapping[str, Any] | None = None,
         on_step: Callable[[float], None] = lambda done: None,
     ) -> None:
-        """`made_by` is whatever else decides the result, in JSON values; a checkpoint made by other is refused.
+        """Prepares a training, or takes up the one in `checkpoint`.
 
-        `on_step` hears after each step which part of the training is done, by steps or by the clock.
+        Args:
+            detector: what the filter is trained against.
+            fakes: N images that pass through the filter.
+            reals: (M,) float64, the fakeness of the real frames (`scores.fakeness`).
+            spec: what kind of filter.
+            settings: how it is trained.
+            checkpoint: the file that holds all that is needed to go on; None keeps nothing.
+            made_by: whatever else decides the result, in JSON values.
+            on_step: called after each step with the part of the training that is done, in [0, 1], by steps or by the
+                clock, whichever is more.
+
+        Raises:
+            InputError: the checkpoint cannot be read or was made with something else.
         """
         self.detector, self.fakes, self.reals = detector, fakes, reals
         self.spec, self.settings, self.checkpoint = spec, settings, checkpoint
@@ -101,7 +113,7 @@ class Training:
             yield row
 
     @staticmethod
-    def identity_of(spec: FilterSpec, settings: Settings, made_by: Mapping[str, Any]) -> dict[str, Any]:
+    def identity_of(spec: FilterSpec, settings: FilterTrainingSettings, made_by: Mapping[str, Any]) -> dict[str, Any]:
         """Everything that decides a training's result, in JSON values."""
         chosen = {name: value for name, value in asdict(settings).items() if name != "max_minutes"}
         resolved = {"learning_rate": settings.rate(spec, 0), "stop": settings.enough(spec)}
@@ -165,34 +177,34 @@ class Training:
         """Asks the detector about all fakes through the filter as it is now, keeps it where it is the best so far."""
         before = time.monotonic()
         now = self._frozen()
-        found = score_filtered(self.detector, self.fakes, now, self.settings.batch_size)
-        rate = eer(found.scores, self.reals).rate
+        filtered = score_filtered(self.detector, self.fakes, now, self.settings.batch_size)
+        rate = eer(filtered.scores, self.reals).rate
         learning_rate = self.settings.rate(self.spec, self.epoch)
         whole = len(losses) == self._steps
         epoch = self.epoch + (1 if whole else round(len(losses) / self._steps, 2))
         self.epoch += whole
-        if self.best is None or (rate, -found.loss) > (self.best["eer"], -self.best["loss"]):
-            self.best = {"weight": now.weight, "epoch": epoch, "eer": rate, "loss": found.loss}
+        if self.best is None or (rate, -filtered.loss) > (self.best["eer"], -self.best["loss"]):
+            self.best = {"weight": now.weight, "epoch": epoch, "eer": rate, "loss": filtered.loss}
         self.seconds = seconds + time.monotonic() - before
         row = {
             "epoch": epoch,
             "learning_rate": learning_rate,
             "batch_loss": float(np.mean(losses)),
-            "loss": found.loss,
+            "loss": filtered.loss,
             "eer": rate,
-            "psnr": float(found.psnr.mean()),
+            "psnr": float(filtered.psnr.mean()),
             "seconds": round(self.seconds, 1),
         }
         self.history.append(row)
         return row
 
     def _frozen(self) -> Filter:
-        if not all(bool(each.isfinite().all()) for each in self.coefficients.parameters()):
+        if not all(bool(parameter.isfinite().all()) for parameter in self.coefficients.parameters()):
             raise InputError(f"the training diverged in epoch {self.epoch + 1}; give a smaller --learning-rate")
         return Filter(self.spec, self.coefficients.weight.detach().cpu().clone())
 
     def _clock(self, started: float) -> float:
-        """The part of the time limit that is spent, 0 where there is none."""
+        """The part of the time limit that has passed, 0 where there is none."""
         limit = self.settings.max_minutes
         return 0.0 if limit is None else (self.seconds + time.monotonic() - started) / (60 * limit)
 
@@ -233,7 +245,7 @@ class Training:
             raise InputError(f"{checkpoint} is not whole ({error}); remove it to start anew") from error
 
 
-def _coefficients(spec: FilterSpec, fakes: Prepared, seed: int) -> Coefficients | BoundedCoefficients:
+def _coefficients(spec: FilterSpec, fakes: PreparedImages, seed: int) -> Coefficients | BoundedCoefficients:
     """The coefficients that a training starts with."""
     if spec.fidelity is None:
         generator = torch.Generator().manual_seed(derive_seed(seed, "malafide", "coefficients", spec.size))
@@ -241,7 +253,7 @@ def _coefficients(spec: FilterSpec, fakes: Prepared, seed: int) -> Coefficients 
     return BoundedCoefficients(spec, Whitening(mean_spectrum(fakes.batches(1), spec.size)))
 
 
-def _optimiser(coefficients: nn.Module, spec: FilterSpec, settings: Settings) -> torch.optim.Optimizer:
+def _optimiser(coefficients: nn.Module, spec: FilterSpec, settings: FilterTrainingSettings) -> torch.optim.Optimizer:
     first = settings.rate(spec, 0)
     if spec.fidelity is None:
         return torch.optim.Adam(coefficients.parameters(), first, weight_decay=settings.weight_decay)

@@ -14,8 +14,8 @@ import typer
 from common.console import progress, say
 from common.errors import InputError
 from common.files import atomic_write
-from data.demo.frames import SPLITS, DemoFrames
-from data.demo.sheet import contact_sheet, save_sheet
+from data.demo.contact_sheet import contact_sheet, save_sheet
+from data.demo.demo_frames import SPLITS, DemoFrames
 from data.frames import CLASS_NAMES
 from data.images import encode_png
 from data.index import Entry, write_index

@@ -1,6 +1,6 @@
 """Four forgeries of a finished picture and its landmarks, each in the manner of a FaceForensics++ family.
 
-They know nothing of how the picture was made, so they forge a photograph as well as a demo face. Each leaves the
+They know nothing of how the picture was made, so they forge a photograph as well as a demo face. Each has the
 traces of its kind: FaceSwap the seam and the grain of another picture, Deepfakes the blur of a narrow bottleneck,
 Face2Face a re-rendered, resampled face, NeuralTextures the lattice of transposed convolutions around the mouth.
 
@@ -59,9 +59,11 @@ def forge(
         image: (H, W, 3) uint8 RGB.
         landmarks: (68, 2) float (x, y) in pixels, iBUG order, all inside the picture.
         generator: what the forgery chooses (expression, strengths) is drawn from it.
-        donor_image, donor_landmarks: the face to put in; Deepfakes and FaceSwap need it.
+        donor_image: (h, w, 3) uint8 RGB, the face to put in; Deepfakes and FaceSwap need it.
+        donor_landmarks: (68, 2) likewise, inside the donor's picture.
 
-    Raises InputError for another family, an image of another kind, bad landmarks, or a missing donor.
+    Raises:
+        InputError: the family is unknown, an image is of another kind, landmarks are bad, or the donor is missing.
     """
     if family not in FAMILIES:
         raise InputError(f"unknown forgery {family!r}; known: {', '.join(FAMILIES)}")
@@ -114,9 +116,15 @@ def _deepfake(target: Portrait, donor: Portrait, rng: np.random.Generator) -> tu
 
 
 def match_colours(image: np.ndarray, reference: np.ndarray, region: np.ndarray, strength: float = 1.0) -> np.ndarray:
-    """`image` with its mean and deviation in `region` moved to the reference's, in CIE Lab (Reinhard et al., 2001).
+    """A picture whose mean and deviation in a region are moved to another's, in CIE Lab (Reinhard et al., 2001).
 
-    Images (H, W, 3) in [0, 255]; region (H, W) bool; strength from 0 (unchanged) to 1. Returns float32.
+    Returns (H, W, 3) float32 in [0, 255].
+
+    Args:
+        image: (H, W, 3) in [0, 255], what is changed.
+        reference: (H, W, 3) in [0, 255], whose colours are matched.
+        region: (H, W) bool, the pixels that mean and deviation are of; all pixels are changed.
+        strength: from 0 (unchanged) to 1.
     """
     lab, goal = _to_lab(image), _to_lab(reference)
     mean, spread = lab[region].mean(0), lab[region].std(0) + 1e-3

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from data.demo.head import Person
-from data.demo.march import Seen, View
+from data.demo.march import Seen, Viewpoint
 from data.demo.traits import Colour
 
 WIRE = 0.030  # thickness of the frame in head units
@@ -47,11 +47,20 @@ def wear(
     picture: np.ndarray,
     glasses: Glasses,
     to_world: Callable[[np.ndarray], np.ndarray],
-    view: View,
+    view: Viewpoint,
     seen: Seen,
     light: np.ndarray,
 ) -> np.ndarray:
-    """The picture (side, side, 3) linear float32 with the glasses, their shadow, and a reflection on the lenses."""
+    """Draws glasses, their shadow and a reflection on the lenses; returns (side, side, 3) linear float32.
+
+    Args:
+        picture: (side, side, 3) linear float32, the shaded scene.
+        glasses: in the head's frame.
+        to_world: takes points (3, N) of the head's frame to the world.
+        view: the camera.
+        seen: what each pixel sees without the glasses.
+        light: (3, 1), the unit direction to the key light.
+    """
     side = picture.shape[0]
     width = max(1, round(WIRE / (2 * view.half) * side))
     frame, lenses = np.zeros((side, side), np.uint8), np.zeros((side, side), np.uint8)
@@ -72,7 +81,7 @@ def wear(
     return (picture + metal * (colour - picture)).astype(np.float32)
 
 
-def _visible(world: np.ndarray, pixels: np.ndarray, view: View, seen: Seen) -> np.ndarray:
+def _visible(world: np.ndarray, pixels: np.ndarray, view: Viewpoint, seen: Seen) -> np.ndarray:
     side = seen.depth.shape[0]
     column, row = np.clip(np.rint(pixels).astype(int), 0, side - 1).T
     depth = np.linalg.norm(world - np.array([0.0, 0.0, view.distance]), axis=1)

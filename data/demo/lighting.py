@@ -16,7 +16,16 @@ def direction(light: Light) -> np.ndarray:
 def illuminate(
     surface: Surface, rays: np.ndarray, light: Light, key: np.ndarray, open_sky: np.ndarray, lit: np.ndarray
 ) -> np.ndarray:
-    """Linear light (3, N) from key (wrapped and reddened on flesh), sky, bounce and rim light."""
+    """Linear light (3, N) from key (wrapped and reddened on flesh), sky, bounce and rim light.
+
+    Args:
+        surface: what is lit, at N points.
+        rays: (3, N) unit directions from the camera.
+        light: colours and strengths.
+        key: (3, 1), the unit direction to the key light.
+        open_sky: (N,) in [0, 1], how free the space above each point is.
+        lit: (N,) in [0, 1], how much of the key light reaches each point.
+    """
     normal = surface.normal
     facing = (normal * key).sum(0)
     wrap = np.array([[0.34], [0.16], [0.10]], np.float32) * surface.flesh + 0.04

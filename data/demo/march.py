@@ -16,7 +16,7 @@ CHUNK = 16384  # points whose intermediate arrays stay in the processor's cache
 
 
 @dataclass(frozen=True)
-class View:
+class Viewpoint:
     """A pinhole camera on the z axis at `distance`, looking at the origin plus `centre`; `half` is the half height
     of what it sees there, in head units."""
 
@@ -58,11 +58,17 @@ class Seen:
         return np.isfinite(self.depth)
 
 
-def look(solids: Sequence[Distance], view: View, size: int, levels: int = 4) -> Seen:
-    """What each pixel sees of several solids; `size` is a multiple of 2 to the power of `levels` - 1.
+def view_solids(solids: Sequence[Distance], view: Viewpoint, size: int, levels: int = 4) -> Seen:
+    """What each pixel sees of several solids.
 
     Half the size is traced in full. Of the whole size only the pixels at edges are traced, where depth or material
     changes; between, depth and normal are interpolated.
+
+    Args:
+        solids: their signed distances; a pixel's material is an index of these, or their number for nothing.
+        view: the camera.
+        size: the side of the picture in pixels, a multiple of 2 to the power of `levels` - 1.
+        levels: how many sizes, each half of the next, there are.
     """
     nearest = partial(_nearest, solids)
     half = size // 2
@@ -89,7 +95,7 @@ def _nearest(solids: Sequence[Distance], points: np.ndarray) -> np.ndarray:
     return reduce(np.minimum, [solid(points) for solid in solids])
 
 
-def _finite(depth: np.ndarray, view: View) -> np.ndarray:
+def _finite(depth: np.ndarray, view: Viewpoint) -> np.ndarray:
     return np.where(np.isfinite(depth), depth, view.distance + 2.5).astype(np.float32)
 
 
@@ -108,7 +114,7 @@ def _edges(seen: Seen) -> np.ndarray:
     return steps | turns | (cv2.dilate(material, around) != cv2.erode(material, around))
 
 
-def _examine(solids: Sequence[Distance], view: View, depth: np.ndarray, where: np.ndarray) -> Seen:
+def _examine(solids: Sequence[Distance], view: Viewpoint, depth: np.ndarray, where: np.ndarray) -> Seen:
     """Normals and materials of the pixels `where` (side, side) something was hit."""
     normal = np.zeros((3, *depth.shape), np.float32)
     material = np.full(depth.shape, len(solids))
@@ -124,7 +130,7 @@ def _examine(solids: Sequence[Distance], view: View, depth: np.ndarray, where: n
     return Seen(depth, normal, material)
 
 
-def _advance(distance: Distance, view: View, depth: np.ndarray, slope: float, steps: int) -> np.ndarray:
+def _advance(distance: Distance, view: Viewpoint, depth: np.ndarray, slope: float, steps: int) -> np.ndarray:
     """Moves each ray on from `depth` until a surface is within `slope` pixels; infinite where it meets none."""
     side = depth.shape[0]
     rays, depth = view.rays(side), depth.ravel().copy()
@@ -172,7 +178,15 @@ def occlusion(solids: Sequence[Distance], points: np.ndarray, outward: np.ndarra
 def shadow(
     solids: Sequence[Distance], points: np.ndarray, light: np.ndarray, outward: np.ndarray, sharpness: float = 7.0
 ) -> np.ndarray:
-    """Light (N,) in [0, 1] that reaches points from direction `light` (3, 1), with a soft edge (Quilez, 2010)."""
+    """Light (N,) in [0, 1] that reaches points from one direction, with a soft edge (Quilez, 2010).
+
+    Args:
+        solids: the signed distances of what may be in the way.
+        points: (3, N), a little off the surface.
+        light: (3, 1), the unit direction to the light.
+        outward: (3, N), the unit normals at the points.
+        sharpness: above 0; the higher, the harder the shadow's edge.
+    """
     nearest = partial(_nearest, solids)
     lit = np.ones(points.shape[1], np.float32)
     facing = np.flatnonzero((outward * light).sum(0) > -0.35)  # the others get no key light anyway

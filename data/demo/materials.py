@@ -13,7 +13,15 @@ CURLY, BACKWARD = ("curly", "afro"), ("tied", "bun", "sweep")
 
 
 def skin_surface(scene: Scene, shot: Shot, texture: Texture, points: np.ndarray, normal: np.ndarray) -> Surface:
-    """Skin at world points (3, N) with normals (3, N), with features and the roots of hair painted on."""
+    """Skin with features and the roots of hair painted on.
+
+    Args:
+        scene: the person in a pose.
+        shot: the picture's description.
+        texture: the person's.
+        points: (3, N) in the world.
+        normal: (3, N) unit normals there.
+    """
     local = scene.to_head(points)
     surface = paint_skin(scene.person, texture, local, scene.turn.T @ normal, shot.light)
     _roots(surface, shot, local, scene.hair(points), texture)
@@ -35,7 +43,15 @@ def _roots(surface: Surface, shot: Shot, local: np.ndarray, gap: np.ndarray, tex
 
 
 def hair_surface(scene: Scene, shot: Shot, texture: Texture, points: np.ndarray, normal: np.ndarray) -> Surface:
-    """Hair at world points (3, N) with normals (3, N): strands with a sheen across them, or rough curls."""
+    """Hair: strands with a sheen across them, or rough curls.
+
+    Args:
+        scene: the person in a pose.
+        shot: the picture's description.
+        texture: the person's.
+        points: (3, N) in the world.
+        normal: (3, N) unit normals there.
+    """
     who = shot.identity
     local = scene.to_head(points)
     curly = who.style in CURLY
@@ -107,7 +123,15 @@ def _sheen(tangent: np.ndarray, normal: np.ndarray, strands: np.ndarray, hair: C
 
 
 def cloth_surface(scene: Scene, shot: Shot, texture: Texture, points: np.ndarray, normal: np.ndarray) -> Surface:
-    """Woven cloth at world points (3, N) with normals (3, N)."""
+    """Woven cloth.
+
+    Args:
+        scene: the person in a pose; unused, as all materials take the same arguments.
+        shot: the picture's description.
+        texture: the person's.
+        points: (3, N) in the world.
+        normal: (3, N) unit normals there.
+    """
     x, y, _ = points
     weave = texture.at(texture.fine, x * 0.8, y * 0.8)
     folds = texture.at(texture.coarse, x * 0.5, y * 0.25)

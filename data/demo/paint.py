@@ -31,7 +31,14 @@ class Surface:
     flesh: np.ndarray
 
     def lay(self, weight: np.ndarray, colour: np.ndarray, gloss: float | None = None, shininess: float = 40.0) -> None:
-        """Paints `colour` (3, N) or (3, 1) over the surface with opacity `weight` (N,)."""
+        """Paints a colour over the surface.
+
+        Args:
+            weight: (N,) opacity in [0, 1].
+            colour: (3, N) or (3, 1), linear.
+            gloss: of the paint; None leaves gloss and shininess as they are.
+            shininess: of the paint, where it has a gloss.
+        """
         self.albedo += weight * (colour - self.albedo)
         if gloss is not None:
             self.gloss += weight * (gloss - self.gloss)
@@ -77,7 +84,15 @@ def _grain(white: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def paint_skin(person: Person, texture: Texture, points: np.ndarray, normal: np.ndarray, light: Light) -> Surface:
-    """The skin with everything on it, at points (3, N) of the head's frame; normals in the same frame."""
+    """The skin with everything on it.
+
+    Args:
+        person: whose face it is.
+        texture: the person's.
+        points: (3, N) in the head's frame.
+        normal: (3, N) unit normals there, in the same frame.
+        light: places the glint in the eyes.
+    """
     who = person.who
     x, y, z = points
     u, v = np.arctan2(x, z + 0.4) * 0.55, y * 0.5

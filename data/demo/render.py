@@ -31,9 +31,9 @@ def render(shot: Shot, size: int = 256) -> Picture:
     person = Person.of(shot.identity, shot.expression)
     scene = Scene(person, shot.pose)
     dx, dy = shot.pose.shift
-    view = march.View(distance=7.5, half=1.46 / shot.pose.scale, centre=(-dx, 0.13 - dy))
+    view = march.Viewpoint(distance=7.5, half=1.46 / shot.pose.scale, centre=(-dx, 0.13 - dy))
     fine = round(size * SUPERSAMPLING)
-    seen = march.look(scene.solids, view, fine)
+    seen = march.view_solids(scene.solids, view, fine)
     picture = backdrop(shot.background, fine)
     picture[seen.hit] = _shade(scene, shot, seen, view.rays(fine)[:, seen.hit.ravel()], view).T
     if shot.identity.glasses:
@@ -43,7 +43,7 @@ def render(shot: Shot, size: int = 256) -> Picture:
     return Picture(develop(picture, shot, size), landmarks)
 
 
-def _shade(scene: Scene, shot: Shot, seen: march.Seen, rays: np.ndarray, view: march.View) -> np.ndarray:
+def _shade(scene: Scene, shot: Shot, seen: march.Seen, rays: np.ndarray, view: march.Viewpoint) -> np.ndarray:
     """Linear light (3, N) of the pixels that see something."""
     points, normal = view.points(rays, seen.depth[seen.hit]), seen.normal[:, seen.hit]
     material = seen.material[seen.hit]
@@ -75,10 +75,10 @@ def _soft(
     index[seen] = np.arange(points.shape[1])
     coarse = index[1::3, 1::3]
     chosen = coarse[coarse >= 0]
-    place, outward = points[:, chosen] + 0.01 * normal[:, chosen], normal[:, chosen]
+    starts, outward = points[:, chosen] + 0.01 * normal[:, chosen], normal[:, chosen]
     values = np.zeros((*coarse.shape, 3), np.float32)
-    values[coarse >= 0, 0] = march.occlusion(scene.solids, place, outward)
-    values[coarse >= 0, 1] = march.shadow(scene.solids, place, key, outward)
+    values[coarse >= 0, 0] = march.occlusion(scene.solids, starts, outward)
+    values[coarse >= 0, 1] = march.shadow(scene.solids, starts, key, outward)
     values[coarse >= 0, 2] = 1.0
     # The third channel is the weight of the other two, so that nothing bleeds in from the background.
     spread = np.asarray(cv2.GaussianBlur(values, (0, 0), 0.8))

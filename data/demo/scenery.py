@@ -1,4 +1,4 @@
-"""Blurred places behind a head."""
+"""Blurred backgrounds behind a head."""
 
 import cv2
 import numpy as np
@@ -6,14 +6,16 @@ import numpy as np
 from data.demo.traits import Background
 
 
-def backdrop(place: Background, size: int) -> np.ndarray:
+def backdrop(background: Background, size: int) -> np.ndarray:
     """The background, (size, size, 3) float32 linear light."""
-    rng = np.random.default_rng(place.seed)
+    rng = np.random.default_rng(background.seed)
     side = max(size // 3, 64)  # all of it is blurred
     y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side
-    low, high, accent = (np.array(colour, np.float32) ** 2.2 for colour in (place.low, place.high, place.accent))
+    low, high, accent = (
+        np.array(colour, np.float32) ** 2.2 for colour in (background.low, background.high, background.accent)
+    )
     painters = (_studio, _lights, _room, _outdoors)
-    scene = np.clip(painters[place.kind](rng, x, y, low, high, accent), 0.0, 1.5).astype(np.float32)
+    scene = np.clip(painters[background.kind](rng, x, y, low, high, accent), 0.0, 1.5).astype(np.float32)
     return np.asarray(cv2.resize(scene, (size, size), interpolation=cv2.INTER_CUBIC))
 
 

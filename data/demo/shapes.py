@@ -81,7 +81,15 @@ def ellipsoid(points: np.ndarray, centre: Triple, radii: Triple) -> np.ndarray:
 def capsule(
     points: np.ndarray, start: Triple, end: Triple, radius: float, end_radius: float | None = None
 ) -> np.ndarray:
-    """Distance (N,) to a segment thickened by a radius that runs linearly from `radius` to `end_radius`."""
+    """Distance (N,) to a segment thickened by a radius that changes linearly along it.
+
+    Args:
+        points: (3, N) float32.
+        start: one end of the segment.
+        end: the other end.
+        radius: at the start.
+        end_radius: at the end; None is the same as at the start.
+    """
     axis = column(end) - column(start)
     offset = points - column(start)
     along = np.clip((offset * axis).sum(0) / float((axis * axis).sum()), 0.0, 1.0)

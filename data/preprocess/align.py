@@ -15,7 +15,7 @@ from skimage.transform import SimilarityTransform
 
 from common.errors import InputError
 from data.landmarks import five_points, mean_face
-from data.preprocess.faces import Box
+from data.preprocess.face_detection import Box
 
 SIDE = 224
 FACE_WIDTH = 80

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from common.errors import InputError
 from data.frames import REAL
-from data.preprocess.layout import Clip, Found, key_of, present, resolve_family, videos_in
+from data.preprocess.layout import Clip, FoundClips, key_of, present, resolve_family, videos_in
 
 FAKE = "Celeb-synthesis"
 TEST_LIST = "List_of_testing_videos.txt"
@@ -31,7 +31,7 @@ class CelebDF:
     REAL_FOLDERS: ClassVar[tuple[str, ...]] = ("Celeb-real", "YouTube-real")
     folders: ClassVar[tuple[str, ...]] = (*REAL_FOLDERS, FAKE)
 
-    def find(self, root: Path, families: Sequence[str] = ()) -> Found:
+    def find(self, root: Path, families: Sequence[str] = ()) -> FoundClips:
         """The clips, each in its split; see Layout. Without the list they have no split, which a remark says."""
         if not root.is_dir():
             raise InputError(f"{root}: no such folder; --root names the folder of Celeb-DF")
@@ -42,14 +42,18 @@ class CelebDF:
         tests, remarks = _tests(root)
         clips = []
         for family in chosen:
-            places = self.REAL_FOLDERS if family == REAL else (FAKE,)
-            found = [self._clip(root, path, family, tests) for place in places for path in videos_in(root / place)]
-            if not found:
-                remarks.append(f"{family}: no videos in {' or '.join(places)} under {root}")
-            clips += found
+            subfolders = self.REAL_FOLDERS if family == REAL else (FAKE,)
+            of_family = [
+                self._clip(root, path, family, tests)
+                for subfolder in subfolders
+                for path in videos_in(root / subfolder)
+            ]
+            if not of_family:
+                remarks.append(f"{family}: no videos in {' or '.join(subfolders)} under {root}")
+            clips += of_family
         if not clips:
             raise InputError(f"{root}: no videos of {', '.join(chosen)}; expected such as Celeb-real/id0_0000.mp4")
-        return Found(tuple(sorted(clips, key=lambda clip: clip.key)), tuple(remarks))
+        return FoundClips(tuple(sorted(clips, key=lambda clip: clip.key)), tuple(remarks))
 
     def _clip(self, root: Path, path: Path, family: str, tests: frozenset[str] | None) -> Clip:
         key = key_of(root, path)

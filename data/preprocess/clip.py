@@ -8,21 +8,21 @@ from common.errors import InputError
 from data.images import encode_png
 from data.preprocess.align import aligned, box_of
 from data.preprocess.companions import Companions, companions_of
-from data.preprocess.crops import Region, shrink, shrink_points, square
-from data.preprocess.faces import Box, face_detector
-from data.preprocess.landmarking import all_the_same, is_predictor, landmarker_of
-from data.preprocess.layout import Clip
-from data.preprocess.records import (
+from data.preprocess.crop_records import (
     FIVE_POINT,
     Crop,
-    Folder,
-    Recipe,
+    CropFolder,
+    PreprocessSettings,
     Record,
     crop_key,
     mask_key,
     source_key,
     sources_of,
 )
+from data.preprocess.crops import Region, shrink, shrink_points, square
+from data.preprocess.face_detection import Box, face_detector
+from data.preprocess.landmarking import all_the_same, is_predictor, landmarker_of
+from data.preprocess.layout import Clip
 from data.preprocess.tracking import Settled, link, settle
 from data.preprocess.video import VideoInfo, probe, read, until_damage
 from data.sample import spread
@@ -30,7 +30,7 @@ from data.sample import spread
 Plan = Mapping[int, Mapping[int, Box]]  # for each frame to crop, in order: its boxes by the face's number
 
 
-def process(clip: Clip, recipe: Recipe, folder: Folder) -> Record:
+def process(clip: Clip, recipe: PreprocessSettings, folder: CropFolder) -> Record:
     """Makes the crops of one video and what goes with them, and its record, which is written last.
 
     The video is decoded twice: the boxes of all chosen frames must be known before the first can be smoothed, and
@@ -52,10 +52,10 @@ def process(clip: Clip, recipe: Recipe, folder: Folder) -> Record:
     return record
 
 
-def _make(clip: Clip, info: VideoInfo, recipe: Recipe, folder: Folder) -> Record:
+def _make(clip: Clip, info: VideoInfo, recipe: PreprocessSettings, folder: CropFolder) -> Record:
     chosen = _choose(clip, info, recipe)
     problems: list[str] = []
-    positions, faces = _look(clip, chosen, recipe, problems)
+    positions, faces = _detect(clip, chosen, recipe, problems)
     times = [position / info.rate for position in positions]
     tracks = link(faces, times)
     kept = [settle(track, times) for track in (tracks if recipe.several == "track" else tracks[:1])]
@@ -80,7 +80,7 @@ def _make(clip: Clip, info: VideoInfo, recipe: Recipe, folder: Folder) -> Record
         chosen=len(chosen),
         faceless=faceless,
         filled=sum(len(track.filled) for track in kept),
-        crowded=sum(len(found) > 1 for found in faces),
+        crowded=sum(len(boxes) > 1 for boxes in faces),
         faces=len(tracks),
         in_gap=len(plan) - len(stored),
         crops=tuple(crops),
@@ -91,15 +91,17 @@ def _make(clip: Clip, info: VideoInfo, recipe: Recipe, folder: Folder) -> Record
     )
 
 
-def _choose(clip: Clip, info: VideoInfo, recipe: Recipe) -> list[int]:
-    """The frames to look at, evenly spread over the video, or over the frames that a file knows the landmarks of."""
+def _choose(clip: Clip, info: VideoInfo, recipe: PreprocessSettings) -> list[int]:
+    """The frames to search, evenly spread over the video, or over the frames that a file knows the landmarks of."""
     known: Sequence[int] = range(info.frames)
     if clip.landmarks:
         known = sorted(position for position in clip.landmarks if position < info.frames)
-    return [known[place] for place in spread(len(known), recipe.frames_per_video or info.frames)]
+    return [known[index] for index in spread(len(known), recipe.frames_per_video or info.frames)]
 
 
-def _look(clip: Clip, chosen: Sequence[int], recipe: Recipe, problems: list[str]) -> tuple[list[int], list[list[Box]]]:
+def _detect(
+    clip: Clip, chosen: Sequence[int], recipe: PreprocessSettings, problems: list[str]
+) -> tuple[list[int], list[list[Box]]]:
     """The chosen frames that could be read, and the faces in each; one frame in memory at a time."""
     if clip.landmarks and recipe.align == FIVE_POINT:
         return list(chosen), [[box_of(clip.landmarks[position])] for position in chosen]
@@ -113,18 +115,18 @@ def _look(clip: Clip, chosen: Sequence[int], recipe: Recipe, problems: list[str]
 
 def _plan(positions: Sequence[int], kept: Sequence[Settled]) -> Plan:
     plan = {}
-    for place, position in enumerate(positions):
-        boxes = {number: track.boxes[place] for number, track in enumerate(kept) if place in track.boxes}
+    for index, position in enumerate(positions):
+        boxes = {number: track.boxes[index] for number, track in enumerate(kept) if index in track.boxes}
         if boxes:
             plan[position] = boxes
     return plan
 
 
-def _in_split(position: int, info: VideoInfo, recipe: Recipe) -> bool:
+def _in_split(position: int, info: VideoInfo, recipe: PreprocessSettings) -> bool:
     return recipe.by_time is None or recipe.by_time.of(position, info.frames) is not None
 
 
-def _about_landmarks(clip: Clip, recipe: Recipe) -> list[str]:
+def _about_landmarks(clip: Clip, recipe: PreprocessSettings) -> list[str]:
     """A line about what is amiss with the landmarks that a file should give."""
     if recipe.landmarks is None or is_predictor(recipe.landmarks):
         return []
@@ -136,7 +138,7 @@ def _about_landmarks(clip: Clip, recipe: Recipe) -> list[str]:
 
 
 def _store(
-    clip: Clip, plan: Plan, recipe: Recipe, folder: Folder, companions: Companions, problems: list[str]
+    clip: Clip, plan: Plan, recipe: PreprocessSettings, folder: CropFolder, companions: Companions, problems: list[str]
 ) -> tuple[list[Crop], list[float]]:
     """Writes the planned crops and what goes with them; returns the crops, and each mask's share of its crop."""
     positions = list(plan)
@@ -163,7 +165,7 @@ def _store(
     return crops, shares
 
 
-def _area(image: np.ndarray, box: Box, landmarks: np.ndarray | None, recipe: Recipe) -> Region:
+def _area(image: np.ndarray, box: Box, landmarks: np.ndarray | None, recipe: PreprocessSettings) -> Region:
     """The part of a frame to crop."""
     if recipe.align == FIVE_POINT and landmarks is not None:
         return aligned(landmarks)

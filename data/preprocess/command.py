@@ -2,114 +2,34 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from common import log
+from common.commands import with_options
 from common.console import progress, say, table, warn
 from common.errors import InputError
 from data.index import Entry, key_problem, pictures, write_index
 from data.landmarks import write_landmarks
 from data.preprocess.celebdf import CelebDF
-from data.preprocess.crops import crop_format
-from data.preprocess.faces import face_detector
+from data.preprocess.crop_records import FIVE_POINT, CropFolder, PreprocessSettings, Record, open_folder
+from data.preprocess.face_detection import face_detector
 from data.preprocess.landmarking import DlibLandmarks, is_predictor, landmarks_identity, with_landmarks
 from data.preprocess.layout import Clip, FaceForensics, Layout
 from data.preprocess.pipeline import entries, landmarks_of, run_all, write_report
-from data.preprocess.records import FIVE_POINT, Folder, Recipe, Record, open_folder
-from data.preprocess.splits import TimeSplit, official_splits
+from data.preprocess.preprocess_options import Compression, CropOptions, DataSet, VideoOptions
+from data.preprocess.splits import official_splits
 from data.stores import FolderImages, LmdbWriter
 from data.stores.transfer import add
 
 
-class Compression(StrEnum):
-    """The compressions FaceForensics++ comes in."""
-
-    RAW = "raw"
-    C23 = "c23"
-    C40 = "c40"
-
-
-class DataSet(StrEnum):
-    """The data sets whose arrangement is known."""
-
-    FFPP = "ffpp"
-    CELEBDF = "celebdf"
-
-
-class Align(StrEnum):
-    """How a face is cut out."""
-
-    BOX = "box"
-    FIVE_POINT = FIVE_POINT
-
-
-class Several(StrEnum):
-    """What becomes of a video with several faces."""
-
-    MAIN = "main"
-    TRACK = "track"
-    SKIP = "skip"
-
-
+@with_options()
 def preprocess(
-    root: Annotated[Path, typer.Option("--root", metavar="DIR", help="The folder of the data set.")],
+    videos: VideoOptions,
+    crops: CropOptions,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where crops, masks, index.csv and report.csv go.")],
-    layout: Annotated[
-        DataSet, typer.Option("--layout", help="Which data set: FaceForensics++ or Celeb-DF-v2.")
-    ] = DataSet.FFPP,
-    compression: Annotated[
-        Compression | None, typer.Option("--compression", help="Which videos of FaceForensics++; c23 where not said.")
-    ] = None,
-    methods: Annotated[
-        list[str] | None,
-        typer.Option("--methods", metavar="NAME", help="Only this family, repeatable; originals are always taken."),
-    ] = None,
-    frames_per_video: Annotated[
-        int, typer.Option("--frames-per-video", metavar="N", min=0, help="Frames of each, evenly spread; 0: all.")
-    ] = Recipe.frames_per_video,
-    detector: Annotated[
-        str,
-        typer.Option("--face-detector", metavar="NAME", help="haar, yunet:MODEL.onnx, or your package.module:Name."),
-    ] = Recipe.face_detector,
-    margin: Annotated[
-        float,
-        typer.Option("--margin", metavar="X", min=0.5, max=5.0, help="The side of a square, in sizes of the face."),
-    ] = Recipe.margin,
-    align: Annotated[
-        Align,
-        typer.Option("--align", help="A square with a margin, or turned and scaled to 224 pixels as CADDM expects it."),
-    ] = Align.BOX,
-    landmarks: Annotated[
-        Path | None,
-        typer.Option("--landmarks", metavar="FILE", help="CADDM's ldm.json, or a dlib predictor (.dat) of 68 or 81."),
-    ] = None,
-    sources: Annotated[
-        bool, typer.Option("--sources", help="Cut the same square from each manipulated video's original, too.")
-    ] = False,
-    size: Annotated[
-        int, typer.Option("--size", metavar="N", min=0, help="Reduce larger crops to N pixels; 0: never.")
-    ] = Recipe.size,
-    file_format: Annotated[str, typer.Option("--format", metavar="NAME", help="png, or jpg:Q of quality Q.")] = "png",
-    several: Annotated[
-        Several,
-        typer.Option("--several", help="Of a video with several faces, crop the main one, track all, or skip it."),
-    ] = Several.MAIN,
-    splits: Annotated[
-        Path | None, typer.Option("--splits", metavar="DIR", help="The folder of train.json, val.json and test.json.")
-    ] = None,
-    split_by_time: Annotated[
-        bool, typer.Option("--split-by-time", help="Train on each video's start, test on its end, with a gap between.")
-    ] = False,
-    train_share: Annotated[
-        float, typer.Option("--train-share", metavar="X", help="With --split-by-time: the share to train on.")
-    ] = TimeSplit.train,
-    test_share: Annotated[
-        float, typer.Option("--test-share", metavar="X", help="With --split-by-time: the share to test on.")
-    ] = TimeSplit.test,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=1, help="Processes at work; one per core.")
     ] = None,
@@ -124,27 +44,13 @@ def preprocess(
     Run the same command again after an interruption: finished videos are not done again. The exit status is 1 if
     any video could not be read to its end or shows no face; what could be made is kept and indexed all the same.
     """
-    if splits and split_by_time:
-        raise typer.BadParameter("--splits and --split-by-time exclude each other")
-    if layout is DataSet.CELEBDF and (splits or compression):
-        raise typer.BadParameter("--splits and --compression belong to --layout ffpp; Celeb-DF lists its test videos")
-    recipe = Recipe(
-        frames_per_video=frames_per_video,
-        face_detector=detector,
-        margin=margin,
-        size=size,
-        file_format=crop_format(file_format),
-        several=several.value,
-        by_time=TimeSplit(train_share, test_share) if split_by_time else None,
-        sources=sources,
-        align=align.value,
-        landmarks=landmarks,
-    )
+    videos.check()
+    recipe = crops.settings(videos)
     _refuse_unusable(recipe)
-    identities = official_splits(splits) if splits else {}
-    data_set: Layout = CelebDF() if layout is DataSet.CELEBDF else FaceForensics((compression or Compression.C23).value)
-    clips = _find(data_set, root, methods or [], landmarks)
-    _refuse_inside(data_set, root, out)
+    identities = official_splits(videos.splits) if videos.splits else {}
+    data_set = _data_set(videos)
+    clips = _find(data_set, videos.root, videos.methods, crops.landmarks)
+    _refuse_inside(data_set, videos.root, out)
     folder = open_folder(out, recipe)
     log.open_in(out)
     records = _run(clips, recipe, folder, workers or os.cpu_count() or 1)
@@ -163,19 +69,25 @@ def preprocess(
     _refuse_failures([record for record in records.values() if record.problem], len(records), out)
 
 
+def _data_set(videos: VideoOptions) -> Layout:
+    if videos.layout is DataSet.CELEBDF:
+        return CelebDF()
+    return FaceForensics((videos.compression or Compression.C23).value)
+
+
 def _find(data_set: Layout, root: Path, methods: Sequence[str], landmarks: Path | None) -> tuple[Clip, ...]:
     """The clips of the wanted families and of the originals, with what a file knows of their landmarks."""
-    found = data_set.find(root, [*methods, "Real"] if methods else [])
-    for clip in found.clips:
+    listing = data_set.find(root, [*methods, "Real"] if methods else [])
+    for clip in listing.clips:
         problem = key_problem(clip.key)
         if problem:
             raise InputError(f"{root}: the video's path {clip.key!r} {problem}; rename it")
-    for remark in found.remarks:
+    for remark in listing.remarks:
         warn(remark)
-    return with_landmarks(found.clips, landmarks) if landmarks and not is_predictor(landmarks) else found.clips
+    return with_landmarks(listing.clips, landmarks) if landmarks and not is_predictor(landmarks) else listing.clips
 
 
-def _refuse_unusable(recipe: Recipe) -> None:
+def _refuse_unusable(recipe: PreprocessSettings) -> None:
     """Raises InputError for a face detector or predictor that cannot be used, before anything is written."""
     face_detector(recipe.face_detector)
     if recipe.landmarks:
@@ -189,7 +101,7 @@ def _refuse_unusable(recipe: Recipe) -> None:
         )
 
 
-def _run(clips: Sequence[Clip], recipe: Recipe, folder: Folder, workers: int) -> dict[str, Record]:
+def _run(clips: Sequence[Clip], recipe: PreprocessSettings, folder: CropFolder, workers: int) -> dict[str, Record]:
     records = {}
     with progress() as bar:
         task = bar.add_task("videos", total=len(clips))
@@ -204,7 +116,7 @@ def _run(clips: Sequence[Clip], recipe: Recipe, folder: Folder, workers: int) ->
 
 
 def _show(
-    clips: Sequence[Clip], records: Mapping[str, Record], recipe: Recipe, index: Sequence[Entry], out: Path
+    clips: Sequence[Clip], records: Mapping[str, Record], recipe: PreprocessSettings, index: Sequence[Entry], out: Path
 ) -> None:
     families = list(dict.fromkeys(clip.family for clip in clips))
     rows = []

@@ -1,4 +1,4 @@
-"""The videos beside a manipulated one: its mask video and its original, which tell what was manipulated."""
+"""The videos beside a manipulated one: its mask video and its original, which show what was manipulated."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ import numpy as np
 
 from common.errors import InputError
 from data.preprocess.crops import Region
-from data.preprocess.faces import Box
+from data.preprocess.face_detection import Box
 from data.preprocess.layout import Clip
-from data.preprocess.masks import NotTheSameMomentError, difference, from_mask_video, from_strength
+from data.preprocess.manipulation_masks import NotTheSameMomentError, difference, from_mask_video, from_strength
 from data.preprocess.video import VideoInfo, probe, read, until_damage
 
 
@@ -64,7 +64,11 @@ class Companions:
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """The mask (side, side) bool and the source picture (side, side, 3) uint8 of a crop, or None.
 
-        `image` is the clip's frame (H, W, 3) uint8 of that moment, `face` the box in it.
+        Args:
+            image: (H, W, 3) uint8 RGB, the clip's frame of that moment.
+            moment: its companions' frames.
+            face: the face's box in the frame.
+            area: the part of the frame that is cropped.
         """
         mask = None if moment.mask is None else from_mask_video(moment.mask, area)
         if moment.original is None:

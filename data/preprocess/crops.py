@@ -11,7 +11,7 @@ from PIL import Image
 
 from common.errors import InputError
 from data.images import MIN_SIDE, encode_png
-from data.preprocess.faces import Box
+from data.preprocess.face_detection import Box
 
 
 class Region(Protocol):
@@ -53,6 +53,12 @@ def square(box: Box, margin: float, width: int, height: int) -> Square:
 
     At the border it is shifted inside, and it is no larger than the frame's shorter side (nor smaller than
     MIN_SIDE pixels), so that every pixel of a crop is a pixel of the video; nothing is padded.
+
+    Args:
+        box: of the face, in pixels of the frame.
+        margin: the square's side, in sizes of the box.
+        width: of the frame, in pixels.
+        height: of the frame, in pixels.
     """
     side = min(max(round(margin * box.size), MIN_SIDE), width, height)
     x, y = box.centre

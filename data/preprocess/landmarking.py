@@ -11,7 +11,7 @@ import numpy as np
 from common.errors import InputError
 from common.files import sha256
 from data.landmarks import five_points, read_landmarks
-from data.preprocess.faces import Box
+from data.preprocess.face_detection import Box
 from data.preprocess.layout import SUFFIXES, Clip
 
 PREDICTOR = ".dat"
@@ -103,25 +103,25 @@ def with_landmarks(clips: Sequence[Clip], file: Path) -> tuple[Clip, ...]:
     given = read_landmarks(file)
     by_name: dict[str, list[Clip]] = {}
     for clip in clips:
-        by_name.setdefault(_place(clip.key)[-1], []).append(clip)
+        by_name.setdefault(_video_parts(clip.key)[-1], []).append(clip)
     same: dict[str, dict[int, np.ndarray]] = {clip.key: {} for clip in clips}
     others: dict[str, dict[int, np.ndarray]] = {clip.key: {} for clip in clips}
     for key, points in given.items():
         path = PurePosixPath(key)
         position = _position(path.name)
         for clip in by_name.get(path.parent.name, []) if position is not None else []:
-            place = _place(clip.key)
-            if _place(str(path.parent))[-len(place) :] == place:
+            parts = _video_parts(clip.key)
+            if _video_parts(str(path.parent))[-len(parts) :] == parts:
                 _refuse_unusable(points, f"{file}: the landmarks of {key!r}")
                 wanted = same if _compression(path.parts) == _compression(PurePosixPath(clip.key).parts) else others
                 wanted[clip.key][int(position or 0)] = points
-    found = {key: others[key] | same[key] for key in same}
-    counts = {len(points) for marks in found.values() for points in marks.values()}
+    by_clip = {key: others[key] | same[key] for key in same}
+    counts = {len(points) for marks in by_clip.values() for points in marks.values()}
     if not counts:
         raise InputError(f"{file}: names no frame of these videos; expected paths such as {EXAMPLE}")
     if len(counts) > 1:
         raise InputError(f"{file}: some faces have {min(counts)} landmarks and some {max(counts)}; make them alike")
-    return tuple(dataclasses.replace(clip, landmarks=found[clip.key] or None) for clip in clips)
+    return tuple(dataclasses.replace(clip, landmarks=by_clip[clip.key] or None) for clip in clips)
 
 
 def all_the_same(landmarks: Mapping[int, np.ndarray]) -> bool:
@@ -147,7 +147,7 @@ def _refuse_unusable(points: np.ndarray, owner: str) -> None:
         raise InputError(f"{owner} lie at one place; remove it from the file")
 
 
-def _place(video: str) -> tuple[str, ...]:
+def _video_parts(video: str) -> tuple[str, ...]:
     """The parts of a path to a video, or to the folder of its frames, that are the same for both."""
     path = PurePosixPath(video)
     path = path.with_suffix("") if path.suffix.lower() in SUFFIXES else path

@@ -52,7 +52,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundClips:
     """The clips of a data set, sorted by key, and a line about each thing that was asked for but is not there."""
 
     clips: tuple[Clip, ...]
@@ -67,7 +67,7 @@ class Layout(Protocol):
         """The folders of the data set that hold its videos, relative to its root."""
         ...
 
-    def find(self, root: Path, families: Sequence[str]) -> Found:
+    def find(self, root: Path, families: Sequence[str]) -> FoundClips:
         """The clips under `root` of the given families ("Real" is one), or of all families where none is given.
 
         Raises InputError where `root` is not such a data set or a family is not in it.
@@ -91,22 +91,22 @@ class FaceForensics:
     compression: str = "c23"
     folders: ClassVar[tuple[str, ...]] = ("original_sequences", "manipulated_sequences")
 
-    def find(self, root: Path, families: Sequence[str] = ()) -> Found:
+    def find(self, root: Path, families: Sequence[str] = ()) -> FoundClips:
         """The clips of this compression; see Layout."""
         known = self._families(root)
         chosen = [resolve_family(name, known) for name in dict.fromkeys(families)] or known
         clips, remarks = [], []
         for family in chosen:
-            found = list(self._clips(root, family))
-            if not found:
+            of_family = list(self._clips(root, family))
+            if not of_family:
                 remarks.append(f"{family}: no videos at compression {self.compression} under {root}")
-            clips += found
+            clips += of_family
         if not clips:
             raise InputError(
                 f"{root}: no videos at compression {self.compression} of {', '.join(chosen)}; expected such as "
                 f"original_sequences/youtube/{self.compression}/videos/000.mp4"
             )
-        return Found(tuple(sorted(clips, key=lambda clip: clip.key)), tuple(remarks))
+        return FoundClips(tuple(sorted(clips, key=lambda clip: clip.key)), tuple(remarks))
 
     def _families(self, root: Path) -> list[str]:
         """ "Real" and the folders of manipulated_sequences, those with an `mc_label` first."""
@@ -135,8 +135,8 @@ class FaceForensics:
             yield Clip(key_of(root, path), path, family, target, self._original(root, source), mask)
 
     def _original(self, root: Path, name: str) -> Path | None:
-        places = [folder / self.compression / "videos" for folder in _folders(root / "original_sequences")]
-        return next((found for place in places if (found := present(place, name))), None)
+        video_folders = [folder / self.compression / "videos" for folder in _folders(root / "original_sequences")]
+        return next((video for video_folder in video_folders if (video := present(video_folder, name))), None)
 
 
 def resolve_family(name: str, known: Sequence[str]) -> str:

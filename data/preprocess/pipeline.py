@@ -19,15 +19,25 @@ from common.errors import InputError
 from common.files import atomic_write
 from data.index import Entry
 from data.preprocess.clip import process
+from data.preprocess.crop_records import CropFolder, PreprocessSettings, Record, crop_key, mask_key, source_key
 from data.preprocess.layout import Clip
-from data.preprocess.records import Folder, Recipe, Record, crop_key, mask_key, source_key
 
 
-def run_all(clips: Sequence[Clip], recipe: Recipe, folder: Folder, workers: int) -> Iterator[Record]:
+def run_all(clips: Sequence[Clip], recipe: PreprocessSettings, folder: CropFolder, workers: int) -> Iterator[Record]:
     """Processes the clips and yields each one's record as it is finished; finished ones are not done again.
 
-    With one worker the clips are done here, else in that many processes. What is made does not depend on it.
-    Raises InputError where a worker process dies; what is finished stays.
+    What is made does not depend on the number of workers.
+
+    Args:
+        clips: the videos.
+        recipe: what is made of each.
+        folder: where crops and records are kept.
+        workers: how many processes do the work, at least 1; with 1 it is done in this one.
+
+    Raises:
+        InputError: a worker process died (what is finished stays), or the face detector or landmark predictor cannot
+            be used.
+        OSError: the crops cannot be written.
     """
     todo = []
     for clip in clips:
@@ -53,13 +63,19 @@ def run_all(clips: Sequence[Clip], recipe: Recipe, folder: Folder, workers: int)
 
 
 def entries(
-    clips: Sequence[Clip], records: Mapping[str, Record], recipe: Recipe, splits: Mapping[str, str]
+    clips: Sequence[Clip], records: Mapping[str, Record], recipe: PreprocessSettings, splits: Mapping[str, str]
 ) -> list[Entry]:
     """The index of all crops, in the order of the clips, their frames and faces.
 
     A split by time comes first, then the data set's own, then that which `splits` gives for the clip's id.
+
+    Args:
+        clips: the videos.
+        records: by the clip's key, what was made of it.
+        recipe: that the crops were made with.
+        splits: by id, the official split; may be empty.
     """
-    found = []
+    index_entries = []
     for clip in clips:
         record = records[clip.key]
         for crop in record.crops:
@@ -69,11 +85,13 @@ def entries(
             key = crop_key(clip.key, crop, recipe.file_format.suffix)
             mask = mask_key(clip.key, crop) if crop.masked else None
             source = source_key(clip.key, crop, recipe.file_format.suffix) if crop.sourced else None
-            found.append(Entry(key, clip.fake, clip.label, split, mask, source))
-    return found
+            index_entries.append(Entry(key, clip.fake, clip.label, split, mask, source))
+    return index_entries
 
 
-def landmarks_of(clips: Sequence[Clip], records: Mapping[str, Record], recipe: Recipe) -> list[tuple[str, np.ndarray]]:
+def landmarks_of(
+    clips: Sequence[Clip], records: Mapping[str, Record], recipe: PreprocessSettings
+) -> list[tuple[str, np.ndarray]]:
     """The key and landmarks (n, 2), in its own pixels, of each crop that has any, in the order of the index."""
     return [
         (crop_key(clip.key, crop, recipe.file_format.suffix), np.array(crop.landmarks))
@@ -83,8 +101,18 @@ def landmarks_of(clips: Sequence[Clip], records: Mapping[str, Record], recipe: R
     ]
 
 
-def write_report(path: Path, clips: Sequence[Clip], records: Mapping[str, Record], recipe: Recipe) -> None:
-    """Writes a CSV file with one row per video; counts of what was not asked for are left out."""
+def write_report(path: Path, clips: Sequence[Clip], records: Mapping[str, Record], recipe: PreprocessSettings) -> None:
+    """Writes a CSV file with one row per video; counts of what was not asked for are left out.
+
+    Args:
+        path: the file.
+        clips: the videos, at least one.
+        records: by the clip's key, what was made of it.
+        recipe: that the crops were made with.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     rows = [_row(clip, records[clip.key], recipe) for clip in clips]
     with atomic_write(path) as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -92,7 +120,7 @@ def write_report(path: Path, clips: Sequence[Clip], records: Mapping[str, Record
         writer.writerows(rows)
 
 
-def _row(clip: Clip, record: Record, recipe: Recipe) -> dict[str, str | int | float | None]:
+def _row(clip: Clip, record: Record, recipe: PreprocessSettings) -> dict[str, str | int | float | None]:
     row: dict[str, str | int | float | None] = {
         "video": record.key,
         "family": clip.family,

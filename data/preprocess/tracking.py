@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.preprocess.faces import Box
+from data.preprocess.face_detection import Box
 
 REACH = 0.5  # how far a face may move between two frames, in sizes of the face,
 SPEED = 1.0  # and how much farther for each second between them
@@ -77,10 +77,10 @@ def settle(track: Track, times: Sequence[float]) -> Settled:
     positions = sorted(boxes)
     moments = np.array([times[position] for position in positions])
     smoothed = {}
-    for place, position in enumerate(positions):
-        first, last = np.searchsorted(moments, moments[place] + np.array([-WINDOW, WINDOW]))
+    for index, position in enumerate(positions):
+        first, last = np.searchsorted(moments, moments[index] + np.array([-WINDOW, WINDOW]))
         near = {moments[other]: boxes[positions[other]] for other in range(first, last)}
-        smoothed[position] = _average(boxes[position], moments[place], near)
+        smoothed[position] = _average(boxes[position], moments[index], near)
     return Settled(smoothed, frozenset(boxes) - frozenset(track))
 
 

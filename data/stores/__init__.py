@@ -1,7 +1,7 @@
 """Where the bytes of images come from: folders and LMDB stores."""
 
 from data.stores.base import ImageSource
-from data.stores.folder import FolderImages
+from data.stores.folder_images import FolderImages
 from data.stores.lmdb_reader import LmdbImages
 from data.stores.lmdb_writer import LmdbWriter, Written
 from data.stores.opening import open_images

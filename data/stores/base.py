@@ -19,7 +19,7 @@ class ImageSource(Protocol):
         ...
 
     def __contains__(self, key: object) -> bool:
-        """Whether the source has an image of that key, told without reading it."""
+        """Whether the source has an image of that key, without reading it."""
         ...
 
     def keys(self) -> list[str]:
@@ -27,7 +27,7 @@ class ImageSource(Protocol):
         ...
 
     def stamp(self, key: str) -> str | None:
-        """What cheaply tells one version of an image from another: its size and last bytes; None where missing.
+        """What differs between versions of an image and is cheap to get: its size and last bytes; None where missing.
 
         The same for the same bytes in any source. The last bytes of a PNG hold a checksum of its pixels, so this
         is as good as a hash of the whole for PNG, and nearly so for other compressed formats.

@@ -59,10 +59,10 @@ class LmdbImages:
             refuse_size(len(value), f"{key} in {self.path}")
             return bytes(value[image_start(stored, value) :])
 
-        found = self._read(image) if stored else None
-        if found is None:
+        data = self._read(image) if stored else None
+        if data is None:
             raise InputError(f"{key!r} is not in the image store {self.path}")
-        return found
+        return data
 
     def __contains__(self, key: object) -> bool:
         """Whether the store has an image of that key."""
@@ -77,12 +77,12 @@ class LmdbImages:
 
     def sizes(self) -> list[tuple[str, int]]:
         """Every image's key and its size in bytes, in the order of the store."""
-        found: list[tuple[str, int]] = []
+        pairs: list[tuple[str, int]] = []
         after: bytes | None = b""
         while after is not None:
             part, after = self._read(partial(_part, self.path, after))
-            found += part
-        return found
+            pairs += part
+        return pairs
 
     def stamp(self, key: str) -> str | None:
         """The image's size and last bytes; None where the store does not have it."""
@@ -188,17 +188,17 @@ def _open(path: Path) -> _SharedEnvironment:
 
 def _part(path: Path, after: bytes, transaction: Snapshot) -> tuple[list[tuple[str, int]], bytes | None]:
     """The keys and sizes of the next images behind a stored key, and the last of them (None at the end)."""
-    found: list[tuple[str, int]] = []
+    pairs: list[tuple[str, int]] = []
     with transaction.cursor() as cursor:
         more = cursor.set_range(after) if after else cursor.first()
         if more and after and bytes(cursor.key()) == after:
             more = cursor.next()
         last = after
-        while more and len(found) < KEYS_AT_ONCE:
+        while more and len(pairs) < KEYS_AT_ONCE:
             last, value = bytes(cursor.key()), cursor.value()
             try:
-                found.append((key_of(last, value), len(value) - image_start(last, value)))
+                pairs.append((key_of(last, value), len(value) - image_start(last, value)))
             except InputError as error:
                 raise InputError(f"{path}: {error}; it was made by another program for another purpose") from error
             more = cursor.next()
-    return found, last if more else None
+    return pairs, last if more else None

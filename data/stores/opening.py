@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from data.stores.base import ImageSource
-from data.stores.folder import FolderImages
+from data.stores.folder_images import FolderImages
 from data.stores.lmdb_format import is_store
 from data.stores.lmdb_reader import LmdbImages
 

@@ -23,7 +23,7 @@ class Added:
 
 
 @dataclass(frozen=True)
-class Finding:
+class StoreProblem:
     """What is wrong with one image of a store, such as "missing"."""
 
     key: str
@@ -34,11 +34,21 @@ class Finding:
 
 
 def add(writer: LmdbWriter, source: ImageSource, keys: Iterable[str], overwrite: bool = False) -> Added:
-    """Copies the bytes of `keys` from `source` to a store.
+    """Copies the bytes of images from a source to a store.
 
-    What the source cannot give is reported and the rest is copied; what the store has with other bytes is left
-    and reported in `written.conflicts`, or replaced if `overwrite`. Every batch is one durable transaction, so an
-    interrupted call can simply be made again. Raises OSError where the disk is full.
+    What the source cannot give is reported in `unreadable` and the rest is copied. Every batch is one durable
+    transaction, so an interrupted call can simply be made again.
+
+    Args:
+        writer: the store, open for writing.
+        source: where the images are read from.
+        keys: the images to copy.
+        overwrite: whether images that the store has with other bytes are replaced; otherwise they stay as they are
+            and are reported in `written.conflicts`.
+
+    Raises:
+        InputError: a key that the source has is no relative path, or the store is damaged.
+        OSError: the disk is full.
     """
     result = Added()
     for batch in _batches(_readable(source, keys, result.unreadable)):
@@ -46,34 +56,36 @@ def add(writer: LmdbWriter, source: ImageSource, keys: Iterable[str], overwrite:
     return result
 
 
-def compare(store: ImageSource, folder: ImageSource, keys: Iterable[str]) -> Iterator[Finding | None]:
+def compare_store(store: ImageSource, folder: ImageSource, keys: Iterable[str]) -> Iterator[StoreProblem | None]:
     """For each key, what keeps the store's image from being the folder's byte for byte, or None."""
     for key in keys:
         try:
             wanted = folder.read(key)
         except InputError as error:
-            yield Finding(key, str(error))
+            yield StoreProblem(key, str(error))
             continue
         if key not in store:
-            yield Finding(key, "missing from the store")
+            yield StoreProblem(key, "missing from the store")
         elif store.read(key) != wanted:
-            yield Finding(key, f"differs from the file in {folder.path}")
+            yield StoreProblem(key, f"differs from the file in {folder.path}")
         else:
             yield None
 
 
-def check(store: ImageSource, keys: Iterable[str], masks: frozenset[str] = frozenset()) -> Iterator[Finding | None]:
+def check(
+    store: ImageSource, keys: Iterable[str], masks: frozenset[str] = frozenset()
+) -> Iterator[StoreProblem | None]:
     """For each key, what keeps the store's image (or mask, where the key is in `masks`) from decoding, or None."""
     for key in keys:
         if key not in store:
-            yield Finding(key, "missing from the store")
+            yield StoreProblem(key, "missing from the store")
             continue
         data = store.read(key)
         try:
             (decode_mask if key in masks else decode)(data, key)
             yield None
         except InputError as error:
-            yield Finding(key, str(error).removeprefix(f"{key}: "))
+            yield StoreProblem(key, str(error).removeprefix(f"{key}: "))
 
 
 def mergeable(target: str | Path, sources: Sequence[str | Path], overwrite: bool = False) -> list[LmdbImages]:
@@ -94,7 +106,7 @@ def mergeable(target: str | Path, sources: Sequence[str | Path], overwrite: bool
         store.close()  # the target is opened for writing next, and a process may open a store only once
     if conflicts:
         raise InputError(
-            f"{target}: {some(conflicts)} with different bytes in two stores; nothing was merged "
+            f"{target}: {first_few(conflicts)} with different bytes in two stores; nothing was merged "
             f"(with --overwrite the later store wins)"
         )
     return stores
@@ -134,7 +146,7 @@ def _conflicts(stores: Sequence[LmdbImages]) -> list[str]:
     return list(dict.fromkeys(conflicts))
 
 
-def some(keys: Sequence[str], shown: int = 3) -> str:
-    """A count and the first few of some keys, for a message: "5 images (a.png, b.png, c.png, ...)"."""
+def first_few(keys: Sequence[str], shown: int = 3) -> str:
+    """A number of keys and the first few of them, for a message: "5 images (a.png, b.png, c.png, ...)"."""
     names = ", ".join(keys[:shown]) + (", ..." if len(keys) > shown else "")
     return f"{len(keys):,} image{'s' if len(keys) != 1 else ''} ({names})"

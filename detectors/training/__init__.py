@@ -1,6 +1,6 @@
 """Training detectors: what is common to all (loop, data, resuming), and one recipe for each published way."""
 
-from detectors.training.loop import Settings, train
-from detectors.training.recipe import Batch, Recipe, Sample
+from detectors.training.loop import TrainingSettings, train
+from detectors.training.recipe import Recipe, Sample, TrainingBatch
 
-__all__ = ["Batch", "Recipe", "Sample", "Settings", "train"]
+__all__ = ["Recipe", "Sample", "TrainingBatch", "TrainingSettings", "train"]

@@ -14,8 +14,8 @@ from torch.nn import functional
 from common.errors import InputError
 from detectors.base import Detector
 from detectors.training.classification import Classification
-from detectors.training.frames import Labelled
-from detectors.training.recipe import Batch, Sample
+from detectors.training.recipe import Sample, TrainingBatch
+from detectors.training.training_frames import Labelled
 
 ALL, FAKES = "all", "fakes"
 
@@ -90,7 +90,7 @@ class Adversarial:
         """As the base does."""
         return self.base.validation(frames, position, generator)
 
-    def loss(self, detector: Detector, batch: Batch, class_weights: Tensor) -> Tensor:
+    def loss(self, detector: Detector, batch: TrainingBatch, class_weights: Tensor) -> Tensor:
         """The loss above, of a batch attacked here; with clean images in the same pass, for one set of statistics."""
         images = self.attacked(detector, batch).requires_grad_()
         logits = detector(torch.cat([images, batch.images]) if self.clean else images).float()
@@ -108,7 +108,7 @@ class Adversarial:
     def _entropy(self, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
         return functional.cross_entropy(logits, labels, weights, label_smoothing=self.base.label_smoothing)
 
-    def attacked(self, detector: Detector, batch: Batch) -> Tensor:
+    def attacked(self, detector: Detector, batch: TrainingBatch) -> Tensor:
         """The images (N, 3, S, S) as PGD leaves them: within the budget and [0, 1]; those not attacked as they were."""
         chosen, labels = torch.ones_like(batch.labels).bool(), batch.labels
         step = 2.5 * self.epsilon / self.steps
@@ -156,5 +156,5 @@ def gradient_penalty(margins: Tensor, images: Tensor, exponent: float = 2.0) -> 
     image, but for what batch norms in training mode mix.
     """
     (gradient,) = torch.autograd.grad(margins.sum(), images, create_graph=True)
-    squares = gradient.flatten(1).square().sum(dim=1).clamp_min(1e-12)  # where a root has a slope
+    squares = gradient.flatten(1).square().sum(dim=1).clamp_min(1e-12)  # where a root has a finite gradient
     return squares.pow(exponent / 2).mean()

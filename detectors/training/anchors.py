@@ -49,11 +49,11 @@ def match(boxes: Tensor, anchors: Tensor, threshold: float = 0.5) -> Tensor:
     if not len(boxes):
         return torch.full((len(anchors),), -1, device=anchors.device)
     overlaps = box_iou(boxes, anchors)
-    overlap, found = overlaps.max(0)
-    found = torch.where(overlap >= threshold, found, -1)
+    overlap, indices = overlaps.max(0)
+    indices = torch.where(overlap >= threshold, indices, -1)
     for box, best in enumerate(overlaps.argmax(1).tolist()):
-        found[best] = box
-    return found
+        indices[best] = box
+    return indices
 
 
 def encode(boxes: Tensor, anchors: Tensor) -> Tensor:

@@ -73,18 +73,26 @@ def anchor_losses(
     so that a picture without a box would teach its confidences nothing; here they are the hardest of the whole
     batch, real pictures' included. Both are 0 where no picture has a box.
 
-    Args: offsets (N, A, 4), confidences (N, A, 2), N tensors of boxes (n, 4), anchors (A, 4).
-    Raises ValueError where the shapes do not fit.
+    Args:
+        offsets: (N, A, 4) of the boxes against the anchors, as `anchors.encode` gives them.
+        confidences: (N, A, 2) logits of whether an anchor holds no artifact (0) or one (1).
+        boxes: N tensors (n, 4) of x0, y0, x1, y1 in [0, 1]; n may be 0.
+        anchors: (A, 4) boxes, likewise.
+        threshold: the intersection over union from which an anchor is matched with a box, in (0, 1].
+        negatives: how many unmatched anchors count for each match, at least 0.
+
+    Raises:
+        ValueError: the shapes do not fit.
     """
     if offsets.shape[1:] != anchors.shape or len(boxes) != len(offsets):
         raise ValueError(
             f"offsets {tuple(offsets.shape)} for {len(boxes)} pictures and {len(anchors)} anchors; expected (N, A, 4)"
         )
-    found = torch.stack([match(of_picture.to(anchors), anchors, threshold) for of_picture in boxes])
-    matched = found >= 0
+    box_indices = torch.stack([match(of_picture.to(anchors), anchors, threshold) for of_picture in boxes])
+    matched = box_indices >= 0
     goals = [
         encode(of_picture.to(anchors)[indices[indices >= 0]], anchors[indices >= 0])
-        for of_picture, indices in zip(boxes, found, strict=True)
+        for of_picture, indices in zip(boxes, box_indices, strict=True)
     ]
     matches = matched.sum().clamp(min=1)
     localisation = functional.smooth_l1_loss(offsets[matched], torch.cat(goals), reduction="sum") / matches

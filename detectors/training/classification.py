@@ -13,8 +13,8 @@ from torch.nn import functional
 from common.errors import InputError
 from detectors.base import Detector
 from detectors.training.augment import Augmentation
-from detectors.training.frames import Labelled
-from detectors.training.recipe import Batch, Sample
+from detectors.training.recipe import Sample, TrainingBatch
+from detectors.training.training_frames import Labelled
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Classification:
         """The frame as it is."""
         return [Sample(frames.frames[position].image, frames.labels[position])]
 
-    def loss(self, detector: Detector, batch: Batch, class_weights: Tensor) -> Tensor:
+    def loss(self, detector: Detector, batch: TrainingBatch, class_weights: Tensor) -> Tensor:
         """The smoothed, class-weighted cross-entropy."""
         weights = class_weights if self.balanced else None
         logits = detector(batch.images).float()

@@ -12,8 +12,8 @@ from common.console import warn
 from common.errors import InputError
 from common.seeds import derive_seed, generator
 from detectors.base import Detector, resize
-from detectors.training.frames import Labelled
-from detectors.training.recipe import Batch, Recipe, Sample
+from detectors.training.recipe import Recipe, Sample, TrainingBatch
+from detectors.training.training_frames import Labelled
 
 Item = tuple[Tensor, int, Tensor]
 """An image (3, S, S), its class and its boxes (n, 4)."""
@@ -36,9 +36,9 @@ class FrameDataset(Dataset[list[Item] | None]):
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __getitem__(self, place: tuple[int, int]) -> list[Item] | None:
+    def __getitem__(self, index: tuple[int, int]) -> list[Item] | None:
         """Images (3, S, S) float32 in [0, 1] with their classes and boxes."""
-        epoch, position = place
+        epoch, position = index
         draws = generator(self.seed, self.purpose, epoch, self.frames.frames.entries[position].key)
         try:
             samples = self.make(self.frames, position, draws)
@@ -56,7 +56,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
     """(epoch, position) for every position once: shuffled by seed and epoch, or in order as epoch 0 always.
 
     Of `devices` processes each takes every `devices`-th, from its `rank` on, so that their batches together are those
-    of a single process. All get the same number; what that leaves over, fewer than `devices`, waits for another epoch.
+    of a single process. All get the same number; the rest, fewer than `devices`, waits for another epoch.
     """
 
     def __init__(self, count: int, shuffle: bool, seed: int, rank: int = 0, devices: int = 1) -> None:
@@ -78,12 +78,12 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return iter([(self.epoch, int(position)) for position in share])
 
 
-def collate(items: Sequence[list[Item] | None]) -> Batch:
+def collate(items: Sequence[list[Item] | None]) -> TrainingBatch:
     """A batch of the samples that could be read; N may be 0."""
     read = [item for several in items if several is not None for item in several]
     images = torch.stack([image for image, _, _ in read]) if read else torch.empty(0, 3, 1, 1)
     labels = torch.tensor([label for _, label, _ in read], dtype=torch.int64)
-    return Batch(images, labels, [boxes for _, _, boxes in read])
+    return TrainingBatch(images, labels, [boxes for _, _, boxes in read])
 
 
 def steps_of(frames: int, batch_size: int, devices: int = 1) -> int:
@@ -118,8 +118,8 @@ class FrameData(LightningDataModule):
         dataset = FrameDataset(self.train, self.detector, self.recipe.samples, self.seed, "augmentation")
         rank = self.trainer.global_rank if self.trainer is not None else 0
         sampler = EpochSampler(len(dataset), True, derive_seed(self.seed, "frames"), rank, self.devices)
-        each = self.batch_size // self.devices
-        return self._loader(dataset, sampler, each, drop_last=len(sampler) % each == 1 and len(sampler) > 1)
+        per_device = self.batch_size // self.devices
+        return self._loader(dataset, sampler, per_device, drop_last=len(sampler) % per_device == 1 and len(sampler) > 1)
 
     def val_dataloader(self) -> DataLoader[list[Item] | None] | list[None]:
         """The validation frames in order, the same in every epoch; an empty list where there are none."""

@@ -1,7 +1,7 @@
 """CADDM's multi-scale facial swap: fakes that are fake in a window only, and where.
 
 Dong et al., "Implicit Identity Leakage", CVPR 2023: a fake and the real picture that it was made from are blended
-within a window, so that only local artifacts tell the result from a real picture, not whose face it is.
+within a window, so that the result differs from a real picture in local artifacts only, not in whose face it is.
 """
 
 from dataclasses import dataclass
@@ -49,10 +49,12 @@ def facial_swap(fake: np.ndarray, source: np.ndarray | None, generator: np.rando
     difference, the fake's window is set into the source instead.
 
     Args:
-        fake, source: (H, W, 3) uint8 of the same square and moment; the source may be None.
+        fake: (H, W, 3) uint8 RGB.
+        source: (H, W, 3) uint8 RGB of the same square and moment, or None.
         generator: of every draw.
 
-    Raises InputError where the two differ in shape.
+    Raises:
+        InputError: the two differ in shape.
     """
     if source is None:
         return _whole(fake)
@@ -67,8 +69,8 @@ def facial_swap(fake: np.ndarray, source: np.ndarray | None, generator: np.rando
     difference = dissimilarity(fake, source)
     if shortest == WINDOW_UNIT or not difference.any():
         return _whole(fake)
-    place = best_place(difference, height, width, generator)
-    window = _in_pixels(place, height, width, fake.shape)
+    corner = best_place(difference, height, width, generator)
+    window = _in_pixels(corner, height, width, fake.shape)
     blend = poisson_blend if poisson else alpha_blend
     if inward:
         image = blend(source, fake, window)
@@ -92,11 +94,18 @@ def dissimilarity(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def best_place(difference: np.ndarray, height: int, width: int, generator: np.random.Generator) -> tuple[int, int]:
-    """The top and left of a window that holds much of a difference (S, S): drawn from those with `NEARLY` the most."""
+    """Draws the top and left, in pixels, of a window that holds at least `NEARLY` of the most difference that one can.
+
+    Args:
+        difference: (S, S) float, at least 0.
+        height: of the window in pixels, in [1, S].
+        width: of the window in pixels, in [1, S].
+        generator: of the draw.
+    """
     total = cv2.integral(difference)
     held = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
-    places = np.argwhere(held >= NEARLY * held.max())
-    top, left = places[generator.integers(len(places))].tolist()
+    corners = np.argwhere(held >= NEARLY * held.max())
+    top, left = corners[generator.integers(len(corners))].tolist()
     return top, left
 
 
@@ -142,9 +151,9 @@ def _whole(fake: np.ndarray) -> Swap:
     return Swap(fake, np.array([0, 0, 1, 1], np.float32))
 
 
-def _in_pixels(place: tuple[int, int], height: int, width: int, shape: tuple[int, ...]) -> Window:
+def _in_pixels(corner: tuple[int, int], height: int, width: int, shape: tuple[int, ...]) -> Window:
     """A window of a picture of 224 pixels, in one of `shape`."""
-    (top, left), (rows, columns) = place, shape[:2]
+    (top, left), (rows, columns) = corner, shape[:2]
     y0, y1 = (round(y * rows / WINDOW_UNIT) for y in (top, top + height))
     x0, x1 = (round(x * columns / WINDOW_UNIT) for x in (left, left + width))
     return slice(y0, y1), slice(x0, x1)

@@ -25,16 +25,16 @@ from detectors.devices import several
 from detectors.memory import keep_freed_memory
 from detectors.saving import METADATA_KEY, NetworkDetector, save
 from detectors.training.data import FrameData, steps_of
-from detectors.training.frames import Labelled, class_weights
 from detectors.training.progress import Budget, History
-from detectors.training.recipe import Batch, Recipe
+from detectors.training.recipe import Recipe, TrainingBatch
+from detectors.training.training_frames import Labelled, class_weights
 
 SETTINGS_KEY = "training"
 FREE_TO_CHANGE = ("max_minutes", "workers")
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """How long a network is trained, on what; how it is trained is its recipe's.
 
     Attributes:
@@ -71,7 +71,12 @@ class Training(LightningModule):
     """A detector in training by a recipe."""
 
     def __init__(
-        self, detector: NetworkDetector, recipe: Recipe, class_weights: Tensor, settings: Settings, budget: Budget
+        self,
+        detector: NetworkDetector,
+        recipe: Recipe,
+        class_weights: Tensor,
+        settings: TrainingSettings,
+        budget: Budget,
     ) -> None:
         super().__init__()
         self.detector = detector.to(memory_format=torch.channels_last)
@@ -82,7 +87,7 @@ class Training(LightningModule):
         """Seeds dropout by the epoch, so that a resumed epoch is the one that was interrupted."""
         torch.manual_seed(derive_seed(self.settings.seed, "dropout", self.current_epoch))
 
-    def training_step(self, batch: Batch, _index: int) -> Tensor | None:
+    def training_step(self, batch: TrainingBatch, _index: int) -> Tensor | None:
         """The recipe's loss; None for a batch of which no sample, or only one, could be read.
 
         Where other devices wait for this one's gradient it is nothing, but there.
@@ -91,7 +96,7 @@ class Training(LightningModule):
             return None if self.settings.devices == 1 else 0.0 * _total(self.detector)
         return self.recipe.loss(self.detector, _channels_last(batch), self.get_buffer("class_weights"))
 
-    def validation_step(self, batch: Batch, _index: int) -> None:
+    def validation_step(self, batch: TrainingBatch, _index: int) -> None:
         """Logs the plain cross-entropy of the verdicts and their accuracy."""
         if len(batch.labels):
             logits = self.detector(_channels_last(batch).images).float()
@@ -115,11 +120,11 @@ def _total(module: nn.Module) -> Tensor:
     return torch.stack([parameter.sum() for parameter in module.parameters()]).sum()
 
 
-def _channels_last(batch: Batch) -> Batch:
+def _channels_last(batch: TrainingBatch) -> TrainingBatch:
     return batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
 
 
-def _described(detector: NetworkDetector, recipe: Recipe, settings: Settings) -> dict[str, Any]:
+def _described(detector: NetworkDetector, recipe: Recipe, settings: TrainingSettings) -> dict[str, Any]:
     """The network's settings and the training's, as a checkpoint keeps them."""
     training = {"recipe": type(recipe).__name__, **recipe.settings(), **asdict(settings)}
     return {METADATA_KEY: detector.config.as_metadata(), SETTINGS_KEY: json.loads(json.dumps(training))}
@@ -131,7 +136,7 @@ def train(
     frames: Labelled,
     validation: Labelled | None,
     out: Path,
-    settings: Settings,
+    settings: TrainingSettings,
     device: str = "cpu",
     resume: bool = False,
     half: bool = False,
@@ -140,16 +145,29 @@ def train(
 
     After every epoch `out` holds last.ckpt (to resume from, also after a kill), history.csv and, with validation
     frames and a recipe that asks for it, best.ckpt, the epoch of the lowest validation loss, whose weights are kept in
-    the end; else the last epoch's are. `half` stores them as float16. Interrupted in an epoch, a resumed training does
-    that epoch again and ends in the same weights.
+    the end; else the last epoch's are. Interrupted in an epoch, a resumed training does that epoch again and ends in
+    the same weights.
 
     With several devices Lightning starts this program anew for each of the others, which come here too, show nothing
     and write nothing.
 
-    Raises InputError where `out` holds a training already and `resume` is false, or other settings made it.
+    Args:
+        detector: what is trained, in place; it ends with the weights that are kept.
+        recipe: which pictures, loss and optimiser.
+        frames: the training frames with their classes.
+        validation: the validation frames with their classes, or None.
+        out: the folder of the checkpoints, the history and the weights.
+        settings: how long, in which batches, on how many devices.
+        device: auto, cpu, cuda, cuda:N or mps.
+        resume: whether a training in `out` is continued.
+        half: whether the final weights are stored as float16.
+
+    Raises:
+        InputError: `out` holds a training already and `resume` is false, other settings made it, or the devices are
+            not there.
     """
-    place = several(device, settings.devices)
-    if place.type == "cpu":
+    torch_device = several(device, settings.devices)
+    if torch_device.type == "cpu":
         keep_freed_memory()
     last = _earlier(out, _described(detector, recipe, settings), resume)
     steps = settings.epochs * steps_of(len(frames), settings.batch_size, settings.devices)
@@ -162,8 +180,10 @@ def train(
     with _quiet(), progress(shown=is_first_process()) as bar:
         trainer = Trainer(
             max_epochs=settings.epochs,
-            accelerator="gpu" if place.type == "cuda" else place.type,
-            devices=[place.index or 0] if place.type == "cuda" and settings.devices == 1 else settings.devices,
+            accelerator="gpu" if torch_device.type == "cuda" else torch_device.type,
+            devices=[torch_device.index or 0]
+            if torch_device.type == "cuda" and settings.devices == 1
+            else settings.devices,
             strategy="auto" if settings.devices == 1 else "ddp",
             precision="bf16-mixed" if settings.precision == "bfloat16" else "32-true",
             callbacks=[
@@ -200,9 +220,9 @@ def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
         return None
     if not resume:
         raise InputError(f"{out} holds a training already: --resume continues it, or choose another --out")
-    made = read(last).metadata
+    metadata = read(last).metadata
     for part in (SETTINGS_KEY, METADATA_KEY):
-        before = made.get(part)
+        before = metadata.get(part)
         if not isinstance(before, dict):
             raise InputError(f"{last} was not made by this command; choose another --out")
         changed = [key for key in now[part] if key not in FREE_TO_CHANGE and before.get(key) != now[part][key]]

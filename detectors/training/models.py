@@ -15,10 +15,10 @@ from detectors.registry import load
 from detectors.saving import NetworkDetector
 from detectors.timm_network import TimmConfig, TimmDetector
 from detectors.timm_source import BINARY, published_config
-from detectors.training.caddm import FacialSwaps
+from detectors.training.caddm_recipe import FacialSwaps
 from detectors.training.classification import Classification
 from detectors.training.recipe import Recipe
-from detectors.training.sbi import SelfBlending
+from detectors.training.sbi_recipe import SelfBlending
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Wanted:
         backbone: timm's name for it; None for the model's own.
         size: the side of the input in pixels; None for the model's own.
         pretrained: whether timm's weights are downloaded for the backbone.
-        class_names: the classes that a network of any model is to tell, where the model leaves it open.
+        class_names: the classes of the network, where the model does not fix them.
     """
 
     backbone: str | None = None
@@ -44,7 +44,7 @@ class Model:
 
     Attributes:
         backbone: timm's name of its network, where the user names no other.
-        named: whether the model's name itself names the network, so that no --init can bring another.
+        names_network: whether the model's name itself names the network, so that no --init can bring another.
         build: from what is wanted to the new detector.
         recipe: how it is trained; landmarks may be given.
         epochs: how long.
@@ -56,7 +56,7 @@ class Model:
     recipe: Callable[[Landmarks | None], Recipe]
     epochs: int
     batch_size: int
-    named: bool = False
+    names_network: bool = False
 
 
 def _attribution(backbone: str, wanted: Wanted) -> NetworkDetector:
@@ -99,7 +99,7 @@ MODELS: Mapping[str, Model] = {
 def model(name: str) -> Model:
     """The model of a name, or `timm:NETWORK`. Raises InputError for another one."""
     if name.startswith("timm:"):
-        return Model(name.removeprefix("timm:"), _timm, lambda _: Classification(), 20, 32, named=True)
+        return Model(name.removeprefix("timm:"), _timm, lambda _: Classification(), 20, 32, names_network=True)
     if name not in MODELS:
         raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}, timm:NETWORK")
     return MODELS[name]
@@ -117,7 +117,7 @@ def new_detector(kind: Model, wanted: Wanted, init: str | None) -> NetworkDetect
     start = load(init, optimise=False)
     if not isinstance(start, NetworkDetector):
         raise InputError(f"--init {init}: weights can only be taken from a network of timm or CADDM")
-    backbone = wanted.backbone or (kind.backbone if kind.named else _backbone_name(start))
+    backbone = wanted.backbone or (kind.backbone if kind.names_network else _backbone_name(start))
     detector = kind.build(backbone, replace(wanted, size=wanted.size or start.input_size))
     _copy(start, detector, f"--init {init}", backbone)
     return detector.train()

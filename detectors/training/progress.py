@@ -45,7 +45,7 @@ class Budget(Callback):
         self.started = time.monotonic()
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
-        """Looks at the clock, and ends the training when the time is up."""
+        """Reads the clock, and ends the training when the time is up."""
         if self.shared:
             self.agreed = trainer.strategy.broadcast(self._clock())
         if self.seconds is not None and self.elapsed >= self.seconds:

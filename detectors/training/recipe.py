@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from detectors.base import Detector
-from detectors.training.frames import Labelled
+from detectors.training.training_frames import Labelled
 
 NO_BOXES = np.zeros((0, 4), np.float32)
 
@@ -29,7 +29,7 @@ class Sample:
     boxes: np.ndarray = field(default_factory=lambda: NO_BOXES)
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """N samples: images (N, 3, S, S) float32 in [0, 1], labels (N,) int64, and N tensors of boxes (n, 4)."""
 
     images: Tensor
@@ -67,7 +67,7 @@ class Recipe(Protocol):
         """What frame `position` is validated by, the same in every epoch."""
         ...
 
-    def loss(self, detector: Detector, batch: Batch, class_weights: Tensor) -> Tensor:
+    def loss(self, detector: Detector, batch: TrainingBatch, class_weights: Tensor) -> Tensor:
         """The loss of a batch; `class_weights` (C,) balance the classes for a recipe that wants it."""
         ...
 

@@ -1,8 +1,8 @@
 """Self-blended images: a real face blended with a changed copy of itself, as the only fakes to learn from.
 
 Shiohara and Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022. Forgeries of many kinds share their
-last step, another picture of a face set into a frame; here it is the same picture, so that only the traces of
-blending tell the result from the original: colours, sharpness, landmarks and the seam that do not quite match.
+last step, another picture of a face set into a frame; here it is the same picture, so that the result differs
+from the original in the traces of blending only: colours, sharpness, landmarks and the seam do not quite match.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,8 @@ def self_blended(image: np.ndarray, landmarks: np.ndarray, generator: np.random.
             outside the picture.
         generator: of every draw.
 
-    Raises InputError for other landmarks, or where their hull covers no pixel.
+    Raises:
+        InputError: there are other landmarks, or their hull covers no pixel.
     """
     region = hull_mask(outline(landmarks, generator), image.shape[:2])
     if not region.any():
@@ -79,12 +80,20 @@ def pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A real picture and its self-blended one, augmented alike: the same flip, crop, light, colour and compression.
 
-    Both are (h, w, 3) uint8; arguments and errors as of `self_blended`. A detector that is trained on both sees the
-    same picture twice but for the blending.
+    Both are (h, w, 3) uint8. A detector that is trained on both sees the same picture twice but for the blending.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        landmarks: (68, 2) or (81, 2) (x, y) in pixels, as `self_blended` takes them.
+        generator: of every draw.
+        augmentation: what is changed in both pictures alike.
+
+    Raises:
+        InputError: there are other landmarks, or their hull covers no pixel.
     """
-    made = self_blended(image, landmarks, generator)
+    self_blend = self_blended(image, landmarks, generator)
     shared = int(generator.integers(2**63))
-    real, blended = (augmentation(picture, seeded(shared, "pair")) for picture in (made.target, made.image))
+    real, blended = (augmentation(picture, seeded(shared, "pair")) for picture in (self_blend.target, self_blend.image))
     return real, blended
 
 

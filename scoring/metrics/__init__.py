@@ -2,8 +2,8 @@
 
 from scoring.metrics.base import About, Case, Metric, Undefined, Value
 from scoring.metrics.cases import case_of
-from scoring.metrics.measuring import Measurement, measure
-from scoring.metrics.registry import METRICS, PRESETS, build, build_all, describe
+from scoring.metrics.measuring import Measurement, measure_case
+from scoring.metrics.registry import METRICS, PRESETS, build_metric, build_metrics, describe_metric
 
 __all__ = [
     "METRICS",
@@ -14,9 +14,9 @@ __all__ = [
     "Metric",
     "Undefined",
     "Value",
-    "build",
-    "build_all",
+    "build_metric",
+    "build_metrics",
     "case_of",
-    "describe",
-    "measure",
+    "describe_metric",
+    "measure_case",
 ]

@@ -12,7 +12,7 @@ from xai.ranking import rank, top_region
 
 def pearson(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:
     """Pearson's correlation of two (N,) sequences; `Undefined` where either is the same throughout."""
-    a, b = (np.asarray(each, dtype=np.float64) - np.mean(each) for each in (first, second))
+    a, b = (np.asarray(values, dtype=np.float64) - np.mean(values) for values in (first, second))
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return Undefined("one of two series is the same throughout")
     return float(np.clip((a @ b) / math.sqrt((a @ a) * (b @ b)), -1.0, 1.0))
@@ -28,7 +28,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 def top_overlap(case: Case, other: np.ndarray, k: int) -> float:
     """Intersection over union of the k best segments of the case's saliency and of another map (H, W), in [0, 1]."""
     count = min(k, int(case.segments.max()) + 1)
-    regions = [top_region(case.segments, rank(each, case.segments), count) for each in (case.saliency, other)]
+    regions = [top_region(case.segments, rank(saliency, case.segments), count) for saliency in (case.saliency, other)]
     return float((regions[0] & regions[1]).sum() / (regions[0] | regions[1]).sum())
 
 
@@ -38,7 +38,7 @@ def mean_agreement(case: Case, others: list[np.ndarray], k: int) -> dict[str, fl
     The correlation is `Undefined` where one of the maps is the same everywhere: it then ranks nothing.
     """
     correlations = [rank_correlation(case.saliency, other) for other in others]
-    missing = [each for each in correlations if isinstance(each, Undefined)]
+    missing = [correlation for correlation in correlations if isinstance(correlation, Undefined)]
     return {
         "correlation": missing[0] if missing else float(np.mean(correlations)),
         "overlap": float(np.mean([top_overlap(case, other, k) for other in others])),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -18,6 +18,10 @@ same class and with the same draws: the saliency (H, W). It is costly: each call
 Draws = Callable[[str], np.random.Generator]
 """The generator for a purpose: a new one at each call, the same for the same purpose, whatever the method. So methods
 are compared on the same random subsets and noise."""
+
+Category = Literal["faithfulness", "localisation", "robustness", "complexity", "randomisation", "own"]
+CATEGORIES: tuple[str, ...] = get_args(Category)
+"""The kinds of question that a metric asks of an explanation, in the terms of Quantus (Hedstroem et al., JMLR 2023)."""
 
 NEEDS = ("saliency", "mask", "model", "explaining")
 
@@ -96,6 +100,7 @@ class About:
     Attributes:
         summary: what it measures, in one sentence.
         values: the numbers that it gives.
+        category: the kind of question it asks, one of CATEGORIES, and the folder that it lies in; "own" of a user's.
         needs: what it works with beside the image: "saliency" (nothing else), "mask" (the manipulated pixels), "model"
             (queries of the detector) or "explaining" (whole explanations of other images or detectors).
         paper: where it is from.
@@ -105,6 +110,7 @@ class About:
     values: tuple[Value, ...]
     needs: Literal["model", "mask", "explaining", "saliency"]
     paper: str
+    category: Category = "own"
 
 
 @runtime_checkable

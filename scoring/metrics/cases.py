@@ -1,11 +1,11 @@
 """From a frame's explanations to the case that metrics judge."""
 
-import cv2
 import numpy as np
 from torch import Tensor
 
 from common.errors import InputError
 from common.seeds import generator
+from data.masks import stretched
 from detectors.base import Detector
 from scoring.metrics.base import Case
 from xai.base import FrameExplainer
@@ -13,7 +13,7 @@ from xai.explanation import Explanation, FrameExplanations
 from xai.methods import Method
 
 BACKGROUND = "mean"
-"""What a removed pixel shows by default, a fill of `xai.settings`: the same for every method, whatever its own fill."""
+"""What a removed pixel shows by default, a fill of `xai.explanation_settings`, whatever a method's own fill is."""
 
 
 def case_of(
@@ -25,10 +25,19 @@ def case_of(
 ) -> Case:
     """The case of one method's explanation of a frame.
 
-    `mask` is the frame's (H', W') bool at any size, or None; `background` a fill of the frame's settings. Draws depend
-    on the run's seed and the frame's key, not on the method. Other images and detectors are explained on the same
-    segments and with the same draws (see `FrameExplanations.again`); a map kept for the frame cannot be made for
-    others, so then nothing is explained again. Raises InputError for an unknown fill.
+    Draws depend on the run's seed and the frame's key, not on the method. Other images and detectors are explained on
+    the same segments and with the same draws (see `FrameExplanations.again`); a map kept for the frame cannot be made
+    for others, so then nothing is explained again.
+
+    Args:
+        frame: the frame at the detector's size, with its segments and fills.
+        method: whose explanation it is.
+        explanation: its saliency, (H, W).
+        mask: (H', W') bool at any size, the manipulated pixels, or None where they are not known.
+        background: what a removed pixel shows, a fill of the frame's settings.
+
+    Raises:
+        InputError: the fill is unknown.
     """
     fills = frame.settings.fills
     if background not in fills:
@@ -52,9 +61,3 @@ def case_of(
         explain=None if kept else explain,
         draws=draws,
     )
-
-
-def stretched(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A mask (H', W') bool at another size (H, W): where it covers at least half of a pixel."""
-    height, width = shape
-    return cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) >= 0.5

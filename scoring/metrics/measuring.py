@@ -43,7 +43,7 @@ class Measurement:
         return self.metric if self.name == self.metric else f"{self.metric}.{self.name}"
 
 
-def measure(case: Case, metrics: Mapping[str, Metric]) -> list[Measurement]:
+def measure_case(case: Case, metrics: Mapping[str, Metric]) -> list[Measurement]:
     """What each metric says of an explanation, in order.
 
     Raises InputError where a metric gives other values than it says it does, or NaN without a reason.

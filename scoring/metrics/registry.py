@@ -8,27 +8,23 @@ from typing import Any
 from common.errors import InputError
 from common.registry import resolve
 from common.settings import override
-from scoring.metrics.aopc import AOPC
 from scoring.metrics.base import NEEDS, About, Metric
-from scoring.metrics.complexity import Complexity
-from scoring.metrics.comprehensiveness import Comprehensiveness
-from scoring.metrics.deletion import Deletion
-from scoring.metrics.infidelity import Infidelity
-from scoring.metrics.insertion import Insertion
-from scoring.metrics.iou import IoU
-from scoring.metrics.irof import IROF
-from scoring.metrics.max_sensitivity import MaxSensitivity
-from scoring.metrics.parameter_randomisation import ParameterRandomisation
-from scoring.metrics.pixel_flipping import PixelFlipping
-from scoring.metrics.pointing_game import PointingGame
-from scoring.metrics.relevance_mass import RelevanceMass
-from scoring.metrics.relevance_rank import RelevanceRank
-from scoring.metrics.road import ROAD
-from scoring.metrics.sensitivity_n import SensitivityN
-from scoring.metrics.sparseness import Sparseness
-from scoring.metrics.stability_jpeg import StabilityJpeg
-from scoring.metrics.stability_resize import StabilityResize
-from scoring.metrics.sufficiency import Sufficiency
+from scoring.metrics.complexity.complexity import Complexity
+from scoring.metrics.complexity.sparseness import Sparseness
+from scoring.metrics.faithfulness.aopc import AOPC
+from scoring.metrics.faithfulness.deletion_insertion import Deletion, Insertion
+from scoring.metrics.faithfulness.erasure import Comprehensiveness, Sufficiency
+from scoring.metrics.faithfulness.infidelity import Infidelity
+from scoring.metrics.faithfulness.irof import IROF
+from scoring.metrics.faithfulness.pixel_flipping import PixelFlipping
+from scoring.metrics.faithfulness.road import ROAD
+from scoring.metrics.faithfulness.sensitivity_n import SensitivityN
+from scoring.metrics.localisation.iou import IoU
+from scoring.metrics.localisation.pointing_game import PointingGame
+from scoring.metrics.localisation.relevance import RelevanceMass, RelevanceRank
+from scoring.metrics.randomisation.parameter_randomisation import ParameterRandomisation
+from scoring.metrics.robustness.max_sensitivity import MaxSensitivity
+from scoring.metrics.robustness.stability import StabilityJpeg, StabilityResize
 
 EVERY = "All"
 
@@ -78,7 +74,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 """Settings of each metric that differ from its own defaults, by preset."""
 
 
-def build(name: str, preset: str = "published", overrides: Mapping[str, Any] = MappingProxyType({})) -> Metric:
+def build_metric(name: str, preset: str = "published", overrides: Mapping[str, Any] = MappingProxyType({})) -> Metric:
     """The metric of a name: one of METRICS, or a user's own package.module:Name.
 
     `preset` is "published" or "quick"; `overrides` are settings by name, on top of it, as strings from a command line
@@ -88,11 +84,11 @@ def build(name: str, preset: str = "published", overrides: Mapping[str, Any] = M
     if preset not in PRESETS:
         raise InputError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
     kind = resolve(name, METRICS, "metric")
-    check(kind, name)
+    check_metric_class(kind, name)
     return override(override(kind(), PRESETS[preset].get(name, {}), name), overrides, name)
 
 
-def build_all(
+def build_metrics(
     names: Sequence[str],
     preset: str = "published",
     overrides: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
@@ -106,18 +102,18 @@ def build_all(
     for name in overrides:
         if name not in wanted:
             raise InputError(f"settings are given for the metric {name!r}, which is not asked for")
-    return {name: build(name, preset, overrides.get(name, {})) for name in wanted}
+    return {name: build_metric(name, preset, overrides.get(name, {})) for name in wanted}
 
 
-def describe(metric: Metric) -> dict[str, Any]:
+def describe_metric(metric: Metric) -> dict[str, Any]:
     """What a metric is, for a run's configuration: its name for `build` and every setting."""
     kind = type(metric)
-    known = {each: name for name, each in METRICS.items()}
+    known = {known_kind: name for name, known_kind in METRICS.items()}
     name = known.get(kind, f"{kind.__module__}:{kind.__qualname__}")
     return {"metric": name, **dataclasses.asdict(metric)}  # type: ignore[call-overload]
 
 
-def check(kind: Any, name: str) -> None:
+def check_metric_class(kind: Any, name: str) -> None:
     """Raises InputError, saying what is missing, unless `kind` is a class that follows `scoring.metrics.base`."""
     if not (isinstance(kind, type) and dataclasses.is_dataclass(kind) and "__call__" in dir(kind)):
         raise InputError(f"metric {name!r} is not a dataclass that can be called with a case")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from attacks.draws import PairDraws, isolated
+from attacks.draws import PairDraws
+from common.global_generators import isolated
 
 DRAWS: list[Callable[[Tensor], Tensor]] = [
     lambda x: torch.empty_like(x).uniform_(-0.3, 0.3),

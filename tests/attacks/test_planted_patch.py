@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attacks import build
+from attacks import build_attack
 from detectors.queries import Queries
 from tests.attacks.nets import EPSILON, SIZE, some_images, squares
 from tests.toys import PatchDetector
@@ -20,7 +20,7 @@ def test_only_the_region_on_the_patch_flips(name: str, preset: str) -> None:
     images = some_images(1, spread=0.3).expand(4, -1, -1, -1).contiguous()
     regions = squares(ON, CORNER, BELOW, PARTLY, side=8)
     assert (Queries(detector).logits(images).argmax(1) == 3).all()
-    result = build(name, preset)(detector, images, regions, [1, 2, 3, 4])
+    result = build_attack(name, preset)(detector, images, regions, [1, 2, 3, 4])
     assert result.flipped.tolist() == [True, False, False, False]
     assert (Queries(detector).logits(result.images).argmax(1) == 0).tolist() == [True, False, False, False]
     change = (result.images - images).abs()
@@ -35,7 +35,7 @@ def test_the_budget_decides_exactly(name: str) -> None:
     for epsilon in (4 / 255, EPSILON):
         for margin, flips in ((-0.001, True), (0.001, False)):
             detector = PatchDetector(SIZE, *PATCH, threshold=0.5 - epsilon - margin)
-            result = build(name, overrides={"epsilon": epsilon})(detector, images, regions, [1])
+            result = build_attack(name, overrides={"epsilon": epsilon})(detector, images, regions, [1])
             assert result.flipped.tolist() == [flips], (epsilon, margin)
 
 
@@ -47,7 +47,9 @@ def test_quick_nes_costs_little_and_flips_most_of_what_the_published_flips() -> 
     flips = {}
     for preset in ("published", "quick"):
         results = [
-            build("nes", preset)(PatchDetector(SIZE, *PATCH, threshold), images[i : i + 1], regions[i : i + 1], [i])
+            build_attack("nes", preset)(
+                PatchDetector(SIZE, *PATCH, threshold), images[i : i + 1], regions[i : i + 1], [i]
+            )
             for i, threshold in enumerate(thresholds)
         ]
         flips[preset] = sum(int(result.flipped) for result in results)

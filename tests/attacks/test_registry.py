@@ -11,7 +11,7 @@ import pytest
 import torchattacks
 from torch import Tensor
 
-from attacks import NES, Batch, RegionAttack, build, describe
+from attacks import NES, Batch, RegionAttack, build_attack, describe_attack
 from attacks.registry import ATTACKS
 from attacks.torchattacks_bridge import FGSM, PGD, torch_attack
 from common.errors import InputError
@@ -51,55 +51,60 @@ def own_module() -> Iterator[str]:
 
 
 def test_published_settings() -> None:
-    assert build("nes") == NES(epsilon=16 / 255, pairs=40, sigma=0.001, step=1 / 255, steps=50)
-    pgd, fgsm = build("pgd"), build("fgsm")
-    assert describe(pgd) == {
+    assert build_attack("nes") == NES(epsilon=16 / 255, pairs=40, sigma=0.001, step=1 / 255, steps=50)
+    pgd, fgsm = build_attack("pgd"), build_attack("fgsm")
+    assert describe_attack(pgd) == {
         "attack": "pgd", "epsilon": EPSILON, "alpha": 4 / 255, "steps": 10, "random_start": True
     }  # fmt: skip
-    assert describe(fgsm) == {"attack": "fgsm", "epsilon": EPSILON}
+    assert describe_attack(fgsm) == {"attack": "fgsm", "epsilon": EPSILON}
     assert (type(pgd), type(fgsm)) == (PGD, FGSM)
 
 
 def test_quick_differs_from_published_only_where_it_says() -> None:
-    quick = build("nes", "quick")
+    quick = build_attack("nes", "quick")
     assert isinstance(quick, NES)
     assert 1 + quick.steps * (2 * quick.pairs + 1) <= 400
     assert (quick.epsilon, quick.sigma) == (NES().epsilon, NES().sigma)
-    assert build("pgd", "quick") == build("pgd")
+    assert build_attack("pgd", "quick") == build_attack("pgd")
 
 
 def test_overrides_come_last_and_may_be_strings() -> None:
-    attack = build("nes", "quick", {"steps": "3", "epsilon": "8/255", "pairs": 7})
+    attack = build_attack("nes", "quick", {"steps": "3", "epsilon": "8/255", "pairs": 7})
     assert (attack.epsilon, attack.rounds) == (8 / 255, 3)
-    assert describe(attack)["pairs"] == 7
+    assert describe_attack(attack)["pairs"] == 7
 
 
 def test_arguments_of_torchattacks_are_settings() -> None:
-    attack = build("torchattacks:APGD", overrides={"steps": "20", "rho": "0.5", "loss": "dlr", "epsilon": "4/255"})
-    assert describe(attack) == {
+    attack = build_attack(
+        "torchattacks:APGD", overrides={"steps": "20", "rho": "0.5", "loss": "dlr", "epsilon": "4/255"}
+    )
+    assert describe_attack(attack) == {
         "attack": "torchattacks:APGD", "epsilon": 4 / 255, "steps": 20, "n_restarts": 1, "loss": "dlr",
         "eot_iter": 1, "rho": 0.5,
     }  # fmt: skip
-    assert describe(build("torchattacks:CW", overrides={"c": "0.5"}))["c"] == 0.5
-    assert describe(build("torchattacks:Pixle", overrides={"x_dimensions": "2,3"}))["x_dimensions"] == (2, 3)
-    assert describe(build("torchattacks:PGDL2", overrides={"eps": "2"}))["eps"] == 2.0
+    assert describe_attack(build_attack("torchattacks:CW", overrides={"c": "0.5"}))["c"] == 0.5
+    assert describe_attack(build_attack("torchattacks:Pixle", overrides={"x_dimensions": "2,3"}))["x_dimensions"] == (
+        2,
+        3,
+    )
+    assert describe_attack(build_attack("torchattacks:PGDL2", overrides={"eps": "2"}))["eps"] == 2.0
 
 
 def test_every_attack_of_the_library_builds_or_says_why_not() -> None:
     refused = ["MultiAttack", "LGV"]
     for name in set(torchattacks.__all__) - set(refused):
-        attack = build(f"torchattacks:{name}")
+        attack = build_attack(f"torchattacks:{name}")
         assert attack.epsilon == EPSILON
-        assert json.loads(json.dumps(describe(attack)))["epsilon"] == EPSILON
+        assert json.loads(json.dumps(describe_attack(attack)))["epsilon"] == EPSILON
     for name in refused:
         with pytest.raises(InputError, match="is not an attack of one model alone"):
-            build(f"torchattacks:{name}")
+            build_attack(f"torchattacks:{name}")
 
 
 def test_a_users_own_attack(own_module: str) -> None:
-    attack = build(f"{own_module}:Darken", overrides={"by": "2/255"})
+    attack = build_attack(f"{own_module}:Darken", overrides={"by": "2/255"})
     assert attack == Darken(by=2 / 255)
-    assert describe(attack)["attack"].endswith(":Darken")
+    assert describe_attack(attack)["attack"].endswith(":Darken")
     detector = PatchDetector(SIZE, slice(8, 16), slice(8, 16), threshold=0.47)
     assert attack(detector, some_images(1, spread=0.0), everywhere(1), [0]).steps.tolist() == [4]
 
@@ -127,7 +132,7 @@ def test_bad_names_and_settings_give_one_clear_line(
     name: str, preset: str, overrides: dict[str, str], words: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        build(name, preset, overrides)
+        build_attack(name, preset, overrides)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -135,4 +140,4 @@ def test_bad_names_and_settings_give_one_clear_line(
 def test_classes_are_made_once_and_named_attacks_can_be_pickled() -> None:
     assert torch_attack("APGD") is torch_attack("APGD")
     for name in ATTACKS:
-        assert pickle.loads(pickle.dumps(build(name))) == build(name)
+        assert pickle.loads(pickle.dumps(build_attack(name))) == build_attack(name)

@@ -8,7 +8,7 @@ import torch
 import torchattacks
 from torch import Tensor
 
-from attacks import Batch, build
+from attacks import Batch, build_attack
 from attacks.torchattacks_bridge import BATCHED, FGSM, PGD, TorchAttack, torch_attack
 from common.errors import InputError
 from detectors.base import Detector
@@ -46,7 +46,7 @@ def reference(name: str, detector: Detector, image: Tensor, seed: int, **setting
 )
 def test_on_the_whole_image_it_is_torchattacks_itself(name: str, settings: dict[str, object]) -> None:
     detector, images = ConvDetector(), some_images(3)
-    result = build(f"torchattacks:{name}")(detector, images, everywhere(3), SEEDS)
+    result = build_attack(f"torchattacks:{name}")(detector, images, everywhere(3), SEEDS)
     for image, seed, found in zip(images, SEEDS, result.images, strict=True):
         expected = reference(name, detector, image, seed, **settings)
         expected = expected.clamp(image - EPSILON, image + EPSILON)  # only PGDL2 leaves the L-infinity ball
@@ -103,7 +103,7 @@ def test_batched_attacks_treat_every_pair_as_if_alone(name: str) -> None:
 @pytest.mark.parametrize("name", ["PGD", "FGSM", "APGD", "Square", "CW", "Pixle", "SPSA"])
 def test_global_generators_neither_matter_nor_change(name: str) -> None:
     overrides = {"Square": {"n_queries": 10}, "Pixle": {"restarts": 2}}.get(name, {})
-    attack = build(f"torchattacks:{name}", overrides=overrides)
+    attack = build_attack(f"torchattacks:{name}", overrides=overrides)
     detector, images, regions = PatchDetector(SIZE, slice(8, 16), slice(8, 16), 0.2), some_images(2), everywhere(2)
     runs = []
     for seed in (0, 1):
@@ -139,10 +139,10 @@ def test_a_detector_that_draws_numbers_is_attacked_pair_by_pair() -> None:
 def test_forwards_are_counted() -> None:
     detector = PatchDetector(SIZE, slice(8, 16), slice(8, 16), 0.1)
     for name, spent in (("pgd", 10), ("fgsm", 1), ("torchattacks:VMIFGSM", 60), ("torchattacks:GN", 1)):
-        result = build(name)(detector, some_images(3), everywhere(3), SEEDS, batch_size=8)
+        result = build_attack(name)(detector, some_images(3), everywhere(3), SEEDS, batch_size=8)
         # GN asks nothing, but going away from a class needs the class; then there are the two verdicts
         assert result.forwards.tolist() == [spent + 2] * 3, name
-    assert build("torchattacks:Square", overrides={"n_queries": 40})(
+    assert build_attack("torchattacks:Square", overrides={"n_queries": 40})(
         detector, some_images(1), everywhere(1), [0]
     ).forwards.tolist() == [45]
 
@@ -164,7 +164,7 @@ def test_forwards_are_counted() -> None:
 def test_attacks_of_all_kinds_flip_a_patch_and_stay_in_bounds(name: str, overrides: dict[str, object]) -> None:
     detector = PatchDetector(SIZE, slice(8, 16), slice(8, 16), threshold=0.485)
     images, regions = some_images(2, spread=0.1), squares((6, 6), (18, 18))
-    result = build(f"torchattacks:{name}", overrides=overrides)(detector, images, regions, [0, 1])
+    result = build_attack(f"torchattacks:{name}", overrides=overrides)(detector, images, regions, [0, 1])
     assert result.flipped.tolist() == [True, False]
     change = (result.images - images).abs()
     assert change.max() <= EPSILON + 1e-6
@@ -201,15 +201,15 @@ def test_a_detector_without_gradients_gives_one_clear_error() -> None:
     detector = Closed(torch.randn(3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)), bias=999.0)
     for name in ("pgd", "fgsm", "torchattacks:CW", "torchattacks:DeepFool", "torchattacks:APGD"):
         with pytest.raises(InputError, match=r"Closed gives no gradient.*attack with nes"):
-            build(name)(detector, some_images(1), everywhere(1), [0])
-    build("torchattacks:Square", overrides={"n_queries": 5})(detector, some_images(1), everywhere(1), [0])
+            build_attack(name)(detector, some_images(1), everywhere(1), [0])
+    build_attack("torchattacks:Square", overrides={"n_queries": 5})(detector, some_images(1), everywhere(1), [0])
 
 
 def test_attacks_that_need_more_classes_say_so() -> None:
     detector = LinearDetector(torch.zeros(3, SIZE, SIZE), bias=5.0)
     for name, overrides in (("APGDT", {}), ("AutoAttack", {}), ("APGD", {"loss": "dlr"})):
         with pytest.raises(InputError, match=r"at least [34] classes, this one has 2"):
-            build(f"torchattacks:{name}", overrides=overrides)(detector, some_images(1), everywhere(1), [0])
+            build_attack(f"torchattacks:{name}", overrides=overrides)(detector, some_images(1), everywhere(1), [0])
 
 
 def test_few_images_at_a_time_where_gradients_are_kept() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import detectors
 from attribution_model.metrics import score
-from data.demo.frames import DemoFrames
+from data.demo.demo_frames import DemoFrames
 from data.frames import CLASS_NAMES, Frame
 from detectors.ff_attribution import DEMO_WEIGHTS, HARDENED_WEIGHTS
 from detectors.predictions import predict

@@ -2,7 +2,7 @@
 
 import pytest
 
-from data.demo.frames import DemoFrames
+from data.demo.demo_frames import DemoFrames
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from data.demo.frames import DemoFrames
+from data.demo.demo_frames import DemoFrames
 from data.landmarks import Landmarks, five_points, landmarks_for, mean_face, read_landmarks, write_landmarks
-from data.preprocess.faces import HaarFaces
+from data.preprocess.face_detection import HaarFaces
 from data.preprocess.video import read
 
 RNG = np.random.default_rng(0)

@@ -3,7 +3,7 @@
 import torch
 
 from detectors.queries import counting
-from scoring.costs import Cost, Ledger
+from scoring.costs import Cost, CostTracker
 from tests.toys import LinearDetector
 
 
@@ -11,22 +11,22 @@ def test_each_stage_is_charged_its_own_forwards_and_calls() -> None:
     detector = LinearDetector(torch.ones(3, 4, 4))
     told: list[str] = []
     with counting(detector) as meter:
-        ledger = Ledger(meter, told.append)
-        with ledger.stage("adversarial"):
+        tracker = CostTracker(meter, told.append)
+        with tracker.stage("adversarial"):
             detector(torch.zeros(5, 3, 4, 4))
-        with ledger.stage("LIME"):
+        with tracker.stage("LIME"):
             detector(torch.zeros(2, 3, 4, 4))
             detector(torch.zeros(1, 3, 4, 4))
-        with ledger.stage("LIME_adv", including="adversarial"):
+        with tracker.stage("LIME_adv", including="adversarial"):
             detector(torch.zeros(3, 3, 4, 4))
     detector(torch.zeros(7, 3, 4, 4))  # after the meter is closed, nothing counts
     assert told == ["adversarial", "LIME", "LIME_adv"]
-    assert [(cost.stage, cost.forwards, cost.calls) for cost in ledger.costs] == [
+    assert [(cost.stage, cost.forwards, cost.calls) for cost in tracker.costs] == [
         ("adversarial", 5, 1),
         ("LIME", 3, 2),
         ("LIME_adv", 8, 2),
     ]
-    adversarial, lime, lime_adv = ledger.costs
+    adversarial, lime, lime_adv = tracker.costs
     assert lime.seconds >= 0
     assert lime_adv.seconds >= adversarial.seconds
     assert meter.images == 11

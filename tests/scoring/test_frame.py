@@ -13,14 +13,14 @@ from attacks.torchattacks_bridge import PGD
 from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
+from runs.setup import chosen_methods
 from scoring.frame import Scored, Scorer
 from scoring.protocol import Protocol
-from scoring.recording import share_inside
-from scoring.regions import digest_of
-from scoring.setup import chosen_methods
+from scoring.recording import mask_precision
 from tests.scoring.stand_ins import AMPLITUDE, CENTRE, SIZE, Bare, Eraser, PlantedDetector, TwoClassPlanted, picture
-from xai.methods import parse
-from xai.settings import Settings, build
+from xai.explanation_settings import ExplanationSettings, build_settings
+from xai.methods import parse_method
+from xai.regions import digest_of
 
 TINY: dict[str, dict[str, float]] = {
     "segments": {"count": 9, "compactness": 1000.0},
@@ -32,11 +32,11 @@ TINY: dict[str, dict[str, float]] = {
 METHODS = chosen_methods(["LIME", "LIME_adv", "SOBOL", "RISE"])
 
 
-CONTROLLED = Protocol(arms=("random",), depths=("1", "2", "3"), draws=1, grades=())
+CONTROLLED = Protocol(baselines=("random",), depths=("1", "2", "3"), draws=1, flip_thresholds=())
 
 
-def settings() -> Settings:
-    return build("quick", TINY)
+def settings() -> ExplanationSettings:
+    return build_settings("quick", TINY)
 
 
 def frame(family: str | None = "Deepfakes", label: int | None = 3, planted: bool = True) -> Frame:
@@ -119,7 +119,7 @@ def test_each_distinct_region_is_attacked_once_and_by_its_own_seed() -> None:
 def test_methods_that_choose_the_same_pixels_get_the_same_result() -> None:
     twins = scorer(attacks={"pgd": PGD(epsilon=4 / 255, steps=4)})
     together = twins(frame()).rows
-    alone = replace(twins, methods=(parse("RISE"),))(frame()).rows
+    alone = replace(twins, methods=(parse_method("RISE"),))(frame()).rows
     of_rise = [row for row in together if row.method == "RISE"]
     for row, other in zip(of_rise, alone[:3], strict=True):
         assert replace(row, after=0, drop=0, linf=0) == replace(other, after=0, drop=0, linf=0)
@@ -234,16 +234,16 @@ def test_the_share_of_a_region_inside_the_mask() -> None:
     region[:4, :4] = True
     mask = np.zeros((16, 32), bool)  # of another size and shape: it is stretched as the frame is
     mask[:4] = True
-    assert share_inside(region, mask) == 0.5
-    assert share_inside(region, np.zeros((8, 8), bool)) == 0.0
-    assert share_inside(region, np.ones((3, 5), bool)) == 1.0
-    assert share_inside(region, None) == share_inside(np.zeros((8, 8), bool), mask) == -1
+    assert mask_precision(region, mask) == 0.5
+    assert mask_precision(region, np.zeros((8, 8), bool)) == 0.0
+    assert mask_precision(region, np.ones((3, 5), bool)) == 1.0
+    assert mask_precision(region, None) == mask_precision(np.zeros((8, 8), bool), mask) == -1
 
 
 def test_rows_say_how_much_of_a_region_was_manipulated() -> None:
     plant = np.zeros((SIZE, SIZE), bool)
     plant[CENTRE, CENTRE] = True
     rows = scorer()(replace(frame(), mask=plant)).rows
-    best = {row.method: row.inside for row in rows if row.k == 1}
+    best = {row.method: row.mask_precision for row in rows if row.k == 1}
     assert all(share > 0.5 for method, share in best.items() if method != "random")
-    assert {row.inside for row in scorer()(frame()).rows} == {-1.0}
+    assert {row.mask_precision for row in scorer()(frame()).rows} == {-1.0}

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from scoring import folder
-from scoring.products import Results
-from scoring.run import run
-from scoring.workers.cluster import LOCAL, Cluster
-from scoring.workers.crew import Crew
-from scoring.workers.processes import PRELOADED, Processes
-from tests.scoring.test_config import CONFIGURATION
-from tests.scoring.workers.stand_ins import METHODS, Plan
+from reporting.products import RunResults
+from runs import run_folder
+from runs.workers.processes import PRELOADED, ProcessPool
+from runs.workers.ray_cluster import LOCAL, RayPool
+from runs.workers.worker_pool import WorkerPool
+from tests.runs.test_configuration import CONFIGURATION
+from tests.runs.whole_runs import score_and_report
+from tests.runs.workers.stand_ins import METHODS, Plan
 from tests.survival.inputs import PROFILE
 
 LONG = PROFILE == "long"
@@ -43,25 +43,25 @@ class Job:
     kind: str = ALONE
     before: Callable[[], None] | None = None
 
-    def __call__(self) -> Results:
+    def __call__(self) -> RunResults:
         if self.before is not None:
             self.before()
         if self.kind == PACKING:
-            folder.PACK = 3
+            run_folder.PACK = 3
         selection, score = replace(self.plan, trouble={})(0)
         configuration = replace(CONFIGURATION, methods=METHODS, frames=selection.identity)
-        results = run(self.path, "LIME", configuration, selection, score, None, hire(self.kind, self.plan))
-        assert isinstance(results, Results)
+        results = score_and_report(self.path, configuration, selection, score, None, start_pool(self.kind, self.plan))
+        assert isinstance(results, RunResults)
         return results
 
 
-def hire(kind: str, plan: Plan) -> Crew | None:
-    """The crew of a kind; None for ALONE."""
+def start_pool(kind: str, plan: Plan) -> WorkerPool | None:
+    """The worker pool of a kind; None for ALONE."""
     if kind == PROCESSES:
-        return Processes(plan, 2)
+        return ProcessPool(plan, 2)
     if kind == RAY:
         pytest.importorskip("ray", reason="Ray is not installed")
-        return Cluster(plan, LOCAL, seats=2, threads=1, gpus=0)
+        return RayPool(plan, LOCAL, slots=2, threads=1, gpus=0)
     return None
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from attacks.malafide.files import load as load_filter
+from attacks.malafide.filter_files import load as load_filter
 from attacks.malafide.training import _read as read_training
 from common.errors import InputError
 from detectors.checkpoints import load_into, read

@@ -14,18 +14,18 @@ from attacks import registry as attacks
 from attacks.malafide.command import malafide_app
 from attacks.malafide.config_file import NAMES_CODE, ConfigOption
 from attacks.malafide.fidelity import Fidelity
-from attacks.malafide.results import bind as bind_filter
-from attacks.malafide.results import plain_name
+from attacks.malafide.filter_results import bind_identity as bind_filter
+from attacks.malafide.filter_results import plain_name
 from common.console import application, status
 from common.errors import InputError
 from common.registry import resolve
-from scoring.config import bind
-from scoring.folder import Folder, Shard
-from scoring.robustness.records import Parts
-from tests.scoring.test_config import CONFIGURATION
+from robustness.stage_records import Parts
+from runs.configuration import bind
+from runs.run_folder import RunFolder, Shard
+from tests.runs.test_configuration import CONFIGURATION
 from tests.survival.inputs import damaged, survives, tried
 from tests.survival.test_text_files import NASTY, cells, jsons
-from xai.settings import PRESETS, build, parse_override
+from xai.explanation_settings import PRESETS, build_settings, parse_override
 
 SEEN: dict[str, Any] = {}
 app = application("A command with options of every type.")
@@ -161,7 +161,7 @@ fields = st.sampled_from(
 def test_any_override_is_read_or_one_line(text: str) -> None:
     def use() -> None:
         component, field, value = parse_override(text)
-        build("quick", {component: {field: value}})
+        build_settings("quick", {component: {field: value}})
 
     survives("--set overrides", use)
 
@@ -169,7 +169,7 @@ def test_any_override_is_read_or_one_line(text: str) -> None:
 @tried(120)
 @given(st.sampled_from(sorted(attacks.ATTACKS)), st.sampled_from(["epsilon", "steps", "step", "pairs", "x"]), texts)
 def test_any_override_of_an_attack_is_read_or_one_line(name: str, field: str, value: str) -> None:
-    survives("--set overrides", lambda: attacks.build(name, overrides={field: value}))
+    survives("--set overrides", lambda: attacks.build_attack(name, overrides={field: value}))
 
 
 @tried(150)
@@ -182,7 +182,7 @@ def test_any_name_is_known_or_one_line(text: str) -> None:
         lambda: resolve(f"{text}:{text}", known, "detector"),
         lambda: Fidelity.parse(text),
         lambda: Shard.parse(text),
-        lambda: attacks.build(text),
+        lambda: attacks.build_attack(text),
     ):
         survives("names", read)
     name: list[str] = []
@@ -204,7 +204,7 @@ def test_any_config_json_is_the_same_or_one_line(tmp_path_factory: pytest.TempPa
 @given(damaged(st.just(b'[{"stage": "LIME", "forwards": 3, "calls": 1, "seconds": 0.5}]')) | jsons)
 def test_damaged_costs_and_parts_count_as_not_there(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     """They are made again; nothing is raised."""
-    folder = Folder(tmp_path_factory.mktemp("run"))
+    folder = RunFolder(tmp_path_factory.mktemp("run"))
     folder.costs_file("a.png").parent.mkdir()
     folder.costs_file("a.png").write_bytes(content)
     assert not survives("costs and parts", lambda: folder.costs("a.png"))

@@ -21,9 +21,9 @@ import pytest
 from common.errors import InputError
 from data.index import read_index
 from data.stores.lmdb_writer import LmdbWriter
+from tests.runs.test_run import contents
+from tests.runs.workers.stand_ins import MEMORY, Plan, left_after
 from tests.scoring.stand_ins import TINY, write_frames
-from tests.scoring.test_run import contents
-from tests.scoring.workers.stand_ins import MEMORY, Plan, left_after
 from tests.survival.runs import (
     ALONE,
     LONG,

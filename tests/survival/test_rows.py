@@ -6,17 +6,18 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring import records
-from scoring.folder import Folder
-from scoring.rows import Row, to_table
-from tests.scoring.test_rows import ROW
+from runs import npy_records
+from runs.run_folder import RunFolder
+from scoring.records import Row, tidy
+from tests.scoring.test_records import ROW
 from tests.survival.inputs import damaged, survives, tried
 
-ARRAY = records.to_array(Row, [ROW, ROW])
+ARRAY = npy_records.to_array(Row, [ROW, ROW])
 
 
 def npy(array: np.ndarray, allow_pickle: bool = False) -> bytes:
@@ -67,14 +68,14 @@ SNARES = [
 @given(damaged(st.just(WHOLE)) | damaged(st.sampled_from(SNARES)) | st.sampled_from(SNARES) | st.binary(max_size=200))
 def test_any_npy_is_rows_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     """What is read is a table of rows; for a run's folder a file that is not counts as a frame that is not finished."""
-    folder = Folder(tmp_path_factory.mktemp("run"))
+    folder = RunFolder(tmp_path_factory.mktemp("run"))
     path = folder.file(Row, ROW.key)
     path.parent.mkdir()
     path.write_bytes(content)
     found: list[np.ndarray] = []
-    if not survives("NPY files of rows", lambda: found.append(records.load(path, Row)), str(path)):
-        assert found[0].dtype.names == records.names(Row)
-        assert len(to_table(found[0])) == len(found[0])
+    if not survives("NPY files of rows", lambda: found.append(npy_records.load_records(path, Row)), str(path)):
+        assert found[0].dtype.names == npy_records.column_names(Row)
+        assert len(tidy(pd.DataFrame(found[0]))) == len(found[0])
     finished = folder.finished(ROW.key)
     assert finished is None or set(finished[Row]["key"]) == {ROW.key}
 
@@ -94,7 +95,7 @@ def test_no_pickle_in_an_npy_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "plain": pickle.dumps(Hostile(), protocol=2),
     }.items():
         Path(name).write_bytes(data)
-        assert survives("NPY files of rows", lambda name=name: records.load(name, Row), name) is not None  # type: ignore[misc]
+        assert survives("NPY files of rows", lambda name=name: npy_records.load_records(name, Row), name) is not None  # type: ignore[misc]
         assert not Path("pwned").exists()
     np.load("object", allow_pickle=True)  # the test's own teeth
     assert Path("pwned").exists()

@@ -19,9 +19,9 @@ from data.source import open_frames
 from data.stores import FolderImages, LmdbWriter, open_images
 from data.stores.transfer import add
 from detectors.registry import short_name
-from scoring.folder import Folder, stem
-from scoring.rows import Row
-from scoring.setup import folder_name
+from runs.run_folder import RunFolder, stem
+from runs.setup import folder_name
+from scoring.records import Row
 from tests.survival.inputs import survives, tried
 from tests.survival.test_text_files import NASTY, cells
 
@@ -143,7 +143,7 @@ def test_files_of_a_run_stay_in_it(key: str) -> None:
     """The name of a frame's file is plain, whatever the frame's key; no two keys share one."""
     assert re.fullmatch(r"[A-Za-z0-9._-]{17,77}", stem(key.encode(errors="replace").decode()))
     if key_problem(key) is None:
-        folder = Folder(Path("run"))
+        folder = RunFolder(Path("run"))
         for file in (folder.file(Row, key), folder.costs_file(key)):
             assert file.resolve().parent.parent == Path("run").resolve()
         assert len({stem(other) for other in NASTY if key_problem(other) is None} | {stem(key)}) >= 10

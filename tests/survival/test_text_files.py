@@ -15,8 +15,8 @@ from data.index import read_index
 from data.landmarks import COUNTS, five_points, landmarks_for, read_landmarks
 from data.lmdb_command import list_keys
 from data.preprocess.celebdf import TEST_LIST, CelebDF
+from data.preprocess.crop_records import FINISHED, SETTINGS, CropFolder, PreprocessSettings, open_folder
 from data.preprocess.layout import Clip
-from data.preprocess.records import FINISHED, SETTINGS, Folder, Recipe, open_folder
 from data.preprocess.splits import NAMES, official_splits
 from data.source import open_frames
 from tests.survival.inputs import damaged, survives, tried
@@ -181,15 +181,15 @@ def test_any_record_of_preprocessing_is_read_or_one_line(
 ) -> None:
     """A folder of crops whose settings or one video's record are damaged."""
     folder = tmp_path_factory.mktemp("crops")
-    open_folder(folder, Recipe())
+    open_folder(folder, PreprocessSettings())
     clip = Clip("Celeb-real/id0_0000.mp4", folder / "id0_0000.mp4", "Real", "id0")
     record = folder / FINISHED / f"{clip.key}.json"
     record.parent.mkdir(parents=True)
     (record if of_video else folder / SETTINGS).write_bytes(content)
     if of_video:
-        survives("records of videos", lambda: Folder(folder, ".png").finished(clip), str(record))
+        survives("records of videos", lambda: CropFolder(folder, ".png").finished(clip), str(record))
     else:
-        survives("settings of crops", lambda: open_folder(folder, Recipe()), str(folder))
+        survives("settings of crops", lambda: open_folder(folder, PreprocessSettings()), str(folder))
 
 
 @tried(60)

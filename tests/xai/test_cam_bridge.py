@@ -9,12 +9,12 @@ from torch.nn import functional
 
 import detectors
 import xai
-from attacks.base import differentiable, untouched
 from common.errors import InputError
 from common.settings import override
 from detectors import sbi, xception
 from detectors.base import Detector
 from detectors.caddm import CaddmConfig, CaddmDetector
+from detectors.gradients import differentiable, untouched
 from detectors.layers import as_maps, feature_layer
 from detectors.queries import Queries, counting
 from detectors.timm_network import TimmConfig, TimmDetector
@@ -22,7 +22,7 @@ from tests.xai.helpers import photo
 from xai.base import Explainer, Score
 from xai.cam_bridge import cam_explainer
 from xai.fills import composite
-from xai.methods import load_explainer, parse
+from xai.methods import load_explainer, parse_method
 
 SEGMENTS = np.zeros((32, 32), dtype=np.int32)  # maps do not look at them
 TARGET = 2
@@ -295,7 +295,7 @@ def test_a_map_that_fails_leaves_the_detector_whole(toy: tuple[Pooled, Tensor, T
 )
 def test_what_cannot_work_is_refused_by_name(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        parse(f"cam:{name}")
+        parse_method(f"cam:{name}")
 
 
 def test_layers_that_cannot_be_weighed_are_refused(toy: tuple[Pooled, Tensor, Tensor]) -> None:
@@ -321,7 +321,7 @@ def test_layers_that_cannot_be_weighed_are_refused(toy: tuple[Pooled, Tensor, Te
 
 
 def test_settings_are_the_packages_arguments() -> None:
-    methods = [parse("cam:FEM"), parse("cam:GradCAM")]
-    described = xai.describe(xai.build("quick", {"cam:FEM": {"k": "3", "layer": "end"}}, methods))
+    methods = [parse_method("cam:FEM"), parse_method("cam:GradCAM")]
+    described = xai.describe_settings(xai.build_settings("quick", {"cam:FEM": {"k": "3", "layer": "end"}}, methods))
     assert described["cam:FEM"] == {"layer": "end", "k": 3, "aug_smooth": False, "eigen_smooth": False}
     assert described["cam:GradCAM"] == {"layer": "", "aug_smooth": False, "eigen_smooth": False}

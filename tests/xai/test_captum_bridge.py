@@ -19,9 +19,9 @@ from tests.toys import LinearDetector
 from tests.xai.helpers import DEEPFAKES, PATCH, SmallNetwork, photo, planted
 from xai.base import Explainer, Score
 from xai.captum_bridge import captum_explainer
+from xai.explanation_settings import build_settings, describe_settings
 from xai.fills import Mean, composite
-from xai.methods import load_explainer, parse
-from xai.settings import build, describe
+from xai.methods import load_explainer, parse_method
 
 SEGMENTS = np.arange(16).reshape(4, 4).repeat(8, axis=0).repeat(8, axis=1).astype(np.int32)
 TARGET = 2
@@ -226,9 +226,9 @@ def test_the_planted_patch_is_ranked_first(name: str) -> None:
 
 def test_forwards_are_counted_and_go_through_in_chunks() -> None:
     detector, image = SmallNetwork(), photo(32)
-    methods = [parse(f"captum:{name}") for name in ("Occlusion", "IntegratedGradients", "GradientShap")]
+    methods = [parse_method(f"captum:{name}") for name in ("Occlusion", "IntegratedGradients", "GradientShap")]
     windows = {"sliding_window_shapes": (3, 8, 8), "strides": (3, 8, 8)}
-    settings = build("quick", {"captum:Occlusion": windows}, methods)
+    settings = build_settings("quick", {"captum:Occlusion": windows}, methods)
     frame = xai.FrameExplanations(detector, image, TARGET, settings, batch_size=8)
     sizes: list[int] = []
     handle = detector.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
@@ -289,10 +289,12 @@ def test_the_detector_is_as_it_was(name: str) -> None:
 
 
 def test_settings_are_the_librarys_arguments() -> None:
-    methods = [parse(f"captum:{name}") for name in ("IntegratedGradients", "Occlusion_adv", "KernelShap", "Saliency")]
+    methods = [
+        parse_method(f"captum:{name}") for name in ("IntegratedGradients", "Occlusion_adv", "KernelShap", "Saliency")
+    ]
     overrides = {"captum:IntegratedGradients": {"n_steps": "7"}, "captum:Occlusion": {"strides": "3,2,2"}}
-    settings = build("published", overrides, methods)
-    described = describe(settings)
+    settings = build_settings("published", overrides, methods)
+    described = describe_settings(settings)
     assert json.loads(json.dumps(described)) == json.loads(json.dumps(described, default=list))
     assert described["captum:IntegratedGradients"] == {
         "multiply_by_inputs": True,
@@ -302,7 +304,7 @@ def test_settings_are_the_librarys_arguments() -> None:
     assert described["captum:Occlusion"] == {"sliding_window_shapes": (3, 32, 32), "strides": (3, 2, 2)}
     assert described["captum:KernelShap"] == {"n_samples": 2000}
     assert described["captum:Saliency"] == {"abs": True}
-    assert describe(build("quick", methods=methods))["captum:KernelShap"] == {"n_samples": 150}
+    assert describe_settings(build_settings("quick", methods=methods))["captum:KernelShap"] == {"n_samples": 150}
 
 
 @pytest.mark.parametrize(
@@ -322,7 +324,7 @@ def test_settings_are_the_librarys_arguments() -> None:
 )
 def test_what_cannot_work_is_refused_by_name(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        parse(f"captum:{name}")
+        parse_method(f"captum:{name}")
 
 
 def test_what_does_not_suit_a_detector_is_refused_before_any_forward() -> None:

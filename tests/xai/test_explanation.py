@@ -34,7 +34,7 @@ SMALL = {
 
 
 def frame_of(detector: Detector, image: np.ndarray, target: int, seed: int = 0, key: str = "a", batch_size: int = 32):
-    settings = xai.build("quick", SMALL)
+    settings = xai.build_settings("quick", SMALL)
     return xai.FrameExplanations(detector, detector.prepare(image), target, settings, seed, key, batch_size)
 
 
@@ -110,7 +110,7 @@ def test_a_method_and_its_adversarial_twin_share_draws_and_segments() -> None:
         draws.append((generator.random(5).tolist(), segments))
         return np.zeros(segments.shape, dtype=np.float32)
 
-    settings = xai.build("quick", SMALL)
+    settings = xai.build_settings("quick", SMALL)
     settings = dataclasses.replace(settings, explainers={"LIME": recorder, "RISE": recorder})
     frame = xai.FrameExplanations(detector, detector.prepare(image), DEEPFAKES, settings)
     for method in ("LIME", "LIME_adv", "RISE"):
@@ -146,7 +146,7 @@ def test_lime_is_lime_and_lime_adv_differs_by_its_fill_alone() -> None:
 def test_softmax_is_taken_once() -> None:
     """A score of almost 1 gives RISE a mean saliency of 1; softmax twice would make 0.73 of it (two classes)."""
     detector = LinearDetector(torch.zeros(3, 32, 32), bias=12.0)
-    settings = xai.build("quick", {**SMALL, "RISE": {"samples": 500}})
+    settings = xai.build_settings("quick", {**SMALL, "RISE": {"samples": 500}})
     frame = xai.FrameExplanations(detector, photo(32), 1, settings)
     assert frame.explain("RISE").saliency.mean() == pytest.approx(1.0, abs=0.05)
     logits = torch.tensor([[1.0, 2.0, 4.0], [0.0, -3.0, 0.5]])
@@ -241,7 +241,7 @@ def test_a_users_bad_saliency_is_refused(name: str, message: str) -> None:
 
 def test_bad_frames_classes_and_fills_are_refused(planted_frame: xai.FrameExplanations) -> None:
     detector, _ = planted()
-    settings = xai.build("quick")
+    settings = xai.build_settings("quick")
     with pytest.raises(InputError, match=r"shape \(3, 64, 64\), got \(3, 32, 64\)"):
         xai.FrameExplanations(detector, torch.zeros(3, 32, 64), 1, settings)
     with pytest.raises(InputError, match="class 5 cannot be explained"):
@@ -257,7 +257,7 @@ def test_precision_is_that_of_the_queries_and_never_of_the_attack(precision: str
     image, types = photo(32), []
     detector = SmallNetwork()
     detector.linear.register_forward_hook(lambda *parts: types.append(parts[-1].dtype))
-    settings = xai.build("quick", {**SMALL, "LIME": {"samples": 20}})
+    settings = xai.build_settings("quick", {**SMALL, "LIME": {"samples": 20}})
     frame = xai.FrameExplanations(detector, image, 2, settings, precision=precision)
     frame.explain("LIME")
     assert set(types) == {getattr(torch, precision)}

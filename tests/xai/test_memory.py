@@ -26,7 +26,9 @@ def most(method: str, settings: dict[str, int], frames: int = 1) -> float:
     gc.collect()
     reset_peak()
     for number in range(frames):
-        frame = xai.FrameExplanations(detector, photo(SIZE, number), 2, xai.build("published", {method: settings}))
+        frame = xai.FrameExplanations(
+            detector, photo(SIZE, number), 2, xai.build_settings("published", {method: settings})
+        )
         assert frame.explain(method).forwards > 400
     found = peak()
     if found is None:

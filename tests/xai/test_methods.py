@@ -7,8 +7,8 @@ import pytest
 import xai
 from common.errors import InputError
 from tests.xai.own import Occlusion
-from xai.methods import METHODS, Method, hides, load_explainer, parse, title
-from xai.settings import PRESETS, build, describe, parse_override
+from xai.explanation_settings import PRESETS, build_settings, describe_settings, parse_override
+from xai.methods import METHODS, Method, hides, load_explainer, parse_method, title
 
 OWN = "tests.xai.own"
 
@@ -22,13 +22,13 @@ def test_all_names_the_eight_methods_in_their_order() -> None:
 def test_adversarial_is_a_fill_of_the_same_explainer() -> None:
     fills = {"LIME": "segment_mean", "SHAP": "blur", "SOBOL": "mean", "RISE": "mean"}
     for name, fill in fills.items():
-        assert parse(name) == Method(name, name, fill)
-        assert parse(f"{name}_adv") == Method(f"{name}_adv", name, "adversarial")
+        assert parse_method(name) == Method(name, name, fill)
+        assert parse_method(f"{name}_adv") == Method(f"{name}_adv", name, "adversarial")
 
 
 def test_a_users_explainer_is_named_by_its_module() -> None:
-    assert parse(f"{OWN}:Occlusion") == Method(f"{OWN}:Occlusion", f"{OWN}:Occlusion", "mean")
-    assert parse(f"{OWN}:Occlusion_adv") == Method(f"{OWN}:Occlusion_adv", f"{OWN}:Occlusion", "adversarial")
+    assert parse_method(f"{OWN}:Occlusion") == Method(f"{OWN}:Occlusion", f"{OWN}:Occlusion", "mean")
+    assert parse_method(f"{OWN}:Occlusion_adv") == Method(f"{OWN}:Occlusion_adv", f"{OWN}:Occlusion", "adversarial")
     assert load_explainer(f"{OWN}:Occlusion") == Occlusion()
 
 
@@ -45,12 +45,12 @@ def test_a_users_explainer_is_named_by_its_module() -> None:
 )
 def test_names_that_stand_for_nothing_are_refused(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        parse(name)
+        parse_method(name)
 
 
 def test_families_of_explainers_are_named_by_their_library() -> None:
-    assert parse("captum:Occlusion_adv") == Method("captum:Occlusion_adv", "captum:Occlusion", "adversarial")
-    assert parse("cam:GradCAM") == Method("cam:GradCAM", "cam:GradCAM", "mean")
+    assert parse_method("captum:Occlusion_adv") == Method("captum:Occlusion_adv", "captum:Occlusion", "adversarial")
+    assert parse_method("cam:GradCAM") == Method("cam:GradCAM", "cam:GradCAM", "mean")
     assert hides("captum:Occlusion")
     assert hides(f"{OWN}:Occlusion_adv")
     assert not any(hides(name) for name in ("cam:GradCAM", "captum:Saliency", "saliency:maps"))
@@ -59,7 +59,7 @@ def test_families_of_explainers_are_named_by_their_library() -> None:
 
 
 def test_published_settings_are_the_published_ones() -> None:
-    described = describe(build("published"))
+    described = describe_settings(build_settings("published"))
     assert described["segments"] == {"count": 50, "kind": "slic", "compactness": 10.0, "sigma": 0.0}
     assert described["LIME"] == {"samples": 2000, "kernel_width": 0.25, "alpha": 1.0}
     assert described["SHAP"]["evaluations"] == 2000
@@ -77,7 +77,7 @@ def test_published_settings_are_the_published_ones() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_descriptions_are_plain_data(preset: str) -> None:
-    described = describe(build(preset))
+    described = describe_settings(build_settings(preset))
     assert json.loads(json.dumps(described)) == described
     assert set(described) > {"segments", "LIME", "SHAP", "SOBOL", "RISE", "adversarial"}
 
@@ -87,7 +87,10 @@ def test_overrides_change_what_they_name_and_nothing_else() -> None:
     overrides: dict[str, dict[str, str]] = {}
     for component, field, value in map(parse_override, texts):
         overrides.setdefault(component, {})[field] = value
-    changed, published = describe(build("published", overrides)), describe(build("published"))
+    changed, published = (
+        describe_settings(build_settings("published", overrides)),
+        describe_settings(build_settings("published")),
+    )
     assert changed["LIME"].pop("samples") == 500
     assert changed["segments"].pop("count") == 40
     assert changed["blur"].pop("kernel") == 31
@@ -100,10 +103,12 @@ def test_overrides_change_what_they_name_and_nothing_else() -> None:
 def test_a_users_explainer_has_settings_too() -> None:
     name = f"{OWN}:Occlusion"
     component, field, value = parse_override(f"{name}.scale=2.5")
-    settings = build("quick", {component: {field: value}}, [parse(f"{name}_adv")])
+    settings = build_settings("quick", {component: {field: value}}, [parse_method(f"{name}_adv")])
     assert settings.explainers[name] == Occlusion(scale=2.5)
-    assert describe(settings)[name] == {"scale": 2.5}
-    assert describe(build("quick", methods=[parse(f"{OWN}:darkness")]))[f"{OWN}:darkness"] == {}
+    assert describe_settings(settings)[name] == {"scale": 2.5}
+    assert (
+        describe_settings(build_settings("quick", methods=[parse_method(f"{OWN}:darkness")]))[f"{OWN}:darkness"] == {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,13 +124,13 @@ def test_a_users_explainer_has_settings_too() -> None:
 )
 def test_bad_settings_are_refused(preset: str, overrides: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        build(preset, overrides)
+        build_settings(preset, overrides)
 
 
 def test_a_function_has_no_settings() -> None:
     name = f"{OWN}:darkness"
     with pytest.raises(InputError, match="has no settings"):
-        build("quick", {name: {"scale": "1"}}, [parse(name)])
+        build_settings("quick", {name: {"scale": "1"}}, [parse_method(name)])
 
 
 @pytest.mark.parametrize("text", ["LIME.samples", "samples=3", ".samples=3", "LIME.=3", "LIME.samples=", "=", ""])

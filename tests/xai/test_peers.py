@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import xai
-from benchmarks.peers import PEERS, Scene, agreement, contest
+from benchmarks.peers import PEERS, PeerScene, agreement, contest
 from tests.xai.helpers import SmallNetwork, photo
 
 SAMPLES = 1056  # 16 designs of SOBOL's 66 forwards
@@ -15,12 +15,12 @@ LEAST = {"lime": 0.8, "shap": 0.9, "RISE, loop": 0.6, "SOBOL, loop": 0.6}
 def test_both_sides_do_the_same_work(name: str) -> None:
     network, image = SmallNetwork(64), photo(64)
     numbers = {"samples": SAMPLES}
-    settings = xai.build(
+    settings = xai.build_settings(
         "published",
         {"LIME": numbers, "RISE": numbers, "SHAP": {"evaluations": SAMPLES}, "SOBOL": {"designs": 16}},
     )
     frame = xai.FrameExplanations(network, image, 2, settings)
-    scene = Scene(network, image, frame.segments, 2, SAMPLES)
+    scene = PeerScene(network, image, frame.segments, 2, SAMPLES)
     ours, theirs = contest(frame, scene, name, rounds=2)
     assert len(ours.seconds) == len(theirs.seconds) == 2
     assert ours.forwards == pytest.approx(SAMPLES, abs=2)

@@ -12,9 +12,9 @@ from common.errors import InputError
 from common.files import stem
 from detectors.queries import counting
 from tests.xai.helpers import DEEPFAKES, PATCH, planted
-from xai.methods import Method, load_explainer, parse
-from xai.saved import SavedMaps, inside, load
-from xai.settings import describe
+from xai.explanation_settings import describe_settings
+from xai.methods import Method, load_explainer, parse_method
+from xai.saved import SavedMaps, load, stays_inside
 
 KEY = "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4/0001.png"
 OVERRIDES = {"segments": {"count": 16}}
@@ -145,7 +145,7 @@ def test_no_key_leads_out_of_the_folder(tmp_path: Path, key: str) -> None:
     np.save(tmp_path / "outside.npy", truth())
     absolute = key.startswith("/")
     key = f"{tmp_path}{key}" if absolute else key
-    assert not inside(key)
+    assert not stays_inside(key)
     with pytest.raises(InputError, match=r"has no saliency map of this frame; expected [^ /]*$"):
         SavedMaps.read(str(folder)).for_frame(key)
     keep(folder, stem(key), truth())  # by its other name, which is safe whatever the key
@@ -158,15 +158,15 @@ def test_a_folder_is_told_from_any_other(tmp_path: Path) -> None:
     assert load_explainer(f"saliency:{tmp_path / 'mine'}") == first
     keep(tmp_path / "mine", KEY, truth() * 2)
     assert load_explainer(f"saliency:{tmp_path / 'mine'}") != first
-    settings = xai.build("quick", methods=[parse(f"saliency:{tmp_path / 'mine'}")])
-    assert set(describe(settings)[f"saliency:{tmp_path / 'mine'}"]) == {"folder", "fingerprint"}
+    settings = xai.build_settings("quick", methods=[parse_method(f"saliency:{tmp_path / 'mine'}")])
+    assert set(describe_settings(settings)[f"saliency:{tmp_path / 'mine'}"]) == {"folder", "fingerprint"}
 
 
 def test_it_is_named_after_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(tmp_path / "gradients_adv", KEY, truth())
     monkeypatch.chdir(tmp_path / "gradients_adv")
     for folder in (tmp_path / "gradients_adv", "../gradients_adv/", "."):
-        assert parse(f"saliency:{folder}") == Method("gradients_adv", f"saliency:{folder}", "mean")
+        assert parse_method(f"saliency:{folder}") == Method("gradients_adv", f"saliency:{folder}", "mean")
 
 
 def test_a_folder_without_maps_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from skimage.segmentation import slic
 
 from common.errors import InputError
 from tests.xai.helpers import photo
-from xai.ranking import rank, segment_scores, top_region, weak
+from xai.ranking import is_weak, rank, segment_scores, top_region
 from xai.segments import Segments
 
 
@@ -105,4 +105,4 @@ def test_top_region_holds_the_best_segments_and_nothing_else() -> None:
 )
 def test_weak_rankings(values: list[float], expected: bool) -> None:
     segments = np.array([[0, 1], [2, 3]])
-    assert weak(np.array(values, dtype=np.float32)[segments], segments) is expected
+    assert is_weak(np.array(values, dtype=np.float32)[segments], segments) is expected

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 import attacks.__main__ as command
-from attacks.malafide.files import load
+from attacks.malafide.filter_files import load
 from common.console import status
 from data.images import encode_png
 from data.index import write_index

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from attacks.malafide.exhibits import Exhibit
+from attacks.malafide.filtered_frames import FilteredFrame
 from attacks.malafide.gradcam import average, grad_cam, normalised
 from attacks.malafide.gradcam_pages import overlay, save_maps
 from common.errors import InputError
@@ -140,19 +140,19 @@ def test_an_overlay_is_warm_where_the_map_is_high() -> None:
 def test_maps_and_averages_are_written(tmp_path: Path) -> None:
     images = some_images(4, 32)
     shown = [
-        Exhibit("a_1", {"real": images[0], "fake": images[1], "3": images[2]}),
-        Exhibit("b_2", {"fake": images[3], "3": images[2]}),
+        FilteredFrame("a_1", {"real": images[0], "fake": images[1], "3": images[2]}),
+        FilteredFrame("b_2", {"fake": images[3], "3": images[2]}),
     ]
     fake = [{"real": 0.1, "fake": 0.9, "3": 0.4}, {"fake": 0.8, "3": 0.6}]
     cam = grad_cam(Branched())
     page = save_maps(tmp_path, "toys", cam, shown, fake)
     assert page.is_file()
-    for exhibit in shown:
-        for name, image in exhibit.pictures.items():
-            map_ = np.load(tmp_path / exhibit.name / f"{name}.npy", allow_pickle=False)
+    for filtered_frame in shown:
+        for name, image in filtered_frame.pictures.items():
+            map_ = np.load(tmp_path / filtered_frame.name / f"{name}.npy", allow_pickle=False)
             assert map_.dtype == np.float32
             assert np.allclose(map_, cam.maps(image[None])[0], atol=1e-7)
-            assert (tmp_path / exhibit.name / f"{name}.png").is_file()
+            assert (tmp_path / filtered_frame.name / f"{name}.png").is_file()
     mean = np.load(tmp_path / "average" / "fake.npy", allow_pickle=False)
     assert np.allclose(mean, average(cam.maps(images[[1, 3]])), atol=1e-6)
     assert {path.name for path in (tmp_path / "average").iterdir()} == {

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import evaluate
-from attacks.malafide.files import load, save
 from attacks.malafide.filter import Filter, FilterSpec
+from attacks.malafide.filter_files import load, save
 from attacks.malafide.in_run import RunSettings, demo_training, index_training, run_settings
 from common.console import status
 from common.errors import InputError

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from attacks import RegionAttack, build, describe
-from attacks.malafide.files import save
+from attacks import RegionAttack, build_attack, describe_attack
 from attacks.malafide.filter import Filter, FilterSpec, identity
+from attacks.malafide.filter_files import save
 from attacks.malafide.region import Malafide
 from common.errors import InputError
 from common.files import sha256
-from tests.attacks.malafide.test_files import FACTS
+from tests.attacks.malafide.test_filter_files import FACTS
 from tests.attacks.malafide.toys import some_weight
 from tests.attacks.nets import SIZE, ConvDetector, everywhere, some_images, squares
 from tests.toys import LinearDetector
@@ -22,7 +22,7 @@ from tests.toys import LinearDetector
 
 def attack_of(path: Path, spec: FilterSpec, weight: torch.Tensor, **overrides: str) -> RegionAttack:
     save(path, Filter(spec, weight), FACTS)
-    return build(f"malafide:{path}", overrides=overrides)
+    return build_attack(f"malafide:{path}", overrides=overrides)
 
 
 def test_only_the_region_is_filtered_and_within_the_budget(tmp_path: Path) -> None:
@@ -67,17 +67,17 @@ def test_pairs_do_not_see_each_other_even_where_a_batch_decides_the_range(tmp_pa
 
 def test_a_run_is_tied_to_the_filters_content_not_only_its_path(tmp_path: Path) -> None:
     path = tmp_path / "filter.safetensors"
-    one = describe(attack_of(path, FilterSpec(3), some_weight(3)))
+    one = describe_attack(attack_of(path, FilterSpec(3), some_weight(3)))
     assert one == {"attack": f"malafide:{path}", "epsilon": 16 / 255, "filter_sha256": sha256(path)}
     assert json.loads(json.dumps(one)) == one
     shutil.copy(path, tmp_path / "copy")
-    assert describe(build(f"malafide:{tmp_path / 'copy'}"))["filter_sha256"] == one["filter_sha256"]
-    two = describe(attack_of(path, FilterSpec(3), some_weight(3, seed=9)))
+    assert describe_attack(build_attack(f"malafide:{tmp_path / 'copy'}"))["filter_sha256"] == one["filter_sha256"]
+    two = describe_attack(attack_of(path, FilterSpec(3), some_weight(3, seed=9)))
     assert two["attack"] == one["attack"]
     assert two["filter_sha256"] != one["filter_sha256"]
     with pytest.raises(InputError, match="has no setting 'filter_sha256'; it has: epsilon"):
-        build(f"malafide:{path}", overrides={"filter_sha256": "0"})
-    attack = build(f"malafide:{path}")
+        build_attack(f"malafide:{path}", overrides={"filter_sha256": "0"})
+    attack = build_attack(f"malafide:{path}")
     assert isinstance(attack, Malafide)
     assert replace(attack, epsilon=0.1).stored is attack.stored
 
@@ -91,5 +91,5 @@ def test_no_filter_or_a_bad_one_is_one_clear_line(tmp_path: Path) -> None:
         (f"malafide:{tmp_path / 'text'}", "neither safetensors nor a torch file"),
     ):
         with pytest.raises(InputError, match=words) as caught:
-            build(name)
+            build_attack(name)
         assert "\n" not in str(caught.value)

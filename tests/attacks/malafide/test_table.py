@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from attacks.malafide.filter_test import FilterTest, as_json
 from attacks.malafide.heatmap import save_heatmap
-from attacks.malafide.table import Row, find_tests, markdown, tabulate, write_csv, write_tests
-from attacks.malafide.testing import FilterTest, as_json
+from attacks.malafide.table import TableRow, find_tests, markdown, tabulate, write_csv, write_tests
 from common.errors import InputError
 
 BASE = FilterTest(
@@ -111,4 +111,4 @@ def test_the_picture_shows_every_cell_and_is_the_same_every_time(tmp_path: Path)
         colours = picture.convert("RGB").quantize(256).getcolors()
     assert colours is not None
     assert len([count for count, _ in colours if count > 2000]) > 10  # a shade for each rate
-    assert table.at(Row("sbi", "caddm", "27"), "FaceSwap") is None
+    assert table.at(TableRow("sbi", "caddm", "27"), "FaceSwap") is None

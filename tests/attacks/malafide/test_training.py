@@ -12,28 +12,28 @@ from torch import Tensor
 
 from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.filter import FilterSpec, identity
-from attacks.malafide.material import split
+from attacks.malafide.filter_dataset import split
+from attacks.malafide.filter_settings import FilterTrainingSettings
 from attacks.malafide.optimisers import NormalisedMomentum
-from attacks.malafide.prepared import Prepared
+from attacks.malafide.prepared_images import PreparedImages
 from attacks.malafide.scores import eer, fakeness, score, score_filtered
-from attacks.malafide.settings import Settings
-from attacks.malafide.training import Trained, Training, write_history
+from attacks.malafide.training import FilterTraining, Trained, write_history
 from common.errors import InputError
-from tests.attacks.malafide.toys import ChannelDetector, material
+from tests.attacks.malafide.toys import ChannelDetector, dataset
 from tests.attacks.nets import ConvDetector
 
-SETTINGS = Settings(epochs=4, batch_size=4, learning_rate=0.02, stop=1.0)
+SETTINGS = FilterTrainingSettings(epochs=4, batch_size=4, learning_rate=0.02, stop=1.0)
 
 
-def setup(detector: ChannelDetector | None = None) -> tuple[ChannelDetector, Prepared, np.ndarray]:
-    found, detector = material(), detector or ChannelDetector()
+def setup(detector: ChannelDetector | None = None) -> tuple[ChannelDetector, PreparedImages, np.ndarray]:
+    found, detector = dataset(), detector or ChannelDetector()
     train = split(found.entries).train
-    reals = Prepared(found, found.of(["Real"], train), detector)
-    return detector, Prepared(found, found.of(["Deepfakes"], train), detector), score(detector, reals, 8)
+    reals = PreparedImages(found, found.of(["Real"], train), detector)
+    return detector, PreparedImages(found, found.of(["Deepfakes"], train), detector), score(detector, reals, 8)
 
 
-def trained(spec: FilterSpec, settings: Settings = SETTINGS, checkpoint: Path | None = None) -> Trained:
-    training = Training(*setup(), spec, settings, checkpoint)
+def trained(spec: FilterSpec, settings: FilterTrainingSettings = SETTINGS, checkpoint: Path | None = None) -> Trained:
+    training = FilterTraining(*setup(), spec, settings, checkpoint)
     list(training)
     return training.result()
 
@@ -42,7 +42,7 @@ def test_training_finds_the_known_best_filter() -> None:
     """Against red less blue the best filter takes from red and gives to blue, whatever else it does."""
     detector, fakes, reals = setup()
     spec = FilterSpec(3, fidelity=Fidelity("psnr", 25.0))
-    training = Training(detector, fakes, reals, spec, replace(SETTINGS, epochs=12))
+    training = FilterTraining(detector, fakes, reals, spec, replace(SETTINGS, epochs=12))
     rows = list(training)
     result = training.result()
     change = (result.filter.weight - identity(3)).sum(dim=(1, 2, 3))
@@ -62,14 +62,17 @@ def test_training_finds_the_known_best_filter() -> None:
 
 def test_the_loss_falls_in_every_mode() -> None:
     for spec in (FilterSpec(3), FilterSpec(3, "batch"), FilterSpec(11), FilterSpec(5, fidelity=Fidelity("linf", 0.05))):
-        rows = list(Training(*setup(), spec, SETTINGS))
+        rows = list(FilterTraining(*setup(), spec, SETTINGS))
         assert rows[-1]["batch_loss"] < rows[0]["batch_loss"], spec.label
 
 
 def test_a_naive_loop_of_adam_gives_the_same_filter() -> None:
     detector, fakes, reals = setup()
-    spec, settings = FilterSpec(3), Settings(epochs=3, batch_size=len(fakes), learning_rate=0.01, stop=1.0)
-    training = Training(detector, fakes, reals, spec, settings)
+    spec, settings = (
+        FilterSpec(3),
+        FilterTrainingSettings(epochs=3, batch_size=len(fakes), learning_rate=0.01, stop=1.0),
+    )
+    training = FilterTraining(detector, fakes, reals, spec, settings)
     start = {name: value.detach().clone() for name, value in training.coefficients.named_parameters()}
     list(training)
     norm, direction = (value.requires_grad_() for value in start.values())
@@ -95,9 +98,9 @@ def test_a_naive_loop_of_adam_gives_the_same_filter() -> None:
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     spec = FilterSpec(3, fidelity=Fidelity("psnr", 30.0))
     whole = trained(spec)
-    first = Training(*setup(), spec, SETTINGS, tmp_path / "last.ckpt")
+    first = FilterTraining(*setup(), spec, SETTINGS, tmp_path / "last.ckpt")
     next(iter(first))
-    second = Training(*setup(), spec, SETTINGS, tmp_path / "last.ckpt")
+    second = FilterTraining(*setup(), spec, SETTINGS, tmp_path / "last.ckpt")
     assert second.epoch == 1
     rows = list(second)
     result = second.result()
@@ -117,7 +120,7 @@ def test_a_checkpoint_of_other_settings_or_damaged_is_refused(tmp_path: Path) ->
         trained(FilterSpec(3), SETTINGS, checkpoint)
     with pytest.raises(InputError, match="made with size=3, not 5"):
         trained(FilterSpec(5), replace(SETTINGS, epochs=1), checkpoint)
-    Training(*setup(), FilterSpec(3), replace(SETTINGS, epochs=1, max_minutes=9.0), checkpoint)
+    FilterTraining(*setup(), FilterSpec(3), replace(SETTINGS, epochs=1, max_minutes=9.0), checkpoint)
     checkpoint.write_bytes(checkpoint.read_bytes()[:100])
     with pytest.raises(InputError, match=r"cannot be read .*; remove it to start anew") as caught:
         trained(FilterSpec(3), SETTINGS, checkpoint)
@@ -137,13 +140,13 @@ def test_training_depends_on_its_seed_alone() -> None:
 
 def test_it_ends_when_the_training_eer_passes_the_limit_and_keeps_the_best() -> None:
     spec = FilterSpec(3, fidelity=Fidelity("psnr", 15.0))
-    training = Training(*setup(), spec, replace(SETTINGS, epochs=50, stop=0.5))
+    training = FilterTraining(*setup(), spec, replace(SETTINGS, epochs=50, stop=0.5))
     rows = list(training)
     assert len(rows) < 50
     assert rows[-1]["eer"] > 0.5
     assert all(row["eer"] <= 0.5 for row in rows[:-1])
     assert (training.ended, training.result().eer) == ("eer", rows[-1]["eer"])
-    harmless = Training(*setup(), FilterSpec(3, fidelity=Fidelity("psnr", 70.0)), SETTINGS)
+    harmless = FilterTraining(*setup(), FilterSpec(3, fidelity=Fidelity("psnr", 70.0)), SETTINGS)
     losses = [row["loss"] for row in harmless]
     result = harmless.result()
     assert (result.ended, result.eer, result.epochs) == ("epochs", 0.0, 4)
@@ -152,7 +155,7 @@ def test_it_ends_when_the_training_eer_passes_the_limit_and_keeps_the_best() -> 
 
 def test_it_ends_when_the_time_is_up_even_within_an_epoch(tmp_path: Path) -> None:
     settings = replace(SETTINGS, max_minutes=1e-9, epochs=50)
-    training = Training(*setup(), FilterSpec(3), settings, tmp_path / "last.ckpt")
+    training = FilterTraining(*setup(), FilterSpec(3), settings, tmp_path / "last.ckpt")
     rows = list(training)
     assert len(rows) == 1
     assert 0 < rows[0]["epoch"] < 1
@@ -166,11 +169,11 @@ def test_the_detector_is_as_it_was() -> None:
     detector.train()
     detector.features[0].eval()
     detector.head.weight.grad = torch.ones_like(detector.head.weight)
-    found = material(people=3)
+    found = dataset(people=3)
     before = copy.deepcopy(detector.state_dict())
     modes = [module.training for module in detector.modules()]
-    fakes = Prepared(found, found.of(["Deepfakes"], range(len(found.entries))), detector)
-    list(Training(detector, fakes, np.zeros(4), FilterSpec(3), SETTINGS))
+    fakes = PreparedImages(found, found.of(["Deepfakes"], range(len(found.entries))), detector)
+    list(FilterTraining(detector, fakes, np.zeros(4), FilterSpec(3), SETTINGS))
     assert all(torch.equal(before[name], value) for name, value in detector.state_dict().items())
     assert [module.training for module in detector.modules()] == modes
     assert all(parameter.requires_grad for parameter in detector.parameters())
@@ -204,7 +207,7 @@ def test_a_detector_without_gradients_gives_one_clear_error() -> None:
             return super().forward(images)
 
     with pytest.raises(InputError, match="Closed gives no gradient"):
-        list(Training(*setup(Closed()), FilterSpec(3), SETTINGS))
+        list(FilterTraining(*setup(Closed()), FilterSpec(3), SETTINGS))
 
 
 @pytest.mark.parametrize(
@@ -213,11 +216,11 @@ def test_a_detector_without_gradients_gives_one_clear_error() -> None:
 )
 def test_impossible_settings_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(InputError):
-        replace(Settings(), **values)
+        replace(FilterTrainingSettings(), **values)
 
 
 def test_the_published_schedule() -> None:
-    settings = Settings()
+    settings = FilterTrainingSettings()
     published, kept = FilterSpec(3), FilterSpec(3, fidelity=Fidelity("psnr", 30.0))
     assert settings.rate(published, 0) == pytest.approx(1e-4)
     assert settings.rate(published, 99) == pytest.approx(1e-5)
@@ -252,7 +255,9 @@ def test_a_step_has_the_stated_length_and_the_mean_direction() -> None:
 def test_the_default_rate_spends_half_the_bound_in_the_first_step() -> None:
     detector, fakes, reals = setup()
     spec = FilterSpec(5, fidelity=Fidelity("psnr", 25.0))
-    training = Training(detector, fakes, reals, spec, Settings(epochs=1, batch_size=len(fakes), stop=1.0))
+    training = FilterTraining(
+        detector, fakes, reals, spec, FilterTrainingSettings(epochs=1, batch_size=len(fakes), stop=1.0)
+    )
     (row,) = training
     expected = 25.0 - 20 * np.log10(0.5)  # half of the root mean square is 6 dB more
     assert row["psnr"] == pytest.approx(expected, abs=0.3)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from attacks.malafide.material import Material
+from attacks.malafide.filter_dataset import FilterDataset
 from data.frames import REAL, Frame
 from data.index import Entry
 from detectors.base import Detector
@@ -65,10 +65,10 @@ def entries(people: int = 6, frames: int = 5, families: Sequence[str] = ("Deepfa
     return found
 
 
-def material(people: int = 6, frames: int = 5, families: Sequence[str] = ("Deepfakes", "FaceSwap")) -> Material:
+def dataset(people: int = 6, frames: int = 5, families: Sequence[str] = ("Deepfakes", "FaceSwap")) -> FilterDataset:
     """Those entries with pictures."""
     known = entries(people, frames, families)
-    return Material(Frames(known), tuple(known))
+    return FilterDataset(Frames(known), tuple(known))
 
 
 def some_images(count: int = 3, size: int = SIZE, seed: int = 0) -> Tensor:

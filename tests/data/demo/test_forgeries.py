@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from common.errors import InputError
 from data import warp
+from data.demo.demo_frames import DemoFrames
 from data.demo.forgeries import FAMILIES, Forgery, forge, lattice, match_colours, mouth_outline, reenact, squeeze
-from data.demo.frames import DemoFrames
 from data.demo.render import Picture
 
 SWAPS = ("Deepfakes", "FaceSwap")

@@ -8,7 +8,7 @@ import pytest
 from data.demo import sampling, shapes, traits
 from data.demo.anatomy import anatomy, frontal_landmarks
 from data.demo.head import Person
-from data.demo.march import View
+from data.demo.march import Viewpoint
 from data.demo.render import render
 from data.demo.scene import Scene, rotation
 
@@ -88,7 +88,7 @@ def test_a_rotation_is_one() -> None:
 
 
 def test_rays_and_projection_are_inverse() -> None:
-    view = View(7.5, 1.4, (0.1, -0.2))
+    view = Viewpoint(7.5, 1.4, (0.1, -0.2))
     points = view.points(view.rays(16), np.full(256, 7.0, np.float32))
     y, x = np.mgrid[0:16, 0:16]
     np.testing.assert_allclose(view.project(points.T, 16), np.column_stack([x.ravel(), y.ravel()]), atol=1e-3)
@@ -135,6 +135,6 @@ def test_sampled_faces_have_all_landmarks_inside() -> None:
         )
         points = Scene(Person.of(who, how), pose).from_head(Person.of(who, how).landmarks().T).T
         dx, dy = pose.shift
-        marks = View(7.5, 1.46 / pose.scale, (-dx, 0.13 - dy)).project(points, 256)
+        marks = Viewpoint(7.5, 1.46 / pose.scale, (-dx, 0.13 - dy)).project(points, 256)
         assert marks.min() > 4
         assert marks.max() < 251

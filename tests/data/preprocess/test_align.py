@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from data.demo.frames import DemoFrames
+from data.demo.demo_frames import DemoFrames
 from data.landmarks import five_points, mean_face
 from data.preprocess.align import SIDE, aligned, box_of, template
-from data.preprocess.faces import Box, HaarFaces
+from data.preprocess.face_detection import Box, HaarFaces
 from data.preprocess.tracking import overlap
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from common.errors import InputError
 from data.images import decode
 from data.preprocess.crops import CropFormat, Square, crop_format, shrink, square
-from data.preprocess.faces import Box
+from data.preprocess.face_detection import Box
 
 
 def test_a_crop_is_the_margin_times_the_face_about_its_centre() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import InputError
 from data.landmarks import mean_face
-from data.preprocess.faces import Box
+from data.preprocess.face_detection import Box
 from data.preprocess.landmarking import (
     DlibLandmarks,
     GivenLandmarks,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from data.preprocess.faces import Box
+from data.preprocess.face_detection import Box
 from data.preprocess.tracking import GAP, OVERLAP, SIGMA, link, overlap, settle
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from data.landmarks import mean_face
-from data.preprocess.faces import Box
+from data.preprocess.face_detection import Box
 
 WIDTH, HEIGHT = 160, 120
 RED = (220, 30, 30)

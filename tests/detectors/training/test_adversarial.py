@@ -12,10 +12,10 @@ from data.source import open_frames
 from detectors import Detector
 from detectors.training.adversarial import Adversarial, gradient_penalty, log_odds, real_heavier
 from detectors.training.classification import Classification
-from detectors.training.frames import class_weights, labelled
-from detectors.training.loop import Settings, train
+from detectors.training.loop import TrainingSettings, train
 from detectors.training.models import MODELS, Wanted, model, new_detector
-from detectors.training.recipe import Batch
+from detectors.training.recipe import TrainingBatch
+from detectors.training.training_frames import class_weights, labelled
 from tests.detectors.training.small_frames import write_small_frames
 from tests.toys import LinearDetector
 
@@ -102,7 +102,7 @@ def test_the_attack_stays_in_its_ball_and_raises_the_loss() -> None:
     network.train()
     images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(2))
     images[0, :, :4] = 0.0
-    batch = Batch(images, torch.tensor([0, 1, 0, 1, 0, 1]), [])
+    batch = TrainingBatch(images, torch.tensor([0, 1, 0, 1, 0, 1]), [])
     attacked = recipe.attacked(network, batch)
     assert network.training
     assert (attacked - images).abs().max() <= 8 / 255 + 1e-6
@@ -119,19 +119,19 @@ def test_the_loss_is_that_of_the_attacked_images_and_the_penalty() -> None:
     images, labels = torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 1, 0])
     base = Classification(balanced=False, label_smoothing=0.0)
     torch.manual_seed(0)
-    attacked = Adversarial(base).attacked(network, Batch(images, labels, []))
+    attacked = Adversarial(base).attacked(network, TrainingBatch(images, labels, []))
     plain = nn.functional.cross_entropy(network(attacked), labels)
     inputs = attacked.clone().requires_grad_()
     penalty = gradient_penalty(log_odds(network(inputs), labels), inputs)
     for weight in (0.0, 10.0):
         torch.manual_seed(0)
-        found = Adversarial(base, lipschitz=weight).loss(network, Batch(images, labels, []), torch.ones(2))
+        found = Adversarial(base, lipschitz=weight).loss(network, TrainingBatch(images, labels, []), torch.ones(2))
         assert torch.allclose(found, plain + weight * penalty, rtol=1e-5)
 
 
 def test_clean_images_have_their_part_in_the_loss() -> None:
     network, base = Small(), Classification(balanced=False, label_smoothing=0.0)
-    batch = Batch(torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]), [])
+    batch = TrainingBatch(torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]), [])
     torch.manual_seed(0)
     attacked = Adversarial(base).attacked(network, batch)
     inside, outside = (nn.functional.cross_entropy(network(x), batch.labels) for x in (attacked, batch.images))
@@ -150,7 +150,7 @@ def test_where_only_fakes_are_attacked_they_are_led_to_real() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return torch.einsum("nchw,kchw->nk", images - 0.5, weight)
 
-    batch = Batch(torch.full((3, 3, 8, 8), 0.5), torch.tensor([0, 1, 2]), [])
+    batch = TrainingBatch(torch.full((3, 3, 8, 8), 0.5), torch.tensor([0, 1, 2]), [])
     batch.images[1, 0] += 0.02
     batch.images[2, 1] += 0.02
     moved = Adversarial(epsilon=8 / 255, steps=5, victims="fakes").attacked(Colours(), batch) - batch.images
@@ -200,12 +200,12 @@ def _shares(recipe: Classification | Adversarial) -> tuple[float, float]:
     optimiser = recipe.optimizer(detector)
     for _ in range(10):
         for some in torch.arange(512).split(64):
-            loss = recipe.loss(detector, Batch(images[some], labels[some], []), torch.ones(2))
+            loss = recipe.loss(detector, TrainingBatch(images[some], labels[some], []), torch.ones(2))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
     unseen, labels = _clear_and_faint(256, 1)
-    attacked = Adversarial(epsilon=0.04, steps=40).attacked(detector, Batch(unseen, labels, []))
+    attacked = Adversarial(epsilon=0.04, steps=40).attacked(detector, TrainingBatch(unseen, labels, []))
     with torch.no_grad():
         clean, robust = (float((detector(each).argmax(1) == labels).float().mean()) for each in (unseen, attacked))
     return clean, robust
@@ -231,12 +231,12 @@ def test_a_network_is_trained_on_attacked_frames_and_remembers_it(tmp_path: Path
     start = new_detector(MODELS["attribution"], Wanted("test_efficientnet", 32), None)
     chosen, _ = labelled(open_frames(write_small_frames(tmp_path, people=3), split="train"), start)
     recipe = Adversarial(Classification(5e-3), epsilon=1 / 255, steps=2, lipschitz=0.1)
-    weights = train(start, recipe, chosen, chosen, tmp_path / "out", Settings(epochs=2, batch_size=8))
+    weights = train(start, recipe, chosen, chosen, tmp_path / "out", TrainingSettings(epochs=2, batch_size=8))
     assert not (tmp_path / "out" / "best.ckpt").exists(), "the lowest loss without an attack is not the hardest network"
     assert detectors.load(str(weights)).class_names == start.class_names
     weaker = Adversarial(Classification(5e-3), epsilon=1 / 255, steps=2, lipschitz=0.2)
     with pytest.raises(InputError, match=r"was made with lipschitz=0.1, not 0.2"):
-        train(start, weaker, chosen, None, tmp_path / "out", Settings(epochs=2, batch_size=8), resume=True)
+        train(start, weaker, chosen, None, tmp_path / "out", TrainingSettings(epochs=2, batch_size=8), resume=True)
 
 
 def test_xception_has_one_logit_and_the_published_schedule() -> None:
@@ -248,7 +248,7 @@ def test_xception_has_one_logit_and_the_published_schedule() -> None:
     images, labels = torch.rand(2, 3, 32, 32), torch.tensor([0, 1])
     with torch.no_grad():
         z = detector(images)[:, 1]
-        loss = recipe.loss(detector, Batch(images, labels, []), torch.ones(2))
+        loss = recipe.loss(detector, TrainingBatch(images, labels, []), torch.ones(2))
     assert torch.allclose(loss, nn.functional.binary_cross_entropy_with_logits(z, labels.float()))
     group = recipe.optimizer(detector).param_groups
     assert {each["weight_decay"] for each in group} == {0.0}  # AdamW without decay is Adam

@@ -14,7 +14,7 @@ from data.source import open_frames
 from detectors.training.augment import Augmentation, compressed
 from detectors.training.classification import Classification
 from detectors.training.data import EpochSampler, FrameDataset, Item, collate, steps_of
-from detectors.training.frames import class_weights, hold_out, labelled, require_images
+from detectors.training.training_frames import class_weights, hold_out, labelled, require_images
 from tests.detectors.training.small_frames import write_small_frames
 from tests.toys import LinearDetector, PatchDetector
 

@@ -21,11 +21,11 @@ from data.source import open_frames
 from detectors.saving import NetworkDetector, save
 from detectors.timm_network import TimmConfig
 from detectors.training.classification import Classification, warm_cosine
-from detectors.training.frames import Labelled, labelled
-from detectors.training.loop import Settings, Training, train
+from detectors.training.loop import Training, TrainingSettings, train
 from detectors.training.models import MODELS, Wanted, model, new_detector
 from detectors.training.progress import Budget
-from detectors.training.recipe import Batch
+from detectors.training.recipe import TrainingBatch
+from detectors.training.training_frames import Labelled, labelled
 from tests.detectors.training.small_frames import write_small_frames
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,7 +55,7 @@ def same_weights(first: Path, second: Path) -> None:
 
 def test_training_learns_the_classes(tmp_path: Path) -> None:
     chosen = frames(tmp_path, people=9)
-    settings = Settings(epochs=8, batch_size=8)
+    settings = TrainingSettings(epochs=8, batch_size=8)
     weights = train(start(), Classification(5e-3), chosen, None, tmp_path / "out", settings)
     detector = detectors.load(str(weights))
     assert detector.class_names == CLASS_NAMES
@@ -71,7 +71,7 @@ def test_training_learns_the_classes(tmp_path: Path) -> None:
 def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path: Path) -> None:
     chosen = frames(tmp_path)
     far_too_high = Classification(0.3)  # later epochs may well be worse
-    train(start(), far_too_high, chosen, chosen, tmp_path / "out", Settings(epochs=3, batch_size=8))
+    train(start(), far_too_high, chosen, chosen, tmp_path / "out", TrainingSettings(epochs=3, batch_size=8))
     rows = list(csv.DictReader((tmp_path / "out" / "history.csv").open()))
     losses = [float(row["val_loss"]) for row in rows]
     best = torch.load(tmp_path / "out" / "best.ckpt", weights_only=True)
@@ -84,7 +84,7 @@ def test_same_seed_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     chosen = frames(tmp_path)
     made = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        settings = Settings(epochs=1, batch_size=8, seed=seed)
+        settings = TrainingSettings(epochs=1, batch_size=8, seed=seed)
         made[name] = load_file(train(start(), Classification(), chosen, None, tmp_path / name, settings))
     assert all(torch.equal(made["a"][key], made["b"][key]) for key in made["a"])
     assert any(not torch.equal(made["a"][key], made["c"][key]) for key in made["a"])
@@ -128,13 +128,13 @@ def test_ctrl_c_is_an_interruption_and_not_an_exit(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Training, "training_step", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(start(), Classification(), chosen, None, tmp_path / "out", Settings(epochs=1, batch_size=8))
+        train(start(), Classification(), chosen, None, tmp_path / "out", TrainingSettings(epochs=1, batch_size=8))
     assert signal.getsignal(signal.SIGINT) is handler
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
-    chosen, settings = frames(tmp_path), Settings(epochs=1, batch_size=8)
+    chosen, settings = frames(tmp_path), TrainingSettings(epochs=1, batch_size=8)
     train(start(), Classification(), chosen, None, tmp_path / "out", settings)
     with pytest.raises(InputError, match=r"was made with learning_rate=0.001, not 0.002"):
         train(start(), Classification(2e-3), chosen, None, tmp_path / "out", settings, resume=True)
@@ -149,7 +149,7 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
 def test_the_time_limit_ends_a_training_with_usable_weights(tmp_path: Path) -> None:
     chosen = frames(tmp_path)
     began = time.monotonic()
-    settings = Settings(epochs=100_000, batch_size=8, max_minutes=0.02)
+    settings = TrainingSettings(epochs=100_000, batch_size=8, max_minutes=0.02)
     weights = train(start(), Classification(), chosen, None, tmp_path / "out", settings)
     assert time.monotonic() - began < 60
     assert detectors.load(str(weights)).class_names == CLASS_NAMES
@@ -175,16 +175,16 @@ def test_the_learning_rate_follows_steps_or_the_clock() -> None:
 def test_the_loss_is_weighted_smoothed_cross_entropy() -> None:
     weights = torch.tensor([0.5, 1.0, 2.0, 1.0, 1.0])
     recipe = Classification(label_smoothing=0.1)
-    module = Training(start().eval(), recipe, weights, Settings(), Budget(1, None))
+    module = Training(start().eval(), recipe, weights, TrainingSettings(), Budget(1, None))
     images, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 2, 2, 4])
-    found = module.training_step(Batch(images, labels, []), 0)
+    found = module.training_step(TrainingBatch(images, labels, []), 0)
     log_p = module.detector(images).log_softmax(1)
     picked = weights[labels] * -log_p[torch.arange(4), labels]
     spread = (weights * -log_p).mean(1)
     expected = (0.9 * picked + 0.1 * spread).sum() / weights[labels].sum()
     assert found is not None
     assert torch.allclose(found, expected, atol=1e-6)
-    assert module.training_step(Batch(images[:1], labels[:1], []), 0) is None
+    assert module.training_step(TrainingBatch(images[:1], labels[:1], []), 0) is None
 
 
 def test_starting_from_earlier_weights(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_starting_from_a_network_of_other_classes_keeps_its_backbone(tmp_path: P
 @pytest.mark.parametrize("values", [{"epochs": 0}, {"batch_size": 1}, {"max_minutes": -1.0}])
 def test_unusable_settings(values: dict[str, float]) -> None:
     with pytest.raises(InputError):
-        Settings(**values)  # type: ignore[arg-type]
+        TrainingSettings(**values)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="learning rate"):
         Classification(learning_rate=0.0)
 
@@ -246,4 +246,4 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
 def test_batches_that_devices_cannot_share(settings: tuple[int, int], said: str) -> None:
     batch_size, devices = settings
     with pytest.raises(InputError, match=said):
-        Settings(batch_size=batch_size, devices=devices)
+        TrainingSettings(batch_size=batch_size, devices=devices)

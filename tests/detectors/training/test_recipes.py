@@ -11,18 +11,18 @@ from common.console import status
 from common.errors import InputError
 from common.seeds import generator
 from data.demo.command import write_frames
-from data.demo.frames import DemoFrames
+from data.demo.demo_frames import DemoFrames
 from data.landmarks import read_landmarks
 from data.source import open_frames
 from detectors.__main__ import app
 from detectors.caddm import CaddmDetector
 from detectors.training.augment import Augmentation
-from detectors.training.caddm import FacialSwaps
+from detectors.training.caddm_recipe import FacialSwaps
 from detectors.training.facial_swap import facial_swap
-from detectors.training.frames import Labelled, labelled
 from detectors.training.models import MODELS, Wanted, new_detector
-from detectors.training.recipe import Batch
-from detectors.training.sbi import SelfBlending
+from detectors.training.recipe import TrainingBatch
+from detectors.training.sbi_recipe import SelfBlending
+from detectors.training.training_frames import Labelled, labelled
 
 SMALL = ["--size", "224", "--batch-size", "4", "--device", "cpu", "--threads", "1", "--precision", "float32"]
 
@@ -72,7 +72,7 @@ def test_caddm_learns_the_verdict_and_the_boxes_together() -> None:
     assert isinstance(detector, CaddmDetector)
     recipe = FacialSwaps()
     boxes = [torch.zeros(0, 4), torch.tensor([[0.2, 0.3, 0.5, 0.6]])]
-    batch = Batch(torch.rand(2, 3, 224, 224), torch.tensor([0, 1]), boxes)
+    batch = TrainingBatch(torch.rand(2, 3, 224, 224), torch.tensor([0, 1]), boxes)
     loss = recipe.loss(detector, batch, torch.ones(2))
     loss.backward()
     for part in ("backbone", "artifacts", "offsets", "confidences", "classifier"):

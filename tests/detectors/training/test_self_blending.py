@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import InputError
 from common.seeds import generator
-from data.demo.frames import DemoFrames
+from data.demo.demo_frames import DemoFrames
 from data.mean_face import mean_face
 from data.warp import hull_mask
 from detectors.training.augment import Augmentation

@@ -12,10 +12,9 @@ from detectors import Detector
 from detectors.randomised import layer_count, randomised
 from scoring.metrics.agreement import rank_correlation, top_overlap
 from scoring.metrics.base import Case, Explain, Undefined
-from scoring.metrics.max_sensitivity import MaxSensitivity
-from scoring.metrics.parameter_randomisation import ParameterRandomisation
-from scoring.metrics.stability_jpeg import StabilityJpeg, jpeg
-from scoring.metrics.stability_resize import StabilityResize, shrunk
+from scoring.metrics.randomisation.parameter_randomisation import ParameterRandomisation
+from scoring.metrics.robustness.max_sensitivity import MaxSensitivity
+from scoring.metrics.robustness.stability import StabilityJpeg, StabilityResize, jpeg, shrunk
 from tests.scoring.metrics.made import SIDE, case, frame, linear, squares
 from tests.toys import PatchDetector
 from tests.xai.helpers import SmallNetwork, photo

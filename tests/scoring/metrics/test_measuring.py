@@ -13,17 +13,16 @@ from torch import Tensor
 
 from common.errors import InputError
 from common.seeds import generator
+from data.masks import stretched
 from detectors import Detector, Queries
-from scoring.metrics import METRICS, Case, Measurement, Undefined, build, build_all, case_of, measure
-from scoring.metrics.cases import stretched
+from scoring.metrics import METRICS, Case, Measurement, Undefined, build_metric, build_metrics, case_of, measure_case
 from tests.scoring.metrics.made import case, contributions, frame, linear, linear_case, squares
 from tests.scoring.stand_ins import CENTRE, GUESS, SIZE, TINY, PlantedDetector, picture
 from tests.xai.helpers import SmallNetwork, photo
 from xai.base import Score
 from xai.explanation import FrameExplanations
-from xai.methods import parse
-from xai.settings import build as build_settings
-from xai.settings import parse_override
+from xai.explanation_settings import build_settings, parse_override
+from xai.methods import parse_method
 
 BY_RANK = ("deletion", "insertion", "pixel-flipping", "road", "comprehensiveness", "sufficiency")
 ON_RANK = (*BY_RANK, "pointing-game", "relevance-rank")
@@ -39,8 +38,8 @@ SMALL = {
 
 
 def values_of(given: Case, names: tuple[str, ...]) -> dict[str, float]:
-    metrics = build_all(names, "quick", {name: SMALL[name] for name in names if name in SMALL})
-    return {each.full_name: each.value for each in measure(given, metrics)}
+    metrics = build_metrics(names, "quick", {name: SMALL[name] for name in names if name in SMALL})
+    return {each.full_name: each.value for each in measure_case(given, metrics)}
 
 
 def network_case(saliency: np.ndarray) -> Case:
@@ -71,10 +70,10 @@ def test_a_map_that_is_constant_on_segments_is_ranked_by_segments_alike() -> Non
 
 def test_every_value_is_in_its_range_and_the_true_map_beats_random_ones() -> None:
     given = linear_case(mask=squares() == 5)
-    best = {each.full_name: each for each in measure(given, build_all(ALONE, "quick", SMALL))}
+    best = {each.full_name: each for each in measure_case(given, build_metrics(ALONE, "quick", SMALL))}
     for seed in range(6):
         other = linear_case(saliency=np.random.default_rng(seed).normal(size=(12, 12)), mask=squares() == 5)
-        for each in measure(other, build_all(ALONE, "quick", SMALL)):
+        for each in measure_case(other, build_metrics(ALONE, "quick", SMALL)):
             [value] = [value for value in METRICS[each.metric].about.values if value.name == each.name]
             assert value.lowest - 1e-6 <= each.value <= value.highest + 1e-6
             if METRICS[each.metric].about.needs == "model" and each.metric != "road":
@@ -109,7 +108,7 @@ def test_draws_are_common_to_methods_and_fixed_by_the_seed() -> None:
         image = detector.prepare(picture("a", "Deepfakes"))
         given = case(detector, image, generator(saliency).random((SIZE, SIZE)), squares(SIZE) == 5, seed=seed)
         state = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
-        measure(given, build_all(names, "quick", {name: SMALL[name] for name in names}))
+        measure_case(given, build_metrics(names, "quick", {name: SMALL[name] for name in names}))
         assert np.array_equal(state[0], np.random.get_state()[1])  # noqa: NPY002
         assert torch.equal(state[1], torch.get_rng_state())
         heard.append(torch.cat(detector.heard[: 1 + 1 + 1 + 2]))  # infidelity and sensitivity-n
@@ -163,7 +162,7 @@ def test_costs_are_what_the_docs_say(preset: str) -> None:
         return image.mean(0).numpy() * float(Score(Queries(detector), 2)(noisy).sum())
 
     given = case(detector, image, some_map_of(96), squares(96) == 5, explain=seven, target=2)
-    costs = {each.metric: each.forwards for each in measure(given, build_all(["All"], preset))}
+    costs = {each.metric: each.forwards for each in measure_case(given, build_metrics(["All"], preset))}
     assert {name: cost for name, cost in costs.items() if cost} == COSTS[preset]
 
 
@@ -173,7 +172,7 @@ def some_map_of(side: int) -> np.ndarray:
 
 def test_measurements_say_what_they_are() -> None:
     given = linear_case()
-    found = measure(given, build_all(["aopc", "deletion", "iou"], "quick", {"aopc": {"patch": 3}}))
+    found = measure_case(given, build_metrics(["aopc", "deletion", "iou"], "quick", {"aopc": {"patch": 3}}))
     assert [each.full_name for each in found] == ["aopc.morf", "aopc.lerf", "aopc.between", "deletion", "iou"]
     assert [each.higher_is_better for each in found] == [True, False, True, False, True]
     assert [each.undefined for each in found] == ["", "", "", "", "no mask of manipulated pixels"]
@@ -182,15 +181,15 @@ def test_measurements_say_what_they_are() -> None:
     assert all(each.seconds >= 0 for each in found)
     assert [each.forwards for each in found] == [2 * 17, 2 * 17, 2 * 17, 33, 0]
     assert isinstance(found[0], Measurement)
-    own = measure(given, {"own": build("tests.scoring.metrics.own:Peak")})
+    own = measure_case(given, {"own": build_metric("tests.scoring.metrics.own:Peak")})
     assert (own[0].full_name, own[0].higher_is_better, own[0].value) == ("own.peak", None, given.saliency.max())
 
 
 def test_a_metric_must_keep_its_word() -> None:
     with pytest.raises(InputError, match="metric 'x' gave NaN for 'peak' without a reason: return an Undefined"):
-        measure(linear_case(), {"x": build("tests.scoring.metrics.own:Silent")})
+        measure_case(linear_case(), {"x": build_metric("tests.scoring.metrics.own:Silent")})
     with pytest.raises(InputError, match="metric 'x' gave peak, depth; it says that it gives peak"):
-        measure(linear_case(), {"x": build("tests.scoring.metrics.own:Chatty")})
+        measure_case(linear_case(), {"x": build_metric("tests.scoring.metrics.own:Chatty")})
 
 
 def test_an_undefined_number_is_nan_with_a_reason_wherever_it_goes() -> None:
@@ -219,7 +218,7 @@ def test_a_case_that_does_not_fit_is_refused(changes: dict[str, object], message
 
 def planted_case(method: str, batch_size: int = 32) -> tuple[FrameExplanations, Case]:
     detector = PlantedDetector()
-    parsed = parse(method)
+    parsed = parse_method(method)
     overrides: dict[str, dict[str, str]] = {}
     for text in TINY:
         component, field, value = parse_override(text)
@@ -277,19 +276,19 @@ def test_draws_of_a_case_are_of_the_run_the_frame_and_the_purpose() -> None:
 
 def test_a_saved_map_is_judged_but_not_made_again(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", generator(0, "map").random((SIZE, SIZE)))
-    method = parse(f"saliency:{tmp_path}")
+    method = parse_method(f"saliency:{tmp_path}")
     settings = build_settings("quick", {"segments": {"count": "9"}}, [method])
     detector = PlantedDetector()
     explanations = FrameExplanations(detector, detector.prepare(picture("a", "Deepfakes")), 3, settings, key="a")
     given = case_of(explanations, method, explanations.explain(method))
-    found = {each.full_name: each for each in measure(given, build_all(["deletion", *EXPLAINING], "quick"))}
+    found = {each.full_name: each for each in measure_case(given, build_metrics(["deletion", *EXPLAINING], "quick"))}
     assert not math.isnan(found["deletion"].value)
     assert all("made elsewhere" in each.undefined for name, each in found.items() if name != "deletion")
 
 
 def test_unknown_backgrounds_are_refused() -> None:
     explanations, given = planted_case(GUESS)
-    method = parse(GUESS)
+    method = parse_method(GUESS)
     with pytest.raises(InputError, match=r"unknown background 'pink'; known: .*mean"):
         case_of(explanations, method, explanations.explain(method), None, "pink")
     black = case_of(explanations, method, explanations.explain(method), None, "zero")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from scoring.metrics import METRICS, PRESETS, build, build_all, describe
+from scoring.metrics import METRICS, PRESETS, build_metric, build_metrics, describe_metric
 from scoring.metrics.base import NEEDS
-from scoring.metrics.deletion import Deletion
-from scoring.metrics.road import ROAD
+from scoring.metrics.faithfulness.deletion_insertion import Deletion
+from scoring.metrics.faithfulness.road import ROAD
 from tests.scoring.metrics.own import Peak
 
 NAMES = [
@@ -41,14 +41,14 @@ DOCS = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
 
 def test_all_are_there_in_order() -> None:
     assert list(METRICS) == NAMES
-    assert list(build_all(["All"])) == NAMES
-    assert list(build_all(["irof", "All"])) == ["irof", *(name for name in NAMES if name != "irof")]
-    assert list(build_all(["iou", "deletion", "iou"])) == ["iou", "deletion"]
+    assert list(build_metrics(["All"])) == NAMES
+    assert list(build_metrics(["irof", "All"])) == ["irof", *(name for name in NAMES if name != "irof")]
+    assert list(build_metrics(["iou", "deletion", "iou"])) == ["iou", "deletion"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_says_what_it_is(name: str) -> None:
-    metric = build(name)
+    metric = build_metric(name)
     about = metric.about
     assert about.summary.endswith(".")
     assert about.needs in NEEDS
@@ -66,19 +66,20 @@ def test_each_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_has_its_place_in_the_docs(name: str) -> None:
     lines = DOCS.read_text(encoding="utf-8").splitlines()
-    rows = [line for line in lines if line.startswith(f"| `{name}` |") and line.count(" | ") == 4]
+    rows = [line for line in lines if line.startswith(f"| `{name}` |") and line.count(" | ") == 5]
     assert len(rows) == 1
+    assert rows[0].split(" | ")[1] == METRICS[name].about.category
     for value in METRICS[name].about.values:
         assert value.name == name or f"`{value.name}`" in rows[0]
 
 
 def test_presets_and_overrides() -> None:
     assert set(PRESETS) == {"published", "quick"}
-    assert build("deletion") == Deletion(steps=224)
-    assert build("deletion", "quick") == Deletion(steps=32)
-    assert build("deletion", "quick", {"steps": "7"}) == Deletion(steps=7)
-    assert build("road", overrides={"shares": "0.1, 1/4", "noise": "0"}) == ROAD(shares=(0.1, 0.25), noise=0.0)
-    assert build_all(["road"], "quick", {"road": {"noise": "0.5"}})["road"] == ROAD((0.1, 0.3, 0.5), 0.5)
+    assert build_metric("deletion") == Deletion(steps=224)
+    assert build_metric("deletion", "quick") == Deletion(steps=32)
+    assert build_metric("deletion", "quick", {"steps": "7"}) == Deletion(steps=7)
+    assert build_metric("road", overrides={"shares": "0.1, 1/4", "noise": "0"}) == ROAD(shares=(0.1, 0.25), noise=0.0)
+    assert build_metrics(["road"], "quick", {"road": {"noise": "0.5"}})["road"] == ROAD((0.1, 0.3, 0.5), 0.5)
     for name, settings in PRESETS["quick"].items():
         fields = {field.name for field in dataclasses.fields(METRICS[name])}  # type: ignore[arg-type]
         assert set(settings) <= fields
@@ -86,18 +87,18 @@ def test_presets_and_overrides() -> None:
 
 def test_a_description_makes_the_metric_again() -> None:
     for name in NAMES:
-        metric = build(name, "quick")
-        described = describe(metric)
+        metric = build_metric(name, "quick")
+        described = describe_metric(metric)
         assert described.pop("metric") == name
-        assert build(name, overrides=described) == metric
-    assert describe(build("tests.scoring.metrics.own:Peak", overrides={"factor": "2"})) == {
+        assert build_metric(name, overrides=described) == metric
+    assert describe_metric(build_metric("tests.scoring.metrics.own:Peak", overrides={"factor": "2"})) == {
         "metric": "tests.scoring.metrics.own:Peak",
         "factor": 2.0,
     }
 
 
 def test_a_users_own() -> None:
-    assert build("tests.scoring.metrics.own:Peak", "quick", {"factor": "1/2"}) == Peak(0.5)
+    assert build_metric("tests.scoring.metrics.own:Peak", "quick", {"factor": "1/2"}) == Peak(0.5)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +136,17 @@ def test_a_users_own() -> None:
 )
 def test_what_cannot_be_says_so(name: str, overrides: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        build(name, overrides=overrides)
+        build_metric(name, overrides=overrides)
 
 
 def test_unknown_presets_and_settings_of_others() -> None:
     with pytest.raises(InputError, match="unknown preset 'slow'; known: published, quick"):
-        build("deletion", "slow")
+        build_metric("deletion", "slow")
     with pytest.raises(InputError, match="settings are given for the metric 'irof', which is not asked for"):
-        build_all(["deletion"], overrides={"irof": {"x": 1}})
+        build_metrics(["deletion"], overrides={"irof": {"x": 1}})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_category_is_the_folder(name: str) -> None:
+    kind = METRICS[name]
+    assert kind.about.category == kind.__module__.split(".")[2]

@@ -1,0 +1,163 @@
+"""What it takes to flip a verdict: flip thresholds, censored where nothing flipped it.
+
+The smallest L-infinity budget, the queries or the share of the segments that a flip needs is not known for a frame
+that never flips, only that it is more than was tried. Such a frame is censored there and never dropped: dropping it
+would make a method better the more frames it fails on. Curves are Kaplan and Meier's ("Nonparametric Estimation from
+Incomplete Observations", JASA 53, 1958); a method's number is the restricted mean, the mean of what is needed where
+more than a limit counts as the limit (Royston and Parmar, BMC Medical Research Methodology 13:152, 2013). Less is
+better for an explanation.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.statistics import Estimate, Statistic, intervals_of
+from analysis.statistics.videos import known, placed
+
+
+@dataclass(frozen=True, eq=False)
+class Survival:
+    """The share of verdicts that still stand after a budget, queries or segments: a step function that starts at 1.
+
+    Attributes:
+        needed: where verdicts flipped, increasing, (t,).
+        standing: the share that stands from there on, (t,).
+        low, high: its interval by a bootstrap over videos, at each step, (t,).
+        exposed: how many frames were tried as far, (t,).
+        frames, videos: how many have a flip threshold.
+        censored: frames that never flipped.
+    """
+
+    needed: np.ndarray
+    standing: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    exposed: np.ndarray
+    frames: int
+    videos: int
+    censored: int
+
+
+def survival(needed: np.ndarray, flipped: np.ndarray, videos: np.ndarray, generator: np.random.Generator) -> Survival:
+    """Estimates Kaplan and Meier's curve of one method, with its interval by a bootstrap over videos.
+
+    Args:
+        needed: (n,) what the flip took; for a frame that never flipped, how far was tried. NaN where a frame
+            was not scored.
+        flipped: (n,) bool, or 0 and 1, whether the verdict flipped.
+        videos: (n,) the name or number of each frame's video.
+        generator: of the resamples.
+    """
+    videos, (needed, flipped) = known(videos, needed, flipped)
+    video_indices, counts = placed(videos)
+    steps = _Steps.of(needed, flipped, video_indices)
+    standing = Statistic(steps.parts, steps.standing)
+    limits = intervals_of(standing, counts, generator, (0.0, 1.0))
+    return Survival(
+        needed=steps.times,
+        standing=standing.value,
+        low=limits[:, 0],
+        high=limits[:, 1],
+        exposed=steps.exposed.sum(axis=0).astype(int),
+        frames=len(needed),
+        videos=len(counts),
+        censored=int(np.sum(~flipped.astype(bool))),
+    )
+
+
+def product_limit(needed: np.ndarray, flipped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Estimates Kaplan and Meier's curve without an interval.
+
+    Returns where verdicts flipped, increasing, (t,), and the share that stands from there on, (t,).
+
+    Arguments as for `survival`, without NaN.
+    """
+    steps = _Steps.of(needed, flipped, np.zeros(len(needed), dtype=np.int64))
+    return steps.times, Statistic(steps.parts, steps.standing).value
+
+
+def restricted_mean(
+    needed: np.ndarray, flipped: np.ndarray, videos: np.ndarray, limit: float, generator: np.random.Generator
+) -> Estimate:
+    """Estimates the area under the survival curve up to a limit, with its interval by a bootstrap over videos.
+
+    Where every censored frame was tried up to the limit, it is the mean of min(needed, limit). Where all that are left
+    were given up earlier, the curve goes on level: the mean is then too high, as it is not known when they would have
+    flipped.
+
+    Args:
+        needed: (n,) as for `survival`.
+        flipped: (n,) as for `survival`.
+        videos: (n,) the name or number of each frame's video.
+        limit: above 0, in the units of `needed`; more counts as the limit.
+        generator: of the resamples.
+
+    Raises:
+        ValueError: the limit is not above 0, where there is a frame.
+    """
+    videos, (needed, flipped) = known(videos, needed, flipped)
+    if not len(needed):
+        return Estimate()
+    video_indices, counts = placed(videos)
+    area = _Steps.of(needed, flipped, video_indices).area(limit)
+    low, high = intervals_of(area, counts, generator, (0.0, limit))[0]
+    return Estimate(float(area.value[0]), float(low), float(high), len(needed), len(counts))
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """Counts by group of frames (a video, or one frame), from which the curve of any weighted groups follows.
+
+    Attributes:
+        times: where frames flipped, increasing, (t,).
+        flips: how many frames of a group flipped there, (C, t).
+        exposed: how many had been tried as far, (C, t).
+    """
+
+    times: np.ndarray
+    flips: np.ndarray
+    exposed: np.ndarray
+
+    @classmethod
+    def of(cls, needed: np.ndarray, flipped: np.ndarray, groups: np.ndarray) -> "_Steps":
+        flipped = flipped.astype(bool)
+        times = np.unique(needed[flipped])
+        count = int(groups.max(initial=-1)) + 1
+        flips = _counts(groups[flipped], np.searchsorted(times, needed[flipped]), (count, len(times)))
+        tried = np.searchsorted(times, needed, side="right")  # to how many of the times
+        last = _counts(groups, tried, (count, len(times) + 1))
+        return cls(times, flips, last[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:])
+
+    @property
+    def parts(self) -> np.ndarray:
+        """What each group adds to the sums that `standing` takes, (C, 2t)."""
+        return np.hstack([self.exposed, self.flips])
+
+    def standing(self, totals: np.ndarray) -> np.ndarray:
+        """The share that stands after each time, from sums of `parts` (b, 2t): (b, t)."""
+        exposed, flips = np.split(totals, 2, axis=1)
+        kept: np.ndarray = 1 - flips / np.where(exposed > 0, exposed, 1.0)
+        return np.cumprod(kept, axis=1)
+
+    def area(self, limit: float) -> Statistic:
+        """The area under the curve from 0 to `limit`, as a statistic of the groups: (b, 1).
+
+        Raises:
+            ValueError: the limit is not above 0.
+        """
+        if not limit > 0:
+            raise ValueError(f"the limit of a restricted mean must be above 0, got {limit}")
+        widths = np.diff(np.minimum(np.concatenate([[0.0], self.times, [limit]]), limit))
+
+        def of(totals: np.ndarray) -> np.ndarray:
+            standing = np.hstack([np.ones((len(totals), 1)), self.standing(totals)])
+            return standing @ widths[:, None]
+
+        return Statistic(self.parts, of)
+
+
+def _counts(groups: np.ndarray, steps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """How many frames are of each group at each step, as floats."""
+    counted = np.bincount(groups * shape[1] + steps, minlength=shape[0] * shape[1])
+    return counted.reshape(shape).astype(float)

@@ -1,0 +1,106 @@
+"""The methods sorted by what the tests allow to say: the best, those not told apart from it, behind, not shown.
+
+One sorter serves every score: the headline's and the flip rate.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from analysis.headline import Headline
+from analysis.score_subsets import Rows
+from analysis.statistics import ALPHA
+from analysis.summary import Summary, flip_rate_p_values
+from runs.conditions import MEAN
+
+TIERS = ("best", "level", "behind", "same", "worse", "unknown")
+
+
+@dataclass(frozen=True)
+class MethodTiers:
+    """The methods under one condition, by name; each tier best first.
+
+    Attributes:
+        best: the method, or methods with equal scores, at the top of those better than random regions beyond chance.
+        level: others better than random regions that the best is not shown to surpass.
+        behind: better than random regions, but surpassed by the best.
+        same: not shown to differ from random regions.
+        worse: worse than random regions beyond chance.
+        unknown: without a score.
+    """
+
+    best: tuple[str, ...] = ()
+    level: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    worse: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def tier(self, method: str) -> str:
+        """The name of the tier, of TIERS, that a method is in. Raises StopIteration for a method in none."""
+        return next(tier for tier in TIERS if method in getattr(self, tier))
+
+
+def sort_into_tiers(
+    scores: Mapping[str, float],
+    against_random: Mapping[str, int],
+    surpassed_by: Callable[[str, tuple[str, ...]], Collection[str]],
+) -> MethodTiers:
+    """Sorts methods by a score and by the tests.
+
+    Args:
+        scores: by method, higher is better; NaN where a method has none. Equal scores keep their order.
+        against_random: by method 1 where it is better than random regions beyond chance, -1 where it is worse, else 0.
+        surpassed_by: which of some methods the best is shown to surpass; called once, and only where there is a best.
+    """
+    ranked = sorted(scores, key=lambda method: (math.isnan(scores[method]), -scores[method]))
+    scored = [method for method in ranked if not math.isnan(scores[method])]
+    better = [method for method in scored if against_random[method] > 0]
+    best = tuple(method for method in better if scores[method] == scores[better[0]])
+    others = tuple(better[len(best) :])
+    surpassed = set(surpassed_by(best[0], others)) if best else set()
+    return MethodTiers(
+        best=best,
+        level=tuple(method for method in others if method not in surpassed),
+        behind=tuple(method for method in others if method in surpassed),
+        same=tuple(method for method in scored if against_random[method] == 0),
+        worse=tuple(method for method in scored if against_random[method] < 0),
+        unknown=tuple(ranked[len(scored) :]),
+    )
+
+
+def headline_tiers(headline: Headline) -> MethodTiers:
+    """Sorts the methods of a headline by their scores; 0 is what random regions do."""
+    lines = {line.method: line for line in headline.lines}
+    signs = {method: _sign(line.is_significant, line.score.value) for method, line in lines.items()}
+    scores = {method: line.score.value for method, line in lines.items()}
+    return sort_into_tiers(scores, signs, lambda best, others: lines[best].better_than)
+
+
+def flip_rate_tiers(rows: Rows, summary: Summary, attack: str, seed: int) -> MethodTiers:
+    """Sorts the methods under one attack by their flip rates, the mean of the depths.
+
+    Args:
+        rows: the scores that the summary is of.
+        summary: of these scores.
+        attack: one of `summary.attacks`.
+        seed: of the run's draws.
+    """
+    lines = summary.of(attack, MEAN)
+    comparisons = {method: lines[method].flip_rate_vs_random for method in summary.methods(attack)}
+    signs = {
+        method: _sign(comparison.is_significant, comparison.difference.value)
+        for method, comparison in comparisons.items()
+    }
+
+    def surpassed_by(best: str, others: tuple[str, ...]) -> list[str]:
+        p_values = flip_rate_p_values(rows, attack, best, others, seed)
+        return [method for method, p in p_values.items() if p < ALPHA]
+
+    return sort_into_tiers({method: lines[method].flip_rate.value for method in comparisons}, signs, surpassed_by)
+
+
+def _sign(is_significant: bool, difference: float) -> int:
+    if not is_significant:
+        return 0
+    return 1 if difference > 0 else -1

@@ -1,0 +1,146 @@
+"""The conclusions of a run in sentences: which methods can be trusted, and what was left out of which number."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from analysis.attackable_frames import unattackable
+from analysis.headline import Headline
+from analysis.statistics import ALPHA, smallest_p
+from analysis.summary import MethodSummary, Summary
+from analysis.tiers import MethodTiers, flip_rate_tiers
+from common.console import count
+from data.frames import REAL
+from reporting import words
+from runs.conditions import MEAN
+from runs.score_table import ScoreTable, as_score_table
+from scoring.baselines.table import BASELINES, RANDOM, RANDOM_AREA
+
+
+def conclude(
+    rows: pd.DataFrame | ScoreTable, summary: Summary, attack: str, seed: int, headline: Headline | None = None
+) -> list[str]:
+    """The sentences that answer which explanations can be trusted: by the headline score, or without one by flips.
+
+    Args:
+        rows: the scores of every frame.
+        summary: the statistics of each method and baseline, of the same rows.
+        attack: the attack that the sentences are about.
+        seed: of the tests between methods.
+        headline: the scores under that attack; None where there are none.
+    """
+    mean = summary.of(attack, MEAN)
+    first, tests = next(iter(mean.values())), len(mean.keys() - set(BASELINES))
+    if not first.frames:
+        return ["The detector called no frame fake, so there was nothing to explain and to flip."]
+    if RANDOM not in mean:
+        return ["Without random regions nothing tells a good explanation from luck; add --baseline random."]
+    if not tests:
+        return ["Only baselines were scored; name methods to compare with them."]
+    if first.videos < 2:
+        return ["All frames are from one video: no interval and no test can be given. Score frames of more videos."]
+    columns = as_score_table(rows).columns
+    draws = columns.loc[columns["method"] == (RANDOM_AREA if headline else RANDOM), "draw"].nunique()
+    if headline and any(not math.isnan(line.score.value) for line in headline.lines):
+        return [words.answer(headline), *words.reasons(headline), *_by_mask(mean), *_few(first.videos, tests, draws)]
+    tiers = flip_rate_tiers(rows, summary, attack, seed)
+    lines = [_praise(tiers, mean)]
+    for names, what in (
+        (tiers.level, "Not distinguishable from the best"),
+        (tiers.behind, "Behind, but better than random regions"),
+        (tiers.same if tiers.best or tiers.worse else (), "Not distinguishable from random regions"),
+        (tiers.worse, "Worse than random regions"),
+    ):
+        if names:
+            lines.append(f"{what}: {words.join(names)}.")
+    lines.append(_by_drop(mean))
+    return [*lines, *_by_mask(mean), *_few(first.videos, tests, draws)]
+
+
+def _few(videos: int, tests: int, draws: int) -> list[str]:
+    """A warning where no test of so many methods against so many random draws can reach the level."""
+    if smallest_p(videos, draws) * tests < ALPHA:
+        return []
+    needed = next(more for more in range(videos, 100) if smallest_p(more, draws) * tests < ALPHA)
+    return [
+        f"With {videos} videos no test of {count(tests, 'method')} can reach p < {ALPHA}: "
+        f"score frames of at least {needed} videos."
+    ]
+
+
+def counts(rows: pd.DataFrame | ScoreTable, summary: Summary, failures: Mapping[str, str]) -> list[str]:
+    """How many frames there were, and what was left out of what."""
+    frames = as_score_table(rows).frames
+    total = len(frames) + len(failures)
+    lines = [f"Scored {len(frames)} of {count(total, 'frame')}, from {count(frames['video'].nunique(), 'video')}."]
+    if failures:
+        lines.append(f"Failed: {len(failures)}; failures.csv says why, and the same command tries them again.")
+    real = int((frames["predicted"] == REAL).sum())
+    if real:
+        lines.append(
+            f"Called Real by the detector without any attack: {real}; they count in accuracies, not in flips and drops."
+        )
+    for attack, keys in unattackable(rows).items():
+        if keys:
+            lines.append(
+                f"Unattackable: {count(len(keys), 'frame')} that {attack} flips nowhere, not even as a whole; the "
+                f"report's curves leave them out, scores and rates do not."
+            )
+    unknown = frames.loc[frames["correct"].isna(), "family"].astype(object).fillna("unlabelled")
+    if len(unknown) == len(frames):
+        lines.append("No frame has a class that the detector knows, so accuracies stay empty.")
+    elif len(unknown):
+        families = ", ".join(sorted(set(unknown)))
+        lines.append(f"Without a class that the detector knows: {len(unknown)} ({families}); left out of accuracies.")
+    weak_rankings = {
+        method: line.weak
+        for method, line in summary.of(summary.attacks[0], MEAN).items()
+        if line.weak and method not in BASELINES
+    }
+    if weak_rankings:
+        listing = ", ".join(f"{method} {number}" for method, number in weak_rankings.items())
+        lines.append(
+            f"Weak rankings (fewer than three regions speak for the verdict; counted as any other): {listing}."
+        )
+    return lines
+
+
+def _praise(tiers: MethodTiers, mean: Mapping[str, MethodSummary]) -> str:
+    chance = 100 * mean[RANDOM].flip_rate.value
+    if not tiers.best:
+        return (
+            f"No method is shown to be better than random regions, which flip {chance:.0f} % of verdicts "
+            f"(mean of the three depths)."
+        )
+    rate, their = 100 * mean[tiers.best[0]].flip_rate.value, "its" if len(tiers.best) == 1 else "their"
+    return (
+        f"Most trustworthy here: {words.join(tiers.best)}. Attacking {their} regions flips {rate:.0f} % of verdicts "
+        f"(mean of the three depths), random regions {chance:.0f} %."
+    )
+
+
+def _by_drop(mean: Mapping[str, MethodSummary]) -> str:
+    """The same question asked of the drop, which says more where few verdicts flip; its tests are corrected apart."""
+    lines = [
+        line
+        for line in mean.values()
+        if line.drop_vs_random.is_significant and line.drop_vs_random.difference.value > 0
+    ]
+    best = [f"{line.method} ({line.drop.value:.2f})" for line in sorted(lines, key=lambda line: -line.drop.value)]
+    chance = f"random regions ({mean[RANDOM].drop.value:.2f})"
+    if not best:
+        return f"By the verdict's probability: no method is shown to lower it more than {chance}."
+    return f"By the verdict's probability: {words.join(best)} lower{'s' * (len(best) == 1)} it more than {chance}."
+
+
+def _by_mask(mean: Mapping[str, MethodSummary]) -> list[str]:
+    """How much of what the methods point at was truly manipulated; nothing where that is not known."""
+    known = {
+        method: line.mask_precision.value for method, line in mean.items() if not math.isnan(line.mask_precision.value)
+    }
+    if RANDOM not in known:
+        return []
+    best = sorted((method for method in known if method not in BASELINES), key=lambda method: -known[method])
+    shares = ", ".join(f"{method} {100 * known[method]:.0f} %" for method in best)
+    return [f"Of the regions, truly manipulated were: {shares}; of random regions {100 * known[RANDOM]:.0f} %."]

@@ -1,0 +1,91 @@
+"""The products of a run for people: tables, figures and the report, made from the records of its frames."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.evidence import evidence
+from analysis.headline import Headline, rank_methods
+from analysis.statistics import estimates
+from analysis.summary import Summary, summarise_methods
+from common.seeds import generator
+from reporting import flip_rate_figure, paper, tables
+from reporting.evidence_files import write_evidence
+from reporting.page.write import write_page
+from runs import row_files
+from runs.finished_run import FinishedRun
+from runs.gathering import gather
+from runs.run_folder import RunFolder
+from runs.score_table import ScoreTable
+
+
+@dataclass(frozen=True, eq=False)
+class RunResults:
+    """The results of a finished run.
+
+    Attributes:
+        rows: the scores (`scoring.records.Row`), as a score table.
+        flip_thresholds: how much it takes to flip (`scoring.records.FlipThreshold`), with the queries that NES needed;
+            likewise.
+        metrics: the values of the standard metrics (`scoring.records.MetricValue`); likewise.
+        summary: the statistics of each method and baseline (see `analysis.summary.summarise_methods`).
+        headlines: the headline scores of each method (see `analysis.headline.rank_methods`); none where the detector
+            called no frame fake.
+        failures: frames that could not be scored, with the reason.
+        files: what was written for people.
+    """
+
+    rows: ScoreTable
+    flip_thresholds: ScoreTable
+    metrics: ScoreTable
+    summary: Summary
+    headlines: list[Headline]
+    failures: dict[str, str]
+    files: tuple[Path, ...]
+
+
+def write_products(
+    folder: RunFolder, name: str, configuration: Mapping[str, Any], keys: Sequence[str], failures: Mapping[str, str]
+) -> RunResults:
+    """Makes the tables, figures and the report of a run's finished frames.
+
+    Memory holds some numbers of every frame and never all rows, so this serves eight frames and a million.
+
+    Args:
+        folder: the run's, where they go.
+        name: what files are called after, the methods.
+        configuration: what config.json holds.
+        keys: of the finished frames, in the run's order; at least one.
+        failures: frames that could not be scored, with the reason.
+
+    Raises:
+        InputError: a frame is not there, or its file is damaged.
+        OSError: the folder cannot be written.
+    """
+    gathered = gather(folder, configuration, keys, name)
+    scores, flip_thresholds, metrics = gathered.scores, gathered.flip_thresholds, gathered.metrics
+    seed = int(configuration["seed"])
+    summary, headlines = summarise_methods(scores, seed), rank_methods(scores, seed)
+    files = [*tables.write_tables(folder.path, name, scores, summary), *gathered.files]
+    row_files.write_failures(folder.path, failures)
+    if headlines:
+        picture = folder.path / f"summary_{name}.png"
+        flip_rate_figure.save_summary(picture, summary)
+        content = FinishedRun(scores, flip_thresholds, metrics, gathered.costs, configuration, failures)
+        page = write_page(folder.path, content, headlines, interval=_interval(seed))
+        files = [page, *files, picture, *paper.write_paper_files(folder.path, content, headlines)]
+        files += write_evidence(folder.path, evidence(scores, flip_thresholds, seed))
+    return RunResults(scores, flip_thresholds, metrics, summary, headlines, dict(failures), tuple(files))
+
+
+def _interval(seed: int) -> Callable[[np.ndarray, np.ndarray], tuple[float, float]]:
+    """The intervals of the report's curves: of a mean of values (n,) from videos (n,)."""
+
+    def interval(values: np.ndarray, videos: np.ndarray) -> tuple[float, float]:
+        (estimate,) = estimates(values[:, None].astype(float), videos, generator(seed, "curve"), (-1.0, 1.0))
+        return estimate.low, estimate.high
+
+    return interval

@@ -1,0 +1,66 @@
+"""Two runs side by side: what changed in their configurations, and which scores differ beyond chance."""
+
+import math
+from dataclasses import astuple
+
+from analysis.score_differences import ScoreDifference, score_differences
+from analysis.statistics import ALPHA
+from common.console import console, count, paragraph, say, table
+from runs.configuration import changes
+from runs.stored_run import StoredRun
+
+NAMES = {"drop": "drop", "flipped_to_real": "flip rate"}
+
+
+def show_run_comparison(first: StoredRun, second: StoredRun, seed: int = 0) -> None:
+    """Prints the differences of two runs' configurations, and their scores side by side."""
+    differing = changes(first.configuration, second.configuration)
+    say(f"{first.name} (first) and {second.name} (second)")
+    if not differing:
+        paragraph("Their configurations are the same.")
+    for key, was, now in differing:
+        say(f"  {key}: {was} -> {now}")
+    differences = score_differences(first.rows, second.rows, seed)
+    if not differences:
+        paragraph("They share no frame that both call fake under the same attack, so no score can be compared.")
+        return
+    for attack in dict.fromkeys(difference.attack for difference in differences):
+        _show_attack(attack, [difference for difference in differences if difference.attack == attack])
+    paragraph(
+        f"[ ]: 95 % interval, with videos as the sample; * p < {ALPHA} in a permutation test over videos, corrected "
+        f"for {count(len(differences), 'comparison')} (Holm)."
+    )
+    significant = [difference for difference in differences if difference.is_significant]
+    listing = [f"{line.method}'s {NAMES[line.measure]} under {line.attack}" for line in significant]
+    paragraph(f"Moved beyond chance: {', '.join(listing)}." if listing else "No score is shown to have moved.")
+    console.print()
+
+
+def _show_attack(attack: str, differences: list[ScoreDifference]) -> None:
+    by_method: dict[str, dict[str, ScoreDifference]] = {}
+    for difference in differences:
+        by_method.setdefault(difference.method, {})[difference.measure] = difference
+    table(
+        f"\nAttack {attack}: drop and flip rate (%), mean of the depths",
+        ["method", "frames", "drop 1st", "2nd", "difference", "flips 1st", "2nd", "difference"],
+        [_line(measures["drop"], measures["flipped_to_real"]) for measures in by_method.values()],
+    )
+
+
+def _line(drop: ScoreDifference, flips: ScoreDifference) -> list[str]:
+    return [
+        drop.method,
+        str(drop.difference.frames),
+        f"{drop.first:.2f}",
+        f"{drop.second:.2f}",
+        _difference(drop, 1, "{:+.2f}"),
+        f"{100 * flips.first:.0f}",
+        f"{100 * flips.second:.0f}",
+        _difference(flips, 100, "{:+.0f}"),
+    ]
+
+
+def _difference(difference: ScoreDifference, scale: float, pattern: str) -> str:
+    value, low, high = (pattern.format(scale * number + 0.0) for number in astuple(difference.difference)[:3])
+    interval = "" if math.isnan(difference.difference.low) else f" [{low} {high}]"
+    return f"{value}{interval} {'*' if difference.is_significant else ' '}"

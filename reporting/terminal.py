@@ -1,0 +1,109 @@
+"""A run in the terminal: what is about to be scored, the tables and their conclusions, and where the files are."""
+
+import math
+from pathlib import Path
+
+from analysis.headline import Condition, Headline, HeadlineLine
+from analysis.statistics import ALPHA
+from analysis.summary import MethodSummary, Summary
+from common.console import count, paragraph, say, table
+from reporting.conclusions import conclude, counts
+from reporting.products import RunResults
+from runs.conditions import MEAN
+from runs.setup import RunSetup
+from scoring.baselines.table import BASELINES
+
+
+def introduce_run(setup: RunSetup, folder: Path) -> None:
+    """Prints what is about to be scored, with what, and where it goes."""
+    configuration, selection = setup.configuration, setup.selection
+    detector, frames = configuration.detector, configuration.frames
+    if setup.on_demo:
+        paragraph(
+            "Demo: faces and forgeries drawn by this program. The numbers are real, but say nothing about other "
+            "frames or detectors; bring yours with --frames and --detector."
+        )
+    paragraph(
+        f"Detector {detector.name} ({count(len(detector.class_names), 'class', 'classes')}, {detector.input_size} "
+        f"pixels) on {configuration.device}; {count(frames.count, 'frame')}; preset {configuration.preset}; "
+        f"seed {configuration.seed}."
+    )
+    paragraph(f"Methods: {', '.join(configuration.methods)}. Attacks: {', '.join(configuration.attacks)}.")
+    if selection.real:
+        paragraph(f"Left out: {count(selection.real, 'real frame')}, as there is no fake verdict to explain.")
+    paragraph(f"Results go to {folder}; stop at any time, the same command goes on from there.")
+
+
+def show_results(results: RunResults, seed: int, folder: Path) -> None:
+    """Prints a table and its conclusions for each attack, how many frames were left out of what, and the files."""
+    for attack in results.summary.attacks:
+        headline = next((entry for entry in results.headlines if entry.condition == Condition(attack)), None)
+        _show_table(results.summary, attack, headline)
+        for sentence in conclude(results.rows, results.summary, attack, seed, headline):
+            paragraph(sentence)
+        say("")
+    for sentence in counts(results.rows, results.summary, results.failures):
+        paragraph(sentence)
+    paragraph(f"Files in {folder}: {', '.join(path.name for path in results.files)}")
+
+
+def show_missing(missing: int, total: int) -> None:
+    """Prints that a part of a run is finished, and how to get the tables."""
+    paragraph(
+        f"This part is finished; {missing} of the run's {count(total, 'frame')} are not (other parts, or failures). "
+        f"When every part has finished, run the same command without --shard to make the tables."
+    )
+
+
+def _show_table(summary: Summary, attack: str, headline: Headline | None) -> None:
+    """One attack's table, the best method first, the baselines last."""
+    shown, mean = [summary.of(attack, depth) for depth in summary.shown], summary.of(attack, MEAN)
+    lines = {line.method: line for line in headline.ranked} if headline else {}
+    methods = sorted(summary.ranked(attack), key=lambda m: (m in BASELINES, _place(m, list(lines))))
+    table(
+        f"\nAttack {attack} on the best 1, 1-2, ... regions: score, and verdicts flipped to Real (%)",
+        ["method", "score", *summary.shown, "gain", "drop", "acc."],
+        [
+            [
+                method,
+                _score(lines.get(method)),
+                *(_number(100 * by_method[method].flip_rate.value, "{:.0f}") for by_method in shown),
+                _difference(mean[method]),
+                _number(shown[-1][method].drop.value, "{:.2f}"),
+                _number(100 * shown[-1][method].accuracy.value, "{:.0f}"),
+            ]
+            for method in methods
+        ],
+    )
+    tests = count(len(summary.methods(attack)), "method")
+    paragraph(
+        f"score: how far the verdict's probability falls, from random regions of the same area (0) to the oracle "
+        f"(100), mean of the depths, with its 95 % interval over videos. gain: the mean of the flip rates less that "
+        f"of random regions. * p < {ALPHA} in a permutation test over videos, corrected for {tests} (Holm). drop: how "
+        f"far the verdict's probability fell; acc.: correct verdicts left (%); both after the deepest attack."
+    )
+    say("")
+
+
+def _place(method: str, ranked: list[str]) -> int:
+    return ranked.index(method) if method in ranked else len(ranked)
+
+
+def _score(line: HeadlineLine | None) -> str:
+    if line is None or math.isnan(line.score.value):
+        return "-" if line else ""
+    ends = "" if math.isnan(line.score.low) else f" [{100 * line.score.low:.0f} {100 * line.score.high:.0f}]"
+    return f"{100 * line.score.value:.0f}{ends}{'*' if line.is_significant else ' '}"
+
+
+def _difference(line: MethodSummary) -> str:
+    comparison = line.flip_rate_vs_random
+    return (
+        f"{100 * comparison.difference.value + 0.0:+.0f} {'*' if comparison.is_significant else ' '}"
+        if comparison.p == comparison.p
+        else ""
+    )
+
+
+def _number(value: float, pattern: str) -> str:
+    return "-" if math.isnan(value) else pattern.format(value)

@@ -1,0 +1,202 @@
+"""Plans a run from the names on a command line."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from attacks.registry import describe_attack
+from attacks.torchattacks_bridge import GRADIENT_SHARE
+from common.errors import InputError
+from data.source import open_frames
+from detectors import Detector
+from detectors.batch_size import AUTO, ON_CPU, fastest, read_batch_size
+from detectors.devices import resolve_device
+from detectors.memory import keep_freed_memory
+from robustness.attack_options import AttackOptions, NamedDetector
+from robustness.attacked_frames import AttackedFrames, FrameEntry, choose_frames, demo_entries, spread_entries
+from robustness.deep_image_prior import DIP, DipDefence
+from robustness.gradient_masking import MaskingCheck, passes_of
+from robustness.gradient_norms import gradient_norms
+from robustness.stage_runner import AttackPlan
+from robustness.stages import CLEAN, AttackStage, CleanStage, DefenceStage, Stage
+from robustness.threat_model import ThreatModel
+from robustness.whole_frame_attack import WholeFrameAttack, seen_by, whole_frame_attacks
+from runs.configuration import Configuration, describe_device, identify_detector, versions
+from xai.explanation_settings import parse_override
+
+ELSEWHERE = 128
+"""Images in a forward pass where the device is no CPU."""
+
+
+@dataclass(frozen=True, eq=False)
+class AttackSetup:
+    """A plan, and what its results are reported with.
+
+    Attributes:
+        label: the detector's name in tables.
+        plan: what is done.
+        frame_attacks: the attacks of the tables, by the name of their stage.
+        check: the check that is part of the plan, or None.
+        defence: the defence that is part of the plan, or None.
+        source: the name of the detector that is attacked instead, or None in a white box.
+        on_demo: whether the frames are demo faces.
+    """
+
+    label: str
+    plan: AttackPlan
+    frame_attacks: dict[str, WholeFrameAttack]
+    check: MaskingCheck | None
+    defence: DipDefence | None
+    source: str | None
+    on_demo: bool
+
+
+def open_frames_of(options: AttackOptions) -> AttackedFrames:
+    """Opens the frames that the options name. Raises InputError where there is no fake among them."""
+    if options.frames is not None:
+        return choose_frames(open_frames(options.frames, options.images, options.split), options.split, options.limit)
+    for name, value in (("--images", options.images), ("--split", options.split)):
+        if value is not None:
+            raise InputError(f"{name} needs --frames: demo faces have their own")
+    return demo_entries(options.limit)
+
+
+def prepare_attack(
+    options: AttackOptions, named: NamedDetector, chosen: AttackedFrames, transfer: NamedDetector | None = None
+) -> AttackSetup:
+    """Loads the detectors and plans what is done to the frames.
+
+    Args:
+        options: of the command line.
+        named: the detector that judges, and that is attacked unless there is a `transfer`.
+        chosen: the frames.
+        transfer: the detector that is attacked instead; None for a white box. There is no check in a transfer.
+
+    Raises:
+        InputError: something is unknown, contradictory or unreadable, or an attack does not suit the detector; before
+            any work is done.
+    """
+    planned = whole_frame_attacks(options.attacks, options.budgets, options.steps, options.seed, _overrides(options))
+    device = resolve_device(options.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    detector = named.load(options.device)
+    source = detector if transfer is None else transfer.load(options.device)
+    batch_size = _batch_size(options, detector, device)
+    check = options.masking_check if transfer is None else None
+    defence = options.dip_defence
+    _try_out(source, planned, check, device)
+    stages = _stages(options, planned, check, chosen)
+    configuration = Configuration(
+        preset="robustness",
+        methods=(),
+        settings=_settings(options, check, transfer, source),
+        attacks={frame_attack.label: describe_attack(frame_attack.attack) for frame_attack in planned},
+        detector=identify_detector(named.detector, detector),
+        frames=chosen.selection.identity,
+        seed=options.seed,
+        batch_size=batch_size,
+        precision="float32",
+        device=describe_device(device),
+        threads=torch.get_num_threads(),
+        versions=versions(),
+    )
+    plan = AttackPlan(configuration, chosen, ThreatModel(detector, source, batch_size), stages, group_size(batch_size))
+    return AttackSetup(
+        label=named.label,
+        plan=plan,
+        frame_attacks={frame_attack.label: frame_attack for frame_attack in planned},
+        check=check,
+        defence=defence,
+        source=None if transfer is None else transfer.label,
+        on_demo=options.frames is None,
+    )
+
+
+def group_size(batch_size: int) -> int:
+    """How many frames are attacked together: as many as keep their activations for gradients in a forward pass."""
+    return max(1, batch_size // GRADIENT_SHARE)
+
+
+def _batch_size(options: AttackOptions, detector: Detector, device: torch.device) -> int:
+    """How many images a forward pass takes: as asked, else a fixed number."""
+    asked = read_batch_size(options.batch_size)
+    if asked is None:
+        return ON_CPU if device.type == "cpu" else ELSEWHERE
+    return fastest(detector, device) if asked == AUTO else asked
+
+
+def _stages(
+    options: AttackOptions, planned: Sequence[WholeFrameAttack], check: MaskingCheck | None, chosen: AttackedFrames
+) -> tuple[Stage, ...]:
+    stages: list[Stage] = [CleanStage(CLEAN, 1)]
+    stages += [
+        AttackStage(frame_attack.label, passes_of(frame_attack), frame_attack=frame_attack) for frame_attack in planned
+    ]
+    if check is not None:
+        stages += check.stages(
+            chosen.fakes, [frame_attack.label for frame_attack in planned], options.steps, options.seed
+        )
+    if (defence := options.dip_defence) is not None:
+        stages += _defence_stages(options, defence, chosen)
+    return tuple(stages)
+
+
+def _defence_stages(options: AttackOptions, defence: DipDefence, chosen: AttackedFrames) -> list[Stage]:
+    """The defence on frames as they are, and after every attack at its budget."""
+    few: list[FrameEntry] = [
+        *spread_entries(chosen.fakes, defence.frames),
+        *spread_entries(chosen.real, defence.frames),
+    ]
+    among, passes = frozenset(frame.key for frame in few), 3 * defence.prior.iterations
+    attacks = whole_frame_attacks(options.attacks, [defence.epsilon], options.steps, options.seed, _overrides(options))
+    return [
+        DefenceStage(
+            DIP if frame_attack is None else f"{DIP} {frame_attack.label}",
+            passes,
+            1,
+            defence=defence.prior,
+            seed=options.seed,
+            among=among,
+            frame_attack=frame_attack,
+        )
+        for frame_attack in (None, *attacks)
+    ]
+
+
+def _settings(
+    options: AttackOptions, check: MaskingCheck | None, transfer: NamedDetector | None, source: Detector
+) -> dict[str, dict[str, Any]]:
+    """What else the results depend on, for the configuration."""
+    settings = {}
+    if check is not None:
+        settings["check"] = asdict(check)
+    if (defence := options.dip_defence) is not None:
+        settings["dip"] = asdict(defence)
+    if transfer is not None:
+        settings["transfer"] = asdict(identify_detector(transfer.detector, source))
+    return settings
+
+
+def _overrides(options: AttackOptions) -> dict[str, dict[str, str]]:
+    """The overrides by the name of the attack. Raises InputError for an attack that is not used."""
+    by_attack: dict[str, dict[str, str]] = {}
+    for text in options.overrides:
+        attack, field, value = parse_override(text)
+        if attack not in options.attacks:
+            raise InputError(f"--set {text}: the attack {attack} is not used; add --attack {attack}")
+        by_attack.setdefault(attack, {})[field] = value
+    return by_attack
+
+
+def _try_out(
+    source: Detector, planned: Sequence[WholeFrameAttack], check: MaskingCheck | None, device: torch.device
+) -> None:
+    """Raises InputError where an attack cannot lead the detector to Real, or needs gradients and gets none."""
+    for frame_attack in planned:
+        seen_by(frame_attack.attack, source)
+    if check is not None or any(frame_attack.name in ("fgsm", "pgd") for frame_attack in planned):
+        size = source.input_size
+        gradient_norms(source, torch.full((1, 3, size, size), 0.5, device=device))

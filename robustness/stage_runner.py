@@ -1,0 +1,154 @@
+"""Works through the stages of a run on every frame, keeps what is finished, and goes on where it stopped."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common import log
+from common.console import progress, warn
+from common.errors import InputError
+from data.frames import Frame
+from robustness.attacked_frames import AttackedFrames, FrameEntry
+from robustness.stage_records import Part, Parts, Record
+from robustness.stages import Stage, StageFrames
+from robustness.threat_model import ThreatModel
+from runs.configuration import Configuration, bind
+from runs.run_folder import RunFolder, Shard
+
+
+@dataclass(frozen=True)
+class StageResults:
+    """The results of the stages of a run.
+
+    Attributes:
+        records: by stage and the frame's key.
+        seconds: by stage, wall time of all its frames.
+        failures: frames that could not be read, with the reason.
+    """
+
+    records: dict[str, dict[str, Record]]
+    seconds: dict[str, float]
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class AttackPlan:
+    """All that a run does.
+
+    Attributes:
+        configuration: everything its results depend on.
+        chosen: the frames.
+        threat_model: the detectors.
+        stages: in order; a stage may read the results of those before it.
+        group: how many frames are attacked together.
+    """
+
+    configuration: Configuration
+    chosen: AttackedFrames
+    threat_model: ThreatModel
+    stages: tuple[Stage, ...]
+    group: int
+
+
+def carry_out(path: Path, plan: AttackPlan, title: str = "") -> StageResults:
+    """Works through a plan in the folder `path`; what an earlier, interrupted call has finished is kept.
+
+    Frames are taken in fixed groups, so that results do not depend on where a run was interrupted. A frame that
+    cannot be read is reported and left out, and tried again next time. `title` begins the progress line.
+
+    Raises:
+        InputError: the folder was made with another configuration or is in use, an attack does not suit the detector,
+            or no fake could be read.
+        OSError: the folder cannot be written.
+    """
+    folder = RunFolder(path)
+    with folder.locked(Shard()):
+        bind(folder.config, plan.configuration)
+        results = _Work(Parts(path / "parts"), plan).everything(title)
+    if not any(frame.key in results.records[plan.stages[0].name] for frame in plan.chosen.fakes):
+        raise InputError(f"none of the fakes could be read; the first: {next(iter(results.failures.values()))}")
+    return results
+
+
+class _Work:
+    """The state of a run: the results so far, and the frames of the group in hand."""
+
+    def __init__(self, parts: Parts, plan: AttackPlan) -> None:
+        self.parts, self.plan = parts, plan
+        self.held: dict[str, Frame] = {}  # of the group in hand, so that its frames are decoded once
+        self.results = StageResults(
+            {stage.name: {} for stage in plan.stages}, {stage.name: 0.0 for stage in plan.stages}
+        )
+
+    def everything(self, title: str) -> StageResults:
+        """All groups, all stages."""
+        stages = self.plan.stages
+        tasks = [(stage, chunk) for group in self._groups() for stage in stages for chunk in _chunks(group, stage.size)]
+        weights = [stage.passes * len(chunk) for stage, chunk in tasks]
+        scale = 100 / sum(weights)
+        todo = [not self.parts.begun(stage.name, chunk[0].key) for stage, chunk in tasks]
+        done = sum(weight for weight, missing in zip(weights, todo, strict=True) if not missing)
+        with progress() as bar:
+            task = bar.add_task(title, total=100, completed=round(scale * done))
+            bar.advance(task, 0)  # starts the clock
+            for (stage, chunk), weight, missing in zip(tasks, weights, todo, strict=True):
+                bar.update(task, description=f"{title}{stage.name:<14}")
+                self._do(stage, chunk)
+                log.info(f"{title}{stage.name}: {', '.join(frame.key for frame in chunk)}")
+                bar.advance(task, scale * weight * missing)
+            bar.update(task, description=f"{title}done", completed=100)
+        return self.results
+
+    def _groups(self) -> Iterator[Sequence[FrameEntry]]:
+        yield from _chunks(self.plan.chosen.fakes, self.plan.group)
+        yield from _chunks(self.plan.chosen.real, self.plan.group)
+
+    def _do(self, stage: Stage, chunk: Sequence[FrameEntry]) -> None:
+        """One stage on frames that are worked on together, unless it is finished."""
+        wanted = stage.wanted(chunk, self.results.records)
+        if not wanted:
+            return
+        first = chunk[0].key
+        part = self.parts.finished(stage.name, first, [frame.key for frame in wanted])
+        if part is None:
+            sample = self._read(wanted)
+            if not sample.entries:
+                return
+            started = time.perf_counter()
+            records = tuple(stage.work(sample))
+            part = Part(records, time.perf_counter() - started)
+            self.parts.save(stage.name, first, part)
+        self.results.records[stage.name] |= {record.key: record for record in part.records}
+        self.results.seconds[stage.name] += part.seconds
+
+    def _read(self, wanted: Sequence[FrameEntry]) -> StageFrames:
+        """The frames that can be read; the others are failures."""
+        entries, frames = [], []
+        for frame in wanted:
+            if frame.key in self.results.failures:
+                continue
+            try:
+                frames.append(self._held(frame))
+                entries.append(frame)
+            except InputError as error:
+                self.results.failures[frame.key] = str(error)
+                warn(f"{frame.key} is left out: {error}")
+        sample = StageFrames(entries, frames, self.plan.threat_model)
+        if entries:
+            _ = sample.direct, sample.attackable  # resized here, so that no stage's seconds hold it
+        return sample
+
+    def _held(self, frame: FrameEntry) -> Frame:
+        if frame.key not in self.held:
+            pixels = self.plan.chosen.read(frame)
+            if len(self.held) >= self.plan.group:
+                self.held.clear()
+            self.held[frame.key] = pixels
+        return self.held[frame.key]
+
+
+def _chunks(frames: Sequence[FrameEntry], size: int | None) -> Iterator[Sequence[FrameEntry]]:
+    step = size or max(1, len(frames))
+    for start in range(0, len(frames), step):
+        yield frames[start : start + step]

@@ -1,0 +1,28 @@
+"""Names in the files of earlier versions, and what they are called now: such runs are read, continued and compared."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COLUMNS: Mapping[str, str] = {"inside": "mask_precision"}
+"""Columns of rows by the name that commit 380fa60 wrote."""
+
+PROTOCOL: Mapping[str, str] = {"arms": "baselines", "grades": "flip_thresholds", "grade_steps": "threshold_steps"}
+"""Settings of the protocol, in config.json and for `--set protocol.NAME=VALUE`, likewise."""
+
+
+def renamed_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """The columns of a file under their present names."""
+    return tuple(COLUMNS.get(name, name) for name in names)
+
+
+def renamed_settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config.json holds, with the protocol's settings under their present names."""
+    protocol = configuration.get("protocol")
+    if not isinstance(protocol, Mapping):
+        return dict(configuration)
+    return {**configuration, "protocol": renamed_protocol(protocol)}
+
+
+def renamed_protocol(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the protocol under their present names."""
+    return {PROTOCOL.get(name, name): value for name, value in settings.items()}

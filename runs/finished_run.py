@@ -1,0 +1,54 @@
+"""A finished run: its scores, flip thresholds, metrics and costs together, with what made them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from runs.score_table import COSTS, FLIP_THRESHOLDS, METRIC_VALUES, ScoreTable, as_score_table
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """A finished run, as score tables, or as tidy tables in memory.
+
+    Attributes:
+        rows: the scores of each frame by ranking, attack, budget and depth.
+        flip_thresholds: how much it takes to flip each frame; empty where that was not measured.
+        metrics: the values of the standard metrics; empty likewise.
+        costs: forwards, calls and seconds by frame and stage.
+        configuration: what config.json holds.
+        failures: frames that could not be scored, with the reason.
+    """
+
+    rows: pd.DataFrame | ScoreTable
+    flip_thresholds: pd.DataFrame | ScoreTable = field(default_factory=pd.DataFrame)
+    metrics: pd.DataFrame | ScoreTable = field(default_factory=pd.DataFrame)
+    costs: pd.DataFrame | ScoreTable = field(default_factory=pd.DataFrame)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def score_tables(self) -> "FinishedTables":
+        """The same run with every table as a score table."""
+        return FinishedTables(
+            as_score_table(self.rows),
+            as_score_table(self.flip_thresholds, FLIP_THRESHOLDS),
+            as_score_table(self.metrics, METRIC_VALUES),
+            as_score_table(self.costs, COSTS),
+            self.configuration,
+            self.failures,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedTables:
+    """A finished run as score tables; attributes as of `FinishedRun`."""
+
+    rows: ScoreTable
+    flip_thresholds: ScoreTable
+    metrics: ScoreTable
+    costs: ScoreTable
+    configuration: Mapping[str, Any]
+    failures: Mapping[str, str]

@@ -1,0 +1,1 @@
+"""Small pictures of a run's frames, drawn when a frame is scored and shown by the report."""

@@ -1,0 +1,40 @@
+"""Makes a gallery's album of a scored frame."""
+
+import numpy as np
+from torch import Tensor
+
+from data.frames import Frame
+from runs.gallery.sprites import Album
+from scoring.flip_threshold import THRESHOLD_DEPTH
+from scoring.frame import Scored
+
+
+def album(frame: Frame, scored: Scored) -> Album | None:
+    """The pictures of a frame under the first attack; None where the detector calls it Real, or nothing attacked it."""
+    if scored.views is None or not scored.views.attacked:
+        return None
+    explained, first = scored.views.explained, scored.rows[0]
+    condition = (first.seed, first.segmentation, first.attack, first.epsilon, THRESHOLD_DEPTH)
+    after = {
+        row.method: row.predicted_after
+        for row in scored.rows
+        if (row.seed, row.segmentation, row.attack, row.epsilon, row.depth) == condition and not row.of
+    }
+    return Album(
+        key=frame.key,
+        attack=first.attack,
+        verdict=first.predicted,
+        image=_bytes(explained.image),
+        segments=explained.segments,
+        saliency={name: explanation.saliency for name, explanation in explained.explanations.items()},
+        regions=explained.shown,
+        attacked={name: _bytes(image) for name, image in scored.views.attacked.items()},
+        outcomes={name: after.get(name, "") for name in scored.views.attacked},
+        mask=explained.mask,
+    )
+
+
+def _bytes(image: Tensor) -> np.ndarray:
+    """An image (3, H, W) in [0, 1] as (H, W, 3) uint8."""
+    pixels: np.ndarray = (image.detach().cpu().permute(1, 2, 0) * 255).round().byte().numpy()
+    return pixels

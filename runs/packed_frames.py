@@ -1,0 +1,113 @@
+"""Finished frames together in column files: some thousand in one, in place of four small files for each.
+
+A part holds every record of its frames, a file for each kind, its rows last, like a frame's own files. The small files
+go only once the part is whole, so a process may be killed at any moment: a frame in both is the same in both.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.console import warn
+from common.errors import InputError
+from runs import parquet_records
+from scoring.costs import FrameCost
+from scoring.records import FlipThreshold, MetricValue, Row
+
+FOLDERS: Mapping[type, str] = {FlipThreshold: "grades", MetricValue: "metrics", Row: "frames"}
+"""The folder of each kind of record, in the order of writing: a frame's rows last, as they make it finished."""
+
+KINDS = (FrameCost, *FOLDERS)
+Tables = Mapping[type, pa.Table]
+
+
+class Packed:
+    """The parts of one run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._where: dict[str, str] = {}
+        self._read: set[str] = set()
+        self._open: dict[tuple[str, type], _Part] = {}
+
+    def find(self) -> None:
+        """Reads which frames new parts hold, also those of other processes; warns of damaged parts, and skips them."""
+        for file in sorted((self._path / FOLDERS[Row]).glob("part-*.parquet")):
+            if file.name not in self._read:
+                try:
+                    keys = _keys(parquet_records.read_table(file, Row, ["key"]))
+                except (InputError, FileNotFoundError) as error:
+                    warn(f"{error}; its frames are scored again")
+                    keys = []
+                self._read.add(file.name)
+                self._where |= dict.fromkeys(keys, file.name)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._where
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    def add(self, keys: Sequence[str], tables: Tables) -> None:
+        """Writes a part of finished frames, its rows last."""
+        name = f"part-{hashlib.sha256(chr(0).join(keys).encode()).hexdigest()[:16]}.parquet"
+        for kind in KINDS:
+            parquet_records.write_table(self._file(kind, name), kind, tables[kind])
+        self._read.add(name)
+        self._where |= dict.fromkeys(keys, name)
+
+    def of(self, kind: type, keys: Iterable[str]) -> pa.Table:
+        """The records of one kind of packed frames, in the order of `keys`.
+
+        Raises InputError where a part is damaged or was removed. Keeps the parts in memory that it needed.
+        """
+        by_part: dict[str, list[str]] = {}
+        for key in keys:
+            by_part.setdefault(self._where[key], []).append(key)
+        kept = {(name, kind): self._part(name, kind) for name in by_part}
+        self._open = {(name, other): part for (name, other), part in self._open.items() if other != kind} | kept
+        pieces = [kept[name, kind].of(chosen) for name, chosen in by_part.items()]
+        return pa.concat_tables([parquet_records.schema(kind).empty_table(), *pieces])
+
+    def _part(self, name: str, kind: type) -> "_Part":
+        known = self._open.get((name, kind))
+        if known is not None:
+            return known
+        path = self._file(kind, name)
+        try:
+            return _Part(parquet_records.read_table(path, kind))
+        except (InputError, FileNotFoundError) as error:
+            rows = self._file(Row, name)
+            raise InputError(f"{error}; remove {rows}, and the same command scores its frames again") from error
+
+    def _file(self, kind: type, name: str) -> Path:
+        return self._path / FOLDERS.get(kind, "costs") / name
+
+
+class _Part:
+    """One file of a part in memory: each frame's rows are together."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table.unify_dictionaries().combine_chunks()
+        column = self._table.column("key")
+        codes = column.chunk(0).indices.to_numpy() if column.num_chunks else np.zeros(0, dtype=np.int32)
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        stops = np.append(starts[1:], len(codes))[: len(starts)]
+        names = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
+        self._spans = {names[codes[a]]: (int(a), int(b)) for a, b in zip(starts, stops, strict=True)}
+
+    def of(self, keys: Sequence[str]) -> pa.Table:
+        """The rows of the frames `keys`, in their order; of a frame without any, none."""
+        spans = [self._spans[key] for key in keys if key in self._spans]
+        indices = np.concatenate([np.arange(a, b) for a, b in spans]) if spans else np.zeros(0, dtype=np.int64)
+        if len(indices) == len(self._table) and (np.diff(indices) == 1).all():
+            return self._table
+        return self._table.take(pa.array(indices))
+
+
+def _keys(table: pa.Table) -> list[str]:
+    return [str(key) for key in pc.unique(table.column("key")).to_pylist()]

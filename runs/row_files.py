@@ -1,0 +1,98 @@
+"""The tidy tables of a run, a row for each record: CSV and NPY, or Parquet where there are too many rows for these."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+import pandas as pd
+
+from common.console import say
+from common.csv_files import save_csv
+from runs import npy_records, parquet_records
+from scoring.costs import Cost, FrameCost
+from scoring.records import FlipThreshold, MetricValue, Row, tidy
+
+MOST_ROWS = 500_000
+"""Rows of a run that go to CSV and NPY: half a gigabyte as NPY, and half of what a spreadsheet can open.
+
+With more, every such table is a Parquet file: a fraction of the size, and never in memory as a whole."""
+
+NAMES: Mapping[type, str] = {FlipThreshold: "grades_{}", MetricValue: "metrics_{}", Row: "rows_{}", FrameCost: "costs"}
+"""What the table of each kind is called; a kind without a record has none, costs apart."""
+
+RecordTables = Mapping[type, pd.DataFrame]
+TableWriter = Callable[[RecordTables], None]
+"""Takes the records of the next frames, by kind."""
+
+
+def row_files(folder: Path, name: str, rows: int, files: list[Path]) -> contextlib.AbstractContextManager[TableWriter]:
+    """Writes the tidy tables of a run, each whole or not at all, once all records were taken.
+
+    Those in the other format, of a run that has grown or shrunk, are removed.
+
+    Args:
+        folder: the run's, where the tables go.
+        name: what they are called after.
+        rows: about how many rows of scores there are; more than MOST_ROWS are written as Parquet.
+        files: gets the paths of the tables that were written, those of the costs apart.
+    """
+    if rows <= MOST_ROWS:
+        return _plain(folder, name, files)
+    say(f"About {rows:,} rows: more than {MOST_ROWS:,}, so tables of rows are Parquet files instead of CSV and NPY.")
+    return _columns(folder, name, files)
+
+
+@contextlib.contextmanager
+def _plain(folder: Path, name: str, files: list[Path]) -> Iterator[TableWriter]:
+    taken: list[RecordTables] = []
+    yield taken.append
+    for kind, pattern in NAMES.items():
+        path = folder / f"{pattern.format(name)}.csv"
+        table = pd.concat([tables[kind] for tables in taken], ignore_index=True)
+        if kind is FrameCost:
+            _costs(path, table)
+        elif len(table):
+            save_csv(path, tidy(table))
+            files.append(path)
+        if kind is Row:
+            files.append(folder / f"results_{name}.npy")
+            npy_records.save_records(files[-1], npy_records.array_of_table(kind, table))
+        path.with_suffix(".parquet").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _columns(folder: Path, name: str, files: list[Path]) -> Iterator[TableWriter]:
+    paths = {kind: folder / f"{pattern.format(name)}.parquet" for kind, pattern in NAMES.items()}
+    has_rows = dict.fromkeys(NAMES, False)
+    with contextlib.ExitStack() as stack:
+        writers = {kind: stack.enter_context(parquet_records.writing(path, kind)) for kind, path in paths.items()}
+
+        def take(records: RecordTables) -> None:
+            for kind, table in records.items():
+                writers[kind].add(parquet_records.of_frame(kind, tidy(table)))
+                has_rows[kind] = has_rows[kind] or len(table) > 0
+
+        yield take
+    for kind, path in paths.items():
+        if not has_rows[kind]:
+            path.unlink()
+        elif kind is not FrameCost:
+            files.append(path)
+        path.with_suffix(".csv").unlink(missing_ok=True)
+    (folder / f"results_{name}.npy").unlink(missing_ok=True)
+
+
+def write_costs(folder: Path, costs: Mapping[str, Sequence[Cost]]) -> None:
+    """Writes the costs of each stage of each frame; those of an adversarial method include its image's."""
+    frame_costs = [(key, *astuple(cost)) for key, stages in costs.items() for cost in stages]
+    _costs(folder / "costs.csv", pd.DataFrame(frame_costs, columns=list(npy_records.column_names(FrameCost))))
+
+
+def _costs(path: Path, table: pd.DataFrame) -> None:
+    save_csv(path, table.assign(seconds=table["seconds"].map("{:.3f}".format)))
+
+
+def write_failures(folder: Path, failures: Mapping[str, str]) -> None:
+    """Writes the frames that could not be scored, with the reason."""
+    save_csv(folder / "failures.csv", pd.DataFrame(list(failures.items()), columns=["key", "reason"]))

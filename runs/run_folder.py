@@ -1,0 +1,253 @@
+"""The folder of a run: its files, and the locks by which one process at a time fills it."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+
+from common.console import warn
+from common.errors import InputError
+from common.files import atomic_write, parse_json, stem
+from common.settings import from_json
+from runs import npy_records, parquet_records
+from runs.packed_frames import FOLDERS, KINDS, Packed, Tables
+from scoring.costs import Cost, FrameCost
+from scoring.records import Row
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several equal parts of a run, for several processes: frames `index`, `index + count`, ... from 0."""
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """ "2/4" is the second of four. Raises InputError for anything else."""
+        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            raise InputError(f"--shard {text!r}: write I/N with I from 1 to N, for example 2/4")
+        return cls(int(match[1]) - 1, int(match[2]))
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is the whole run."""
+        return self.count == 1
+
+    def has(self, frame_index: int) -> bool:
+        """Whether the frame at this index of the selection belongs to this part."""
+        return frame_index % self.count == self.index
+
+
+PACK = 2000
+"""Frames in a part: at 3 to 4 files and 100 to 500 KB a frame, a million frames would be millions of files."""
+
+Records = Mapping[type, np.ndarray]
+"""The records of a scored frame by kind, as `runs.npy_records.to_array` makes them."""
+
+
+class RunFolder:
+    """The files of one run.
+
+    A frame's rows appear whole, after all else of it, so that a frame is either finished with all it has or not
+    there; a process may be killed at any moment.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._packed = Packed(path)
+        self._loose: list[str] = []
+
+    @property
+    def config(self) -> Path:
+        """The configuration's file."""
+        return self.path / "config.json"
+
+    def file(self, kind: type, key: str) -> Path:
+        """The file of a frame's records of one kind."""
+        return self.path / FOLDERS[kind] / f"{stem(key)}.npy"
+
+    def costs_file(self, key: str) -> Path:
+        """The file of a frame's costs."""
+        return self.path / "costs" / f"{stem(key)}.json"
+
+    def save(self, key: str, records: Mapping[type, Sequence[Any]], costs: Sequence[Cost]) -> None:
+        """Writes a frame's records, a list of each kind, and its costs; it counts as finished once this returns."""
+        self.save_costs(key, costs)
+        for kind in FOLDERS:
+            npy_records.save_records(self.file(kind, key), npy_records.to_array(kind, records.get(kind, ())))
+        self._loose.append(key)
+        if len(self._loose) >= PACK:
+            self.pack(self._loose)
+            self._loose = []
+
+    def pack(self, keys: Sequence[str]) -> None:
+        """Puts finished frames together in column files, in place of the small files of each.
+
+        Only frames that this process saved, or while no other works on the folder.
+        """
+        keys = [key for key in dict.fromkeys(keys) if self._whole(key) is not None]
+        if keys:
+            self._packed.add(keys, self._small(keys))
+        for key in keys:
+            for kind in reversed(list(FOLDERS)):
+                self.file(kind, key).unlink(missing_ok=True)
+            self.costs_file(key).unlink(missing_ok=True)
+
+    def save_costs(self, key: str, costs: Sequence[Cost]) -> None:
+        """Writes a frame's costs."""
+        with atomic_write(self.costs_file(key)) as file:
+            json.dump([asdict(cost) for cost in costs], file)
+
+    def missing(self, keys: Sequence[str]) -> list[str]:
+        """Which of the frames are not finished; damaged files count as missing, with a warning."""
+        self._packed.find()
+        return [key for key in keys if key not in self._packed and self._whole(key) is None]
+
+    def finished(self, key: str) -> Records | None:
+        """The records of a finished frame, or None; a damaged file counts as not finished, with a warning.
+
+        For many frames, `missing` says faster which are finished.
+        """
+        records = self._whole(key)
+        if records is None and key not in self._packed:
+            self._packed.find()
+        if records is not None or key not in self._packed:
+            return records
+        return {kind: _array(kind, self._packed.of(kind, [key])) for kind in FOLDERS}
+
+    def keys(self) -> list[str]:
+        """Every finished frame, those in parts first, then by the name of their files.
+
+        Raises InputError where a frame's own file is damaged.
+        """
+        self._packed.find()
+        files = sorted((self.path / FOLDERS[Row]).glob("*.npy"))
+        loose = [key for file in files for key in dict.fromkeys(npy_records.load_records(file, Row)["key"].tolist())]
+        return list(dict.fromkeys([*self._packed, *loose]))
+
+    def tables(self, keys: Sequence[str]) -> Tables:
+        """All records of finished frames, by kind, in the order of `keys`, wherever they lie.
+
+        Raises InputError where a frame is not there, or its file is damaged.
+        """
+        if any(key not in self._packed for key in keys):
+            self._packed.find()
+        small = [key for key in keys if key not in self._packed]
+        if not small:
+            return {kind: self._packed.of(kind, keys) for kind in KINDS}
+        packed = [key for key in keys if key in self._packed]
+        loose = self._small(small)
+        return {kind: _ordered(pa.concat_tables([loose[kind], self._packed.of(kind, packed)]), keys) for kind in KINDS}
+
+    def _small(self, keys: Sequence[str]) -> Tables:
+        """The records of frames that have files of their own."""
+        records = [self._there(key) for key in keys]
+        costs = [(key, *astuple(cost)) for key in keys for cost in self.costs(key)]
+        tables = {
+            kind: parquet_records.of_array(kind, npy_records.stack(kind, [of_frame[kind] for of_frame in records]))
+            for kind in FOLDERS
+        }
+        return {FrameCost: parquet_records.of_values(FrameCost, costs), **tables}
+
+    def _there(self, key: str) -> Records:
+        records = self._whole(key)
+        if records is None:
+            raise InputError(f"{self.file(Row, key)} is gone or damaged; the same command scores its frame again")
+        return records
+
+    def _whole(self, key: str) -> Records | None:
+        """The records in a frame's own files, or None where they are not all there and whole."""
+        if not self.file(Row, key).exists():
+            return None
+        try:
+            records = {kind: self._load(kind, key) for kind in FOLDERS}
+            if not len(records[Row]):
+                raise InputError(f"{self.file(Row, key)} holds no row")
+        except (InputError, FileNotFoundError) as error:
+            warn(f"{error}; the frame is scored again")
+            return None
+        return records
+
+    def _load(self, kind: type, key: str) -> np.ndarray:
+        path = self.file(kind, key)
+        array = npy_records.load_records(path, kind)
+        if set(array["key"].tolist()) - {key}:
+            raise InputError(f"{path} does not hold the {npy_records.kind_name(kind)} of {key!r}")
+        return array
+
+    def costs(self, key: str) -> list[Cost]:
+        """The costs of a finished frame; none where their file was removed or damaged."""
+        if key in self._packed and not self.costs_file(key).exists():
+            return [Cost(*line[1:]) for line in _lines(self._packed.of(FrameCost, [key]))]
+        try:
+            return [
+                from_json(Cost, cost, "a cost") for cost in parse_json(self.costs_file(key).read_text(encoding="utf-8"))
+            ]
+        except (FileNotFoundError, ValueError, TypeError):
+            return []
+
+    @contextlib.contextmanager
+    def locked(self, shard: Shard) -> Iterator[None]:
+        """Locks other processes out of the whole folder, or of this shard; the lock ends with the process at latest.
+
+        Raises InputError where another process is at work, OSError where the folder cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            whole = stack.enter_context(open(self.path / ".lock", "a"))
+            self._lock(whole, fcntl.LOCK_EX if shard.whole else fcntl.LOCK_SH)
+            if not shard.whole:
+                part = stack.enter_context(open(self.path / f".lock-{shard.index + 1}-of-{shard.count}", "a"))
+                self._lock(part, fcntl.LOCK_EX)
+            if shard.whole:
+                self._sweep()
+            yield
+
+    def _sweep(self) -> None:
+        """Removes what killed processes left half written."""
+        for part in [*self.path.glob(".*.part"), *self.path.glob("*/.*.part")]:
+            part.unlink(missing_ok=True)
+
+    def _lock(self, file: IO[str], kind: int) -> None:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return  # some shared file systems cannot; files still appear whole, work may be done twice
+            if not isinstance(error, BlockingIOError):
+                raise
+            raise InputError(
+                f"another process is working on {self.path}; wait for it, or choose another --run NAME "
+                f"(several processes can share a run with --shard I/N)"
+            ) from error
+
+
+def _lines(table: pa.Table) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def _array(kind: type, table: pa.Table) -> np.ndarray:
+    return npy_records.to_array(kind, [kind(*line) for line in _lines(table)])
+
+
+def _ordered(table: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """The rows in the order of their frames."""
+    if not len(table):
+        return table
+    order = {key: number for number, key in enumerate(keys)}
+    named = table.unify_dictionaries().combine_chunks().column("key").chunk(0)
+    known = np.array([order.get(key, -1) for key in named.dictionary.to_pylist()])  # of a part also other frames
+    positions = known[named.indices.to_numpy()]
+    return table.take(pa.array(np.argsort(positions, kind="stable")))

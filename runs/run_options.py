@@ -1,0 +1,158 @@
+"""The options of a run: what `evaluate`, `visualize`, `efficiency` and `robustness` share, and what an evaluation adds.
+
+Each is declared once, here, with its help; `common.commands.with_options` makes command-line options of the fields.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detectors.batch_size import ON_CPU
+from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
+from scoring.baselines.table import BASELINES
+from scoring.protocol import EVERY, NONE
+
+ResultsOption = Annotated[Path, typer.Option("--results", help="Where the runs' folders are.")]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The frames of a run, and how it runs on them; None stands for the default.
+
+    Attributes:
+        frames: an index file or a folder of pictures; None for the demo's frames.
+        images: the store or folder that the index's images are in.
+        split: of the index.
+        limit: how many frames at most.
+        seed: of every draw.
+        device: auto, cpu, cuda, cuda:N or mps.
+        batch_size: images in a forward pass, a number as text, or "auto" for the number that is measured to be
+            fastest; None for "auto" on a GPU, and a fixed number on a CPU.
+        threads: CPU threads; None for as many as torch takes.
+    """
+
+    frames: Annotated[
+        Path | None,
+        typer.Option("--frames", help="Index of frames (CSV), or a folder of pictures. Default: demo faces."),
+    ] = None
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="The index's images: LMDB store or folder. Default: the index's folder."),
+    ] = None
+    split: Annotated[str | None, typer.Option("--split", help="Only frames of this split of the index.")] = None
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="At most so many frames, spread over the index.")
+    ] = None
+    seed: Annotated[int, typer.Option("--seed", help="Of every random draw.")] = 0
+    device: DeviceOption = "auto"
+    batch_size: Annotated[
+        str | None,
+        typer.Option(
+            "--batch-size",
+            metavar="N|auto",
+            help=f"Images in a forward pass, or auto: measured at the start. "
+            f"Default: {ON_CPU} on a CPU, auto elsewhere.",
+        ),
+    ] = None
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. Default: torch's choice.")] = (
+        None
+    )
+
+
+@dataclass(frozen=True)
+class EvaluationOptions(RunOptions):
+    """What is explained, and how it is put to the test; None or nothing stands for the default.
+
+    Attributes:
+        methods: "All", or names of methods.
+        saliency: folders of maps that were made elsewhere, each judged as a method of its own.
+        detector: a detector's name or checkpoint file; None for the demo's.
+        checkpoint: the weights of a detector given by name.
+        positive: what a high logit means, "fake" or "real", of a network with just one; None for its own declaration.
+        attacks: names of attacks.
+        budgets: L-infinity budgets of every attack, as "8/255" or "0.03"; nothing for their own.
+        baselines: names of baselines, "All" or "none"; nothing for the preset's.
+        metrics: names of standard metrics, "All", or nothing.
+        segments: ways to divide frames, as `xai.segments.parse_segments` reads them; nothing for the settings' own.
+        seeds: how many trials, each with new draws.
+        precision: of the explanations' forward passes.
+        preset: of the settings; None for "quick" on the demo's frames, "published" on others.
+        overrides: COMPONENT.FIELD=VALUE, each.
+    """
+
+    methods: Annotated[
+        Sequence[str],
+        typer.Option(
+            "--method",
+            help="All (default), LIME, SHAP, SOBOL, RISE, LIME_adv, captum:NAME, cam:NAME, or your own; repeatable.",
+        ),
+    ] = (EVERY,)
+    saliency: Annotated[
+        Sequence[str],
+        typer.Option("--saliency", help="Also judge the maps in this folder: NPY files by frame key; repeatable."),
+    ] = ()
+    detector: DetectorOption = None
+    checkpoint: CheckpointOption = None
+    positive: PositiveOption = None
+    attacks: Annotated[
+        Sequence[str],
+        typer.Option(
+            "--attack", help="nes (default), pgd, fgsm, malafide[:FILTER], torchattacks:NAME, ...; repeatable."
+        ),
+    ] = ("nes",)
+    budgets: Annotated[
+        Sequence[str],
+        typer.Option(
+            "--budget",
+            help="L-infinity budget of the attacks, as 8/255; repeatable, for a sweep; the first is the main.",
+        ),
+    ] = ()
+    baselines: Annotated[
+        Sequence[str],
+        typer.Option(
+            "--baseline",
+            "--arm",
+            help=f"What to compare with: {', '.join(BASELINES)}, {EVERY} or {NONE}; repeatable. Default: the preset's.",
+        ),
+    ] = ()
+    metrics: Annotated[
+        Sequence[str],
+        typer.Option(
+            "--metric", help="Standard metrics beside the attacks: deletion, insertion, irof, ..., or All; repeatable."
+        ),
+    ] = ()
+    segments: Annotated[
+        Sequence[str],
+        typer.Option(
+            "--segments",
+            help="Divide frames into so many segments (100), or grid, grid-100; repeatable, for a sweep.",
+        ),
+    ] = ()
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Repeat everything so often with new draws.")] = 1
+    precision: Annotated[
+        str, typer.Option("--precision", help="Of explanations: float32 or bfloat16; attacks use float32.")
+    ] = "float32"
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", help="Settings: quick (default on the demo) or published (default on your frames)."),
+    ] = None
+    overrides: Annotated[
+        Sequence[str],
+        typer.Option(
+            "--set", metavar="COMPONENT.FIELD=VALUE", help="Override a setting, as RISE.samples=500; repeatable."
+        ),
+    ] = ()
+
+    @property
+    def every_method(self) -> tuple[str, ...]:
+        """The methods, with those whose maps are read from folders."""
+        return (*self.methods, *(f"saliency:{folder}" for folder in self.saliency))
+
+
+EXPLAINING_ONLY = {
+    "attacks": (), "budgets": (), "baselines": (NONE,), "metrics": (), "segments": (), "seeds": 1,
+}  # fmt: skip
+"""The options of a run that explains and attacks nothing, as `visualize` and `efficiency` are."""

@@ -1,0 +1,74 @@
+"""One frame in detail: its verdict, its explanations, the adversarial image and what changed with it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from data.frames import Frame
+from data.masks import at_size
+from detectors import Queries
+from scoring.frame import Scorer
+from xai.explanation import Explanation, FrameExplanations, explained_class
+from xai.figure import View
+from xai.methods import ADVERSARIAL
+
+
+@dataclass(frozen=True, eq=False)
+class FrameInspection:
+    """What there is to say of one frame.
+
+    Attributes:
+        frame: which.
+        class_names: of the detector.
+        probabilities: (C,) of the detector's classes.
+        after: (C,) of the adversarial image, or None where none was made.
+        label: the frame's class, or None where the detector has none for it.
+        target: the explained class.
+        explanations: by the name of the method.
+        view: what to draw.
+    """
+
+    frame: Frame
+    class_names: tuple[str, ...]
+    probabilities: Tensor
+    after: Tensor | None
+    label: int | None
+    target: int
+    explanations: dict[str, Explanation]
+    view: View
+
+
+def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
+    """Asks a scorer's detector about a frame and explains its verdict by each of its methods.
+
+    Raises InputError where a method cannot explain it.
+    """
+    detector = scorer.detector
+    queries = Queries(detector, scorer.batch_size)
+    image = detector.prepare(frame.image)
+    probabilities = queries.probabilities(image[None])[0]
+    target = explained_class(probabilities, detector.real)
+    shared = FrameExplanations(
+        detector, image, target, scorer.settings, scorer.seed, frame.key, scorer.batch_size, scorer.precision
+    )
+    explanations = {method.name: shared.explain(method) for method in scorer.methods}
+    adversarial = after = None
+    if any(method.fill == ADVERSARIAL for method in scorer.methods):
+        adversarial = shared.adversarial.image
+        after = queries.probabilities(adversarial[None])[0]
+    names, predicted = detector.class_names, int(probabilities.argmax())
+    view = View(
+        image=_picture(image),
+        explanations=explanations,
+        adversarial=None if adversarial is None else _picture(adversarial),
+        adversarial_verdict="" if after is None else names[int(after.argmax())],
+        mask=at_size(frame.mask, (detector.input_size, detector.input_size)),
+        caption=f"{frame.key}\npredicted: {names[predicted]}, explained: {names[target]}",
+    )
+    label = detector.label_of(frame.family)
+    return FrameInspection(frame, names, probabilities, after, label, target, explanations, view)
+
+
+def _picture(image: Tensor) -> np.ndarray:
+    return image.permute(1, 2, 0).numpy()

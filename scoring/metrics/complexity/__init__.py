@@ -1,0 +1,1 @@
+"""Over how many pixels is the saliency spread?"""

@@ -1,0 +1,1 @@
+"""Does the explanation depend on what the detector has learned?"""

@@ -1,0 +1,122 @@
+"""Attacks a frame's distinct regions, each once, and says what became of the verdict."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attacks import RegionAttack
+from common.seeds import derive_seed
+from detectors import Detector
+from detectors.queries import probabilities
+
+GROUP = 128  # regions in one call of an attack: a fixed number, so that rounding and memory do not depend on how many
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the detector says of a frame.
+
+    Attributes:
+        probabilities: (C,) float32.
+        predicted: the index of the most probable class.
+        target: the index of the explained class.
+        correct: whether `predicted` is the frame's class: 1 or 0, -1 where the detector has no class for it.
+    """
+
+    probabilities: Tensor
+    predicted: int
+    target: int
+    correct: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an attack on one region did: p(target) and the class after it, whether it flipped, its size and cost."""
+
+    after: float
+    predicted: int
+    flipped: bool
+    linf: float
+    steps: int
+    forwards: int
+
+
+@dataclass(frozen=True, eq=False)
+class RegionAttacker:
+    """Attacks regions of one frame.
+
+    Attributes:
+        detector: whose verdict is to flip.
+        image: (3, S, S) float32 in [0, 1].
+        verdict: on it.
+        seed, key: with the attack's name and the region they fix every draw.
+        batch_size: images in a forward pass.
+    """
+
+    detector: Detector
+    image: Tensor
+    verdict: Verdict
+    seed: int
+    key: str
+    batch_size: int
+
+    def outcomes(
+        self,
+        name: str,
+        attack: RegionAttack,
+        regions: Mapping[str, np.ndarray],
+        kept: Collection[str] = (),
+    ) -> tuple[dict[str, Outcome], dict[str, Tensor]]:
+        """Attacks each region; returns what that did by digest, and the attacked images (3, S, S) of those `kept`.
+
+        Args:
+            name: of the attack; the draws depend on it.
+            attack: what is run.
+            regions: (S, S) bool, True where a pixel may change, by digest (`xai.regions.digest_of`).
+            kept: the digests whose attacked images are returned, too.
+
+        Raises:
+            ValueError, InputError: as the attack does.
+        """
+        outcomes: dict[str, Outcome] = {}
+        images: dict[str, Tensor] = {}
+        digests = list(regions)
+        for start in range(0, len(digests), GROUP):
+            group = digests[start : start + GROUP]
+            group_outcomes, attacked = self._group(name, attack, {digest: regions[digest] for digest in group})
+            outcomes |= group_outcomes
+            images |= {digest: image.clone() for digest, image in attacked.items() if digest in kept}
+        return outcomes, images
+
+    def flips(self, name: str, attack: RegionAttack, regions: Mapping[str, np.ndarray]) -> dict[str, bool]:
+        """Whether the attack turns the verdict to Real, by digest of the region."""
+        return {digest: outcome.flipped for digest, outcome in self.outcomes(name, attack, regions)[0].items()}
+
+    def _group(
+        self, name: str, attack: RegionAttack, regions: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, Outcome], dict[str, Tensor]]:
+        """One call of the attack, whose own judge says what became of the verdict."""
+        verdict = self.verdict
+        masks = torch.from_numpy(np.stack(list(regions.values())))
+        images = self.image.expand(len(masks), *self.image.shape)
+        seeds = [derive_seed(self.seed, self.key, "attack", name, digest) for digest in regions]
+        result = attack(self.detector, images, masks, seeds, self.batch_size)
+        original = self.image.cpu()
+        change = torch.stack([(image - original).abs().max() for image in result.images])
+        after = probabilities(result.logits)
+        after[(change == 0) & ~result.flipped] = verdict.probabilities  # not the rounding of another batch
+        outcomes = {
+            digest: Outcome(
+                after=float(after[i, verdict.target]),
+                predicted=int(after[i].argmax()),
+                flipped=bool(result.flipped[i]) and verdict.predicted != self.detector.real,
+                linf=float(change[i]),
+                steps=int(result.steps[i]),
+                forwards=int(result.forwards[i]),
+            )
+            for i, digest in enumerate(regions)
+        }
+        return outcomes, dict(zip(regions, result.images, strict=True))

@@ -1,0 +1,72 @@
+"""Filters as files: what is written comes back, and what is no filter is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from attacks.malafide.fidelity import Fidelity
+from attacks.malafide.filter import Filter, FilterSpec
+from attacks.malafide.filter_files import Facts, load, save
+from common.errors import InputError
+from common.files import sha256
+from tests.attacks.malafide.toys import some_images, some_weight
+
+FACTS = Facts(
+    trained_on="caddm", detector_sha256="ab" * 32, input_size=224, manipulations=("Deepfakes",), split="identity",
+    frames_sha256="cd" * 32, seed=3, fakes=40, reals=40, epochs=7, best_epoch=6.5, clean_eer=0.05, eer=0.55, loss=0.7,
+    ended="eer",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [FilterSpec(3), FilterSpec(9, "batch"), FilterSpec(27, fidelity=Fidelity.parse("linf:8/255"))],
+    ids=lambda spec: spec.label,
+)
+def test_a_filter_comes_back_as_it_was(tmp_path: Path, spec: FilterSpec) -> None:
+    kept = Filter(spec, some_weight(spec.size))
+    save(tmp_path / "a" / "filter.safetensors", kept, FACTS)
+    stored = load(tmp_path / "a" / "filter.safetensors")
+    assert stored.filter.spec == spec
+    assert torch.equal(stored.filter.weight, kept.weight)
+    assert torch.equal(stored.filter(some_images()), kept(some_images()))
+    assert stored.facts == FACTS
+    assert stored.sha256 == sha256(tmp_path / "a" / "filter.safetensors")
+
+
+def test_the_same_filter_makes_the_same_bytes_and_another_one_others(tmp_path: Path) -> None:
+    kept = Filter(FilterSpec(3), some_weight(3))
+    paths = [tmp_path / name for name in ("one", "two", "three")]
+    for path, facts in zip(paths, (FACTS, FACTS, replace(FACTS, seed=4)), strict=True):
+        save(path, kept, facts)
+    assert sha256(paths[0]) == sha256(paths[1]) != sha256(paths[2])
+    save(tmp_path / "plain", kept)
+    assert load(tmp_path / "plain").facts is None
+
+
+def test_what_is_no_filter_is_refused_in_one_line(tmp_path: Path) -> None:
+    save(tmp_path / "good", Filter(FilterSpec(3), some_weight(3)), FACTS)
+    whole = (tmp_path / "good").read_bytes()
+    (tmp_path / "cut").write_bytes(whole[:-20])
+    (tmp_path / "text").write_text("not a filter at all")
+    save_file({"weight": torch.zeros(3, 3, 3, 3)}, tmp_path / "bare")
+    save_file({"weight": torch.zeros(3, 3, 3, 3)}, tmp_path / "odd", {"malafide": '{"filter": {"size": 3}}'})
+    save_file({"weight": torch.zeros(3, 3, 3, 3)}, tmp_path / "list", {"malafide": "[1]"})
+    (tmp_path / "shape").write_bytes(whole.replace(b'size\\": 3,', b'size\\": 5,'))
+    cases = {
+        "nowhere": "there is no such file",
+        "cut": "damaged or truncated",
+        "text": "neither safetensors nor a torch file",
+        "bare": "is not a filter",
+        "odd": "description of the filter cannot be read",
+        "list": "description of the filter cannot be read",
+        "shape": r"size 5 has float32 coefficients \(3, 3, 5, 5\)",
+    }
+    for name, words in cases.items():
+        with pytest.raises(InputError, match=words) as caught:
+            load(tmp_path / name)
+        assert "\n" not in str(caught.value)
+        assert name in str(caught.value)

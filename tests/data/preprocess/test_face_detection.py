@@ -1,0 +1,87 @@
+"""Face detectors."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from data.preprocess.face_detection import Box, HaarFaces, detector_identity, face_detector
+from data.preprocess.video import probe, read
+from tests.data.preprocess.videos import DISCS, frame
+
+
+def test_haar_finds_exactly_one_face_in_the_real_clips(ffpp: Path) -> None:
+    detector = HaarFaces()
+    sizes = {}
+    for path in sorted(ffpp.glob("*/*/c23/videos/*.mp4")):
+        for _, image in read(path, [0, 20]):
+            faces = detector.detect(image)
+            assert len(faces) == 1, path
+            box = faces[0]
+            assert 0 <= box.left < box.left + box.width <= image.shape[1]
+            assert 0 <= box.top < box.top + box.height <= image.shape[0]
+            sizes[path.stem] = box.size / probe(path).height
+    assert len(sizes) == 7
+    assert all(0.15 < size < 0.5 for size in sizes.values()), sizes  # a speaker's head in each
+
+
+def test_boxes_are_in_pixels_of_the_frame_whatever_its_size(ffpp: Path) -> None:
+    path = ffpp / "original_sequences/youtube/c23/videos/519.mp4"
+    [(_, image)] = read(path, [0])
+    twice = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    (small,), (large,) = HaarFaces().detect(image), HaarFaces().detect(twice)
+    np.testing.assert_allclose(np.array(large.centre) / 2, small.centre, atol=4)
+    assert large.size / 2 == pytest.approx(small.size, rel=0.05)
+
+
+def test_no_face_is_no_box() -> None:
+    assert HaarFaces().detect(np.full((100, 160, 3), 90, np.uint8)) == []
+
+
+def test_names(tmp_path: Path) -> None:
+    [box] = face_detector(DISCS).detect(frame([(50, 60)]))
+    assert box.centre == pytest.approx((50, 60), abs=1)
+    with pytest.raises(InputError, match=r"unknown face detector 'har' \(did you mean haar\?\)"):
+        face_detector("har")
+    with pytest.raises(InputError, match=r"yunet:MODEL\.onnx"):
+        face_detector("yunet")
+    with pytest.raises(InputError, match=r"absent\.onnx: no such YuNet model"):
+        face_detector(f"yunet:{tmp_path / 'absent.onnx'}")
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"not a network")
+    with pytest.raises(InputError, match=r"broken\.onnx: not a YuNet model"):
+        face_detector(f"yunet:{broken}")
+
+
+def test_a_model_is_known_by_its_bytes(tmp_path: Path) -> None:
+    for name, data in (("a.onnx", b"one"), ("b.onnx", b"one"), ("c.onnx", b"two")):
+        (tmp_path / name).write_bytes(data)
+    first, same, other = (detector_identity(f"yunet:{tmp_path / name}.onnx") for name in "abc")
+    assert first == same != other
+    assert detector_identity("haar") == "haar"
+
+
+def test_yunet_gets_a_small_bgr_image_and_its_boxes_are_scaled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    class Network:
+        def setInputSize(self, size: tuple[int, int]) -> None:  # noqa: N802 - OpenCV's name
+            seen.append(size)
+
+        def detect(self, image: np.ndarray) -> tuple[int, np.ndarray]:
+            seen.append(image)
+            return 1, np.array([[10, 20, 30, 40, *range(10), 0.9]], np.float32)
+
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: Network())
+    (tmp_path / "model.onnx").touch()
+    image = np.zeros((640, 1280, 3), np.uint8)
+    image[..., 0] = 200  # red
+    assert face_detector(f"yunet:{tmp_path / 'model.onnx'}").detect(image) == [Box(20, 40, 60, 80)]
+    assert seen[0] == (640, 320)
+    assert seen[1].shape == (320, 640, 3)
+    assert seen[1][0, 0].tolist() == [0, 0, 200]

@@ -1,0 +1,174 @@
+"""Testing a detector: scores by manipulation and by video, against closed forms and scikit-learn."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from common.errors import InputError
+from data.frames import Frame
+from detectors.detector_test import fake_scores, measure_detector, run_test
+from detectors.predictions import Predictions, predict
+from tests.toys import LinearDetector, PatchDetector
+
+
+def frame(brightness: int, family: str | None, video: str, number: int = 0) -> Frame:
+    """A grey picture; the toy detectors' p(fake) rises with its brightness."""
+    image = np.full((8, 8, 3), brightness, np.uint8)
+    return Frame(f"{video}/{number}.png", image, None, family, video)
+
+
+def by_brightness() -> LinearDetector:
+    """p(fake) is 1 / 2 at brightness 127.5 and rises with it."""
+    return LinearDetector(torch.full((3, 8, 8), 20 / 192), bias=-10.0)
+
+
+def logistic(brightness: float) -> float:
+    return 1 / (1 + np.exp(-20 * (brightness / 255 - 0.5)))
+
+
+FRAMES = [
+    frame(10, "Real", "r/1", 0),
+    frame(20, "Real", "r/1", 1),
+    frame(140, "Real", "r/2", 0),  # called fake
+    frame(30, "Real", "r/2", 1),
+    frame(200, "Deepfakes", "d/1", 0),
+    frame(90, "Deepfakes", "d/1", 1),  # called real
+    frame(250, "Deepfakes", "d/2", 0),
+    frame(240, "Deepfakes", "d/2", 1),
+    frame(100, "FaceShifter", "f/1", 0),  # called real
+    frame(25, "FaceShifter", "f/1", 1),  # called real
+    frame(99, None, "x/1", 0),
+]
+
+
+def test_scores_by_hand() -> None:
+    report = measure_detector(by_brightness(), FRAMES, batch_size=3)
+    names = ("all", "Deepfakes", "FaceShifter")
+    assert [(each.level, each.manipulation) for each in report.separations] == [
+        (level, name) for level in ("frame", "video") for name in names
+    ]
+    deepfakes = report.of("frame", "Deepfakes")
+    assert (deepfakes.real, deepfakes.fake) == (4, 4)
+    assert deepfakes.accuracy == 6 / 8
+    assert deepfakes.auc == 15 / 16  # only 90 lies below a real frame, 140
+    assert deepfakes.eer == 1 / 4
+    assert (deepfakes.false_positive, deepfakes.false_negative) == (1 / 4, 1 / 4)
+    shifter = report.of("frame", "FaceShifter")
+    assert shifter.auc == pytest.approx((3 + 2) / 8)
+    assert (shifter.false_positive, shifter.false_negative) == (1 / 4, 1.0)
+    assert shifter.accuracy == 3 / 6
+    everything = report.of("frame")
+    assert (everything.real, everything.fake) == (4, 6)
+    assert everything.accuracy == 6 / 10
+    assert everything.auc == pytest.approx((15 + 5) / 24)
+    assert report.predictions.left_out == {"no label": 1}
+
+
+def test_a_videos_score_is_the_mean_over_its_frames() -> None:
+    report = measure_detector(by_brightness(), FRAMES)
+    video = report.of("video")
+    assert (video.real, video.fake) == (2, 3)
+    means = [(10, 20), (140, 30), (200, 90), (250, 240), (100, 25)]
+    scores = [np.mean([logistic(each) for each in pair]) for pair in means]
+    fake = [False, False, True, True, True]
+    assert scores[1] > scores[4]  # or the order below would be that of any other mean
+    assert video.auc == roc_auc_score(fake, scores)
+    assert video.accuracy == np.mean([(score >= 0.5) == truth for score, truth in zip(scores, fake, strict=True)])
+    assert report.of("video", "FaceShifter").auc == 1 / 2
+    assert report.of("video", "Deepfakes").eer == 0
+
+
+def test_mixed_folders_are_one_video_for_each_family() -> None:
+    mixed = [frame(10, "Real", "v", 0), frame(250, "Fake", "v", 1), frame(240, "Fake", "v", 2)]
+    video = measure_detector(by_brightness(), mixed).of("video")
+    assert (video.real, video.fake, video.accuracy, video.auc) == (1, 1, 1.0, 1.0)
+
+
+def test_detectors_of_several_classes_reject_what_is_not_real() -> None:
+    detector = PatchDetector(8, slice(0, 8), slice(0, 8))
+    report = measure_detector(detector, FRAMES)  # FaceShifter is none of its classes, but a fake
+    assert report.of("frame").fake == 6
+    assert report.of("frame", "Deepfakes").auc == 15 / 16
+    p = report.predictions.probabilities.double()
+    assert report.scores == pytest.approx(1 - p[:, 0].numpy(), abs=1e-6)
+    assert report.scores == pytest.approx(p[:, 1:].sum(1).numpy(), abs=1e-6)
+
+
+def test_confident_verdicts_are_told_apart() -> None:
+    logits = torch.tensor([[0.0, 25.0], [0.0, 26.0], [0.0, -25.0], [0.0, -26.0]])
+    known = Predictions(tuple("abcd"), ("Real",) * 4, tuple("abcd"), (0,) * 4, logits.softmax(1), {}, 0)
+    scores = fake_scores(known, 0)
+    assert np.all(np.diff(scores[[3, 2, 0, 1]]) > 0)
+    assert scores == pytest.approx(1 / (1 + np.exp(-logits[:, 1].double().numpy())), rel=1e-6)
+    assert fake_scores(known, 1) == pytest.approx(1 - scores, rel=1e-5)
+
+
+def test_one_class_alone() -> None:
+    report = measure_detector(by_brightness(), FRAMES[4:8])
+    both = report.of("frame")
+    assert (both.auc, both.eer, both.eer_threshold, both.false_positive) == (None, None, None, None)
+    assert both.accuracy == 3 / 4
+    with pytest.raises(KeyError):
+        report.of("frame", "FaceShifter")
+
+
+class Unreadable(Sequence[Frame]):
+    """Frames of which one is broken."""
+
+    def __len__(self) -> int:
+        return len(FRAMES)
+
+    def __getitem__(self, index: int) -> Frame:  # type: ignore[override]
+        if index == 4:
+            raise InputError("d/1/0.png is broken")
+        return FRAMES[index]
+
+
+def test_files_and_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    detector = by_brightness()
+    report = run_test(detector, Unreadable(), tmp_path / "out", batch_size=4)
+    printed = capsys.readouterr()
+    assert "d/1/0.png is broken" in printed.err
+    assert "1 frames could not be read" in printed.err
+    assert "left out: 1 no label" in printed.out
+    summary = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (summary["unreadable"], summary["left_out"], summary["input_size"]) == (1, {"no label": 1}, 8)
+    rows = list(csv.DictReader((tmp_path / "out" / "metrics.csv").open()))
+    assert [row["manipulation"] for row in rows] == ["all", "Deepfakes", "FaceShifter"] * 2
+    for row, kept, each in zip(rows, summary["scores"], report.separations, strict=True):
+        assert float(row["auc"]) == kept["auc"] == each.auc
+        assert int(row["fake"]) == kept["fake"] == each.fake
+        assert f"{each.eer:.4f}" in printed.out
+    frames = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open()))
+    assert [row["key"] for row in frames] == [each.key for place, each in enumerate(FRAMES[:-1]) if place != 4]
+    for row, image in zip(frames, [each.image for place, each in enumerate(FRAMES[:-1]) if place != 4], strict=True):
+        assert float(row["p_fake"]) == pytest.approx(logistic(image.mean()), rel=1e-4)
+        assert float(row["p_Real"]) + float(row["p_Fake"]) == pytest.approx(1, abs=1e-5)
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_verdict_that_is_not_a_number() -> None:
+    with pytest.raises(InputError, match=r"verdict on r/1/0\.png is not a number"):
+        measure_detector(LinearDetector(torch.full((3, 8, 8), float("nan"))), FRAMES[:2])
+
+
+def test_nothing_to_test() -> None:
+    with pytest.raises(InputError, match="nothing to test: none of 1 frames"):
+        measure_detector(by_brightness(), FRAMES[-1:])
+
+
+def test_predictions_keep_what_is_known_of_their_frames() -> None:
+    detector = PatchDetector(8, slice(0, 8), slice(0, 8))
+    found = predict(detector, FRAMES, batch_size=4)
+    assert found.families == ("Real",) * 4 + ("Deepfakes",) * 4
+    assert found.labels == (0,) * 4 + (3,) * 4
+    assert found.videos == ("r/1", "r/1", "r/2", "r/2", "d/1", "d/1", "d/2", "d/2")
+    assert found.left_out == {"FaceShifter": 2, "no label": 1}
+    one_by_one = [detector(detector.prepare(each.image)[None]).softmax(1)[0] for each in FRAMES[:8]]
+    assert torch.allclose(found.probabilities, torch.stack(one_by_one), atol=1e-6)

@@ -1,0 +1,129 @@
+"""What goes into a paper: the same bytes every time, the right numbers, and names that nothing trips over."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from analysis.headline import Condition, Headline, HeadlineLine
+from analysis.summary import Estimate
+from reporting import paper
+from runs.finished_run import FinishedRun
+from tests.reporting.page import plausible
+
+METHODS = ("LIME", "LIME_adv", "RISE")
+HOSTILE = "_own$x$ \\input{/etc/passwd} 100% #1 {~^&}\n<b>"
+
+
+@pytest.fixture(scope="module")
+def run() -> FinishedRun:
+    return plausible.finished(8, METHODS)
+
+
+def test_files_are_the_same_every_time(run: FinishedRun, tmp_path: Path) -> None:
+    headlines = plausible.headlines(run)
+    first, second = (paper.write_paper_files(tmp_path / name, run, headlines) for name in "ab")
+    assert [path.name for path in first] == [
+        "summary.csv", "headline.tex", "ranking.pdf", "ranking.png", "curves_1.pdf", "curves_1.png", "curves_2.pdf",
+        "curves_2.png",
+    ]  # fmt: skip
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    for path in first:
+        if path.suffix == ".pdf":
+            assert b"Date" not in path.read_bytes()
+            assert b"/TrueType" in path.read_bytes() or b"/CIDFontType2" in path.read_bytes()  # letters stay letters
+
+
+def test_files_are_the_same_in_another_process(tmp_path: Path) -> None:
+    """Hashes of names differ from process to process; the figures must not."""
+    script = (
+        "import sys; from pathlib import Path; from tests.reporting.test_paper import write_small;"
+        "write_small(Path(sys.argv[1]))"
+    )
+    write_small(tmp_path / "here")
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "there")], check=True, env=environment)
+    for path in (tmp_path / "here").iterdir():
+        assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()
+
+
+def write_small(folder: Path) -> None:
+    """Writes what a run of four frames gives."""
+    small = plausible.finished(4, ("LIME", "RISE"))
+    paper.write_paper_files(folder, small, plausible.headlines(small))
+
+
+def test_the_ranking_shows_what_is_certain(tmp_path: Path) -> None:
+    """A dot for each method: filled and blue where certain."""
+    lines = tuple(
+        HeadlineLine(n, Estimate(s, s - 0.1, s + 0.1), is_significant=s > 0.3) for n, s in (("a", 0.5), ("b", 0.1))
+    )
+    figure = paper.ranking(Headline(Condition("nes"), lines))
+    (axes,) = figure.axes
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [dot.get_xdata()[0] for dot in dots] == [0.5, 0.1]
+    assert [dot.get_markerfacecolor() == dot.get_markeredgecolor() for dot in dots] == [True, False]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+def test_the_summary_holds_every_line(run: FinishedRun) -> None:
+    headlines = plausible.headlines(run)
+    table = paper.summary_table(headlines)
+    assert len(table) == sum(len(each.lines) for each in headlines)
+    first = headlines[0].ranked[0]
+    row = table.iloc[0]
+    assert (row["attack"], row["family"], row["method"]) == ("nes", "", first.method)
+    assert (row["score"], row["score_low"], row["score_high"]) == (first.score.value, first.score.low, first.score.high)
+    assert set(table["verdict"]) <= {
+        "trust most", "trust; highest score", "trust; not told apart from the highest",
+        "better than random, but surpassed", "not shown to beat random", "misleads; worse than random",
+        "no score can be given",
+    }  # fmt: skip
+
+
+def test_the_latex_table_is_complete() -> None:
+    lines = (
+        HeadlineLine("LIME_adv", Estimate(0.71, 0.62, 0.79), is_significant=True, frames=9, videos=3),
+        HeadlineLine("RISE", Estimate(-0.04, -0.2, 0.1), frames=9, videos=3),
+    )
+    text = paper.latex(Headline(Condition("nes"), lines))
+    assert r"\textbf{LIME\_adv}$^{*}$ & $71$ $[62, 79]$ & -- & -- & -- \\" in text
+    assert r"RISE & $-4$ $[-20, 10]$ & -- & -- & -- \\" in text
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
+        assert text.count(rule) == 1
+
+
+def test_hostile_names_are_plain_text_in_latex() -> None:
+    text = paper.latex(Headline(Condition(HOSTILE), (HeadlineLine(HOSTILE, Estimate(0.5)),)))
+    assert r"\input{" not in text
+    assert r"\textbackslash{}input\{/etc/passwd\}" in text
+    assert r"100\% \#1" in text
+    assert paper.escape("a_b & c\x00\u202e") == r"a\_b \& c"
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0]
+    assert body.count("&") - body.count(r"\&") == 4  # the columns, and no more
+    assert len(body.strip().splitlines()) == 1
+
+
+def test_hostile_names_are_drawn_as_they_are(run: FinishedRun, tmp_path: Path) -> None:
+    rows = run.rows.assign(method=run.rows["method"].replace("LIME", HOSTILE))
+    headline = Headline(Condition("nes"), (HeadlineLine(HOSTILE, Estimate(0.5, 0.4, 0.6)),))
+    files = paper.write_paper_files(tmp_path, replace(run, rows=rows), [headline])
+    figure = paper.curves(rows, "nes")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert " ".join(HOSTILE.split()) in [label.strip() for label in labels]
+    with Image.open(next(path for path in files if path.name == "ranking.png")) as picture:
+        assert np.asarray(picture.convert("L")).min() < 50
+
+
+def test_a_summary_is_read_back_as_it_was(run: FinishedRun, tmp_path: Path) -> None:
+    paper.write_paper_files(tmp_path, run, plausible.headlines(run))
+    table = pd.read_csv(tmp_path / "summary.csv", keep_default_na=False)
+    assert table["score"].tolist() == paper.summary_table(plausible.headlines(run))["score"].tolist()

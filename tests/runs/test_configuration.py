@@ -1,0 +1,113 @@
+"""A run is bound to what made it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from common.errors import InputError
+from runs.configuration import (
+    Configuration,
+    DetectorIdentity,
+    FramesIdentity,
+    bind,
+    describe_device,
+    identify_detector,
+    versions,
+)
+from tests.scoring.stand_ins import PlantedDetector
+
+CONFIGURATION = Configuration(
+    preset="quick",
+    methods=("LIME", "random"),
+    settings={"LIME": {"samples": 150}, "RISE": {"samples": 200}},
+    attacks={"nes": {"attack": "nes", "epsilon": 16 / 255}},
+    detector=DetectorIdentity("demo", "ab" * 32, ("Real", "FaceSwap"), 224),
+    frames=FramesIdentity(12, "cd" * 32, None, None),
+    seed=0,
+    batch_size=32,
+    precision="float32",
+    device="cpu",
+    threads=2,
+    versions={"flipscope": "0.1.0", "torch": "2"},
+)
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "preset": {"preset": "published"},
+    "methods": {"methods": ("LIME", "SHAP", "random")},
+    "settings.LIME.samples": {"settings": {"LIME": {"samples": 500}, "RISE": {"samples": 200}}},
+    "settings.SHAP.evaluations": {"settings": {**CONFIGURATION.settings, "SHAP": {"evaluations": 10}}},
+    "attacks.nes.epsilon": {"attacks": {"nes": {"attack": "nes", "epsilon": 8 / 255}}},
+    "detector.weights": {"detector": replace(CONFIGURATION.detector, weights="ef" * 32)},
+    "frames.fingerprint": {"frames": replace(CONFIGURATION.frames, fingerprint="12" * 32)},
+    "frames.limit": {"frames": replace(CONFIGURATION.frames, limit=4)},
+    "seed": {"seed": 1},
+    "batch_size": {"batch_size": 16},
+    "precision": {"precision": "bfloat16"},
+    "device": {"device": "mps"},
+    "threads": {"threads": 1},
+    "versions.torch": {"versions": {"flipscope": "0.1.0", "torch": "3"}},
+    "format": {"format": 1},
+    "protocol.draws": {"protocol": {"draws": 5}},
+    "segmentations": {"segmentations": ("slic-100",)},
+    "budgets": {"budgets": (4 / 255,)},
+    "seeds": {"seeds": 5},
+    "metrics.iou.metric": {"metrics": {"iou": {"metric": "iou"}}},
+}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_change_of_anything_is_refused_by_name(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "config.json"
+    bind(path, CONFIGURATION)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=key.replace(".", r"\.") + " was .* and is now .*--run NAME"):
+        bind(path, replace(CONFIGURATION, **CHANGES[key]))
+    assert path.read_bytes() == before
+
+
+def test_the_same_configuration_continues(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "config.json"
+    bind(path, CONFIGURATION)
+    before = path.read_bytes()
+    bind(path, replace(CONFIGURATION))
+    assert path.read_bytes() == before
+    content = json.loads(before)
+    assert list(content) == sorted(content)
+    assert content["detector"]["weights"] == "ab" * 32
+
+
+def test_old_and_new_value_are_shown(tmp_path: Path) -> None:
+    bind(tmp_path / "c.json", CONFIGURATION)
+    with pytest.raises(InputError, match="seed was 0 and is now 7"):
+        bind(tmp_path / "c.json", replace(CONFIGURATION, seed=7))
+    with pytest.raises(InputError, match=r"batch_size was .*; device was .*; preset was .* \(and 2 more\)"):
+        bind(
+            tmp_path / "c.json",
+            replace(CONFIGURATION, seed=7, batch_size=1, threads=9, device="mps", preset="published"),
+        )
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", '"x"'])
+def test_an_unreadable_configuration_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"config\.json is not readable"):
+        bind(tmp_path / "config.json", CONFIGURATION)
+
+
+def test_versions_name_what_computes() -> None:
+    found = versions()
+    assert found["flipscope"] not in ("", "unknown")
+    assert found["torch"] == torch.__version__.split("+")[0] or found["torch"] == torch.__version__
+    assert {"numpy", "shap", "lime", "scikit-image"} <= found.keys()
+
+
+def test_a_detector_is_its_weights_not_its_path() -> None:
+    detector = PlantedDetector()
+    detector.weights_sha256 = "34" * 32
+    found = identify_detector("/home/someone/best.ckpt", detector)
+    assert found == DetectorIdentity("best.ckpt", "34" * 32, detector.class_names, detector.input_size)
+    assert describe_device(torch.device("cpu")) == "cpu"

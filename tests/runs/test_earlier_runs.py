@@ -1,0 +1,111 @@
+"""A run that commit 380fa60 left is read, compared, continued, and gives the same tables.
+
+saved/380fa60 is `evaluate.py --method LIME --method LIME_adv --limit 3 --attack nes --attack pgd` with tiny settings,
+its pictures removed and two of its three frames packed by that commit; saved/tables-380fa60 holds tables that it made.
+"""
+
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import evaluate
+from common import console
+from common.errors import InputError
+from data.frames import Frame
+from reporting.products import write_products
+from runs.configuration import Configuration, DetectorIdentity, FramesIdentity
+from runs.earlier_names import renamed_protocol
+from runs.run import score_frames
+from runs.run_folder import RunFolder, Shard
+from runs.selection import demo_selection
+from runs.setup import chosen_protocol
+from runs.stored_run import read_run
+from scoring.frame import ProgressCallback, Scored
+
+SAVED = Path(__file__).parent / "saved"
+TABLES = SAVED / "tables-380fa60"
+BASELINES = ["random", "random-area", "bottom-k", "whole", "oracle", "mask"]
+NAME = "LIME+LIME_adv"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SAVED / "380fa60", tmp_path / "run"))
+
+
+def configuration(folder: Path) -> Configuration:
+    """What made the run, as this version would describe it."""
+    stored = read_run(folder).configuration
+    values = {field.name: stored[field.name] for field in fields(Configuration)}
+    tuples = {name: tuple(values[name]) for name in ("methods", "segmentations", "budgets")}
+    detector = DetectorIdentity(**{**stored["detector"], "class_names": tuple(stored["detector"]["class_names"])})
+    return Configuration(**{**values, **tuples, "detector": detector, "frames": FramesIdentity(**stored["frames"])})
+
+
+def nobody(frame: Frame, on_stage: ProgressCallback) -> Scored:
+    raise AssertionError(f"{frame.key} is scored again")
+
+
+def test_its_frames_are_read_whether_packed_or_not(folder: Path) -> None:
+    run = read_run(folder)
+    assert len(run.rows) == 3
+    assert set(run.rows.columns["attack"]) == {"nes", "pgd"}
+    precision = run.rows.by("method")["mask"].mean("mask_precision")
+    assert ((precision > 0.3) & (precision <= 1)).all()
+    assert run.configuration["protocol"]["baselines"] == [
+        "random",
+        "random-area",
+        "bottom-k",
+        "whole",
+        "oracle",
+        "mask",
+    ]
+    assert run.configuration["protocol"]["flip_thresholds"] == ["budget"]
+    assert "arms" not in run.configuration["protocol"]
+
+
+def test_it_is_continued_and_nothing_is_scored_again(folder: Path) -> None:
+    before = (folder / "config.json").read_bytes()
+    own = RunFolder(folder)
+    with own.locked(Shard()):
+        outcome = score_frames(own, configuration(folder), demo_selection(3), nobody)
+    assert len(outcome.finished) == 3
+    assert (folder / "config.json").read_bytes() == before
+
+
+def test_it_is_not_continued_with_other_baselines(folder: Path) -> None:
+    stored = json.loads((folder / "config.json").read_text())
+    stored["protocol"]["arms"].remove("oracle")
+    wanted = configuration(folder)
+    (folder / "config.json").write_text(json.dumps(stored))
+    own = RunFolder(folder)
+    with own.locked(Shard()), pytest.raises(InputError, match=r"protocol\.baselines was .* and is now"):
+        score_frames(own, wanted, demo_selection(3), nobody)
+
+
+def test_its_tables_are_the_same(folder: Path) -> None:
+    wanted = configuration(folder)
+    results = write_products(RunFolder(folder), NAME, json.loads(wanted.to_json()), demo_selection(3).keys, {})
+    assert len(results.rows) == 3
+    for table in TABLES.iterdir():
+        expected = table.read_text().replace("inside", "mask_precision")
+        assert (folder / table.name).read_text() == expected, table.name
+    rows = pd.read_csv(folder / f"rows_{NAME}.csv")
+    assert rows.loc[rows["method"] == "mask", "mask_precision"].between(0.3, 1).all()
+
+
+def test_it_is_compared_with_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert console.status(evaluate.app, ["compare", str(folder), str(SAVED / "380fa60")]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Their configurations are the same." in printed
+    assert "No score is shown to have moved." in printed
+
+
+def test_the_settings_old_names_are_taken() -> None:
+    given = renamed_protocol({"grade_steps": "3", "grades": "budget"})
+    protocol = chosen_protocol("quick", (), given)
+    assert (protocol.threshold_steps, protocol.flip_thresholds) == (3, ("budget",))

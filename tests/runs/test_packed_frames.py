@@ -1,0 +1,223 @@
+"""Frames packed into column files: the same as in files of their own, whatever happens in between."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from common.errors import InputError
+from reporting.products import write_products
+from runs import gathering, parquet_records, row_files
+from runs import run_folder as folder_module
+from runs.gathering import gather
+from runs.packed_frames import FOLDERS
+from runs.run_folder import RunFolder
+from runs.stored_run import read_run
+from scoring.costs import Cost
+from scoring.records import FlipThreshold, MetricValue, Row
+from tests.analysis.made_up import at_random, table, unseen
+from tests.analysis.made_up import make as make_rows
+from tests.reporting.test_tables import GRADE
+
+CHANCE = {"LIME": 0.8, "SHAP": 0.5, "RISE": 0.2, "random": 0.1}
+CONFIGURATION = {"seed": 0, "attacks": {"nes": {"attack": "nes"}}}
+COSTS = [Cost("verdict", 1, 1, 0.25), Cost("LIME", 150, 5, 1.5), Cost("LIME", 10, 5, 0.5)]
+MEASURED = MetricValue("a.png", "a", "FaceSwap", 0, "slic-50", "LIME", "mean", "deletion", 0.5, "lower", "", 32)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from runs import parquet_records
+from runs.run_folder import RunFolder
+
+folder, left, write = RunFolder(Path(sys.argv[1])), {writes}, parquet_records.write_table
+keys = folder.keys()
+
+def counted(*given):
+    global left
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    write(*given)
+
+def removing(*given, **named):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+parquet_records.write_table = counted
+if left == 4:
+    Path.unlink = removing
+folder.pack(keys)
+"""
+
+
+def frames() -> dict[str, list[Row]]:
+    made = make_rows(at_random(0, CHANCE), tuple(CHANCE), videos=9, frames=2)
+    made = [unseen(row) if row.key.endswith("003/1.png") else row for row in made]
+    return {key: [row for row in made if row.key == key] for key in dict.fromkeys(row.key for row in made)}
+
+
+def fill(path: Path, pack: int = 0) -> tuple[RunFolder, list[str]]:
+    """A folder with frames, of which so many are packed, not the first ones and in another order."""
+    folder = RunFolder(path)
+    for number, (key, rows) in enumerate(frames().items()):
+        flip_thresholds = [replace(GRADE, key=key, video=rows[0].video, value=number / 255)] if number % 3 else []
+        metric_values = [replace(MEASURED, key=key, video=rows[0].video, undefined="" if number % 2 else "no mask")]
+        folder.save(key, {Row: rows, FlipThreshold: flip_thresholds, MetricValue: metric_values}, COSTS)
+    keys = list(frames())
+    if pack:
+        folder.pack(keys[-1 : -1 - pack : -1])
+    (path / "config.json").write_text(json.dumps(CONFIGURATION))
+    return folder, keys
+
+
+def products(path: Path, pack: int) -> dict[str, bytes]:
+    folder, keys = fill(path, pack)
+    write_products(folder, "All", CONFIGURATION, keys, {})
+    return {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
+
+
+def test_a_packed_frame_comes_back_as_it_was(tmp_path: Path) -> None:
+    loose, keys = fill(tmp_path / "loose")
+    fill(tmp_path / "packed", 7)
+    assert len(list((tmp_path / "packed" / "frames").glob("*.npy"))) == len(keys) - 7
+    assert len(list((tmp_path / "packed" / "costs").glob("*.json"))) == len(keys) - 7
+    again = RunFolder(tmp_path / "packed")  # another process, later
+    assert again.missing([*keys, "new.png"]) == ["new.png"]
+    for key in keys:
+        one, other = loose.finished(key), again.finished(key)
+        assert one is not None
+        assert other is not None
+        for kind in FOLDERS:
+            assert np.array_equal(one[kind], other[kind])
+            assert one[kind].dtype == other[kind].dtype
+        assert again.costs(key) == loose.costs(key) == COSTS
+    assert again.finished("new.png") is None
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """The products of frames with files of their own."""
+    path = tmp_path_factory.mktemp("whole")
+    return path, products(path, 0)
+
+
+def test_products_are_the_same_wherever_frames_lie(tmp_path: Path, whole: tuple[Path, dict[str, bytes]]) -> None:
+    assert {"scores_All.csv", "summary.csv", "rows_All.csv", "results_All.npy", "costs.csv"} <= set(whole[1])
+    assert products(tmp_path, 7) == whole[1]
+
+
+def test_many_rows_give_the_same_numbers_in_parquet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: tuple[Path, dict[str, bytes]]
+) -> None:
+    """The way of a run of millions of rows, on few: several batches, parts, column files. Numbers are equal exactly."""
+    path, small = whole
+    monkeypatch.setattr(row_files, "MOST_ROWS", 100)
+    monkeypatch.setattr(gathering, "BATCH", 5)
+    large = products(tmp_path, 12)
+    tidy = {"rows_All", "grades_All", "metrics_All", "costs"}
+    assert set(small) - set(large) == {*(f"{name}.csv" for name in tidy), "results_All.npy"}
+    assert set(large) - set(small) == {f"{name}.parquet" for name in tidy}
+    for name in set(small) & set(large):
+        assert large[name] == small[name], name
+    for name in tidy:
+        one = pd.read_csv(path / f"{name}.csv", dtype={"depth": str})
+        other = pd.read_parquet(tmp_path / f"{name}.parquet")
+        texts = {column: other[column].astype(object) for column in other.select_dtypes("category")}
+        other = other.assign(**{each: values.where(values != "") for each, values in texts.items()})
+        if name == "grades_All":  # in which what NES needed follows the other grades of each batch
+            order = ["key", "measure", "method"]
+            one, other = (each.sort_values(order, kind="stable", ignore_index=True) for each in (one, other))
+        pd.testing.assert_frame_equal(one, other[one.columns], check_dtype=False, check_exact=True)
+
+
+def test_the_other_format_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, keys = fill(tmp_path)
+    gather(folder, CONFIGURATION, keys, "All")
+    with monkeypatch.context() as patched:
+        patched.setattr(row_files, "MOST_ROWS", 100)
+        gather(folder, CONFIGURATION, keys, "All")
+    assert not list(tmp_path.glob("*.csv")) + list(tmp_path.glob("results_*.npy"))
+    gather(folder, CONFIGURATION, keys, "All")
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_runs_are_compared_wherever_their_frames_lie(tmp_path: Path) -> None:
+    fill(tmp_path / "loose")
+    fill(tmp_path / "packed", 11)
+    one, other = read_run(tmp_path / "loose").rows, read_run(tmp_path / "packed").rows
+    assert sorted(one.frames["key"]) == sorted(other.frames["key"])
+    assert one.overall("drop") == pytest.approx(other.overall("drop"))
+
+
+def test_frames_are_packed_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder_module, "PACK", 4)
+    _, keys = fill(tmp_path)
+    assert len(list((tmp_path / "frames").glob("part-*.parquet"))) == len(keys) // 4
+    assert len(list((tmp_path / "frames").glob("*.npy"))) == len(keys) % 4
+    assert RunFolder(tmp_path).missing(keys) == []
+
+
+@pytest.mark.parametrize("writes", [0, 3, 4])
+def test_killed_while_packing_nothing_is_lost(tmp_path: Path, writes: int) -> None:
+    """SIGKILL before a part's first file, before its rows, and when all is written and the small files are to go."""
+    whole, keys = fill(tmp_path / "whole")
+    fill(tmp_path / "run")
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", KILLED.format(writes=writes), str(tmp_path / "run")]
+    assert subprocess.run(command, cwd=root, check=False).returncode == -signal.SIGKILL
+    again = RunFolder(tmp_path / "run")
+    assert again.missing(keys) == []
+    for folder in (whole, again):
+        gather(folder, CONFIGURATION, keys, "All")
+    for name in ("rows_All.csv", "grades_All.csv", "metrics_All.csv", "costs.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign"])
+def test_frames_of_a_part_that_cannot_be_read_are_scored_again(
+    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, keys = fill(tmp_path, 18)
+    (part,) = (tmp_path / "frames").glob("part-*.parquet")
+    if damage == "cut":
+        part.write_bytes(part.read_bytes()[:-50])
+    else:
+        pd.DataFrame({"key": ["a"]}).to_parquet(part)
+    assert RunFolder(tmp_path).missing(keys) == keys
+    told = capsys.readouterr().err
+    assert part.name in told
+    assert "its frames are scored again" in told
+
+
+@pytest.mark.parametrize("kind", ["frames", "grades", "costs"])
+def test_damage_that_shows_later_is_one_line_that_says_what_to_do(tmp_path: Path, kind: str) -> None:
+    """A flipped bit in a page, of a column that nothing read to find out which frames are there."""
+    _, keys = fill(tmp_path, 18)
+    (part,) = (tmp_path / kind).glob("part-*.parquet")
+    column = pq.ParquetFile(part).metadata.row_group(0).column(3 if kind == "costs" else 7)
+    whole, at = bytearray(part.read_bytes()), column.data_page_offset + column.total_compressed_size // 2
+    whole[at] ^= 0x55
+    part.write_bytes(whole)
+    folder = RunFolder(tmp_path)
+    assert folder.missing(keys) == []
+    with pytest.raises(InputError, match=rf"{kind}/part-.*remove .*frames/part-.*scores its frames again") as told:
+        gather(folder, CONFIGURATION, keys)
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_of_columns_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path, rows = tmp_path / "rows.parquet", table(next(iter(frames().values())))
+    with pytest.raises(RuntimeError, match="power cut"), parquet_records.writing(path, Row) as writer:
+        writer.add(parquet_records.of_frame(Row, rows))
+        raise RuntimeError("power cut")
+    assert list(tmp_path.iterdir()) == []
+    parquet_records.write_table(path, Row, parquet_records.of_frame(Row, rows))
+    assert parquet_records.read_table(path, Row, ["key"]).column("key").to_pylist() == rows["key"].tolist()

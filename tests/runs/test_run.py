@@ -1,0 +1,289 @@
+"""Runs on disk: what is kept, tried again, refused, divided."""
+
+import errno
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.errors import InputError
+from data.frames import CLASS_NAMES, Frame
+from data.source import open_frames
+from reporting.products import RunResults
+from runs import npy_records
+from runs import run_folder as folder_module
+from runs.run_folder import RunFolder, Shard
+from runs.selection import Selection, demo_selection, select_frames
+from runs.workers.messages import Score
+from scoring.costs import Cost
+from scoring.frame import Scored
+from scoring.records import Row
+from tests.analysis.made_up import make
+from tests.reporting.test_tables import GRADE
+from tests.runs.test_configuration import CONFIGURATION
+from tests.runs.whole_runs import score_and_report
+from tests.scoring.stand_ins import picture, save, write_frames
+
+METHODS = ("LIME", "random")
+TIMED = ("costs.csv", "report.html", "log.txt")
+
+
+@pytest.fixture
+def selection(tmp_path: Path) -> Selection:
+    return select_frames(open_frames(write_frames(tmp_path / "frames", videos=2)))
+
+
+class Scores:
+    """A scorer that only notes what it was asked; some frames it cannot score."""
+
+    def __init__(self, failing: dict[str, Exception] | None = None) -> None:
+        self.asked: list[str] = []
+        self.failing = failing or {}
+
+    def __call__(self, frame: Frame, tell: Callable[[str], None]) -> Scored:
+        tell("LIME")
+        self.asked.append(frame.key)
+        for part, error in self.failing.items():
+            if part in frame.key:
+                raise error
+        made = make(lambda method, video, k: method != "random", METHODS, videos=1, frames=1)
+        own = {"key": frame.key, "video": frame.video, "family": frame.family or "", "predicted": "FaceSwap"}
+        rows = [replace(row, **own) for row in made]  # type: ignore[arg-type]
+        return Scored(rows, [replace(GRADE, key=frame.key)], [], [Cost("LIME", 10, 1, 0.5)], None)
+
+
+def start(
+    path: Path, selection: Selection, score: Score, shard: Shard | None = None, **changes: object
+) -> RunResults | int:
+    configuration = replace(CONFIGURATION, methods=METHODS, frames=selection.identity, **changes)  # type: ignore[arg-type]
+    return score_and_report(path, configuration, selection, score, shard)
+
+
+def finished(path: Path, selection: Selection, score: Score) -> RunResults:
+    results = start(path, selection, score)
+    assert isinstance(results, RunResults)
+    return results
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Every file of a run but its locks and log, its costs and the report, which shows costs."""
+    files = (file for file in path.rglob("*") if file.is_file() and file.parent.name != "costs")
+    return {str(f.relative_to(path)): f.read_bytes() for f in files if f.name not in TIMED and f.name[:5] != ".lock"}
+
+
+def test_a_run_scores_every_frame_once_and_writes_every_table(tmp_path: Path, selection: Selection) -> None:
+    score = Scores()
+    results = finished(tmp_path / "run", selection, score)
+    assert score.asked == list(selection.keys)
+    assert results.rows.frames["key"].tolist() == list(selection.keys)
+    written = set(contents(tmp_path / "run"))
+    assert {"config.json", "failures.csv", "scores_LIME.csv", "rows_LIME.csv", "summary_LIME.csv", "results_LIME.npy",
+            "summary_LIME.png"} <= written  # fmt: skip
+    assert len([name for name in written if name.startswith("frames/")]) == 8
+    costs = pd.read_csv(tmp_path / "run" / "costs.csv")
+    assert costs["forwards"].tolist() == [10] * 8
+    assert all(path.is_file() for path in results.files)
+
+
+def test_a_finished_run_is_not_scored_again(tmp_path: Path, selection: Selection) -> None:
+    finished(tmp_path / "run", selection, Scores())
+    before, again = contents(tmp_path / "run"), Scores()
+    finished(tmp_path / "run", selection, again)
+    assert again.asked == []
+    assert contents(tmp_path / "run") == before
+
+
+def test_only_missing_and_damaged_frames_are_scored_again(tmp_path: Path, selection: Selection) -> None:
+    path = tmp_path / "run"
+    finished(path, selection, Scores())
+    before, folder = contents(path), RunFolder(path)
+    folder.file(Row, selection.keys[2]).unlink()
+    damaged = folder.file(Row, selection.keys[5])
+    damaged.write_bytes(damaged.read_bytes()[:-7])
+    again = Scores()
+    finished(path, selection, again)
+    assert again.asked == [selection.keys[2], selection.keys[5]]
+    assert contents(path) == before
+
+
+def test_a_run_of_another_configuration_is_refused_untouched(tmp_path: Path, selection: Selection) -> None:
+    finished(tmp_path / "run", selection, Scores())
+    before, score = contents(tmp_path / "run"), Scores()
+    with pytest.raises(InputError, match="seed was 0 and is now 3"):
+        start(tmp_path / "run", selection, score, seed=3)
+    assert score.asked == []
+    assert contents(tmp_path / "run") == before
+
+
+def test_other_frames_are_another_configuration(tmp_path: Path, selection: Selection) -> None:
+    """Resuming counts no rows: a changed picture or label under the same key is noticed."""
+    finished(tmp_path / "run", selection, Scores())
+    key = selection.keys[0]
+    save(tmp_path / "frames", key, 255 - picture(key, "Deepfakes"))
+    changed = select_frames(open_frames(tmp_path / "frames" / "index.csv"))
+    with pytest.raises(InputError, match="fingerprint"):
+        start(tmp_path / "run", changed, Scores())
+
+
+@pytest.mark.parametrize("damage", ["missing", "broken", "unscorable", "numerical"])
+def test_one_bad_frame_never_ends_a_run(
+    tmp_path: Path, selection: Selection, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = selection.keys[3]
+    file, score = tmp_path / "frames" / key, Scores()
+    if damage == "missing":
+        file.unlink()
+    elif damage == "broken":
+        file.write_bytes(file.read_bytes()[:100])
+    else:
+        error = InputError("no explanation") if damage == "unscorable" else RuntimeError("the solver did not converge")
+        score = Scores({key: error})
+    results = finished(tmp_path / "run", selection, score)
+    assert list(results.failures) == [key]
+    assert len(results.rows) == 7
+    told = pd.read_csv(tmp_path / "run" / "failures.csv")
+    assert told["key"].tolist() == [key]
+    assert len(told["reason"][0]) > 10
+    assert key in capsys.readouterr().err
+    if damage == "numerical":
+        assert told["reason"][0] == "RuntimeError: the solver did not converge"
+
+
+def test_a_failed_frame_is_tried_again(tmp_path: Path, selection: Selection) -> None:
+    key = selection.keys[3]
+    finished(tmp_path / "run", selection, Scores({key: InputError("not today")}))
+    again = Scores()
+    results = finished(tmp_path / "run", selection, again)
+    assert again.asked == [key]
+    assert results.failures == {}
+    assert (tmp_path / "run" / "failures.csv").read_text() == "key,reason\n"
+    finished(tmp_path / "whole", selection, Scores())
+    assert contents(tmp_path / "whole") == contents(tmp_path / "run")
+
+
+def test_when_every_frame_fails_the_run_says_why(tmp_path: Path, selection: Selection) -> None:
+    with pytest.raises(InputError, match="none of the 8 frames could be scored; the first: not today"):
+        start(tmp_path / "run", selection, Scores({"": InputError("not today")}))
+    assert len(pd.read_csv(tmp_path / "run" / "failures.csv")) == 8
+
+
+def test_a_mistake_in_the_program_is_not_taken_for_a_bad_frame(tmp_path: Path, selection: Selection) -> None:
+    with pytest.raises(TypeError, match="bug"):
+        start(tmp_path / "run", selection, Scores({selection.keys[1]: TypeError("bug")}))
+    assert RunFolder(tmp_path / "run").finished(selection.keys[0]) is not None
+
+
+def test_an_interruption_loses_the_frame_in_work_only(tmp_path: Path, selection: Selection) -> None:
+    class Interrupted(Scores):
+        def __call__(self, frame: Frame, tell: Callable[[str], None]) -> Scored:
+            if len(self.asked) == 3:
+                raise KeyboardInterrupt
+            return super().__call__(frame, tell)
+
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path / "run", selection, Interrupted())
+    rest = Scores()
+    finished(tmp_path / "run", selection, rest)
+    assert rest.asked == list(selection.keys[3:])
+    finished(tmp_path / "whole", selection, Scores())
+    assert contents(tmp_path / "whole") == contents(tmp_path / "run")
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path, selection: Selection, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = npy_records.save_records
+    written = 0
+
+    def full(path: Path, array: np.ndarray) -> None:
+        nonlocal written
+        written += 1
+        if written > 12:  # a frame has three files
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        saved(path, array)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder_module.npy_records, "save_records", full)
+        with pytest.raises(OSError, match="No space"):
+            start(tmp_path / "run", selection, Scores())
+    rest = Scores()
+    finished(tmp_path / "run", selection, rest)
+    assert rest.asked == list(selection.keys[4:])
+    finished(tmp_path / "whole", selection, Scores())
+    assert contents(tmp_path / "whole") == contents(tmp_path / "run")
+
+
+def test_parts_of_a_run_make_the_same_tables(tmp_path: Path, selection: Selection) -> None:
+    path = tmp_path / "run"
+    parts = [Scores() for _ in range(3)]
+    assert start(path, selection, parts[0], Shard(0, 3)) == 5
+    assert start(path, selection, parts[2], Shard(2, 3)) == 3
+    assert not (path / "scores_LIME.csv").exists()
+    assert isinstance(start(path, selection, parts[1], Shard(1, 3)), RunResults)
+    assert sorted(key for part in parts for key in part.asked) == sorted(selection.keys)
+    finished(tmp_path / "whole", selection, Scores())
+    assert contents(path) == contents(tmp_path / "whole")
+
+
+def test_a_failure_in_a_part_waits_for_the_whole(tmp_path: Path, selection: Selection) -> None:
+    path, bad = tmp_path / "run", {selection.keys[0]: InputError("bad")}
+    assert start(path, selection, Scores(bad), Shard(0, 2)) == 5
+    assert start(path, selection, Scores(bad), Shard(1, 2)) == 1
+    final = Scores(bad)
+    results = finished(path, selection, final)
+    assert final.asked == [selection.keys[0]]
+    assert list(results.failures) == [selection.keys[0]]
+
+
+def test_nothing_is_drawn_where_no_verdict_is_fake(tmp_path: Path, selection: Selection) -> None:
+    class AllReal(Scores):
+        def __call__(self, frame: Frame, tell: Callable[[str], None]) -> Scored:
+            made = super().__call__(frame, tell)
+            return replace(made, rows=[replace(row, predicted="Real", flipped_to_real=False) for row in made.rows])
+
+    results = finished(tmp_path / "run", selection, AllReal())
+    assert not (tmp_path / "run" / "summary_LIME.png").exists()
+    assert (tmp_path / "run" / "scores_LIME.csv").exists()
+    assert all(path.is_file() for path in results.files)
+
+
+def test_a_limit_is_spread_over_families_and_the_index(tmp_path: Path) -> None:
+    frames = open_frames(write_frames(tmp_path, videos=4, frames=2))
+    assert len(select_frames(frames).keys) == 32
+    assert select_frames(frames).keys == tuple(entry.key for entry in frames.entries)
+    few = select_frames(frames, limit=4)
+    assert len({key.split("/")[1] for key in few.keys}) == 4  # one of each family, whatever the index's order
+    assert (
+        len({key.split("/")[4] for key in select_frames(frames, limit=16).keys}) == 4
+    )  # all videos, not the first ones
+    assert select_frames(frames, limit=99).keys == select_frames(frames).keys
+    assert [few.frame(i).key for i in range(4)] == list(few.keys)
+    with pytest.raises(InputError, match="--limit"):
+        select_frames(frames, limit=0)
+
+
+def test_real_frames_are_left_out_and_counted(tmp_path: Path) -> None:
+    index = write_frames(tmp_path, videos=1)
+    for number in range(3):
+        save(tmp_path, f"original_sequences/a/{number}.png", picture(str(number), "Deepfakes", planted=False))
+    lines = "".join(f"original_sequences/a/{number}.png,0,0\n" for number in range(3))
+    index.write_text(index.read_text() + lines)
+    found = select_frames(open_frames(index))
+    assert (len(found.keys), found.real) == (4, 3)
+    assert not any("original" in key for key in found.keys)
+    index.write_text("relative_path,bin_label,mc_label\n" + lines)
+    with pytest.raises(InputError, match="all 3 frames are real"):
+        select_frames(open_frames(index))
+
+
+def test_demo_frames_are_each_of_another_person_and_the_families_take_turns() -> None:
+    found = demo_selection()
+    assert len(found.keys) == 8
+    assert len({key.split("/")[4] for key in found.keys}) == 8
+    people = [found.frames.take(index).number for index in found.indices]  # type: ignore[attr-defined]
+    assert len(set(people)) == 8
+    assert all(sum(family in key for key in found.keys) == 2 for family in CLASS_NAMES[1:])
+    assert demo_selection(5).keys == found.keys[:5]
+    assert demo_selection(5).identity != found.identity
+    assert found.frame(1).key == found.keys[1]

@@ -1,0 +1,141 @@
+"""Every setting of the explanations: presets, overrides by name, and what goes into config.json."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from attacks.nes import NES
+from common.errors import InputError
+from common.settings import override
+from detectors.base import Detector
+from xai.base import DetectorSpecificExplainer, Explainer, FrameExplainer
+from xai.fills import Background, Blur, Mean, SegmentMean, Zero
+from xai.lime import LIME
+from xai.methods import ADVERSARIAL, Method, load_explainer
+from xai.partition_shap import SHAP
+from xai.rise import RISE
+from xai.segments import Segments
+from xai.sobol import SOBOL
+
+FILLS: Mapping[str, Background] = {"zero": Zero(), "mean": Mean(), "segment_mean": SegmentMean(), "blur": Blur()}
+
+
+@dataclass(frozen=True)
+class ExplanationSettings:
+    """How frames are explained.
+
+    Attributes:
+        segments: the superpixels.
+        explainers: by name; others under `captum:NAME`, ..., or a user's own `package.module:Name`.
+        fills: the backgrounds by name.
+        adversarial: the attack on the whole image that makes the adversarial fill.
+    """
+
+    segments: Segments
+    explainers: Mapping[str, Explainer | FrameExplainer]
+    adversarial: NES
+    fills: Mapping[str, Background] = dataclasses.field(default_factory=lambda: FILLS)
+
+    def components(self) -> dict[str, Any]:
+        """Everything with settings of its own, by the name that an override gives it."""
+        return {"segments": self.segments, **self.explainers, **self.fills, ADVERSARIAL: self.adversarial}
+
+
+PRESETS: Mapping[str, ExplanationSettings] = {
+    "published": ExplanationSettings(
+        segments=Segments(),
+        explainers={"LIME": LIME(), "SHAP": SHAP(), "SOBOL": SOBOL(), "RISE": RISE()},
+        adversarial=NES(steps=80),
+    ),
+    "quick": ExplanationSettings(
+        segments=Segments(),
+        explainers={
+            "LIME": LIME(samples=100),
+            "SHAP": SHAP(evaluations=150, batch=16),
+            "SOBOL": SOBOL(grid=6, designs=4),
+            "RISE": RISE(samples=150, centred=True),
+        },
+        adversarial=NES(pairs=8, step=4 / 255, steps=16),  # longer steps: as far in fewer forwards
+    ),
+}
+
+OTHERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "published": {},
+    "quick": {
+        "captum:KernelShap": {"n_samples": 150},
+        "captum:Lime": {"n_samples": 100},
+        "captum:ShapleyValueSampling": {"n_samples": 4},
+    },
+}
+"""Settings of libraries' explainers that differ from their own by preset: as many forwards as SHAP and LIME here."""
+
+
+def build_settings(
+    preset: str, overrides: Mapping[str, Mapping[str, Any]] | None = None, methods: Sequence[Method] = ()
+) -> ExplanationSettings:
+    """The settings of a preset, with the explainers of users' own `methods` added and `overrides` applied.
+
+    `overrides` maps a component ("LIME", "segments", "blur", "adversarial", ...) to new values of its fields, which
+    may be strings from a command line. Raises InputError for an unknown preset, component or field, and for a value
+    that a field cannot take.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    base = PRESETS[preset]
+    own = {method.explainer: load_explainer(method.explainer) for method in methods if ":" in method.explainer}
+    settings = dataclasses.replace(base, explainers={**base.explainers, **own})
+    for component in own.keys() & OTHERS[preset].keys():
+        settings = _replace(settings, component, OTHERS[preset][component])
+    for component, values in (overrides or {}).items():
+        settings = _replace(settings, component, values)
+    return settings
+
+
+def check_settings(settings: ExplanationSettings, detector: Detector) -> None:
+    """Raises InputError where one of the explainers does not suit the detector."""
+    for explainer in settings.explainers.values():
+        if isinstance(explainer, DetectorSpecificExplainer):
+            explainer.check(detector)
+
+
+def parse_override(text: str) -> tuple[str, str, str]:
+    """An override from the command line, "LIME.samples=500", as (component, field, value).
+
+    Raises InputError where it has another form.
+    """
+    name, equals, value = text.partition("=")
+    component, dot, field = name.strip().rpartition(".")
+    if not (equals and dot and component and field and value.strip()):
+        raise InputError(f"cannot read the setting {text!r}; write it as COMPONENT.FIELD=VALUE, as LIME.samples=500")
+    return component, field, value.strip()
+
+
+def describe_settings(settings: ExplanationSettings) -> dict[str, dict[str, Any]]:
+    """Every value by component and field, as plain data for config.json."""
+    return {name: _describe(component) for name, component in settings.components().items()}
+
+
+def _replace(settings: ExplanationSettings, component: str, values: Mapping[str, Any]) -> ExplanationSettings:
+    current = settings.components()
+    if component not in current:
+        names = [name for name, value in current.items() if _has_fields(value)]
+        raise InputError(f"no settings are named {component!r}; known: {', '.join(names)}")
+    if not dataclasses.is_dataclass(current[component]):
+        raise InputError(f"{component!r} has no settings: only the fields of a dataclass can be set")
+    changed = override(current[component], values, component)
+    if component in settings.explainers:
+        return dataclasses.replace(settings, explainers={**settings.explainers, component: changed})
+    if component in settings.fills:
+        return dataclasses.replace(settings, fills={**settings.fills, component: changed})
+    return dataclasses.replace(settings, **{component: changed})
+
+
+def _has_fields(component: Any) -> bool:
+    return dataclasses.is_dataclass(component) and bool(dataclasses.fields(component))
+
+
+def _describe(component: Any) -> dict[str, Any]:
+    if dataclasses.is_dataclass(component) and not isinstance(component, type):
+        return dataclasses.asdict(component)
+    return {}
