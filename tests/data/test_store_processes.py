@@ -195,8 +195,8 @@ def test_sigkill_leaves_whole_batches(tmp_path: Path, delay: float) -> None:
         process.stdout.readline()
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
-    rest = process.communicate()[0].split()
-    assert process.returncode == -signal.SIGKILL
+    rest = process.stdout.read().split()  # `communicate` would lose what `readline` has read ahead
+    assert process.wait() == -signal.SIGKILL
     reported = 5 + len(rest)
     source = LmdbImages(path)
     keys = source.keys()
