@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from common.errors import InputError
+
 COLUMNS: Mapping[str, str] = {"inside": "mask_precision"}
 """Columns of rows by the name that commit 380fa60 wrote."""
 
@@ -24,5 +26,12 @@ def renamed_settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renamed_protocol(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the protocol under their present names."""
+    """Settings of the protocol under their present names.
+
+    Raises:
+        InputError: one setting stands under both of its names.
+    """
+    for earlier, present in PROTOCOL.items():
+        if earlier in settings and present in settings:
+            raise InputError(f"protocol.{earlier} is the earlier name of protocol.{present}: give only one of them")
     return {PROTOCOL.get(name, name): value for name, value in settings.items()}

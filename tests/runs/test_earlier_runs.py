@@ -109,3 +109,8 @@ def test_the_settings_old_names_are_taken() -> None:
     given = renamed_protocol({"grade_steps": "3", "grades": "budget"})
     protocol = chosen_protocol("quick", (), given)
     assert (protocol.threshold_steps, protocol.flip_thresholds) == (3, ("budget",))
+
+
+def test_one_setting_under_both_names_is_refused() -> None:
+    with pytest.raises(InputError, match=r"protocol.grades is the earlier name of protocol.flip_thresholds"):
+        renamed_protocol({"flip_thresholds": "fraction", "grades": "budget"})
