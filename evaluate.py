@@ -20,7 +20,7 @@ from reporting.terminal import introduce_run, show_missing, show_results
 from runs.run import score_frames
 from runs.run_folder import RunFolder, Shard
 from runs.run_options import EvaluationOptions, ResultsOption
-from runs.setup import RunSetup, files_name, prepare_run, run_name
+from runs.setup import RunSetup, files_name, prepare_run, run_name, settled
 from runs.stored_run import read_run
 from runs.workers.ray_cluster import LOCAL
 from runs.workers.start import WorkerOptions, worker_pool
@@ -123,8 +123,7 @@ def score_detector(
     log.open_in(folder)
     introduce_run(setup, folder)
     run_folder, selection = RunFolder(folder), setup.selection
-    worker_options = replace(options, batch_size=str(setup.scorer.batch_size))  # no worker measures its own
-    with worker_pool(workers, worker_options, folder) as pool, run_folder.locked(part):
+    with worker_pool(workers, settled(options, setup), folder) as pool, run_folder.locked(part):
         outcome = score_frames(run_folder, setup.configuration, selection, setup.scorer, part, pool)
         if outcome.missing:
             show_missing(outcome.missing, len(selection.keys))

@@ -1,35 +1,54 @@
-"""Which frames an attack can flip at all, and how few of a ranking's regions it needs."""
+"""Which frames can be flipped at all, by what, and how few of a ranking's regions it needs."""
+
+from collections.abc import Callable, Collection
 
 import numpy as np
 
-from analysis.score_subsets import COUNTS, Rows, at_main_budget, attacks, main_segmentation, under
+from analysis.score_subsets import COUNTS, Rows, at_main_budget, main_segmentation, under, unique_names
 from runs.conditions import detected
+from runs.frame_table import FRAMES
 from runs.score_table import ScoreTable, as_score_table
 from scoring.baselines.table import WHOLE
 
 
-def unattackable(rows: Rows) -> dict[str, tuple[str, ...]]:
-    """By attack, the detected frames whose verdict stands whatever is attacked, at the main budget.
+def unattackable(frames: Rows) -> tuple[str, ...]:
+    """The frames that nothing in a run flips, although at least two different attacks tried the whole of each.
 
-    The whole frame must be among what was attacked, and nothing else may flip it either: an attack of few steps can do
-    less on a whole frame than on a small region, where its estimate of a gradient is better.
+    `frames` are the lines of the run's frames (`runs.frame_table`, where it is said what counts).
     """
+    lines = as_score_table(frames, FRAMES)
+    stands = np.zeros(len(lines), dtype=bool)
+    for attackable_flags in lines.each("attackable"):
+        stands |= attackable_flags == 0
+    return tuple(lines.frames["key"][stands].tolist())
+
+
+def attackable(rows: Rows, stubborn: Collection[str]) -> ScoreTable:
+    """The detected frames in scores without the `stubborn`, which are those of `unattackable`."""
     fakes = detected(as_score_table(rows))
-    keys = fakes.frames["key"]
-    return {attack: tuple(keys[unflipped].tolist()) for attack, unflipped in _never_flipped(fakes).items()}
+    return fakes.with_frames(~fakes.frames["key"].isin(list(stubborn)).to_numpy(dtype=bool))
 
 
-def attackable(rows: Rows) -> ScoreTable:
-    """The detected frames without those that are unattackable, of scores under one attack.
+def whole_attacks(frames: Rows) -> int:
+    """How many different attacks tried whole frames: the fewest of a frame that the detector called fake."""
+    numbers = [values for values in as_score_table(frames, FRAMES).each("whole_attacks") if not np.isnan(values).all()]
+    return min((int(np.nanmin(values)) for values in numbers), default=0)
 
-    Raises:
-        ValueError: the scores are of several attacks.
+
+def unflipped(rows: Rows) -> dict[str, tuple[str, ...]]:
+    """By attack that was tried on the whole frame, the detected frames that it flips nowhere at its main budget.
+
+    Another attack, or this one with more steps, may flip them: that alone does not make them unattackable.
     """
-    fakes = detected(as_score_table(rows))
-    never_flipped = _never_flipped(fakes)
-    if len(attacks(fakes)) > 1:
-        raise ValueError(f"frames are attackable under one attack or not; got {', '.join(attacks(fakes))}")
-    return fakes.with_frames(~next(iter(never_flipped.values()))) if never_flipped else fakes
+    return _keys(rows, lambda region, whole: ~region & ~whole)
+
+
+def flipped_by_region_only(rows: Rows) -> dict[str, tuple[str, ...]]:
+    """By attack, the detected frames that it flips by some region, but not as a whole, at its main budget.
+
+    There the whole frame is no ceiling of what the attack can do, though every region lies in it.
+    """
+    return _keys(rows, lambda region, whole: region & ~whole)
 
 
 def first_flip(rows: Rows, attack: str) -> dict[tuple[str, str], str]:
@@ -46,8 +65,16 @@ def first_flip(rows: Rows, attack: str) -> dict[tuple[str, str], str]:
     return flipped
 
 
-def _never_flipped(fakes: ScoreTable) -> dict[str, np.ndarray]:
-    """By attack that was tried on the whole frame, which of the detected frames nothing flips, (n,) bool."""
-    tried = at_main_budget(fakes)
-    whole = tried.columns.loc[tried.columns["method"] == WHOLE, "attack"].unique()
-    return {str(attack): ~under(tried, attack).any("flipped_to_real") for attack in whole}
+def _keys(rows: Rows, wanted: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, tuple[str, ...]]:
+    """By attack that was tried on the whole frame, the keys of the detected frames that are wanted.
+
+    `wanted` takes whether some region flips each frame, and whether the whole of it does, (n,) bool.
+    """
+    tried = at_main_budget(detected(as_score_table(rows)))
+    keys, is_whole = tried.frames["key"], tried.columns["method"] == WHOLE
+    chosen = {}
+    for attack in unique_names(tried.columns.loc[is_whole, "attack"]):
+        own = tried.columns["attack"] == attack
+        region, whole = (tried.with_columns(own & part).any("flipped_to_real") for part in (~is_whole, is_whole))
+        chosen[attack] = tuple(keys[wanted(region, whole)].tolist())
+    return chosen

@@ -4,7 +4,7 @@ They have no intervals; those of the answer come from `analysis.statistics`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.attackable_frames import attackable
@@ -77,12 +77,15 @@ def localisation(rows: Rows) -> Grid:
     return _mean_grid(known, names, "method", depths, "depth", "mask_precision")
 
 
-def controls(rows: Rows) -> Grid:
-    """Every ranking by its mean area, flips, drop and accuracy left, over the depths 1 to 3 (the whole frame apart)."""
+def controls(rows: Rows, stubborn: Collection[str] = ()) -> Grid:
+    """Every ranking by its mean area, flips, drop and accuracy left, over the depths 1 to 3 (the whole frame apart).
+
+    Only in the accuracies do the `stubborn` frames count, which are those of `attackable_frames.unattackable`.
+    """
     chosen = at_main_budget(rows)
     columns = chosen.columns
     chosen = chosen.with_columns(columns["depth"].isin(COUNTS) | (columns["method"] == WHOLE))
-    attacked, every = attackable(chosen).by("method"), chosen.by("method")
+    attacked, every = attackable(chosen, stubborn).by("method"), chosen.by("method")
     names, lines = (*methods(chosen), *baselines(chosen)), []
     for name in names:
         cells = [Cell(*attacked[name].overall(measure)) for measure in ("area", "flipped_to_real", "drop")]
@@ -90,15 +93,16 @@ def controls(rows: Rows) -> Grid:
     return Grid(names, ("area", "flips", "drop", "accuracy left"), tuple(lines))
 
 
-def circularity(rows: Rows, attack_of_fill: Mapping[str, str]) -> Grid:
+def circularity(rows: Rows, attack_of_fill: Mapping[str, str], stubborn: Collection[str] = ()) -> Grid:
     """What an explanation gains over random regions in the mean drop, by its fill and by the attack that scores it.
 
     A fill that an attack made (`attack_of_fill`) may favour explanations under that very attack: such cells are marked.
+    The `stubborn` frames do not count, which are those of `attackable_frames.unattackable`.
     """
     scores = as_score_table(rows)
     explained = scores.columns[scores.columns["method"].isin(methods(scores)) & scores.columns["depth"].isin(COUNTS)]
     fills, columns = unique_names(explained["fill"]), unique_names(explained["attack"])
-    gains = {attack: _gains(attackable(under(scores, attack)), fills) for attack in columns}
+    gains = {attack: _gains(attackable(under(scores, attack), stubborn), fills) for attack in columns}
     cells = tuple(
         tuple(Cell(*gains[attack][fill], same=attack_of_fill.get(fill) == attack) for attack in columns)
         for fill in fills

@@ -3,15 +3,16 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
+from attacks.pairs import UNKNOWN, Account, Batch, Judged, Pair, Proposal, together
 from detectors.base import Detector
-from detectors.gradients import differentiable, untouched
-from detectors.queries import Meter, Queries, counting, exact_float32
+from detectors.gradients import differentiable, gradient_batch, slope, untouched
+from detectors.queries import Queries, counting, exact_float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,11 +20,15 @@ class AttackResult:
     """What an attack did to N (image, region) pairs; every tensor is on the CPU.
 
     Attributes:
-        images: (N, 3, H, W) float32 in [0, 1], equal to the input outside each region.
+        images: (N, 3, H, W) float32 in [0, 1], equal to the input outside each region: the first that the detector
+            calls Real, else the one of the highest log p(Real) that was judged, the input among them.
         logits: (N, C) float32, what the detector says of them.
         flipped: (N,) bool, whether that is Real.
         steps: (N,) int64, the steps a pair took; 0 where the detector said Real from the start.
-        forwards: (N,) int64, images passed to the detector for that pair, the attack's and the judge's.
+        forwards: (N,) int64, images passed to the detector for that pair, the attack's and the judge's; a pass backward
+            counts as one more.
+        queries: (N,) int64, forwards that an attacker without gradients would have needed; UNKNOWN where the attack
+            cannot do without.
     """
 
     images: Tensor
@@ -31,23 +36,7 @@ class AttackResult:
     flipped: Tensor
     steps: Tensor
     forwards: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Pairs under attack, as `propose` sees them: copies, so that nothing done to them gets out.
-
-    Attributes:
-        images: (n, 3, H, W) float32, as attacked so far.
-        originals: (n, 3, H, W) float32.
-        regions: (n, 1, H, W) bool, the pixels that may change.
-        generators: one CPU generator per pair; a pair's draws do not depend on its neighbours.
-    """
-
-    images: Tensor
-    originals: Tensor
-    regions: Tensor
-    generators: Sequence[torch.Generator]
+    queries: Tensor
 
 
 @dataclass(frozen=True)
@@ -73,9 +62,25 @@ class RegionAttack(ABC):
         """The most calls of `propose` for a pair; the verdict is taken after each."""
 
     @property
-    def steps_per_round(self) -> int:
-        """How many steps one proposal counts as: more than 1 for an attack that iterates by itself."""
-        return 1
+    def uses_gradients(self) -> bool:
+        """Whether `propose` gets the gradient of log p(Real), from the pass that judged the last proposal."""
+        return False
+
+    def wants_gradient(self, rounds: int) -> bool:
+        """Whether the proposal after so many rounds needs a new gradient; by default, where gradients are used."""
+        return self.uses_gradients
+
+    def steps_taken(self, rounds: int) -> int:
+        """How many steps so many rounds are: more where a proposal iterates by itself."""
+        return rounds
+
+    def queries_per_round(self, forwards: int) -> int:
+        """What an attacker without gradients would have spent in a round, the verdict on its result aside.
+
+        `forwards` is what was passed. UNKNOWN where the attack cannot do without gradients, as by default those that
+        use them.
+        """
+        return UNKNOWN if self.uses_gradients else forwards
 
     @property
     def one_by_one(self) -> bool:
@@ -83,11 +88,11 @@ class RegionAttack(ABC):
         return False
 
     @abstractmethod
-    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+    def propose(self, queries: Queries, batch: Batch) -> Tensor | Proposal:
         """New images (n, 3, H, W) for the pairs of `batch`, unprojected; NaN and infinity count as no change.
 
         It runs with autograd on, autocast off, and the detector frozen in evaluation mode. Every pair of the batch
-        must get the same number of forwards, or the attack say that it is `one_by_one`.
+        must get the same number of forwards, or the attack say what each cost (`Proposal`) or be `one_by_one`.
         """
 
     @final
@@ -96,8 +101,9 @@ class RegionAttack(ABC):
     ) -> AttackResult:
         """Attacks each image inside its region until the detector says Real or the rounds are used up.
 
-        As many pairs are under attack at a time as a forward pass holds images. One that has flipped is done at once
-        and the next one starts, so that forward passes stay full; one with an empty region is never attacked. What
+        Every round is judged, and the best image so far is kept: an attack that ends worse than it began leaves the
+        image as it was. As many pairs are under attack at a time as a pass holds images. One that has flipped is done
+        at once and the next one starts, so that passes stay full; one with an empty region is never attacked. What
         happens to a pair depends on its image, region and seed alone, up to the rounding of batched arithmetic. The
         detector runs in evaluation mode, on its own device, and is as it was afterwards: modes, `requires_grad`,
         `grad`. Where its memory runs out, fewer images pass at a time.
@@ -108,20 +114,25 @@ class RegionAttack(ABC):
                 forward charged to each.
             regions: (N, H, W) bool, True where a pixel may change.
             seeds: one integer in [0, 2**63) per pair.
-            batch_size: how many images pass through the detector at a time.
+            batch_size: how many images pass through the detector at a time, forward alone.
 
         Raises:
             ValueError: shapes, counts, types or values are not as above.
+            InputError: the attack uses gradients and the detector gives none, or one that is not finite.
         """
         _check(images, regions, seeds)
         queries = Queries(detector, batch_size)
+        most = gradient_batch(batch_size) if self.uses_gradients else batch_size
         with differentiable(queries.device), untouched(detector), exact_float32(), counting(detector) as meter:
-            result = _first_verdict(queries, images)
-            waiting = deque(pair for pair in range(len(images)) if regions[pair].any() and not result.flipped[pair])
-            account, active = _Account(meter), list[_Pair]()
+            attackable = regions.flatten(1).any(dim=1)
+            first = self._judged_inputs(queries, images, attackable)
+            result = _no_attack(images, first.logits, detector.real)
+            waiting = deque((attackable & ~result.flipped).nonzero()[:, 0].tolist())
+            account, active = Account(meter), list[Pair]()
             while waiting or active:
-                while waiting and len(active) < batch_size:
-                    active.append(_Pair.of(waiting.popleft(), images, regions, seeds, queries.device))
+                while waiting and len(active) < most:
+                    index = waiting.popleft()
+                    active.append(Pair.of(index, images, regions, seeds, first, queries))
                 for group in [[pair] for pair in active] if self.one_by_one else [active]:
                     self._round(queries, group, account)
                 done = [pair for pair in active if pair.flipped or pair.rounds == self.rounds]
@@ -129,11 +140,26 @@ class RegionAttack(ABC):
                 active = [pair for pair in active if pair not in done]
         return result
 
-    def _round(self, queries: Queries, pairs: Sequence["_Pair"], account: "_Account") -> None:
+    def _judged_inputs(self, queries: Queries, images: Tensor, attackable: Tensor) -> Judged:
+        """What the detector says of the inputs; where all pairs share one image, expanded, it is asked once."""
+        shared = len(images) > 1 and images.stride(0) == 0
+        asked, wanted = (images[:1], attackable.any()[None]) if shared else (images, attackable)
+        judged = self._judge(queries, asked, wanted & self.wants_gradient(0))
+        return judged.shared_by(len(images)) if shared else judged
+
+    def _judge(self, queries: Queries, images: Tensor, wanted: Tensor) -> Judged:
+        """What the detector says of images (n, 3, H, W), and the gradients of those `wanted`; empty where none is."""
+        if not wanted.any():
+            return Judged(queries.logits(images), torch.empty(0))
+        answer = slope(queries, images, queries.detector.real, ~wanted)
+        return Judged(answer.logits, answer.gradients)
+
+    def _round(self, queries: Queries, pairs: Sequence[Pair], account: Account) -> None:
         """One round of pairs: what is proposed, projected, and what the detector says of it."""
-        states = [pair.generator.get_state() for pair in pairs]
+        real, states = queries.detector.real, [pair.generator.get_state() for pair in pairs]
+        account.forget()
         while True:
-            batch = _together(pairs)
+            batch = together(pairs, self.uses_gradients)
             try:
                 proposal = self.propose(Queries(queries.detector, queries.batch_size), batch)
                 break
@@ -143,22 +169,29 @@ class RegionAttack(ABC):
             account.forget()
             for pair, state in zip(pairs, states, strict=True):
                 pair.generator.set_state(state)
-        before = _together(pairs)  # the attack may have written over what it was given
-        images = self._project(proposal, before.images, before.originals, before.regions)
-        logits = queries.logits(images)
-        forwards = account.per_pair(len(pairs))
-        for pair, image, said in zip(pairs, images, logits, strict=True):
-            pair.image, pair.logits, pair.flipped = image, said, bool(said.argmax() == queries.detector.real)
-            pair.forwards, pair.rounds = pair.forwards + forwards, pair.rounds + 1
+        spent = account.charges(proposal, len(pairs))
+        before = together(pairs, False)  # the attack may have written over what it was given
+        proposed = proposal.images if isinstance(proposal, Proposal) else proposal
+        images = self._project(proposed, before.images, before.originals, before.regions)
+        afterwards = [pair.rounds + 1 for pair in pairs]
+        wanted = torch.tensor([rounds < self.rounds and self.wants_gradient(rounds) for rounds in afterwards])
+        judged = self._judge(queries, images, wanted)
+        for i, pair in enumerate(pairs):
+            pair.take(images[i], judged.of(i, bool(wanted[i])), real)
+            pair.rounds += 1
+            pair.forwards += spent[i] + 1 + bool(wanted[i] and not pair.flipped)
+            needed = self.queries_per_round(spent[i])
+            pair.queries = UNKNOWN if UNKNOWN in (needed, pair.queries) else pair.queries + needed + 1
 
-    def _write(self, pairs: Sequence["_Pair"], result: AttackResult) -> None:
+    def _write(self, pairs: Sequence[Pair], result: AttackResult) -> None:
         """Writes down what became of pairs that are done."""
         for pair in pairs:
-            result.images[pair.index] = pair.image
-            result.logits[pair.index] = pair.logits
+            result.images[pair.index] = pair.best.image
+            result.logits[pair.index] = pair.best.logits
             result.flipped[pair.index] = pair.flipped
-            result.steps[pair.index] = pair.rounds * self.steps_per_round
-            result.forwards[pair.index] += pair.forwards
+            result.steps[pair.index] = self.steps_taken(pair.rounds)
+            result.forwards[pair.index] = pair.forwards
+            result.queries[pair.index] = pair.queries
 
     def _project(self, proposal: Tensor, current: Tensor, originals: Tensor, masks: Tensor) -> Tensor:
         """The proposal inside the region, the L-infinity ball around the original, and [0, 1]."""
@@ -172,75 +205,11 @@ class RegionAttack(ABC):
         return torch.where(masks, near.clamp(0.0, 1.0), originals)
 
 
-@dataclass(eq=False)
-class _Pair:
-    """One pair under attack.
-
-    Attributes:
-        index: its number among all pairs.
-        image: (3, H, W), as attacked so far.
-        original: (3, H, W).
-        region: (1, H, W) bool.
-        generator: of its draws.
-        logits: (C,) what the detector said last.
-        flipped: whether that is Real.
-        rounds: how many it has had.
-        forwards: images that were passed for it in them.
-    """
-
-    index: int
-    image: Tensor
-    original: Tensor
-    region: Tensor
-    generator: torch.Generator
-    logits: Tensor = field(default_factory=lambda: torch.empty(0))
-    flipped: bool = False
-    rounds: int = 0
-    forwards: int = 0
-
-    @classmethod
-    def of(cls, index: int, images: Tensor, regions: Tensor, seeds: Sequence[int], device: torch.device) -> "_Pair":
-        """The pair of that number, before its first round."""
-        image, region = images[index].to(device), regions[index].to(device)
-        return cls(index, image, image, region[None], torch.Generator().manual_seed(seeds[index]))
-
-
-def _together(pairs: Sequence[_Pair]) -> Batch:
-    """Copies of the pairs' tensors, as a batch."""
-    return Batch(
-        torch.stack([pair.image for pair in pairs]),
-        torch.stack([pair.original for pair in pairs]),
-        torch.stack([pair.region for pair in pairs]),
-        [pair.generator for pair in pairs],
-    )
-
-
-class _Account:
-    """What each pair is charged: the images that passed since it was last asked, shared equally."""
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter, self._read = meter, meter.images
-
-    def forget(self) -> None:
-        """Charges nobody for what passed since the last reading."""
-        self._read = self._meter.images
-
-    def per_pair(self, pairs: int) -> int:
-        """Images per pair since the last reading."""
-        images = self._meter.images - self._read
-        self._read = self._meter.images
-        if images % pairs:
-            raise RuntimeError(f"{images} forwards on {pairs} pairs: an attack that spends unequally is `one_by_one`")
-        return images // pairs
-
-
-def _first_verdict(queries: Queries, images: Tensor) -> AttackResult:
-    """The result of no attack at all; the detector is asked once where all pairs share one image, expanded."""
-    shared = len(images) > 1 and images.stride(0) == 0
-    logits = queries.logits(images[:1]).repeat(len(images), 1) if shared else queries.logits(images)
-    steps = torch.zeros(len(images), dtype=torch.int64)
-    untouched = images.cpu().clone(memory_format=torch.contiguous_format)
-    return AttackResult(untouched, logits, logits.argmax(dim=1) == queries.detector.real, steps, torch.ones_like(steps))
+def _no_attack(images: Tensor, logits: Tensor, real: int) -> AttackResult:
+    """The result of no attack at all, on inputs of which the detector says `logits`."""
+    ones = torch.ones(len(images), dtype=torch.int64)
+    untouched_images = images.cpu().clone(memory_format=torch.contiguous_format)
+    return AttackResult(untouched_images, logits, logits.argmax(dim=1) == real, 0 * ones, ones.clone(), ones.clone())
 
 
 def _check(images: Tensor, regions: Tensor, seeds: Sequence[int]) -> None:

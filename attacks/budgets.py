@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from attacks.base import RegionAttack
-from attacks.torchattacks_bridge import PGD, TorchAttack
+from attacks.pgd import PGD
+from attacks.torchattacks_bridge import TorchAttack
 from common.errors import InputError
 from common.settings import override
 
@@ -32,13 +33,11 @@ def fraction(epsilon: float) -> str:
 
 def pgd_at(epsilon: float, steps: int) -> RegionAttack:
     """PGD of so many steps, each of 2.5 budgets / steps."""
-    settings: dict[str, Any] = {"epsilon": epsilon, "steps": steps, "alpha": PGD_REACH * epsilon / steps}
-    return PGD(**settings)
+    return PGD(epsilon=epsilon, steps=steps, alpha=PGD_REACH * epsilon / steps)
 
 
 def with_budget(attack: RegionAttack, epsilon: float) -> RegionAttack:
-    """The same attack with another budget; a step size `alpha` of torchattacks keeps its proportion to it."""
-    changes: dict[str, Any] = {"epsilon": epsilon}
-    if isinstance(attack, TorchAttack) and isinstance(alpha := getattr(attack, "alpha", None), float):
-        changes["alpha"] = alpha * epsilon / attack.epsilon
-    return dataclasses.replace(attack, **changes)
+    """The same attack with another budget; step sizes of PGD and torchattacks keep their proportion to it."""
+    names = ("alpha",) if isinstance(attack, PGD) else attack.step_sizes if isinstance(attack, TorchAttack) else ()
+    changes: dict[str, Any] = {name: getattr(attack, name) * epsilon / attack.epsilon for name in names}
+    return dataclasses.replace(attack, epsilon=epsilon, **changes)

@@ -8,7 +8,8 @@ from typing import Any
 from attacks.base import RegionAttack
 from attacks.malafide.region import Malafide, malafide_attack
 from attacks.nes import NES
-from attacks.torchattacks_bridge import FGSM, PGD, TorchAttack, torch_attack
+from attacks.pgd import FGSM, PGD
+from attacks.torchattacks_bridge import TorchAttack, torch_attack
 from common.errors import InputError
 from common.registry import resolve
 from common.settings import override
@@ -24,7 +25,7 @@ FAMILIES: Mapping[str, Callable[[str], type[RegionAttack]]] = MappingProxyType(
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "published": {},  # the classes' own defaults
-        "quick": {"nes": {"pairs": 4, "steps": 6, "step": 5 / 255}},  # at most 55 forwards on a pair, not 4051
+        "quick": {},  # and so here: what a weaker attack cannot flip says nothing
     }
 )
 """Settings of each attack that differ from its own defaults, by preset."""

@@ -1,49 +1,83 @@
-"""Any attack of the torchattacks library (Kim 2020) on a region: it attacks a composite that only the region enters."""
+"""Any attack of the torchattacks library (Kim 2020) on a region: it attacks a model that only the region enters."""
 
 import difflib
 import functools
 import inspect
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, make_dataclass
+from enum import Enum
 from typing import Any, ClassVar
 
 import torch
 import torchattacks
-from torch import Tensor, nn
+from torch import Tensor
 
-from attacks.base import Batch, RegionAttack
+from attacks.base import UNKNOWN, Batch, Proposal, RegionAttack
 from attacks.draws import PairDraws
+from attacks.torchattacks_model import AllFlippedError, ShownModel, View
 from common.errors import InputError
 from common.global_generators import isolated
 from detectors.base import Detector
+from detectors.gradients import gradient_batch
 from detectors.queries import Queries
 
 BATCHED = frozenset({"FGSM", "BIM", "PGD", "RFGSM", "FFGSM", "MIFGSM", "NIFGSM"})
-"""Attacks that give every image of a batch the same forwards and mix nothing between them; others run pair by pair."""
+"""Attacks that ask about every image of a batch alike and mix nothing between them; others run pair by pair."""
 
-GRADIENT_SHARE = 4
-"""A forward whose gradient is wanted keeps every activation, so it takes this share of `batch_size` at a time."""
+WITHOUT_GRADIENTS = frozenset({"Square", "SPSA", "OnePixel", "Pixle", "GN", "VANILA"})
+"""Attacks that only ask."""
+
+JSMA_BYTES = 2**31
+"""The most memory that JSMA's table of all pairs of pixel values may take."""
+
+
+class Aim(Enum):
+    """Where an attack leads, and how it is told."""
+
+    TARGET = "to Real, its target"
+    AWAY_FROM_NOT_REAL = "to Real: away from the other of two classes that it is shown, Real and not"
+    AWAY = "away from the class that the detector says, which need not lead to Real"
+    NOWHERE = "nowhere in particular"
+
+
+_TWO_CLASSES = frozenset({"APGD", "PIFGSM", "DeepFool", "SparseFool", "FAB"})  # FAB takes a target for the true class
+_AWAY = frozenset({"APGDT", "AutoAttack"})  # their loss compares four classes
+_NOWHERE = {
+    "TPGD": "It moves away from its own softmax, so a fake may as well become more fake.",
+    "GN": "It adds noise and asks nothing.",
+    "VANILA": "It changes nothing.",
+}
+_LIFTED = frozenset({"CW", "EADL1", "EADEN"})  # and UPGD's margin: see ShownModel
 
 _L2 = frozenset({"PGDL2", "PGDRSL2"})  # their `eps` is an L2 radius: a setting of its own, not the budget
 _GIVEN = frozenset({"model", "max_epsilon", "norm", "seed", "n_classes", "verbose"})  # by the bridge, not settings
-_AWAY_ONLY = frozenset({"FAB"})  # given a target as label, it takes it for the true class and stops at once
-_LEAST_CLASSES = {"APGDT": 4, "AutoAttack": 4}  # their loss compares with lower-ranked classes, as "dlr" does
+_STEP_SIZES = {"SPSA": "lr"}  # else `alpha`
+_MADE_FOR = {"SPSA": 8 / 255}  # the budget that its documentation states, and its paper has; its code says 0.3
+_DEFAULTS = {("SPSA", "nb_iter"): 8}  # the library's 1 would end after one step, at 5.1/255 of 16/255
+_STEPS = ("steps", "num_iter_set", "nb_iter")  # what the library calls the number of steps
+_ELASTIC_NET = frozenset({"EADL1", "EADEN"})
 
 
 @dataclass(frozen=True)
 class TorchAttack(RegionAttack):
     """One attack of torchattacks on regions; `torch_attack(NAME)` makes the class, its fields the attack's arguments.
 
-    The library sees a model that takes an image x and judges `where(region, x, original)`. It is targeted at Real
-    (minimising the cross-entropy of Real climbs log p(Real), as NES does) where it can be; an attack that cannot
-    (APGD, DeepFool, ...) goes away from the class the detector says, which need not lead to Real. It runs all its
-    steps, and the base judges its last image: one that works in another norm (CW, PGDL2, ...) is projected onto
-    the L-infinity ball all the same.
+    The library sees a model that takes an image x and answers for `where(region, x, original)`. Every such image is
+    judged: a pair's proposal is the first that the detector calls Real, and the library stops once all pairs of a
+    batch have one; else it is the best by log p(Real) of those asked about and the library's result. What lies outside
+    the L-infinity ball counts only projected, and only as a result: attacks in another norm (CW, JSMA, Pixle, ...) are
+    judged by what the projection leaves of them.
+
+    `aim` says where the attack leads. It is targeted at Real where it can be; of those that can only go away from a
+    class, some are shown a detector of two classes, Real and not. What remains: APGDT, AutoAttack and the loss "dlr"
+    compare at least three or four classes and go away from the verdict, from one manipulation to another too; TPGD, GN
+    and VANILA cannot be aimed (docs/methods.md has what they reach).
 
     An argument `eps` or `max_epsilon` that is an L-infinity budget is `epsilon`, `norm` is "Linf", `seed` comes from
-    the pair, `n_classes` from the detector; the others are settings, at the library's defaults. Only `alpha` keeps its
-    proportion to the budget: the library's 2/255 for 8/255 is 4/255 for our 16/255, as steps that are too short for
-    the ball would leave PGD's result near its random start. A pair's random numbers are those of the library after
-    `torch.manual_seed(s)`, s drawn from the pair's generator, whoever else is in the batch; no global generator
+    the pair, `n_classes` from the detector; the others are settings, at the library's defaults. Only `step_sizes` keep
+    their proportion to the budget: the library's 2/255 for 8/255 is 4/255 for our 16/255. SPSA takes 8 steps: the
+    library's one would leave two thirds of the ball out of reach. A pair's random numbers are those of the library
+    after `torch.manual_seed(s)`, s drawn from the pair's generator, whoever else is in the batch; no global generator
     changes.
 
     Raises InputError where the attack needs gradients and the detector gives none.
@@ -51,94 +85,122 @@ class TorchAttack(RegionAttack):
 
     algorithm: ClassVar[type[torchattacks.attack.Attack]]
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        early, most = getattr(self, "abort_early", False), getattr(self, "max_iterations", 10)
+        if self.algorithm.__name__ in _ELASTIC_NET and early and most < 10:
+            raise InputError(
+                f"torchattacks:{self.algorithm.__name__} looks ten times whether to stop early, so max_iterations must "
+                f"be at least 10, got {most}; with abort_early=false it may be less"
+            )
+
     @property
     def rounds(self) -> int:
         """One: the library iterates by itself."""
         return 1
 
-    @property
-    def steps_per_round(self) -> int:
-        """The library's `steps`, or 1 for an attack that has none."""
-        return int(getattr(self, "steps", 1))
+    def steps_taken(self, rounds: int) -> int:
+        """The library's number of steps, or 1 for an attack that has none; a pair that flips early takes fewer."""
+        return rounds * next((int(getattr(self, name)) for name in _STEPS if hasattr(self, name)), 1)
+
+    def queries_per_round(self, forwards: int) -> int:
+        """What was passed, for attacks that only ask."""
+        return forwards if self.algorithm.__name__ in WITHOUT_GRADIENTS else UNKNOWN
 
     @property
     def one_by_one(self) -> bool:
         """True for all attacks but those known to treat a batch's images alike."""
         return self.algorithm.__name__ not in BATCHED
 
-    def propose(self, queries: Queries, batch: Batch) -> Tensor:
-        """What the library makes of the pairs, some at a time."""
+    @property
+    def step_sizes(self) -> tuple[str, ...]:
+        """The settings that are steps in pixel units, which keep their proportion to the L-infinity budget."""
+        return tuple(setting.name for setting in fields(self) if setting.name == _step_size(self.algorithm))
+
+    @property
+    def aim(self) -> Aim:
+        """Where the attack leads."""
+        name = self.algorithm.__name__
+        if name in _NOWHERE:
+            return Aim.NOWHERE
+        if name in _AWAY or getattr(self, "loss", None) == "dlr":
+            return Aim.AWAY
+        return Aim.AWAY_FROM_NOT_REAL if name in _TWO_CLASSES else Aim.TARGET
+
+    @property
+    def view(self) -> View:
+        """What the library is shown of the detector's logits."""
+        if self.aim is Aim.AWAY_FROM_NOT_REAL:
+            return View.REAL_OR_NOT
+        lifted = self.algorithm.__name__ in _LIFTED or getattr(self, "loss", None) == "margin"
+        return View.LIFTED if lifted else View.CLASSES
+
+    def propose(self, queries: Queries, batch: Batch) -> Proposal:
+        """The best of what the library asks about and makes of the pairs, some at a time."""
+        self._check(queries.detector)
         seeds = [int(torch.randint(2**31, (), generator=generator)) for generator in batch.generators]
-        size = max(1, queries.batch_size // GRADIENT_SHARE)
-        images = []
+        size = gradient_batch(queries.batch_size)
+        images, forwards = list[Tensor](), list[int]()
         for start in range(0, len(seeds), size):
             part = slice(start, start + size)
-            images += self._attack(queries, batch.originals[part], batch.regions[part], seeds[part])
-        return torch.stack(images)
+            for model in self._attack(queries, batch.originals[part], batch.regions[part], seeds[part]):
+                images.append(model.images)
+                forwards += model.forwards
+        return Proposal(torch.cat(images), forwards)
 
-    def _attack(self, queries: Queries, originals: Tensor, regions: Tensor, seeds: list[int]) -> list[Tensor]:
-        """The attacked image of each pair; pair by pair where numbers were drawn that belong to no single one."""
-        composite = _Composite(queries, originals, regions)
-        with isolated(seeds[0]):
-            if len(seeds) == 1:
-                return list(self._run(composite, seeds[0]))
-            before = _global_state(originals.device)
-            with PairDraws(seeds, originals.device):
-                images = self._run(composite, seeds[0])
-            if torch.equal(before, _global_state(originals.device)):
-                return list(images)
-        alone = (slice(pair, pair + 1) for pair in range(len(seeds)))
-        return [self._attack(queries, originals[pair], regions[pair], seeds[pair])[0] for pair in alone]
-
-    def _run(self, composite: "_Composite", seed: int) -> Tensor:
-        attack = self.algorithm(composite, **self._arguments(composite.detector, seed))
-        if "targeted" in attack.supported_mode and self.algorithm.__name__ not in _AWAY_ONLY:
-            attack.set_mode_targeted_by_label(quiet=True)
-            labels = torch.full((len(composite.originals),), composite.detector.real, device=composite.where.device)
-        else:
-            with torch.no_grad():
-                labels = composite(composite.originals).argmax(dim=1)
-        result: Tensor = attack(composite.originals.clone(), labels)
-        return result.detach()
-
-    def _arguments(self, detector: Detector, seed: int) -> dict[str, Any]:
-        """The library's arguments: the settings, and what the bridge gives."""
+    def _check(self, detector: Detector) -> None:
         name, classes = self.algorithm.__name__, len(detector.class_names)
-        least = 3 if getattr(self, "loss", None) == "dlr" else _LEAST_CLASSES.get(name, 2)
+        least = 4 if name in _AWAY else 3 if self.aim is Aim.AWAY else 2
         if classes < least:
             raise InputError(
                 f"torchattacks:{name} needs a detector of at least {least} classes, this one has {classes}"
             )
+        needed = 8 * (3 * detector.input_size**2) ** 2
+        if name == "JSMA" and needed > JSMA_BYTES:
+            raise InputError(
+                f"torchattacks:JSMA makes a table of every two values of an image, {needed / 2**30:.0f} GiB at "
+                f"{detector.input_size} x {detector.input_size} pixels: attack with another, as torchattacks:OnePixel"
+            )
+
+    def _attack(self, queries: Queries, originals: Tensor, regions: Tensor, seeds: list[int]) -> list[ShownModel]:
+        """The attacked pairs; pair by pair where numbers were drawn that belong to no single one."""
+        model = ShownModel(queries, originals, regions, self.epsilon, self.view)
+        with isolated(seeds[0]):
+            if len(seeds) == 1:
+                self._run(model, seeds[0])
+                return [model]
+            before = _global_state(originals.device)
+            with PairDraws(seeds, originals.device):
+                self._run(model, seeds[0])
+            if torch.equal(before, _global_state(originals.device)):
+                return [model]
+        alone = (slice(pair, pair + 1) for pair in range(len(seeds)))
+        return [self._attack(queries, originals[pair], regions[pair], seeds[pair])[0] for pair in alone]
+
+    def _run(self, model: ShownModel, seed: int) -> None:
+        """Runs the library on a model, which keeps what it finds."""
+        attack = self.algorithm(model, **self._arguments(model.detector, seed))
+        if self.aim is Aim.TARGET:
+            attack.set_mode_targeted_by_label(quiet=True)
+        with suppress(AllFlippedError):
+            result: Tensor = attack(model.originals.clone(), self._labels(model))
+            model.settle(result.detach())
+
+    def _labels(self, model: ShownModel) -> Tensor:
+        """The classes to reach, or for an attack that can only go away, to leave."""
+        if self.aim is Aim.AWAY:
+            with torch.no_grad():
+                return model(model.originals).argmax(dim=1)
+        label = 0 if self.aim is Aim.AWAY_FROM_NOT_REAL else model.detector.real
+        return torch.full((len(model.originals),), label, device=model.where.device)
+
+    def _arguments(self, detector: Detector, seed: int) -> dict[str, Any]:
+        """The library's arguments: the settings, and what the bridge gives."""
+        classes = 2 if self.aim is Aim.AWAY_FROM_NOT_REAL else len(detector.class_names)
         given = {"norm": "Linf", "seed": seed, "n_classes": classes, "verbose": False}
         given |= {"eps": self.epsilon, "max_epsilon": self.epsilon}
         given |= {setting.name: getattr(self, setting.name) for setting in fields(self) if setting.name != "epsilon"}
         return {name: given[name] for name in inspect.signature(self.algorithm).parameters if name in given}
-
-
-class _Composite(nn.Module):
-    """The detector as the library sees it: x counts inside the regions, the originals elsewhere."""
-
-    def __init__(self, queries: Queries, originals: Tensor, regions: Tensor) -> None:
-        super().__init__()
-        self.detector, self.batch_size = queries.detector, queries.batch_size
-        self.originals, self.regions = originals, regions
-        # the library asks a model's first parameter for its device, and some detectors have no parameter
-        self.where = nn.Parameter(torch.empty(0, device=originals.device), requires_grad=False)
-        self.eval()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of the composites; with one pair, x may hold any number of candidates for it."""
-        images = torch.where(self.regions, x, self.originals)
-        if images.requires_grad:  # the library calls `view` on gradients
-            images.register_hook(lambda gradient: gradient.contiguous())
-        images = images.contiguous(memory_format=torch.channels_last)
-        logits = torch.cat([self.detector(chunk).float() for chunk in images.split(self.batch_size)])
-        if images.requires_grad and not logits.requires_grad:
-            raise InputError(
-                f"{type(self.detector).__name__} gives no gradient, which this attack needs: "
-                "let its forward run without no_grad or detach, or attack with nes"
-            )
-        return logits
 
 
 def _global_state(device: torch.device) -> Tensor:
@@ -172,17 +234,24 @@ def torch_attack(name: str) -> type[TorchAttack]:
         (setting.name, _type_of(setting, algorithm), field(default=_default_of(setting, algorithm)))
         for setting in chosen
     ]
-    doc = f"torchattacks.{name} on regions; see TorchAttack."
+    doc = " ".join(filter(None, [f"torchattacks.{name} on regions; see TorchAttack.", _NOWHERE.get(name)]))
     namespace = {"algorithm": algorithm, "__doc__": doc, "__module__": __name__}
     return make_dataclass(name, settings, bases=(TorchAttack,), namespace=namespace, frozen=True)
 
 
+def _step_size(algorithm: Any) -> str | None:
+    """The argument that is a step size for an L-infinity budget."""
+    name, arguments = algorithm.__name__, inspect.signature(algorithm).parameters
+    return None if name in _L2 or "eps" not in arguments else _STEP_SIZES.get(name, "alpha")
+
+
 def _default_of(argument: inspect.Parameter, algorithm: Any) -> Any:
     """The library's default, with a step size made for the library's budget scaled to ours."""
-    budget = inspect.signature(algorithm).parameters.get("eps")
-    if argument.name != "alpha" or budget is None or algorithm.__name__ in _L2:
-        return argument.default
-    return argument.default * RegionAttack.epsilon / budget.default
+    name = algorithm.__name__
+    if argument.name != _step_size(algorithm):
+        return _DEFAULTS.get((name, argument.name), argument.default)
+    budget = _MADE_FOR.get(name, inspect.signature(algorithm).parameters["eps"].default)
+    return argument.default * RegionAttack.epsilon / budget
 
 
 def _type_of(argument: inspect.Parameter, algorithm: Any) -> Any:
@@ -191,10 +260,3 @@ def _type_of(argument: inspect.Parameter, algorithm: Any) -> Any:
         return tuple[int, ...] if all(isinstance(part, int) for part in argument.default) else tuple[float, ...]
     kind = type(argument.default)
     return float if kind is int and f"{argument.name} (float)" in (algorithm.__doc__ or "") else kind
-
-
-PGD = torch_attack("PGD")
-"""Projected gradient descent (Madry et al. 2018): 10 steps of 4/255 = 2.5 epsilon / 10 from a random start."""
-
-FGSM = torch_attack("FGSM")
-"""The fast gradient sign method (Goodfellow et al. 2015): one step of the whole budget."""

@@ -17,13 +17,13 @@ from torch import Tensor
 
 import attacks
 import detectors
-from attacks.torchattacks_bridge import GRADIENT_SHARE
 from benchmarks.common import BatchSizeOption, Clock, ClockOption, ImageOption, ThreadsOption, best_seconds, picture
 from common.console import application, progress, run, say, table
 from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.batch_size import ON_CPU
 from detectors.devices import resolve_device
+from detectors.gradients import gradient_batch
 from detectors.memory import keep_freed_memory
 from detectors.optimise import optimise
 from detectors.options import CheckpointOption, DeviceOption
@@ -64,6 +64,7 @@ def measure_attacks(
     clock: ClockOption = Clock.WALL,
 ) -> None:
     """Attacks regions of one frame, together and one by one, and prints what each way took."""
+    clock.check(resolve_device(device))
     torch.set_num_threads(threads)
     keep_freed_memory()
     model = _random(device) if detector is None else detectors.load(detector, checkpoint, device)
@@ -131,7 +132,7 @@ class Bench:
         attack = torchattacks.PGD(self.detector, eps=16 / 255, alpha=4 / 255, steps=10)
         attack.set_mode_targeted_by_label(quiet=True)
         device = Queries(self.detector).device
-        size = max(1, self.batch_size // GRADIENT_SHARE)
+        size = gradient_batch(self.batch_size)
         started = self.clock.read()
         for images in self.images.to(device).split(size):
             attack(images, torch.full((len(images),), self.detector.real, device=device)).cpu()
@@ -157,9 +158,9 @@ def _squares(count: int, size: int) -> Tensor:
 
 
 def _print(rows: list[AttackTiming], best: float, regions: int, steps: int) -> None:
-    say("a forward of PGD and FGSM comes with a backward, which costs about two forwards more")
+    say("a pass backward counts as a forward; it takes longer than one")
     table(
-        f"{regions} regions of {SIDE} x {SIDE} pixels; NES: {steps} steps of 40 pairs; PGD: 10 steps",
+        f"{regions} regions of {SIDE} x {SIDE} pixels; NES: {steps} steps of 40 pairs; PGD: at most 40 steps",
         ("attack", "seconds", "forwards", "ms/forward", "ratio", "flipped"),
         [
             (

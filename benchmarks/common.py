@@ -1,7 +1,7 @@
 """What every benchmark needs: a picture, the machine's best time per forward, and the options they share."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -11,11 +11,12 @@ import numpy as np
 import torch
 import typer
 
+from common.errors import InputError
 from data.demo.demo_frames import DemoFrames
 from data.images import decode
 from detectors import Detector, Queries
 
-BATCH_SIZES = (4, 8, 16, 32)
+BATCH_SIZES, GPU_BATCH_SIZES = (4, 8, 16, 32), (32, 64, 128, 256)
 REPEATS = 3
 
 ImageOption = Annotated[Path | None, typer.Option("--image", help="A picture of a face; by default a demo forgery.")]
@@ -27,15 +28,22 @@ class Clock(StrEnum):
     """What seconds are counted.
 
     Processor time leaves out what other programs take; with several threads it counts each of them, so it is for one.
+    It says nothing of what a GPU takes.
     """
 
     WALL = "wall"
     PROCESSOR = "processor"
 
-    @property
-    def read(self) -> Callable[[], float]:
-        """The seconds on it now."""
-        return time.perf_counter if self is Clock.WALL else time.process_time
+    def read(self) -> float:
+        """The seconds on it now, after a GPU has done what it was given."""
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        return time.perf_counter() if self is Clock.WALL else time.process_time()
+
+    def check(self, device: torch.device) -> None:
+        """Raises InputError where it does not count what a device takes."""
+        if self is Clock.PROCESSOR and device.type != "cpu":
+            raise InputError(f"--clock processor does not see what {device.type} takes: give --clock wall")
 
 
 ClockOption = Annotated[
@@ -49,10 +57,15 @@ def picture(path: Path | None) -> np.ndarray:
 
 
 def best_seconds(
-    detector: Detector, clock: Clock = Clock.WALL, sizes: Sequence[int] = BATCH_SIZES
+    detector: Detector, clock: Clock = Clock.WALL, sizes: Sequence[int] | None = None
 ) -> tuple[float, int]:
-    """The least time per image that the detector was seen to take, in seconds, and the batch size it took it at."""
-    images = torch.rand(max(sizes), 3, detector.input_size, detector.input_size)
+    """The least time per image that the detector was seen to take, in seconds, and the batch size it took it at.
+
+    The images are on the detector's device before the clock starts.
+    """
+    device = Queries(detector).device
+    sizes = sizes or (BATCH_SIZES if device.type == "cpu" else GPU_BATCH_SIZES)
+    images = torch.rand(max(sizes), 3, detector.input_size, detector.input_size).to(device)
     taken = []
     for size in sizes:
         queries = Queries(detector, batch_size=size)

@@ -33,6 +33,7 @@ from benchmarks.common import (
 from common.console import application, progress, run, say, table
 from detectors import Detector, Queries
 from detectors.batch_size import ON_CPU
+from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.options import CheckpointOption, DeviceOption
 
@@ -70,6 +71,7 @@ def measure_explanations(
     packages: Annotated[bool, typer.Option(help="Also run lime's and shap's own explainers.")] = True,
 ) -> None:
     """Explains one frame by every method and prints what each stage took."""
+    clock.check(resolve_device(device))
     torch.set_num_threads(threads)
     keep_freed_memory()
     model = detectors.load(detector, checkpoint, device)

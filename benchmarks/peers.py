@@ -196,13 +196,13 @@ def measure_peers(
     clock: ClockOption = Clock.WALL,
 ) -> None:
     """Explains one frame by every method, here and as people do today, and prints how much longer they take."""
+    clock.check(resolve_device(device))
     torch.set_num_threads(threads)
     keep_freed_memory()
-    where = resolve_device(device)
     ours = detectors.load(detector, checkpoint, device)
     theirs = ours if folded else detectors.load(detector, checkpoint, device, optimise=False)
-    size = batch_size or (ON_CPU if where.type == "cpu" else 128)
-    frame, scene = _opposed(ours, theirs, picture(image), samples, size)
+    size = batch_size or (ON_CPU if resolve_device(device).type == "cpu" else 128)
+    frame, scene = opposed(ours, theirs, picture(image), samples, size)
     with progress() as bar:
         task = bar.add_task("measuring", total=len(PEERS) * (1 + rounds))
         sides = {}
@@ -214,10 +214,18 @@ def measure_peers(
     _print(sides, folded)
 
 
-def _opposed(
+def opposed(
     ours: Detector, theirs: Detector, image: np.ndarray, samples: int, batch_size: int
 ) -> tuple[xai.FrameExplanations, PeerScene]:
-    """What each side is given of an image (H, W, 3) uint8."""
+    """What each side is given of an image.
+
+    Args:
+        ours: the detector as we ask it.
+        theirs: the same, as a peer asks it.
+        image: (H, W, 3) uint8.
+        samples: of every explainer.
+        batch_size: images in our forward passes.
+    """
     prepared = ours.prepare(image)
     target = xai.explained_class(Queries(ours).probabilities(prepared[None])[0], ours.real)
     numbers = {name: {"samples": samples} for name in ("LIME", "RISE")}

@@ -68,13 +68,24 @@ def measure_precision(
         task = bar.add_task("comparing", total=frames * len(names))
         for index in range(frames):
             for name in names:
-                comparisons[name].append(_compare(model, source[index], settings, name, batch_size))
+                comparisons[name].append(compare_precisions(model, source[index], settings, name, batch_size))
                 bar.advance(task)
     say(f"{frames} demo frames, preset {preset}, {batch_size} images at a time, {threads} threads, {device}")
     _print(comparisons)
 
 
-def _compare(model: Detector, frame: Frame, settings: xai.ExplanationSettings, name: str, batch_size: int) -> Compared:
+def compare_precisions(
+    model: Detector, frame: Frame, settings: xai.ExplanationSettings, name: str, batch_size: int
+) -> Compared:
+    """One method on one frame in both precisions, and with other draws.
+
+    Args:
+        model: the detector whose verdict is explained.
+        frame: what it sees.
+        settings: of the explanations.
+        name: the method.
+        batch_size: images in a forward pass.
+    """
     prepared = model.prepare(frame.image)
     target = xai.explained_class(Queries(model).probabilities(prepared[None])[0], model.real)
 

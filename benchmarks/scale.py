@@ -21,6 +21,7 @@ from common.errors import InputError
 from reporting.products import write_products
 from runs.packed_frames import Packed
 from runs.run_folder import PACK, RunFolder
+from runs.selection import FAMILIES
 from scoring.protocol import PRESETS
 
 NAME = "All"
@@ -59,7 +60,13 @@ def scale(
 def write_run(made_up: MadeUpRun, out: Path, seed: int) -> None:
     """Writes the finished frames and the configuration."""
     out.mkdir(parents=True)
-    configuration = {"seed": seed, "preset": "made up", "methods": list(SKILL), "attacks": {"nes": {"attack": "nes"}}}
+    configuration = {
+        "seed": seed,
+        "preset": "made up",
+        "methods": list(SKILL),
+        "attacks": {"nes": {"attack": "nes"}},
+        "detector": {"name": "made up", "class_names": ["Real", *FAMILIES]},
+    }
     (out / "config.json").write_text(json.dumps(configuration))
     packed = Packed(out)
     with progress() as bar:

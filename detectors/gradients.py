@@ -2,11 +2,89 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from common.errors import InputError
 from detectors.base import Detector
-from detectors.queries import evaluating
+from detectors.queries import Queries, evaluating
+
+GRADIENT_SHARE = 4
+"""A forward whose gradient is wanted keeps every activation, so it takes this share of `batch_size` at a time."""
+
+
+def gradient_batch(batch_size: int) -> int:
+    """How many images go forward and backward at a time where `batch_size` go forward alone."""
+    return max(1, batch_size // GRADIENT_SHARE)
+
+
+@dataclass(frozen=True, eq=False)
+class Slope:
+    """What a detector says of N images, and which way it would say a class more loudly.
+
+    Attributes:
+        logits: (N, C) float32, on the CPU.
+        gradients: (N, 3, S, S) in the images' type, on their device: d log p(class) / d pixel; zero where not wanted.
+    """
+
+    logits: Tensor
+    gradients: Tensor
+
+
+def slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> Slope:
+    """Asks a detector about images and differentiates log p(target) in the same pass, some images at a time.
+
+    A part of which no image needs its gradient is not differentiated. To be called with autograd on and the weights
+    frozen (`differentiable`, `untouched`); where memory runs out, fewer images pass at a time.
+
+    Args:
+        queries: how the detector is called; its batch size counts images that go forward alone.
+        images: (N, 3, S, S) in [0, 1], floating.
+        target: the index of the class.
+        last: (N,) bool, images whose gradient is not wanted; nor is that of one that the detector calls `target`.
+
+    Raises:
+        InputError: the detector gives no gradient, or one that is not finite.
+    """
+    logits, gradients, start = list[Tensor](), list[Tensor](), 0
+    while start < len(images):
+        stop = start + gradient_batch(queries.batch_size)
+        try:
+            said, gradient = _slope(queries, images[start:stop], target, last[start:stop])
+        except RuntimeError as error:
+            if not queries.retry_smaller(error):
+                raise
+            continue
+        logits.append(said)
+        gradients.append(gradient)
+        start = stop
+    if not logits:
+        return Slope(torch.empty(0, len(queries.detector.class_names)), torch.zeros_like(images))
+    return Slope(torch.cat(logits), torch.cat(gradients))
+
+
+def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple[Tensor, Tensor]:
+    name = type(queries.detector).__name__
+    inputs = images.detach().clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
+    logits = queries.detector(inputs)
+    said = logits.detach().float().cpu()
+    wanted = ~last & (said.argmax(dim=1) != target)
+    if not wanted.any():
+        return said, torch.zeros_like(images)
+    if not logits.requires_grad:
+        raise InputError(
+            f"{name} gives no gradient, which this attack needs: let its forward run without no_grad or detach, or "
+            "attack with nes and --set nes.derivatives=finite"
+        )
+    (gradient,) = torch.autograd.grad(logits.log_softmax(dim=1)[wanted.to(logits.device), target].sum(), inputs)
+    if not gradient.isfinite().all():
+        raise InputError(
+            f"{name} gives a gradient that is not finite, which this attack needs: "
+            "attack with nes and --set nes.derivatives=finite"
+        )
+    return said, gradient.contiguous().to(images.device)
 
 
 @contextlib.contextmanager

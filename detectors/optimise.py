@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from timm.layers import BatchNormAct2d, Conv2dSame
+from timm.layers.activations import Swish
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -14,6 +15,7 @@ from detectors.base import Detector
 
 _FOLDED = (nn.Conv2d, Conv2dSame)  # exact types: a subclass may compute its weight anew in every forward
 _NORMS = (nn.BatchNorm2d, BatchNormAct2d)
+_ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid, nn.Mish, Swish)
 
 
 def optimise(detector: Detector, tolerance: float = 1e-5) -> Detector:
@@ -21,14 +23,18 @@ def optimise(detector: Detector, tolerance: float = 1e-5) -> Detector:
 
     In evaluation mode a batch norm is a fixed affine map, so it is folded into the convolution before it
     (Jacob et al., CVPR 2018, section 3.2). Weights are stored channels last, which the CPU's and the GPU's
-    convolutions prefer, and take no gradients; gradients to the image are unchanged. The copy is compared with the
-    original on one fixed noise image: where logits differ by more than `tolerance` of the largest, the original
-    itself is returned, in evaluation mode.
+    convolutions prefer, and take no gradients; gradients to the image are unchanged. Activations no longer write over
+    their input: a gradient needs that input, and autograd would copy it first. The copy is compared with the original
+    on one fixed noise image: where logits differ by more than `tolerance` of the largest, the original itself is
+    returned, in evaluation mode.
     """
     detector = detector.eval()
     probe = _probe(detector)
     fast = copy.deepcopy(detector).requires_grad_(False)
     _fold_batch_norms(fast, probe)
+    for module in fast.modules():
+        if isinstance(module, _ACTIVATIONS) and getattr(module, "inplace", False):
+            module.inplace = False
     for parameter in fast.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

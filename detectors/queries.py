@@ -121,22 +121,31 @@ def log_odds(logits: Tensor, target: int) -> Tensor:
 
 
 class Meter:
-    """What has been asked of a detector, whoever asked: `images` passed to it, in `calls` forward passes."""
+    """What has been asked of a detector, whoever asked: `images` passed to it, in `calls` passes.
+
+    A pass backward through the detector counts as one more, of as many images as went forward.
+    """
 
     def __init__(self) -> None:
         self.images = 0
         self.calls = 0
 
-    def count(self, _module: nn.Module, inputs: tuple[Tensor, ...], _logits: Tensor) -> None:
-        """Counts one forward pass that gave an answer; a forward hook."""
-        self.images += len(inputs[0])
+    def count(self, _module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
+        """Counts one forward pass that gave an answer, and every backward pass from it; a forward hook."""
+        images = len(inputs[0])
+        self._passed(images)
+        if logits.requires_grad:
+            logits.register_hook(lambda _gradient: self._passed(images))
+
+    def _passed(self, images: int) -> None:
+        self.images += images
         self.calls += 1
 
 
 @contextlib.contextmanager
-def counting(detector: Detector) -> Iterator[Meter]:
-    """Counts every forward pass of a detector while it is open."""
-    meter = Meter()
+def counting(detector: Detector, meter: Meter | None = None) -> Iterator[Meter]:
+    """Counts every pass of a detector while it is open: on a new meter, or on one that counts other detectors, too."""
+    meter = meter or Meter()
     handle = detector.register_forward_hook(meter.count)
     try:
         yield meter

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from common.errors import InputError
 from common.files import sha256
@@ -17,6 +18,7 @@ from detectors import caddm, ff_attribution, sbi, timm_network, timm_source, xce
 from detectors.base import REAL, Detector
 from detectors.checkpoints import Checkpoint, looks_like, read
 from detectors.devices import resolve_device
+from detectors.memory import ran_out
 from detectors.optimise import optimise as optimised
 from detectors.saving import model_in
 from detectors.timm_network import TimmConfig, TimmDetector, from_checkpoint
@@ -112,18 +114,33 @@ def check_contract(detector: Detector, name: str) -> None:
     for attribute in ("input_size", "class_names", "real"):
         if not hasattr(detector, attribute):
             raise InputError(f"detector {name} does not set {attribute!r}, see detectors/base.py")
-    names, real, size = detector.class_names, detector.real, detector.input_size
+    names, real = detector.class_names, detector.real
     if not 0 <= real < len(names) or names[real] != REAL:
         raise InputError(
             f"detector {name}: its class {real} must be named {REAL!r}; its classes are {', '.join(names)}"
         )
-    parameter = next(detector.parameters(), torch.empty(0))
-    with torch.no_grad():
-        logits = detector(torch.full((2, 3, size, size), 0.5, device=parameter.device))
+    logits = _logits_of_two(detector, name)
     if logits.shape != (2, len(names)):
         raise InputError(
             f"detector {name} returned {tuple(logits.shape)} for two images; expected logits (2, {len(names)})"
         )
+
+
+def _logits_of_two(detector: Detector, name: str) -> Tensor:
+    """What a detector gives for two grey images. Raises InputError where it fails for the type of its weights."""
+    size, device = detector.input_size, next(detector.parameters(), torch.empty(0)).device
+    kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
+    try:
+        with torch.no_grad():
+            logits: Tensor = detector(torch.full((2, 3, size, size), 0.5, device=device))
+    except RuntimeError as error:
+        if not kinds or ran_out(error):
+            raise
+        raise InputError(
+            f"detector {name} has weights in {' and '.join(sorted(kinds))} and fails on images in float32 ({error}); "
+            "call .float() on it"
+        ) from None
+    return logits
 
 
 def _is_own(name: str) -> bool:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.attackable_frames import unattackable
+from analysis.attackable_frames import flipped_by_region_only, unattackable, unflipped, whole_attacks
 from analysis.headline import Headline
+from analysis.score_subsets import Rows
 from analysis.statistics import ALPHA, smallest_p
 from analysis.summary import MethodSummary, Summary
 from analysis.tiers import MethodTiers, flip_rate_tiers
@@ -14,13 +15,12 @@ from common.console import count
 from data.frames import REAL
 from reporting import words
 from runs.conditions import MEAN
-from runs.score_table import ScoreTable, as_score_table
+from runs.frame_table import ATTACKS_NEEDED
+from runs.score_table import as_score_table
 from scoring.baselines.table import BASELINES, RANDOM, RANDOM_AREA
 
 
-def conclude(
-    rows: pd.DataFrame | ScoreTable, summary: Summary, attack: str, seed: int, headline: Headline | None = None
-) -> list[str]:
+def conclude(rows: Rows, summary: Summary, attack: str, seed: int, headline: Headline | None = None) -> list[str]:
     """The sentences that answer which explanations can be trusted: by the headline score, or without one by flips.
 
     Args:
@@ -69,8 +69,16 @@ def _few(videos: int, tests: int, draws: int) -> list[str]:
     ]
 
 
-def counts(rows: pd.DataFrame | ScoreTable, summary: Summary, failures: Mapping[str, str]) -> list[str]:
-    """How many frames there were, and what was left out of what."""
+def counts(rows: Rows, summary: Summary, failures: Mapping[str, str], lines_of_frames: Rows | None = None) -> list[str]:
+    """How many frames there were, what was left out of what, and what flips no verdict.
+
+    Args:
+        rows: the scores of every frame.
+        summary: the statistics of each method and baseline, of the same rows.
+        failures: frames that could not be scored, with the reason.
+        lines_of_frames: what is known of each frame (`runs.frame_table`); None for nothing.
+    """
+    known = pd.DataFrame() if lines_of_frames is None else lines_of_frames
     frames = as_score_table(rows).frames
     total = len(frames) + len(failures)
     lines = [f"Scored {len(frames)} of {count(total, 'frame')}, from {count(frames['video'].nunique(), 'video')}."]
@@ -81,12 +89,7 @@ def counts(rows: pd.DataFrame | ScoreTable, summary: Summary, failures: Mapping[
         lines.append(
             f"Called Real by the detector without any attack: {real}; they count in accuracies, not in flips and drops."
         )
-    for attack, keys in unattackable(rows).items():
-        if keys:
-            lines.append(
-                f"Unattackable: {count(len(keys), 'frame')} that {attack} flips nowhere, not even as a whole; the "
-                f"report's curves leave them out, scores and rates do not."
-            )
+    lines += [*_stubborn(rows, known), *filter(None, [words.adversarial_fill(rows, known)])]
     unknown = frames.loc[frames["correct"].isna(), "family"].astype(object).fillna("unlabelled")
     if len(unknown) == len(frames):
         lines.append("No frame has a class that the detector knows, so accuracies stay empty.")
@@ -103,6 +106,30 @@ def counts(rows: pd.DataFrame | ScoreTable, summary: Summary, failures: Mapping[
         lines.append(
             f"Weak rankings (fewer than three regions speak for the verdict; counted as any other): {listing}."
         )
+    return lines
+
+
+def _stubborn(rows: Rows, frames: Rows) -> list[str]:
+    """Which frames nothing flips, which an attack does not flip, and where the whole frame is no ceiling."""
+    lines, never = [], unattackable(frames)
+    if never:
+        lines.append(
+            f"Unattackable: {count(len(never), 'frame')} that nothing in this run flips, though at least "
+            f"{ATTACKS_NEEDED} different attacks tried the whole of each; the report's curves leave them out, scores "
+            f"and rates do not."
+        )
+    alone = whole_attacks(frames) < ATTACKS_NEEDED
+    for attack, keys in unflipped(rows).items():
+        others = sorted(set(keys) - set(never))
+        if others:
+            hint = "; a second --attack would tell whether anything flips them" if alone else ""
+            lines.append(f"Not flipped by {attack} anywhere, not even as a whole: {count(len(others), 'frame')}{hint}.")
+    for attack, keys in flipped_by_region_only(rows).items():
+        if keys:
+            lines.append(
+                f"Flipped by {attack} in some region but not as a whole: {count(len(keys), 'frame')} "
+                f"({words.some(keys)}); there the whole frame is no ceiling."
+            )
     return lines
 
 

@@ -19,6 +19,7 @@ from common.console import paragraph, table
 from common.csv_files import save_csv
 from common.errors import InputError
 from detectors.registry import short_name
+from reporting import words
 from reporting.products import RunResults
 from runs.score_table import ScoreTable
 
@@ -78,7 +79,7 @@ def show_detector_comparison(results: Mapping[str, RunResults], seed: int) -> No
 
 
 def sentences(results: Mapping[str, RunResults], seed: int) -> list[str]:
-    """The sentences about several detectors: how alike they rank the methods, and how alike these point at the mask."""
+    """The sentences about several detectors: how alike they rank the methods, how these point at the mask, fills."""
     said = [_agree(agreement) for agreement in agreements(_summaries(results))]
     differences = localisation_differences(_scores(results), seed)
     first = next(iter(results))
@@ -92,7 +93,8 @@ def sentences(results: Mapping[str, RunResults], seed: int) -> list[str]:
         )
     if not differences and len(results) > 1:
         said.append("No frame that two detectors call fake has a mask: whether they point at it cannot be said.")
-    return said
+    fills = {detector: words.adversarial_fill(own.rows, own.frames) for detector, own in results.items()}
+    return [*said, *(f"{detector}: {fill}" for detector, fill in fills.items() if fill)]
 
 
 def _summaries(results: Mapping[str, RunResults]) -> dict[str, Summary]:

@@ -13,12 +13,12 @@ from scoring.baselines.table import BASELINES
 
 TITLES = {
     BUDGET: "How small a budget flips the verdict, attacking the best three segments?",
-    QUERIES: "How many queries does NES need, attacking the best three segments?",
+    QUERIES: "How many queries does the attack need, attacking the best three segments?",
     FRACTION: "How many of the segments flip the verdict, added best first?",
 }
 _AXES: Mapping[str, tuple[str, float, int]] = {
     BUDGET: ("L-infinity budget (1/255)", 255.0, 1),
-    QUERIES: ("images passed to the detector", 1.0, 0),
+    QUERIES: ("queries without gradients", 1.0, 0),
     FRACTION: ("share of the segments (%)", 100.0, 0),
 }
 

@@ -5,7 +5,7 @@ The same run gives the same bytes: no dates, and fonts that come with matplotlib
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,16 @@ def write_paper_files(folder: Path, run: FinishedRun, headlines: Sequence[Headli
     Returns the files. Raises OSError where the folder cannot be written.
     """
     main, rows = headlines[0], score_subsets.main_segmentation(run.rows)
+    stubborn = attackable_frames.unattackable(run.frames)
     files = [folder / "summary.csv", folder / "headline.tex"]
     save_csv(files[0], summary_table(headlines))
     with atomic_write(files[1]) as file:
-        file.write(latex(main))
+        file.write(latex(main, words.adversarial_fill(run.rows, run.frames)))
     files += _save(ranking(main), folder / "ranking")
     for attack in score_subsets.attacks(rows):
-        if len(attackable_frames.attackable(score_subsets.under(rows, attack))):
-            files += _save(curves(rows, attack), folder / f"curves_{score_subsets.attacks(rows).index(attack) + 1}")
+        if len(attackable_frames.attackable(score_subsets.under(rows, attack), stubborn)):
+            path = folder / f"curves_{score_subsets.attacks(rows).index(attack) + 1}"
+            files += _save(curves(rows, attack, stubborn), path)
     return files
 
 
@@ -84,8 +86,11 @@ def summary_table(headlines: Sequence[Headline]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def latex(headline: Headline) -> str:
-    """The headline as a LaTeX table (needs the package booktabs), scores in percent with their 95 % intervals."""
+def latex(headline: Headline, remark: str = "") -> str:
+    """The headline as a LaTeX table (needs the package booktabs), scores in percent with their 95 % intervals.
+
+    A `remark`, in whole sentences, ends its caption.
+    """
     tiers = headline_tiers(headline)
     best = {*tiers.best, *tiers.level}
     lines = []
@@ -105,7 +110,7 @@ def latex(headline: Headline) -> str:
             r"% \usepackage{booktabs}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escape(caption)} {starred}}}",
+            rf"\caption{{{escape(caption)} {starred}{' ' * bool(remark)}{escape(remark)}}}",
             r"\label{tab:headline}",
             r"\begin{tabular}{lrrrr}",
             r"\toprule",
@@ -146,10 +151,13 @@ def ranking(headline: Headline) -> Figure:
         return figure
 
 
-def curves(rows: pd.DataFrame | ScoreTable, attack: str) -> Figure:
-    """Flips, drop and accuracy over the attacked area under one attack; two columns of a paper wide."""
+def curves(rows: pd.DataFrame | ScoreTable, attack: str, stubborn: Collection[str] = ()) -> Figure:
+    """Flips, drop and accuracy over the attacked area under one attack; two columns of a paper wide.
+
+    Only in the accuracies do the `stubborn` frames count, which are those of `attackable_frames.unattackable`.
+    """
     under = score_subsets.under(rows, attack)
-    attackable = attackable_frames.attackable(under)
+    attackable = attackable_frames.attackable(under, stubborn)
     panels = (
         ("verdicts flipped", over_area(attackable, "flipped_to_real")),
         ("drop of the probability", over_area(attackable, "drop")),

@@ -1,11 +1,12 @@
 """The products of a run for people: tables, figures and the report, made from the records of its frames."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.evidence import evidence
 from analysis.headline import Headline, rank_methods
@@ -17,9 +18,10 @@ from reporting.evidence_files import write_evidence
 from reporting.page.write import write_page
 from runs import row_files
 from runs.finished_run import FinishedRun
+from runs.frame_table import FRAMES
 from runs.gathering import gather
 from runs.run_folder import RunFolder
-from runs.score_table import ScoreTable
+from runs.score_table import ScoreTable, as_score_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +30,15 @@ class RunResults:
 
     Attributes:
         rows: the scores (`scoring.records.Row`), as a score table.
-        flip_thresholds: how much it takes to flip (`scoring.records.FlipThreshold`), with the queries that NES needed;
-            likewise.
+        flip_thresholds: how much it takes to flip (`scoring.records.FlipThreshold`), with the queries that an attack
+            needed; likewise.
         metrics: the values of the standard metrics (`scoring.records.MetricValue`); likewise.
         summary: the statistics of each method and baseline (see `analysis.summary.summarise_methods`).
         headlines: the headline scores of each method (see `analysis.headline.rank_methods`); none where the detector
             called no frame fake.
         failures: frames that could not be scored, with the reason.
         files: what was written for people.
+        frames: what is known of each frame (`runs.frame_table`), as a score table.
     """
 
     rows: ScoreTable
@@ -45,6 +48,7 @@ class RunResults:
     headlines: list[Headline]
     failures: dict[str, str]
     files: tuple[Path, ...]
+    frames: ScoreTable = field(default_factory=lambda: as_score_table(pd.DataFrame(), FRAMES))
 
 
 def write_products(
@@ -74,11 +78,15 @@ def write_products(
     if headlines:
         picture = folder.path / f"summary_{name}.png"
         flip_rate_figure.save_summary(picture, summary)
-        content = FinishedRun(scores, flip_thresholds, metrics, gathered.costs, configuration, failures)
+        content = FinishedRun(
+            scores, flip_thresholds, metrics, gathered.costs, configuration, failures, gathered.frames
+        )
         page = write_page(folder.path, content, headlines, interval=_interval(seed))
         files = [page, *files, picture, *paper.write_paper_files(folder.path, content, headlines)]
         files += write_evidence(folder.path, evidence(scores, flip_thresholds, seed))
-    return RunResults(scores, flip_thresholds, metrics, summary, headlines, dict(failures), tuple(files))
+    return RunResults(
+        scores, flip_thresholds, metrics, summary, headlines, dict(failures), tuple(files), gathered.frames
+    )
 
 
 def _interval(seed: int) -> Callable[[np.ndarray, np.ndarray], tuple[float, float]]:

@@ -6,6 +6,7 @@ from dataclasses import astuple
 from analysis.score_differences import ScoreDifference, score_differences
 from analysis.statistics import ALPHA
 from common.console import console, count, paragraph, say, table
+from reporting import words
 from runs.configuration import changes
 from runs.stored_run import StoredRun
 
@@ -30,6 +31,9 @@ def show_run_comparison(first: StoredRun, second: StoredRun, seed: int = 0) -> N
         f"[ ]: 95 % interval, with videos as the sample; * p < {ALPHA} in a permutation test over videos, corrected "
         f"for {count(len(differences), 'comparison')} (Holm)."
     )
+    for run in (first, second):
+        if said := words.adversarial_fill(run.rows, run.frames):
+            paragraph(f"{run.name}: {said}")
     significant = [difference for difference in differences if difference.is_significant]
     listing = [f"{line.method}'s {NAMES[line.measure]} under {line.attack}" for line in significant]
     paragraph(f"Moved beyond chance: {', '.join(listing)}." if listing else "No score is shown to have moved.")

@@ -3,10 +3,14 @@
 import math
 from collections.abc import Sequence
 
+from analysis.adversarial_images import adversarial_share
 from analysis.headline import Headline
+from analysis.score_subsets import Rows
 from analysis.statistics import Estimate
 from analysis.tiers import MethodTiers, headline_tiers
 from common.console import count
+from runs.score_table import as_score_table
+from xai.methods import ADVERSARIAL
 
 MANY = 3  # names that an answer does not list
 
@@ -84,6 +88,34 @@ def sample(headline: Headline) -> str:
         return "no frames"
     frames, videos = (max(getattr(line, name) for line in headline.lines) for name in ("frames", "videos"))
     return f"{count(frames, 'frame')} from {count(videos, 'video')}"
+
+
+def adversarial_fill(rows: Rows, frames: Rows) -> str:
+    """On what share of the frames the adversarial image is adversarial; "" where no method's fill uses it.
+
+    Args:
+        rows: the scores, whose columns say what hid pixels.
+        frames: the lines of the run's frames (`runs.frame_table`).
+    """
+    columns, share = as_score_table(rows).columns, adversarial_share(frames)
+    if "fill" not in columns or not (columns["fill"] == ADVERSARIAL).any():
+        return ""
+    if not share.images:
+        return "It is not known on how many frames the adversarial image flips the verdict."
+    several = share.images > share.frames
+    made = f"{share.images} images, one for each frame and trial" if several else count(share.images, "frame")
+    flips = f"The adversarial image flips the verdict on {share.flipped} of {made} "
+    flips += f"({percent(share.flipped / share.images)})"
+    if share.flipped == share.images:
+        return f"{flips}."
+    if not share.flipped:
+        return f"{flips}: the fill is noise that is not adversarial."
+    return f"{flips}; on the others the fill is noise that is not adversarial."
+
+
+def some(names: Sequence[str]) -> str:
+    """ "a, b, c and 4 more"."""
+    return join([*names[:MANY], f"{len(names) - MANY} more"]) if len(names) > MANY + 1 else join(names)
 
 
 def percent(value: float) -> str:

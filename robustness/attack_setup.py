@@ -1,18 +1,19 @@
 """Plans a run from the names on a command line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
+from attacks.nes import FINITE, NES
 from attacks.registry import describe_attack
-from attacks.torchattacks_bridge import GRADIENT_SHARE
 from common.errors import InputError
 from data.source import open_frames
 from detectors import Detector
 from detectors.batch_size import AUTO, ON_CPU, fastest, read_batch_size
 from detectors.devices import resolve_device
+from detectors.gradients import gradient_batch
 from detectors.memory import keep_freed_memory
 from robustness.attack_options import AttackOptions, NamedDetector
 from robustness.attacked_frames import AttackedFrames, FrameEntry, choose_frames, demo_entries, spread_entries
@@ -22,8 +23,9 @@ from robustness.gradient_norms import gradient_norms
 from robustness.stage_runner import AttackPlan
 from robustness.stages import CLEAN, AttackStage, CleanStage, DefenceStage, Stage
 from robustness.threat_model import ThreatModel
-from robustness.whole_frame_attack import WholeFrameAttack, seen_by, whole_frame_attacks
+from robustness.whole_frame_attack import WholeFrameAttack, check_aim, whole_frame_attacks
 from runs.configuration import Configuration, describe_device, identify_detector, versions
+from runs.usable_attacks import UsableAttacks, usable_on_first_frame
 from xai.explanation_settings import parse_override
 
 ELSEWHERE = 128
@@ -78,7 +80,8 @@ def prepare_attack(
         InputError: something is unknown, contradictory or unreadable, or an attack does not suit the detector; before
             any work is done.
     """
-    planned = whole_frame_attacks(options.attacks, options.budgets, options.steps, options.seed, _overrides(options))
+    overrides = _overrides(options)
+    planned = whole_frame_attacks(options.attacks, options.budgets, options.steps, options.seed, overrides)
     device = resolve_device(options.device)
     if device.type == "cpu":
         keep_freed_memory()
@@ -88,7 +91,9 @@ def prepare_attack(
     check = options.masking_check if transfer is None else None
     defence = options.dip_defence
     _try_out(source, planned, check, device)
-    stages = _stages(options, planned, check, chosen)
+    overrides = _usable_overrides(overrides, planned, source, chosen, batch_size)
+    planned = whole_frame_attacks(options.attacks, options.budgets, options.steps, options.seed, overrides)
+    stages = _stages(options, planned, check, chosen, overrides)
     configuration = Configuration(
         preset="robustness",
         methods=(),
@@ -117,7 +122,7 @@ def prepare_attack(
 
 def group_size(batch_size: int) -> int:
     """How many frames are attacked together: as many as keep their activations for gradients in a forward pass."""
-    return max(1, batch_size // GRADIENT_SHARE)
+    return gradient_batch(batch_size)
 
 
 def _batch_size(options: AttackOptions, detector: Detector, device: torch.device) -> int:
@@ -129,7 +134,11 @@ def _batch_size(options: AttackOptions, detector: Detector, device: torch.device
 
 
 def _stages(
-    options: AttackOptions, planned: Sequence[WholeFrameAttack], check: MaskingCheck | None, chosen: AttackedFrames
+    options: AttackOptions,
+    planned: Sequence[WholeFrameAttack],
+    check: MaskingCheck | None,
+    chosen: AttackedFrames,
+    overrides: Mapping[str, Mapping[str, str]],
 ) -> tuple[Stage, ...]:
     stages: list[Stage] = [CleanStage(CLEAN, 1)]
     stages += [
@@ -140,18 +149,20 @@ def _stages(
             chosen.fakes, [frame_attack.label for frame_attack in planned], options.steps, options.seed
         )
     if (defence := options.dip_defence) is not None:
-        stages += _defence_stages(options, defence, chosen)
+        stages += _defence_stages(options, defence, chosen, overrides)
     return tuple(stages)
 
 
-def _defence_stages(options: AttackOptions, defence: DipDefence, chosen: AttackedFrames) -> list[Stage]:
+def _defence_stages(
+    options: AttackOptions, defence: DipDefence, chosen: AttackedFrames, overrides: Mapping[str, Mapping[str, str]]
+) -> list[Stage]:
     """The defence on frames as they are, and after every attack at its budget."""
     few: list[FrameEntry] = [
         *spread_entries(chosen.fakes, defence.frames),
         *spread_entries(chosen.real, defence.frames),
     ]
     among, passes = frozenset(frame.key for frame in few), 3 * defence.prior.iterations
-    attacks = whole_frame_attacks(options.attacks, [defence.epsilon], options.steps, options.seed, _overrides(options))
+    attacks = whole_frame_attacks(options.attacks, [defence.epsilon], options.steps, options.seed, overrides)
     return [
         DefenceStage(
             DIP if frame_attack is None else f"{DIP} {frame_attack.label}",
@@ -191,12 +202,30 @@ def _overrides(options: AttackOptions) -> dict[str, dict[str, str]]:
     return by_attack
 
 
+def _usable_overrides(
+    overrides: Mapping[str, Mapping[str, str]],
+    planned: Sequence[WholeFrameAttack],
+    source: Detector,
+    chosen: AttackedFrames,
+    batch_size: int,
+) -> dict[str, dict[str, str]]:
+    """The overrides, with finite differences for NES where the source's gradient is of no use on the first frame.
+
+    FGSM and PGD run all the same: what a gradient that vanishes or misleads is worth, the check says.
+    """
+    by_name = {frame_attack.name: frame_attack.attack for frame_attack in planned}
+    exact = {name: attack for name, attack in by_name.items() if isinstance(attack, NES)}
+    usable = usable_on_first_frame(UsableAttacks(exact), chosen.selection, source, batch_size).attacks
+    finite = {name: {"derivatives": FINITE} for name, attack in usable.items() if attack != exact[name]}
+    return {name: {**overrides.get(name, {}), **finite.get(name, {})} for name in by_name}
+
+
 def _try_out(
     source: Detector, planned: Sequence[WholeFrameAttack], check: MaskingCheck | None, device: torch.device
 ) -> None:
     """Raises InputError where an attack cannot lead the detector to Real, or needs gradients and gets none."""
     for frame_attack in planned:
-        seen_by(frame_attack.attack, source)
+        check_aim(frame_attack.attack, source)
     if check is not None or any(frame_attack.name in ("fgsm", "pgd") for frame_attack in planned):
         size = source.input_size
         gradient_norms(source, torch.full((1, 3, size, size), 0.5, device=device))

@@ -166,7 +166,7 @@ def examine(check: MaskingCheck, earlier: Earlier, fakes: Sequence[FrameEntry], 
 
 def passes_of(frame_attack: WholeFrameAttack) -> int:
     """Estimates how many forward passes an attack takes on a frame, a gradient counting as two more."""
-    return 3 * frame_attack.attack.rounds * frame_attack.attack.steps_per_round + 2
+    return 3 * frame_attack.attack.steps_taken(frame_attack.attack.rounds) + 2
 
 
 def _vanishing(record: Record) -> bool:

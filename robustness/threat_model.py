@@ -73,23 +73,3 @@ def judge(detector: Detector, images: Tensor, batch_size: int) -> Judgement:
     exact = logits.double()
     score = exact[:, others].logsumexp(dim=1) - exact[:, detector.real]
     return Judgement(score, logits.argmax(dim=1) == detector.real)
-
-
-class RealOrOther(Detector):
-    """A detector of many classes as one of two: Real, and the most probable other class; its verdict of Real is kept.
-
-    An attack that can only go away from a class (APGD-CE) would lead from one manipulation to another. Going away
-    from "other" leads to Real.
-    """
-
-    def __init__(self, detector: Detector) -> None:
-        super().__init__()
-        self.detector = detector
-        self.input_size, self.mean, self.antialias = detector.input_size, detector.mean, detector.antialias
-        self.class_names, self.real = (detector.class_names[detector.real], "other"), 0
-        self.others = [index for index in range(len(detector.class_names)) if index != detector.real]
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, 2) of images (N, 3, S, S): of Real, and the highest of the others."""
-        logits = self.detector(images)
-        return torch.stack([logits[:, self.detector.real], logits[:, self.others].amax(dim=1)], dim=1)

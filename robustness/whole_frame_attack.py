@@ -1,21 +1,20 @@
-"""An attack on whole frames at one budget, and the detector as that attack must see it."""
+"""An attack on whole frames at one budget."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from attacks import AttackResult, RegionAttack, build_attack
-from attacks.budgets import PGD_REACH, fraction
+from attacks.budgets import fraction, pgd_at, with_budget
 from attacks.torchattacks_bridge import TorchAttack
 from common.errors import InputError
 from common.seeds import derive_seed
 from common.settings import override
 from detectors import Detector
-from robustness.threat_model import RealOrOther
 
 PGD_STEPS = 40
 _MANY_CLASSES = ("APGDT", "AutoAttack")
@@ -59,25 +58,19 @@ class WholeFrameAttack:
         """
         everywhere = torch.ones(len(images), *images.shape[2:], dtype=torch.bool)
         seeds = [derive_seed(self.seed, key, "robustness", self.name) for key in keys]
-        return self.attack(seen_by(self.attack, detector), images, everywhere, seeds, batch_size)
+        check_aim(self.attack, detector)
+        return self.attack(detector, images, everywhere, seeds, batch_size)
 
 
-def seen_by(attack: RegionAttack, detector: Detector) -> Detector:
-    """Returns the detector as an attack must see it to lead to Real.
-
-    Of torchattacks, those that cannot be aimed at a class go away from the verdict instead; a detector of more than
-    two classes is shown to them as Real or other. Raises InputError for one of those that needs more than two classes.
-    """
-    if len(detector.class_names) == 2 or not isinstance(attack, TorchAttack):
-        return detector
-    name = attack.algorithm.__name__
-    if name in _MANY_CLASSES:
-        raise InputError(
-            f"torchattacks:{name} leads from one manipulation to another, not to Real; "
-            f"use its parts torchattacks:APGD and torchattacks:Square"
-        )
-    aimed = name != "FAB" and "targeted" in attack.algorithm(nn.Linear(1, 1)).supported_mode
-    return detector if aimed else RealOrOther(detector)
+def check_aim(attack: RegionAttack, detector: Detector) -> None:
+    """Raises InputError for an attack of torchattacks that can only leave a verdict for any of many other classes."""
+    if isinstance(attack, TorchAttack) and len(detector.class_names) > 2:
+        name = attack.algorithm.__name__
+        if name in _MANY_CLASSES:
+            raise InputError(
+                f"torchattacks:{name} leads from one manipulation to another, not to Real; "
+                f"use its parts torchattacks:APGD and torchattacks:Square"
+            )
 
 
 def whole_frame_attacks(
@@ -125,10 +118,9 @@ def attack_at(
     if "epsilon" in overrides:
         raise InputError(f"{name}: the budget is set by --epsilon")
     own = build_attack(name)
-    values: dict[str, Any] = {"epsilon": epsilon}
     if name == "pgd":
         steps = int(override(own, overrides, name).steps) if "steps" in overrides else steps  # type: ignore[attr-defined]
-        values |= {"steps": steps, "alpha": PGD_REACH * epsilon / steps}
-    elif any(field.name == "alpha" for field in fields(own)):
-        values["alpha"] = own.alpha * epsilon / own.epsilon  # type: ignore[attr-defined]
-    return build_attack(name, overrides={**values, **overrides})
+        scaled = pgd_at(epsilon, steps)
+    else:
+        scaled = with_budget(own, epsilon)
+    return build_attack(name, overrides={**asdict(scaled), **overrides})

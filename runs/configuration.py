@@ -16,7 +16,7 @@ from common.files import atomic_write, parse_json
 from detectors.base import Detector
 from runs.earlier_names import renamed_settings
 
-FORMAT = 3  # of the rows; a change of their meaning raises it, and older runs are not continued
+FORMAT = 4  # of the rows; a change of their meaning raises it, and older runs are not continued
 LIBRARIES = ("torch", "numpy", "scikit-image", "scikit-learn", "scipy", "timm", "lime", "shap", "torchattacks")
 
 
@@ -112,6 +112,11 @@ def bind(path: Path, configuration: Configuration) -> None:
         raise InputError(
             f"{path} is not readable ({error}); choose another --run NAME, or remove the folder"
         ) from error
+    if (was := stored.get("format", FORMAT)) != configuration.format:
+        raise InputError(
+            f"{path.parent} was made by another version: its format was {was} and is now {configuration.format}, so it "
+            f"is read and compared, but not continued; give another --run NAME to start anew"
+        )
     if differing:
         listing = [f"{key} was {was} and is now {now}" for key, was, now in differing[:3]]
         more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
@@ -129,6 +134,16 @@ def stored_batch_size(path: Path) -> int | None:
         return None
     size = stored.get("batch_size") if isinstance(stored, dict) else None
     return size if isinstance(size, int) and size >= 1 else None
+
+
+def stored_format(path: Path) -> int:
+    """The format of the run whose configuration is at `path`; the present one where that says none."""
+    try:
+        stored = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return FORMAT
+    found = stored.get("format") if isinstance(stored, dict) else None
+    return found if isinstance(found, int) else FORMAT
 
 
 def changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -1,12 +1,16 @@
-"""Names in the files of earlier versions, and what they are called now: such runs are read, continued and compared."""
+"""Names in the files of earlier versions, and what they are called now: such runs are read, reported and compared."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.errors import InputError
+from scoring.records import UNKNOWN
 
 COLUMNS: Mapping[str, str] = {"inside": "mask_precision"}
 """Columns of rows by the name that commit 380fa60 wrote."""
+
+ADDED: Mapping[str, int] = {"queries": UNKNOWN}
+"""Columns of rows that commit 380fa60 did not write, and what stands in them."""
 
 PROTOCOL: Mapping[str, str] = {"arms": "baselines", "grades": "flip_thresholds", "grade_steps": "threshold_steps"}
 """Settings of the protocol, in config.json and for `--set protocol.NAME=VALUE`, likewise."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from runs.frame_table import FRAMES
 from runs.score_table import COSTS, FLIP_THRESHOLDS, METRIC_VALUES, ScoreTable, as_score_table
 
 
@@ -20,6 +21,8 @@ class FinishedRun:
         costs: forwards, calls and seconds by frame and stage.
         configuration: what config.json holds.
         failures: frames that could not be scored, with the reason.
+        frames: the verdict and the adversarial image of each frame, and whether anything flips it; empty where that is
+            not known.
     """
 
     rows: pd.DataFrame | ScoreTable
@@ -28,6 +31,7 @@ class FinishedRun:
     costs: pd.DataFrame | ScoreTable = field(default_factory=pd.DataFrame)
     configuration: Mapping[str, Any] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    frames: pd.DataFrame | ScoreTable = field(default_factory=pd.DataFrame)
 
     @property
     def score_tables(self) -> "FinishedTables":
@@ -39,6 +43,7 @@ class FinishedRun:
             as_score_table(self.costs, COSTS),
             self.configuration,
             self.failures,
+            as_score_table(self.frames, FRAMES),
         )
 
 
@@ -52,3 +57,4 @@ class FinishedTables:
     costs: ScoreTable
     configuration: Mapping[str, Any]
     failures: Mapping[str, str]
+    frames: ScoreTable

@@ -11,6 +11,8 @@ import pandas as pd
 from data.frames import REAL
 from runs import npy_records, parquet_records
 from runs.conditions import main_condition
+from runs.configuration import FORMAT
+from runs.frame_table import FRAMES, class_names, frame_lines
 from runs.row_files import TableWriter, row_files
 from runs.run_folder import RunFolder
 from runs.score_table import (
@@ -25,13 +27,17 @@ from runs.score_table import (
 )
 from scoring.costs import FrameCost
 from scoring.flip_threshold import THRESHOLD_DEPTH
-from scoring.records import FlipThreshold, MetricValue, Row, tidy
+from scoring.records import UNKNOWN, FlipThreshold, FrameVerdict, MetricValue, Row, tidy
 
 BATCH = 2000
 """Frames read at a time: with every published baseline about a million rows."""
 QUERIES, NES = "queries", "nes"
 
+QUERIES_SINCE = 4
+"""The format of runs since which rows say queries (`runs.configuration.FORMAT`); NES needed its forwards before."""
+
 COLUMN_SCHEMAS: Mapping[type, ColumnSchema] = {
+    FrameVerdict: FRAMES,
     Row: SCORES,
     FlipThreshold: FLIP_THRESHOLDS,
     MetricValue: METRIC_VALUES,
@@ -46,9 +52,10 @@ class Gathered:
 
     Attributes:
         scores: the rows of every frame.
-        flip_thresholds: how much it takes to flip each frame, with the queries that NES needed.
+        flip_thresholds: how much it takes to flip each frame, with the queries that an attack needed.
         metrics: the values of the standard metrics.
         costs: forwards, calls and seconds by frame and stage.
+        frames: the verdict and the adversarial image of each frame, and whether anything flips it (`runs.frame_table`).
         files: the tidy tables that were written, those of the costs apart.
     """
 
@@ -56,6 +63,7 @@ class Gathered:
     flip_thresholds: ScoreTable
     metrics: ScoreTable
     costs: ScoreTable
+    frames: ScoreTable
     files: tuple[Path, ...]
 
 
@@ -82,33 +90,64 @@ def gather(
         for start in range(0, len(keys), BATCH):
             batch = list(keys[start : start + BATCH])
             tables = {kind: parquet_records.to_frame(table) for kind, table in folder.tables(batch).items()}
+            lines = frame_lines(tables[FrameVerdict], tables[Row], tables[FlipThreshold], tables[FrameCost])
+            tables[FrameVerdict] = lines if len(tables[FrameVerdict]) else lines.iloc[:0]
             tables[FlipThreshold] = pd.concat(
                 [tables[FlipThreshold], queries(tables[Row], configuration)], ignore_index=True
             )
             if name is not None and write is None:  # from the first frames follows how many rows there will be
                 rows = len(tables[Row]) * len(keys) // len(batch)
-                write = stack.enter_context(row_files(folder.path, name, rows, files))
+                write = stack.enter_context(row_files(folder.path, name, rows, files, class_names(configuration)))
             if write is not None:
                 write(tables)
-            for kind, table in tables.items():
-                builders[kind].add(numbered(table) if kind is FrameCost else tidy(table), pd.Index(batch))
+            for kind, table in (tables | {FrameVerdict: lines}).items():
+                builders[kind].add(_prepared(kind, table), pd.Index(batch))
     scores = {kind: builder.score_table() for kind, builder in builders.items()}
-    return Gathered(scores[Row], scores[FlipThreshold], scores[MetricValue], scores[FrameCost], tuple(files))
+    return Gathered(
+        scores=scores[Row],
+        flip_thresholds=scores[FlipThreshold],
+        metrics=scores[MetricValue],
+        costs=scores[FrameCost],
+        frames=scores[FrameVerdict],
+        files=tuple(files),
+    )
+
+
+def _prepared(kind: type, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of records for a score table."""
+    return table if kind is FrameVerdict else numbered(table) if kind is FrameCost else tidy(table)
 
 
 def queries(rows: pd.DataFrame, configuration: Mapping[str, Any]) -> pd.DataFrame:
-    """Flip thresholds in queries: the images that NES passed to the detector, on the three best segments or the frame.
+    """Flip thresholds in queries: what an attacker without gradients asked, on the three best segments or the frame.
 
-    They are taken from the rows; a frame that did not flip is censored at the forwards that its attack took.
+    They are taken from the rows of one attack, NES where it is among them, else the first whose queries are known; a
+    frame that did not flip is censored at the queries that its attack took.
     """
-    attacks = configuration.get("attacks", {})
-    names = [name for name, settings in attacks.items() if settings.get("attack") == NES]
     chosen = main_condition(rows) if len(rows) else rows
-    chosen = chosen[chosen["predicted"] != REAL]
-    chosen = chosen[chosen["attack"].isin(names) & chosen["depth"].isin((THRESHOLD_DEPTH, "all"))]
+    chosen = chosen[(chosen["predicted"] != REAL) & chosen["depth"].isin((THRESHOLD_DEPTH, "all"))]
+    asked = chosen["queries"]
+    if configuration.get("format", FORMAT) < QUERIES_SINCE:
+        asked = chosen["forwards"].where(chosen["attack"].isin(_of_nes(configuration)), UNKNOWN)
+    chosen = chosen[chosen["attack"] == _counted(chosen["attack"], asked, configuration)]
     shared = [
         field for field in npy_records.column_names(FlipThreshold) if field not in ("measure", "value", "reached")
     ]
     return chosen[shared].assign(
-        measure=QUERIES, value=chosen["forwards"].astype(float), reached=chosen["flipped_to_real"].astype(bool)
+        measure=QUERIES,
+        value=asked[chosen.index].astype(float),
+        reached=chosen["flipped_to_real"].astype(bool),
     )
+
+
+def _of_nes(configuration: Mapping[str, Any]) -> list[str]:
+    """The names of the attacks that are NES."""
+    attacks = configuration.get("attacks", {})
+    return [name for name, settings in attacks.items() if settings.get("attack") == NES]
+
+
+def _counted(attacks: pd.Series, asked: pd.Series, configuration: Mapping[str, Any]) -> str:
+    """The attack whose queries are counted: of those of which all are known, NES, or the first; "" without one."""
+    unknown = set(attacks[asked == UNKNOWN])
+    named = [name for name in configuration.get("attacks", {}) if name not in unknown]
+    return next((name for name in [*_of_nes(configuration), *named] if name in named), "")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from common.errors import InputError
 from common.files import atomic_write
-from runs.earlier_names import renamed_columns
+from runs.earlier_names import ADDED, renamed_columns
 
 _CODES = {int: "<i8", float: "<f8", bool: "?"}
 _DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, RecursionError)
@@ -84,6 +84,7 @@ def load_records(path: str | Path, kind: type) -> np.ndarray:
         raise InputError(f"{path} is not readable as {what} ({error})") from error
     if array.dtype.names is not None:
         array.dtype.names = renamed_columns(array.dtype.names)
+        array = _with_added(array, kind)
     if (
         array.dtype.names != column_names(kind)
         or array.ndim != 1
@@ -95,6 +96,19 @@ def load_records(path: str | Path, kind: type) -> np.ndarray:
     except (ValueError, SystemError) as error:  # bytes that are no characters
         raise InputError(f"{path} is damaged ({error})") from error
     return array
+
+
+def _with_added(array: np.ndarray, kind: type) -> np.ndarray:
+    """The records of an earlier version with the columns that were added since; others as they are."""
+    names = array.dtype.names or ()
+    added = [name for name in column_names(kind) if name in ADDED and name not in names]
+    if not added or names != tuple(name for name in column_names(kind) if name not in added):
+        return array
+    codes = {field.name: _CODES.get(field.type) for field in fields(kind)}  # type: ignore[arg-type]
+    whole = np.empty(array.shape, dtype=[(n, codes[n] if n in added else array.dtype[n]) for n in column_names(kind)])
+    for name in column_names(kind):
+        whole[name] = ADDED[name] if name in added else array[name]
+    return whole
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:

@@ -6,6 +6,7 @@ go only once the part is whole, so a process may be killed at any moment: a fram
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,20 @@ import pyarrow.compute as pc
 from common.console import warn
 from common.errors import InputError
 from runs import parquet_records
+from runs.configuration import stored_format
 from scoring.costs import FrameCost
-from scoring.records import FlipThreshold, MetricValue, Row
+from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row
 
-FOLDERS: Mapping[type, str] = {FlipThreshold: "grades", MetricValue: "metrics", Row: "frames"}
+FOLDERS: Mapping[type, str] = {
+    FrameVerdict: "verdicts",
+    FlipThreshold: "grades",
+    MetricValue: "metrics",
+    Row: "frames",
+}
 """The folder of each kind of record, in the order of writing: a frame's rows last, as they make it finished."""
+
+SINCE: Mapping[type, int] = {FrameVerdict: 4}
+"""The format of runs since which a kind is kept (`runs.configuration.FORMAT`); a run of an earlier one has no file."""
 
 KINDS = (FrameCost, *FOLDERS)
 Tables = Mapping[type, pa.Table]
@@ -33,6 +43,15 @@ class Packed:
         self._where: dict[str, str] = {}
         self._read: set[str] = set()
         self._open: dict[tuple[str, type], _Part] = {}
+
+    @cached_property
+    def _format(self) -> int:
+        """The format of the run."""
+        return stored_format(self._path / "config.json")
+
+    def lacks(self, kind: type) -> bool:
+        """Whether the run is too old to have records of a kind."""
+        return self._format < SINCE.get(kind, 0)
 
     def find(self) -> None:
         """Reads which frames new parts hold, also those of other processes; warns of damaged parts, and skips them."""
@@ -78,6 +97,8 @@ class Packed:
         if known is not None:
             return known
         path = self._file(kind, name)
+        if not path.exists() and self.lacks(kind):
+            return _Part(parquet_records.schema(kind).empty_table())
         try:
             return _Part(parquet_records.read_table(path, kind))
         except (InputError, FileNotFoundError) as error:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from common.errors import InputError
 from common.files import atomic_write
-from runs.earlier_names import renamed_columns
+from runs.earlier_names import ADDED, renamed_columns
 from runs.npy_records import kind_name
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -62,19 +62,19 @@ def _column(values: np.ndarray, kind: pa.DataType) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(names.tolist(), pa.string()))
 
 
-def of_frame(kind: type, table: pd.DataFrame) -> pa.Table:
-    """A tidy table, with missing values where something is not known."""
+def of_frame(wanted: pa.Schema, table: pd.DataFrame) -> pa.Table:
+    """A tidy table with these columns, with missing values where something is not known."""
     columns = []
-    for field in fields(kind):
+    for field in wanted:
         values = table[field.name]
-        if field.type is str:
+        if field.type == TEXT:
             named = values.astype("category").cat
             names = [str(category) for category in named.categories]
             codes = pa.array(named.codes.to_numpy(np.int32), mask=named.codes.to_numpy() < 0)
             columns.append(pa.DictionaryArray.from_arrays(codes, pa.array(names, pa.string())))
         else:
-            columns.append(pa.array(values, _type(field), from_pandas=True))
-    return pa.table(columns, schema=schema(kind))
+            columns.append(pa.array(values, field.type, from_pandas=True))
+    return pa.table(columns, schema=wanted)
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
@@ -83,11 +83,11 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 class Writer:
-    """Writes tables of one kind into a file, one after the other, each as a row group."""
+    """Writes tables of the same columns into a file, one after the other, each as a row group."""
 
-    def __init__(self, file: Any, kind: type) -> None:
+    def __init__(self, file: Any, columns: pa.Schema) -> None:
         self._writer = pq.ParquetWriter(
-            file, schema(kind), compression="zstd", write_page_checksum=True, write_statistics=False
+            file, columns, compression="zstd", write_page_checksum=True, write_statistics=False
         )
 
     def add(self, table: pa.Table) -> None:
@@ -101,10 +101,10 @@ class Writer:
 
 
 @contextlib.contextmanager
-def writing(path: Path, kind: type) -> Iterator[Writer]:
-    """A file of records that appears whole, once everything was added, or not at all."""
+def writing(path: Path, columns: pa.Schema) -> Iterator[Writer]:
+    """A file of records of these columns that appears whole, once everything was added, or not at all."""
     with atomic_write(path, "wb") as file:
-        writer = Writer(file, kind)
+        writer = Writer(file, columns)
         try:
             yield writer
         except BaseException:
@@ -116,7 +116,7 @@ def writing(path: Path, kind: type) -> Iterator[Writer]:
 
 def write_table(path: Path, kind: type, table: pa.Table) -> None:
     """Writes one table, whole or not at all."""
-    with writing(path, kind) as writer:
+    with writing(path, schema(kind)) as writer:
         writer.add(table)
 
 
@@ -128,9 +128,13 @@ def read_table(path: Path, kind: type, columns: Sequence[str] | None = None) -> 
     wanted = schema(kind) if columns is None else pa.schema([schema(kind).field(name) for name in columns])
     try:
         stored = {present: name for name in pq.read_schema(path).names for present in renamed_columns([name])}
-        names = [stored.get(name, name) for name in wanted.names]
+        added = [name for name in wanted.names if name in ADDED and name not in stored]
+        names = [stored.get(name, name) for name in wanted.names if name not in added]
         table = pq.read_table(path, columns=names, page_checksum_verification=True, memory_map=False)
         table = table.rename_columns(list(renamed_columns(table.column_names)))
+        for name in added:
+            values = pa.array(np.full(len(table), ADDED[name]), wanted.field(name).type)
+            table = table.add_column(wanted.names.index(name), name, values)
     except FileNotFoundError:
         raise
     except _DAMAGED as error:

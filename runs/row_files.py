@@ -9,24 +9,32 @@ import pandas as pd
 
 from common.console import say
 from common.csv_files import save_csv
-from runs import npy_records, parquet_records
+from runs import frame_table, npy_records, parquet_records
 from scoring.costs import Cost, FrameCost
-from scoring.records import FlipThreshold, MetricValue, Row, tidy
+from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row, tidy
 
 MOST_ROWS = 500_000
 """Rows of a run that go to CSV and NPY: half a gigabyte as NPY, and half of what a spreadsheet can open.
 
 With more, every such table is a Parquet file: a fraction of the size, and never in memory as a whole."""
 
-NAMES: Mapping[type, str] = {FlipThreshold: "grades_{}", MetricValue: "metrics_{}", Row: "rows_{}", FrameCost: "costs"}
+NAMES: Mapping[type, str] = {
+    FrameVerdict: "frames",
+    FlipThreshold: "grades_{}",
+    MetricValue: "metrics_{}",
+    Row: "rows_{}",
+    FrameCost: "costs",
+}
 """What the table of each kind is called; a kind without a record has none, costs apart."""
 
 RecordTables = Mapping[type, pd.DataFrame]
 TableWriter = Callable[[RecordTables], None]
-"""Takes the records of the next frames, by kind."""
+"""Takes the records of the next frames, by kind; those of `FrameVerdict` as `runs.frame_table.frame_lines`."""
 
 
-def row_files(folder: Path, name: str, rows: int, files: list[Path]) -> contextlib.AbstractContextManager[TableWriter]:
+def row_files(
+    folder: Path, name: str, rows: int, files: list[Path], classes: Sequence[str] = ()
+) -> contextlib.AbstractContextManager[TableWriter]:
     """Writes the tidy tables of a run, each whole or not at all, once all records were taken.
 
     Those in the other format, of a run that has grown or shrunk, are removed.
@@ -36,15 +44,16 @@ def row_files(folder: Path, name: str, rows: int, files: list[Path]) -> contextl
         name: what they are called after.
         rows: about how many rows of scores there are; more than MOST_ROWS are written as Parquet.
         files: gets the paths of the tables that were written, those of the costs apart.
+        classes: of the detector, in the order of its logits.
     """
     if rows <= MOST_ROWS:
-        return _plain(folder, name, files)
+        return _plain(folder, name, files, classes)
     say(f"About {rows:,} rows: more than {MOST_ROWS:,}, so tables of rows are Parquet files instead of CSV and NPY.")
-    return _columns(folder, name, files)
+    return _columns(folder, name, files, classes)
 
 
 @contextlib.contextmanager
-def _plain(folder: Path, name: str, files: list[Path]) -> Iterator[TableWriter]:
+def _plain(folder: Path, name: str, files: list[Path], classes: Sequence[str]) -> Iterator[TableWriter]:
     taken: list[RecordTables] = []
     yield taken.append
     for kind, pattern in NAMES.items():
@@ -52,6 +61,8 @@ def _plain(folder: Path, name: str, files: list[Path]) -> Iterator[TableWriter]:
         table = pd.concat([tables[kind] for tables in taken], ignore_index=True)
         if kind is FrameCost:
             _costs(path, table)
+        elif kind is FrameVerdict:
+            _frames(path, table, classes, files)
         elif len(table):
             save_csv(path, tidy(table))
             files.append(path)
@@ -62,15 +73,20 @@ def _plain(folder: Path, name: str, files: list[Path]) -> Iterator[TableWriter]:
 
 
 @contextlib.contextmanager
-def _columns(folder: Path, name: str, files: list[Path]) -> Iterator[TableWriter]:
+def _columns(folder: Path, name: str, files: list[Path], classes: Sequence[str]) -> Iterator[TableWriter]:
+    schemas = {kind: parquet_records.schema(kind) for kind in NAMES} | {FrameVerdict: frame_table.columns(classes)}
     paths = {kind: folder / f"{pattern.format(name)}.parquet" for kind, pattern in NAMES.items()}
     has_rows = dict.fromkeys(NAMES, False)
     with contextlib.ExitStack() as stack:
-        writers = {kind: stack.enter_context(parquet_records.writing(path, kind)) for kind, path in paths.items()}
+        writers = {
+            kind: stack.enter_context(parquet_records.writing(path, schemas[kind])) for kind, path in paths.items()
+        }
 
         def take(records: RecordTables) -> None:
             for kind, table in records.items():
-                writers[kind].add(parquet_records.of_frame(kind, tidy(table)))
+                if len(table):
+                    ready = frame_table.shown(table, classes) if kind is FrameVerdict else tidy(table)
+                    writers[kind].add(parquet_records.of_frame(schemas[kind], ready))
                 has_rows[kind] = has_rows[kind] or len(table) > 0
 
         yield take
@@ -87,6 +103,16 @@ def write_costs(folder: Path, costs: Mapping[str, Sequence[Cost]]) -> None:
     """Writes the costs of each stage of each frame; those of an adversarial method include its image's."""
     frame_costs = [(key, *astuple(cost)) for key, stages in costs.items() for cost in stages]
     _costs(folder / "costs.csv", pd.DataFrame(frame_costs, columns=list(npy_records.column_names(FrameCost))))
+
+
+def _frames(path: Path, lines: pd.DataFrame, classes: Sequence[str], files: list[Path]) -> None:
+    """Writes the lines of all frames, the file's last column their seconds; none where no verdict was kept."""
+    if not len(lines):
+        path.unlink(missing_ok=True)
+        return
+    table = frame_table.shown(lines, classes)
+    save_csv(path, table.assign(seconds=table["seconds"].map("{:.3f}".format, na_action="ignore")))
+    files.append(path)
 
 
 def _costs(path: Path, table: pd.DataFrame) -> None:

@@ -182,6 +182,8 @@ class RunFolder:
 
     def _load(self, kind: type, key: str) -> np.ndarray:
         path = self.file(kind, key)
+        if not path.exists() and self._packed.lacks(kind):
+            return npy_records.to_array(kind, [])
         array = npy_records.load_records(path, kind)
         if set(array["key"].tolist()) - {key}:
             raise InputError(f"{path} does not hold the {npy_records.kind_name(kind)} of {key!r}")

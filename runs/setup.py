@@ -10,6 +10,7 @@ import torch
 from attacks.budgets import read_budget
 from attacks.malafide.fitting import TargetDetector
 from attacks.malafide.in_run import NAME as MALAFIDE
+from attacks.nes import FINITE, NES
 from attacks.registry import ATTACKS, build_attack, describe_attack
 from common.errors import InputError
 from common.files import safe_name
@@ -26,9 +27,10 @@ from runs.filter_training import trained_attack
 from runs.run_folder import RunFolder
 from runs.run_options import EvaluationOptions
 from runs.selection import Selection, demo_selection, select_frames
+from runs.usable_attacks import WITHOUT_THRESHOLDS, UsableAttacks, usable_on_first_frame
 from scoring.frame import Scorer
 from scoring.metrics.registry import METRICS, build_metrics, describe_metric
-from scoring.protocol import EVERY, Protocol, chosen_baselines
+from scoring.protocol import EVERY, NONE, Protocol, chosen_baselines
 from scoring.protocol import PRESETS as PROTOCOLS
 from xai.explanation_settings import (
     ExplanationSettings,
@@ -37,7 +39,7 @@ from xai.explanation_settings import (
     describe_settings,
     parse_override,
 )
-from xai.methods import ALL, Method, parse_method, title
+from xai.methods import ADVERSARIAL, ALL, Method, parse_method, title
 from xai.segments import parse_segments
 
 PROTOCOL = "protocol"  # the component that `--set protocol.draws=5` overrides
@@ -54,7 +56,9 @@ class RunSetup:
     on_demo: bool
 
 
-def prepare_run(options: EvaluationOptions, keep_real: bool = False, folder: Path | None = None) -> RunSetup:
+def prepare_run(
+    options: EvaluationOptions, keep_real: bool = False, folder: Path | None = None, as_written: bool = False
+) -> RunSetup:
     """Resolves names and settings, opens the frames, loads the detector, and trains a filter where one is asked for.
 
     Args:
@@ -62,9 +66,12 @@ def prepare_run(options: EvaluationOptions, keep_real: bool = False, folder: Pat
         keep_real: whether real frames stay, although there is no fake verdict to explain.
         folder: of the run: the attack "malafide" is trained there first (`runs.filter_training`), and a run that is
             continued keeps the batch size that was measured for it.
+        as_written: whether the attacks are taken as the options say, as a worker does with those of `settled`; else the
+            detector's gradient is tried first, on the first frame (`attacks.derivatives`).
 
     Raises:
-        InputError: anything is unknown, contradictory, missing or unreadable; before any work is done.
+        InputError: anything is unknown, contradictory, missing or unreadable, or an attack does not suit the detector;
+            before any work is done.
     """
     preset = options.preset or ("quick" if options.frames is None else "published")
     methods = chosen_methods(options.every_method)
@@ -88,6 +95,15 @@ def prepare_run(options: EvaluationOptions, keep_real: bool = False, folder: Pat
         keep_freed_memory()
     batch_size = chosen_batch_size(options, detector, device, folder)
     Queries(detector, batch_size, options.precision)  # refuses what no frame could be scored with
+    filled = any(method.fill == ADVERSARIAL for method in methods)
+    if (options.attacks or filled) and not as_written:
+        thresholds = bool(options.attacks) and protocol.finds_thresholds
+        wanted = UsableAttacks(attacks, settings.adversarial if filled else None, thresholds)
+        usable = usable_on_first_frame(wanted, selection, detector, batch_size)
+        attacks = dict(usable.attacks)
+        settings = replace(settings, adversarial=usable.adversarial or settings.adversarial)
+        if thresholds and not usable.flip_thresholds:
+            protocol = replace(protocol, flip_thresholds=(NONE,))
     scorer = Scorer(
         detector, methods, settings, attacks, protocol, metrics, options.seed, options.seeds,
         divided(settings, options.segments), budgets, batch_size, options.precision,
@@ -115,6 +131,16 @@ def prepare_run(options: EvaluationOptions, keep_real: bool = False, folder: Pat
     if folder is not None and MALAFIDE in options.attacks:
         return with_trained_filter(setup, options, folder, own.get(MALAFIDE, {}))
     return setup
+
+
+def settled(options: EvaluationOptions, setup: RunSetup) -> EvaluationOptions:
+    """The options of a run with what was measured for it written out, so that no worker measures its own."""
+    attacks = {**setup.scorer.attacks, ADVERSARIAL: setup.scorer.settings.adversarial}
+    finite = [name for name, attack in attacks.items() if isinstance(attack, NES) and attack.derivatives == FINITE]
+    overrides = (*options.overrides, *(f"{name}.derivatives={FINITE}" for name in finite))
+    if not setup.scorer.protocol.finds_thresholds:
+        overrides += (WITHOUT_THRESHOLDS,)
+    return replace(options, batch_size=str(setup.scorer.batch_size), overrides=overrides)
 
 
 def with_trained_filter(

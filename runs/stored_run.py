@@ -21,12 +21,14 @@ class StoredRun:
         configuration: what is in config.json.
         rows: the scores of all finished frames, whether each has files of its own or lies with others in parts.
         flip_thresholds: how much it takes to flip each frame; likewise.
+        frames: what is known of each frame (`runs.frame_table`); likewise.
     """
 
     path: Path
     configuration: dict[str, Any]
     rows: ScoreTable
     flip_thresholds: ScoreTable
+    frames: ScoreTable
 
     @property
     def name(self) -> str:
@@ -51,4 +53,4 @@ def read_run(path: Path) -> StoredRun:
     if not keys:
         raise InputError(f"{path} has no finished frame yet")
     gathered = gather(folder, configuration, keys)
-    return StoredRun(path, configuration, gathered.scores, gathered.flip_thresholds)
+    return StoredRun(path, configuration, gathered.scores, gathered.flip_thresholds, gathered.frames)

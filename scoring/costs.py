@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from detectors.queries import Meter
+from detectors.base import Detector
+from detectors.queries import Meter, counting
 
 ProgressCallback = Callable[[str], None]
 """Called with the name of each stage as it begins."""
@@ -53,14 +54,18 @@ class CostTracker:
         self.costs: list[Cost] = []
         self._meter, self._on_stage = meter, on_stage
 
+    def also(self, detector: Detector) -> contextlib.AbstractContextManager[Meter]:
+        """Counts another detector's passes, too, while it is open: those of a copy with random weights, say."""
+        return counting(detector, self._meter)
+
     @contextlib.contextmanager
     def stage(self, name: str, including: str | None = None) -> Iterator[None]:
-        """Charges what happens inside to `name`, and with it again what the earlier stage `including` took."""
+        """Charges what happens inside to `name`, and with it again what the last stage `including` took."""
         self._on_stage(name)
         images, calls, started = self._meter.images, self._meter.calls, time.perf_counter()
         yield
         seconds = time.perf_counter() - started
-        shared = [cost for cost in self.costs if cost.stage == including]
+        shared = [cost for cost in self.costs if cost.stage == including][-1:]  # each trial makes its own
         self.costs.append(
             Cost(
                 stage=name,

@@ -10,7 +10,8 @@ from data.frames import Frame
 from data.masks import at_size
 from detectors import Detector
 from scoring.costs import CostTracker
-from xai.explanation import Explanation, FrameExplanations
+from xai.explanation import AdversarialImage, Explanation, FrameExplanations
+from xai.explanation_settings import with_share_of_queries
 from xai.methods import ADVERSARIAL, Method
 from xai.ranking import top_region
 from xai.regions import RankedRegion, Ranking, regions_at
@@ -29,6 +30,7 @@ class Explained:
         rankings: one for each method.
         ranked_regions: the methods' regions, by method and depth.
         mask: (H, W) bool, the manipulated pixels at the detector's size, or None where unknown.
+        adversarial: the frame attacked as a whole, or None where no method's fill uses it.
     """
 
     image: Tensor
@@ -37,6 +39,7 @@ class Explained:
     rankings: list[Ranking]
     ranked_regions: list[RankedRegion]
     mask: np.ndarray | None
+    adversarial: AdversarialImage | None = None
 
     @property
     def segments(self) -> np.ndarray:
@@ -66,9 +69,10 @@ def explain_frame(
     """
     with tracker.stage("segments"):
         segments = frames.segments
+    adversarial = None
     if any(method.fill == ADVERSARIAL for method in methods):
         with tracker.stage(ADVERSARIAL):
-            frames.adversarial  # noqa: B018 - made here, so that its cost is its own stage
+            adversarial = frames.adversarial
     explanations = {}
     for method in methods:
         with tracker.stage(method.name, including=ADVERSARIAL if method.fill == ADVERSARIAL else None):
@@ -76,11 +80,11 @@ def explain_frame(
     ranked = [_ranking(method, explanations[method.name]) for method in methods]
     ranked_regions = [ranked_region for ranking in ranked for ranked_region in regions_at(ranking, segments, depths)]
     mask = at_size(frame.mask, segments.shape)
-    return Explained(frames.image, frames, explanations, ranked, ranked_regions, mask)
+    return Explained(frames.image, frames, explanations, ranked, ranked_regions, mask, adversarial)
 
 
 def explain_randomised(
-    explained: Explained, randomised_detector: Detector, methods: Sequence[Method], baseline: str
+    explained: Explained, randomised_detector: Detector, methods: Sequence[Method], baseline: str, share: float = 1.0
 ) -> list[Ranking]:
     """Every method's ranking when it explains a detector with random weights, on the same segments and fills.
 
@@ -89,11 +93,13 @@ def explain_randomised(
         randomised_detector: of the same classes and input size as the frame's own.
         methods: what explains it.
         baseline: the name under which the rankings go.
+        share: of the methods' queries that it is asked.
 
     Raises:
         InputError: a method cannot explain the detector.
     """
-    frames = explained.frames.again(explained.image, randomised_detector)
+    settings = with_share_of_queries(explained.frames.settings, share)
+    frames = explained.frames.again(explained.image, randomised_detector, settings)
     return [_ranking(method, frames.explain(method), baseline) for method in methods]
 
 

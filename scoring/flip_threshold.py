@@ -99,8 +99,10 @@ class FlipThresholdSearch:
 def bisect(items: Sequence[T], levels: int, flips: Callable[[Sequence[tuple[T, int]]], list[bool]]) -> dict[T, int]:
     """The lowest of the levels 0..levels-1 that flips, for each item; `levels` where none does.
 
-    All items are asked together, one level each, in ceil(log2(levels + 1)) rounds. A higher level is taken to flip
-    where a lower one does; where it does not (PGD starts at random), a level that flips is found, not the lowest.
+    All items are asked together, one level each, in ceil(log2(levels + 1)) rounds. What flips at a level flips at every
+    higher one: the smaller ball lies in the larger, and the fewer segments in the more. So the level found is one at
+    which the attack's own image flips, if not always the lowest that there is: a search that gave up too soon at a
+    lower level is not repeated.
     """
     low, high = dict.fromkeys(items, 0), dict.fromkeys(items, levels)
     while open_items := [item for item in items if low[item] < high[item]]:

@@ -25,7 +25,7 @@ from scoring.metrics.cases import case_of
 from scoring.metrics.measuring import measure_case
 from scoring.protocol import Protocol
 from scoring.recording import Recorder, correct
-from scoring.records import FlipThreshold, MetricValue, Row
+from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row
 from scoring.region_attacker import Outcome, RegionAttacker, Verdict
 from xai.explanation import FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
@@ -56,6 +56,7 @@ class Scored:
         metric_values: of the standard metrics, by trial, method and metric.
         costs: by stage.
         views: of the first trial; None where the detector calls the frame Real, so that nothing was explained.
+        frame_verdicts: what the detector says of the frame and of its adversarial image, by trial.
     """
 
     rows: list[Row]
@@ -63,11 +64,17 @@ class Scored:
     metric_values: list[MetricValue]
     costs: list[Cost]
     views: Views | None
+    frame_verdicts: list[FrameVerdict] = field(default_factory=list)
 
     @property
     def records(self) -> dict[type, Sequence[Any]]:
         """What a run keeps, by kind."""
-        return {Row: self.rows, FlipThreshold: self.flip_thresholds, MetricValue: self.metric_values}
+        return {
+            FrameVerdict: self.frame_verdicts,
+            FlipThreshold: self.flip_thresholds,
+            MetricValue: self.metric_values,
+            Row: self.rows,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +161,7 @@ class Scorer:
             metric_values=[metric_value for part in parts for metric_value in part.metric_values],
             costs=tracker.costs,
             views=parts[0].views,
+            frame_verdicts=[frame_verdict for part in parts for frame_verdict in part.frame_verdicts],
         )
 
     def _judge(self, frame: Frame, image: Tensor) -> Verdict:
@@ -178,14 +186,15 @@ class _FrameTrial:
         if self.verdict.predicted == self.scorer.detector.real:
             methods = [(method.name, method.fill) for method in self.scorer.methods]
             ranked_regions = unexplained(methods, self.scorer.protocol, tuple(self.image.shape[1:]))
-            return Scored(self._rows(ranked_regions, None)[0], [], [], self.tracker.costs, None)
+            frame_verdict = self._recorder.frame_verdict(None, None)
+            return Scored(self._rows(ranked_regions, None)[0], [], [], self.tracker.costs, None, [frame_verdict])
         explained = self._explain()
         ranked_regions = explained.ranked_regions + self._baseline_regions(explained)
         rows, with_oracle, attacked = self._rows(ranked_regions, explained)
         flip_thresholds = self._flip_thresholds(with_oracle, explained) if self.scorer.attacks else []
-        return Scored(
-            rows, flip_thresholds, self._metric_values(explained), self.tracker.costs, Views(explained, attacked)
-        )
+        metric_values, views = self._metric_values(explained), Views(explained, attacked)
+        frame_verdicts = [self._recorder.frame_verdict(explained.segments, explained.adversarial)]
+        return Scored(rows, flip_thresholds, metric_values, self.tracker.costs, views, frame_verdicts)
 
     @cached_property
     def _attacker(self) -> RegionAttacker:
@@ -214,8 +223,9 @@ class _FrameTrial:
 
     def _baseline_regions(self, explained: Explained) -> list[RankedRegion]:
         def randomised_rankings() -> list[Ranking]:
-            with self.tracker.stage(RANDOM_MODEL):
-                return explain_randomised(explained, self.scorer.randomised_detector, self.scorer.methods, RANDOM_MODEL)
+            other, share = self.scorer.randomised_detector, self.scorer.protocol.random_model_share
+            with self.tracker.stage(RANDOM_MODEL), self.tracker.also(other):
+                return explain_randomised(explained, other, self.scorer.methods, RANDOM_MODEL, share)
 
         return baseline_regions(explained, self.scorer.protocol, self.trial.seed, self.frame.key, randomised_rankings)
 
@@ -282,6 +292,6 @@ class _FrameTrial:
                 case = case_of(explained.frames, method, explained.explanations[method.name], self.frame.mask)
                 metric_values += [
                     self._recorder.metric_value(method, measurement)
-                    for measurement in measure_case(case, self.scorer.metrics)
+                    for measurement in measure_case(case, self.scorer.metrics, self.tracker.also)
                 ]
         return metric_values

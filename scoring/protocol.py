@@ -24,8 +24,10 @@ class Protocol:
         area_draws: contiguous random regions for each region of a method.
         oracle_pool: whether the oracle tries only the segments that some ranking puts among its best three, instead of
             all of them: cheaper, and a little lower than the ceiling.
-        flip_thresholds: which are found, of THRESHOLDS.
-        threshold_steps: of the PGD that they use.
+        random_model_share: of the methods' queries, in (0, 1], with which a detector with random weights is explained:
+            there is little to find, and what it costs is the explanations' price once more.
+        flip_thresholds: which are found, of THRESHOLDS; "none" for none.
+        threshold_steps: of the PGD that they use, at most; it stops at the first flip.
         budget_rounds: of the bisection for the smallest budget, so 2^rounds - 1 budgets, evenly spaced in their
             logarithm, from 1/64 of the attack's to the whole of it.
         fraction_budget: the L-infinity budget at which segments are added until the verdict flips.
@@ -36,19 +38,22 @@ class Protocol:
     draws: int = 20
     area_draws: int = 3
     oracle_pool: bool = False
+    random_model_share: float = 0.25
     flip_thresholds: tuple[str, ...] = THRESHOLDS
-    threshold_steps: int = 10
+    threshold_steps: int = 20
     budget_rounds: int = 6
     fraction_budget: float = 4 / 255
 
     def __post_init__(self) -> None:
-        for name, known in (("baselines", tuple(BASELINES)), ("flip_thresholds", THRESHOLDS)):
+        for name, known in (("baselines", tuple(BASELINES)), ("flip_thresholds", (*THRESHOLDS, NONE))):
             unknown = [value for value in getattr(self, name) if value not in known]
             if unknown:
                 raise ValueError(f"{name} has {unknown[0]!r}; known: {', '.join(known)}")
         for name in ("draws", "area_draws", "threshold_steps", "budget_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.random_model_share <= 1:
+            raise ValueError(f"random_model_share must lie in (0, 1], got {self.random_model_share}")
         if self.budget_rounds > 10:
             raise ValueError(f"budget_rounds must be at most 10, got {self.budget_rounds}")
         if not 0 < self.fraction_budget <= 1:
@@ -57,6 +62,11 @@ class Protocol:
             raise ValueError("depths must name at least one region")
         for depth in self.depths:
             Depth.parse(depth)
+
+    @property
+    def finds_thresholds(self) -> bool:
+        """Whether any flip threshold is wanted."""
+        return any(name in self.flip_thresholds for name in THRESHOLDS)
 
     def has(self, baseline: str) -> bool:
         """Whether the baseline is wanted."""
@@ -72,7 +82,6 @@ PRESETS: Mapping[str, Protocol] = {
         area_draws=2,
         oracle_pool=True,
         flip_thresholds=(BUDGET,),
-        threshold_steps=4,
         budget_rounds=3,
     ),
 }

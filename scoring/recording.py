@@ -1,4 +1,4 @@
-"""From what happened to a frame to its records: rows, flip thresholds and metric values."""
+"""From what happened to a frame to its records: its verdict, rows, flip thresholds and metric values."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +10,9 @@ from data.frames import Frame
 from data.masks import at_size
 from detectors import Detector
 from scoring.metrics.measuring import Measurement
-from scoring.records import UNKNOWN, FlipThreshold, MetricValue, Row
+from scoring.records import UNKNOWN, FlipThreshold, FrameVerdict, MetricValue, Row
 from scoring.region_attacker import Outcome, Verdict
+from xai.explanation import AdversarialImage
 from xai.methods import Method
 from xai.regions import RankedRegion, Ranking
 
@@ -45,6 +46,36 @@ class Recorder:
             "segmentation": self.segmentation,
         }
 
+    @cached_property
+    def _judged(self) -> dict[str, Any]:
+        """The values of a record that say what the detector says of the frame."""
+        frame, verdict, names = self.frame, self.verdict, self.detector.class_names
+        return {
+            "label": UNKNOWN if frame.label is None else frame.label,
+            "predicted": names[verdict.predicted],
+            "correct": verdict.correct,
+            "target": names[verdict.target],
+            "before": float(verdict.probabilities[verdict.target]),
+        }
+
+    def frame_verdict(self, segments: np.ndarray | None, adversarial: AdversarialImage | None) -> FrameVerdict:
+        """What the detector says of the frame, and of its adversarial image.
+
+        Args:
+            segments: (H, W) labels 0..K-1; None where the frame was not divided.
+            adversarial: the frame attacked as a whole, as fills use it; None where none was made.
+        """
+        return FrameVerdict(
+            **self._shared,
+            **self._judged,
+            probabilities=" ".join(f"{probability:.9g}" for probability in self.verdict.probabilities.tolist()),
+            segments=UNKNOWN if segments is None else int(segments.max()) + 1,
+            adversarial_flipped=int(adversarial.flipped) if adversarial else UNKNOWN,
+            adversarial_steps=adversarial.steps if adversarial else UNKNOWN,
+            adversarial_forwards=adversarial.forwards if adversarial else UNKNOWN,
+            adversarial_queries=adversarial.queries if adversarial else UNKNOWN,
+        )
+
     def row(self, ranked_region: RankedRegion, attack: str, epsilon: float, outcome: Outcome) -> Row:
         """What attacking a ranked region did.
 
@@ -54,14 +85,10 @@ class Recorder:
             epsilon: its L-infinity budget in pixel units, in (0, 1].
             outcome: of the attack on that region.
         """
-        frame, verdict, ranking, names = self.frame, self.verdict, ranked_region.ranking, self.detector.class_names
-        before = float(verdict.probabilities[verdict.target])
+        frame, ranking, names = self.frame, ranked_region.ranking, self.detector.class_names
         return Row(
             **self._shared,
-            label=UNKNOWN if frame.label is None else frame.label,
-            predicted=names[verdict.predicted],
-            correct=verdict.correct,
-            target=names[verdict.target],
+            **self._judged,
             **_named(ranking),
             weak=ranking.weak,
             attack=attack,
@@ -70,15 +97,15 @@ class Recorder:
             k=ranked_region.k,
             area=float(ranked_region.region.mean()),
             mask_precision=mask_precision(ranked_region.region, frame.mask),
-            before=before,
             after=outcome.after,
-            drop=before - outcome.after,
+            drop=self._judged["before"] - outcome.after,
             predicted_after=names[outcome.predicted],
             correct_after=correct(self.detector, frame, outcome.predicted),
             flipped_to_real=outcome.flipped,
             linf=outcome.linf,
             steps=outcome.steps,
             forwards=outcome.forwards,
+            queries=outcome.queries,
         )
 
     def flip_threshold(self, ranking: Ranking, measure: str, attack: str, value: float, reached: bool) -> FlipThreshold:

@@ -1,10 +1,10 @@
-"""The records of a frame: what one attack did to a region, flip thresholds, and the values of standard metrics."""
+"""The records of a frame: its verdict, what one attack did to a region, flip thresholds, standard metrics' values."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
-UNKNOWN = -1  # in `label`, `correct`, `correct_after` and `mask_precision`; empty in the CSV
+UNKNOWN = -1  # in whole numbers that tables leave empty (`tidy`) and in `mask_precision`
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Row:
         flipped_to_real: whether the attack made the detector say Real; never where it did so before.
         linf: the largest change of a pixel's channel, in [0, 1].
         steps: the attack's steps; 0 where the detector said Real already.
-        forwards: images passed to the detector for the attack on that region, the judge's included.
+        forwards: images passed to the detector for the attack on that region, the judge's included; a pass backward
+            counts as one more.
+        queries: forwards that an attacker without gradients would have needed; -1 where it could not do without.
     """
 
     key: str
@@ -73,6 +75,7 @@ class Row:
     linf: float
     steps: int
     forwards: int
+    queries: int
 
 
 @dataclass(frozen=True)
@@ -130,10 +133,49 @@ class MetricValue:
     forwards: int
 
 
+@dataclass(frozen=True)
+class FrameVerdict:
+    """What the detector says of one frame, and what became of it as a whole; one for each trial.
+
+    Attributes:
+        key, video, family, label, seed, segmentation, predicted, correct, target, before: as in Row.
+        probabilities: of every class, in the order of the detector's class names, as numbers parted by spaces.
+        segments: into how many the frame was divided; -1 where it was not, as the detector calls it Real.
+        adversarial_flipped: whether the detector calls the adversarial image Real: 1 or 0, -1 where none was made.
+        adversarial_steps: the steps of the attack that made it; -1 where none was made.
+        adversarial_forwards: images passed to the detector to make it; likewise.
+        adversarial_queries: forwards that an attacker without gradients would have needed for it; -1 also where the
+            attack cannot do without.
+    """
+
+    key: str
+    video: str
+    family: str
+    label: int
+    seed: int
+    segmentation: str
+    predicted: str
+    correct: int
+    target: str
+    before: float
+    probabilities: str
+    segments: int
+    adversarial_flipped: int
+    adversarial_steps: int
+    adversarial_forwards: int
+    adversarial_queries: int
+
+
+_WHOLE_NUMBERS = {
+    "label", "correct", "correct_after", "queries", "segments", "adversarial_flipped", "adversarial_steps",
+    "adversarial_forwards", "adversarial_queries",
+}  # fmt: skip
+
+
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of rows, flip thresholds or metric values with missing values for what is unknown or undefined."""
+    """A table of records of one kind, with missing values for what is unknown or undefined."""
     table = table.copy(deep=False)
-    for name in {"label", "correct", "correct_after"} & set(table):
+    for name in _WHOLE_NUMBERS & set(table):
         table[name] = table[name].astype("Int64").mask(table[name] == UNKNOWN)
     if "undefined" in table:
         table["value"] = table["value"].mask(table["undefined"] != "")

@@ -42,6 +42,7 @@ class Outcome:
     linf: float
     steps: int
     forwards: int
+    queries: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,7 @@ class RegionAttacker:
                 linf=float(change[i]),
                 steps=int(result.steps[i]),
                 forwards=int(result.forwards[i]),
+                queries=int(result.queries[i]),
             )
             for i, digest in enumerate(regions)
         }

@@ -13,11 +13,10 @@ from captum.attr import Attribution, PerturbationAttribution
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor, nn
 
-from attacks.torchattacks_bridge import GRADIENT_SHARE
 from common.errors import InputError
 from common.global_generators import isolated
 from detectors.base import Detector
-from detectors.gradients import differentiable, untouched
+from detectors.gradients import differentiable, gradient_batch, untouched
 from detectors.queries import exact_float32
 from xai.base import Fill, Score, background, chunks
 from xai.deep_lift import mended
@@ -113,7 +112,7 @@ class CaptumAttribution:
 
     def _differentiate(self, score: Score, hidden: Tensor, difference: Tensor) -> Tensor:
         detector = score.queries.detector
-        size = max(1, score.batch_size // GRADIENT_SHARE)
+        size = gradient_batch(score.batch_size)
         rules = mended(detector) if self.algorithm is captum.attr.DeepLift else nullcontext()
         with differentiable(difference.device), untouched(detector), exact_float32(), rules:
             function = LogOdds(detector, score.target, hidden).eval()

@@ -19,6 +19,7 @@ from xai.explanation_settings import ExplanationSettings, build_settings, check_
 from xai.fills import composite
 from xai.methods import ADVERSARIAL, Method, parse_method
 from xai.ranking import is_weak, rank
+from xai.usable_fill import with_usable_fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,7 @@ class AdversarialImage:
         flipped: whether the detector calls it real.
         steps: of the attack.
         forwards: images passed to the detector.
+        queries: forwards that an attacker without gradients would have needed; -1 where the attack cannot do without.
         seconds: wall time.
     """
 
@@ -66,6 +68,7 @@ class AdversarialImage:
     flipped: bool
     steps: int
     forwards: int
+    queries: int
     seconds: float
 
 
@@ -136,6 +139,7 @@ class FrameExplanations:
             flipped=bool(result.flipped[0]),
             steps=int(result.steps[0]),
             forwards=int(result.forwards[0]),
+            queries=int(result.queries[0]),
             seconds=time.perf_counter() - started,
         )
 
@@ -162,15 +166,18 @@ class FrameExplanations:
             seconds=seconds + (extra.seconds if extra else 0.0),
         )
 
-    def again(self, image: Tensor, detector: Detector) -> "FrameExplanations":
+    def again(
+        self, image: Tensor, detector: Detector, settings: ExplanationSettings | None = None
+    ) -> "FrameExplanations":
         """The same frame with another image (3, S, S) or another detector of the same classes and size.
 
-        It is explained on the same segments and with the same draws. Another image is attacked anew where a fill needs
-        it; another detector keeps this frame's adversarial image, so that it differs by its weights alone.
+        It is explained on the same segments and with the same draws, and by the same settings where no others are
+        given. Another image is attacked anew where a fill needs it; another detector keeps this frame's adversarial
+        image, so that it differs by its weights alone.
         """
-        queries = self._queries
+        queries, settings = self._queries, settings or self.settings
         other = FrameExplanations(
-            detector, image, self.target, self.settings, self.seed, self.key, queries.batch_size, queries.precision
+            detector, image, self.target, settings, self.seed, self.key, queries.batch_size, queries.precision
         )
         other.segments = self.segments
         if image is self.image and "adversarial" in self.__dict__:
@@ -239,6 +246,7 @@ def explain(
     settings = build_settings(preset, overrides, [chosen])
     check_settings(settings, detector)
     prepared = detector.prepare(image)
+    settings = with_usable_fill(settings, chosen, detector, prepared, batch_size)
     if target is None:
         target = explained_class(Queries(detector, precision=precision).probabilities(prepared[None])[0], detector.real)
     frame = FrameExplanations(detector, prepared, target, settings, seed, key, batch_size, precision)

@@ -56,7 +56,7 @@ PRESETS: Mapping[str, ExplanationSettings] = {
             "SOBOL": SOBOL(grid=6, designs=4),
             "RISE": RISE(samples=150, centred=True),
         },
-        adversarial=NES(pairs=8, step=4 / 255, steps=16),  # longer steps: as far in fewer forwards
+        adversarial=NES(steps=80),
     ),
 }
 
@@ -69,6 +69,24 @@ OTHERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
 }
 """Settings of libraries' explainers that differ from their own by preset: as many forwards as SHAP and LIME here."""
+
+
+_QUERIES: Mapping[type, str] = {LIME: "samples", SHAP: "evaluations", SOBOL: "designs", RISE: "samples"}
+
+
+def with_share_of_queries(settings: ExplanationSettings, share: float) -> ExplanationSettings:
+    """The same settings with LIME, SHAP, SOBOL and RISE asking so large a share of their queries; others as they are.
+
+    SOBOL's designs are a power of two: the largest within the share, and at least 2.
+    """
+    explainers = {}
+    for name, explainer in settings.explainers.items():
+        if (field := _QUERIES.get(type(explainer))) is not None:
+            count = max(2, round(share * getattr(explainer, field)))
+            count = 1 << count.bit_length() - 1 if isinstance(explainer, SOBOL) else count
+            explainer = dataclasses.replace(explainer, **{field: count})  # type: ignore[type-var]
+        explainers[name] = explainer
+    return dataclasses.replace(settings, explainers=explainers)
 
 
 def build_settings(

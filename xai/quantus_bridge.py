@@ -12,6 +12,7 @@ from detectors.base import Detector
 from xai.explanation import FrameExplanations
 from xai.explanation_settings import build_settings, check_settings
 from xai.methods import parse_method
+from xai.usable_fill import with_usable_fill
 
 FARTHEST = 1.0  # beyond [0, 1]; a metric's noise leads out a little, a normalised input a lot
 
@@ -71,8 +72,11 @@ def explain_func(
     chosen = parse_method(method)
     settings = build_settings(preset, overrides, [chosen])
     check_settings(settings, model)
+    images = images.clamp(0.0, 1.0)
+    if len(images):
+        settings = with_usable_fill(settings, chosen, model, images[0], batch_size)
     maps = np.empty((len(images), 1, size, size), dtype=np.float32)
-    for index, (image, target) in enumerate(zip(images.clamp(0.0, 1.0), np.asarray(targets).tolist(), strict=True)):
+    for index, (image, target) in enumerate(zip(images, np.asarray(targets).tolist(), strict=True)):
         frame = FrameExplanations(model, image, int(target), settings, seed, "", batch_size, precision)
         maps[index, 0] = frame.explain(chosen).saliency
     return maps

@@ -23,7 +23,7 @@ FLIPPED, STOOD, UNATTACKABLE, CALLED_REAL = "flipped", "stood", "unattackable", 
 OUTCOMES = {
     FLIPPED: "verdict flipped",
     STOOD: "verdict stood",
-    UNATTACKABLE: "unattackable: stands whatever is attacked, even the whole frame",
+    UNATTACKABLE: "unattackable: nothing in the run flips it, nor do two attacks on the whole frame",
     CALLED_REAL: "called Real without any attack",
 }
 
@@ -90,24 +90,26 @@ class Card:
         return tuple(ranking.number for ranking in self.judged if ranking.depth)
 
 
-def cards(rows: pd.DataFrame | ScoreTable, folder: Path) -> tuple[Card, ...]:
+def cards(
+    rows: pd.DataFrame | ScoreTable, folder: Path, frames: pd.DataFrame | ScoreTable | None = None
+) -> tuple[Card, ...]:
     """A card for every frame that has an album in the run's folder, in the order of the scores.
 
-    A damaged album is left out with a warning.
+    A damaged album is left out with a warning. `frames` are what is known of each frame (`runs.frame_table`); without
+    them none is called unattackable.
     """
     kept = {path.stem for path in (folder / "gallery").glob("*.npz")}
     scores = as_score_table(rows)
     pictured = scores.with_frames(np.array([stem(key) in kept for key in scores.frames["key"]], dtype=bool))
     names = (*methods(scores), *baselines(scores))
     flips = {attack: first_flip(pictured, attack) for attack in attacks(scores)}
-    unattackable_keys = {attack: set(keys) for attack, keys in unattackable(pictured).items()}
+    unattackable_keys = set() if frames is None else set(unattackable(frames))
     gallery = []
     for frame in pictured.frames.itertuples():
         sprite = _sprite(folder, str(frame.key))
         if sprite is not None:
             attack = sprite.attack if sprite.attack in flips else next(iter(flips))
-            is_unattackable = str(frame.key) in unattackable_keys.get(attack, ())
-            gallery.append(_card(frame, sprite, names, flips[attack], is_unattackable))
+            gallery.append(_card(frame, sprite, names, flips[attack], str(frame.key) in unattackable_keys))
     return tuple(gallery)
 
 

@@ -1,6 +1,6 @@
 """The report's panels of curves: how far verdicts fall under each attack, and what it takes to flip them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -26,15 +26,20 @@ class Panel:
     note: str
 
 
-def panels(rows: ScoreTable, style: Mapping[str, SeriesStyle], interval: Interval | None) -> list[Panel]:
-    """Curves over area and budget for each attack, for all families and for each one."""
+def panels(
+    rows: ScoreTable, style: Mapping[str, SeriesStyle], interval: Interval | None, stubborn: Collection[str] = ()
+) -> list[Panel]:
+    """Curves over area and budget for each attack, for all families and for each one.
+
+    Only in the accuracies do the `stubborn` frames count, which are those of `attackable_frames.unattackable`.
+    """
     drawn_panels = []
     families = score_subsets.families(rows)
     for attack_number, attack in enumerate(score_subsets.attacks(rows)):
         under = score_subsets.under(rows, attack)
         for family_number, family in enumerate(("", *(families if len(families) > 1 else ()))):
             part = of_family(under, family) if family else under
-            attackable = attackable_frames.attackable(part)
+            attackable = attackable_frames.attackable(part, stubborn)
             note = f"{words.count(len(attackable), 'frame')} from {words.count(how_many(attackable.videos), 'video')}"
             name = f"c{attack_number}-{family_number}"
             drawn = _curves(part, attackable, style, interval, f"{attack}, {family}" if family else attack, name)
@@ -77,9 +82,11 @@ def _figure(chart: Chart, picture: Markup) -> Markup:
 def survival_panels(flip_thresholds: ScoreTable, style: Mapping[str, SeriesStyle]) -> list[tuple[str, Markup, Grid]]:
     """For each kind of flip threshold: its axis' label, its survival curves, and the table below them."""
     drawn_panels = []
+    columns = flip_thresholds.columns
+    asked = words.join(sorted(columns.loc[columns["measure"] == "queries", "attack"].unique()) or ["an attack"])
     for measure, scale, title, x in (
         ("budget", 255.0, "Smallest budget that flips", "L-infinity budget (in 1/255)"),
-        ("queries", 1.0, "Queries needed", "forwards of NES"),
+        ("queries", 1.0, "Queries needed", f"queries of {asked}"),
         ("fraction", 100.0, "Segments needed, best first", "segments attacked (%)"),
     ):
         if (flip_thresholds.columns["measure"] == measure).any():

@@ -23,6 +23,7 @@ from reporting.page.cards import OUTCOMES, Card, cards
 from reporting.page.shown_names import ShownNames
 from reporting.series_style import SeriesStyle, series_styles
 from runs.finished_run import FinishedRun, FinishedTables
+from runs.frame_table import ATTACKS_NEEDED
 from runs.gallery.drawing import TILE
 from runs.gallery.sprites import COLUMNS
 from scoring.baselines.table import BASELINES, STRONGEST_FIRST
@@ -58,7 +59,7 @@ def write_page(
         OSError: the file cannot be written.
     """
     path = folder / FILE
-    text = render_page(run, headlines, cards(run.rows, folder), notes, attack_of_fill, interval)
+    text = render_page(run, headlines, cards(run.rows, folder, run.frames), notes, attack_of_fill, interval)
     with atomic_write(path, "wb") as file:
         file.write(text.encode("utf-8", errors="replace"))  # a name may hold half a surrogate pair
     return path
@@ -191,13 +192,13 @@ def _evidence(
     interval: Interval | None,
 ) -> dict[str, Any]:
     """Everything between the answer and the frames."""
-    rows = score_subsets.main_segmentation(run.rows)
+    rows, stubborn = score_subsets.main_segmentation(run.rows), attackable_frames.unattackable(run.frames)
     costs = cost_points(run.costs, main)
     located = grids.localisation(rows)
     return {
         "by_family": _by(headlines, "family"),
         "by_segmentation": _by(headlines, "segmentation"),
-        "panels": panels.panels(rows, style, interval),
+        "panels": panels.panels(rows, style, interval, stubborn),
         "banded": interval is not None,
         "survivals": panels.survival_panels(run.flip_thresholds, style),
         "costs": [charts.cost(costs, style, measure, f"cost-{measure}") for measure in ("seconds", "forwards")]
@@ -205,9 +206,10 @@ def _evidence(
         else [],
         "cost_grid": grids.cost_grid(run.costs) if len(run.costs.columns) else None,
         "localisation": located if any(cell.count for line in located.cells for cell in line) else None,
-        "controls": grids.controls(score_subsets.under(rows, main.condition.attack)),
+        "controls": grids.controls(score_subsets.under(rows, main.condition.attack), stubborn),
         "main_attack": main.condition.attack,
-        "circularity": grids.circularity(rows, attack_of_fill),
+        "circularity": grids.circularity(rows, attack_of_fill, stubborn),
+        "adversarial": words.adversarial_fill(run.rows, run.frames),
         "metrics": grids.metric_grid(run.metrics) if len(run.metrics.columns) else None,
     }
 
@@ -227,10 +229,19 @@ def _left_out(run: FinishedTables) -> dict[str, Any]:
     """The frames and rankings that do not count, or not everywhere, by the reason."""
     frames, by_method = run.rows.frames, run.rows.by("method")
     weak = {name: int(by_method[name].any("weak").sum()) for name in score_subsets.methods(run.rows)}
-    stubborn = attackable_frames.unattackable(score_subsets.main_segmentation(run.rows))
+    stubborn, rows = attackable_frames.unattackable(run.frames), score_subsets.main_segmentation(run.rows)
+    unflipped = {
+        attack: [key for key in keys if key not in set(stubborn)]
+        for attack, keys in attackable_frames.unflipped(rows).items()
+    }
+    region_only = attackable_frames.flipped_by_region_only(rows)
     return {
         "failures": ShownNames(list(run.failures.items())),
-        "stubborn": {attack: ShownNames(keys) for attack, keys in stubborn.items()},
+        "stubborn": ShownNames(stubborn),
+        "attacks_needed": ATTACKS_NEEDED,
+        "one_attack": attackable_frames.whole_attacks(run.frames) < ATTACKS_NEEDED,
+        "unflipped": {attack: ShownNames(keys) for attack, keys in unflipped.items()},
+        "region_only": {attack: ShownNames(keys) for attack, keys in region_only.items() if keys},
         "called_real": ShownNames(frames.loc[frames["predicted"] == REAL, "key"].tolist()),
         "weak": {name: number for name, number in weak.items() if number},
     }

@@ -72,7 +72,8 @@ class PreparedRun:
     def __call__(self, slot: int) -> tuple[Selection, Score]:
         """See `WorkerPlan`."""
         torch.set_num_threads(self.threads)
-        setup = prepare_run(replace(self.options, device=device_of(self.options.device, slot)), folder=self.folder)
+        options = replace(self.options, device=device_of(self.options.device, slot))
+        setup = prepare_run(options, folder=self.folder, as_written=True)
         return setup.selection, setup.scorer
 
 

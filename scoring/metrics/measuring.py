@@ -1,9 +1,10 @@
 """One explanation judged by metrics: the numbers, and what each metric cost."""
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,16 +44,20 @@ class Measurement:
         return self.metric if self.name == self.metric else f"{self.metric}.{self.name}"
 
 
-def measure_case(case: Case, metrics: Mapping[str, Metric]) -> list[Measurement]:
-    """What each metric says of an explanation, in order.
+Watch = Callable[[Detector], contextlib.AbstractContextManager[object]]
+"""What is open while a detector is asked that is not the case's own."""
+
+
+def measure_case(case: Case, metrics: Mapping[str, Metric], watch: Watch = contextlib.nullcontext) -> list[Measurement]:
+    """What each metric says of an explanation, in order; `watch` may count what other detectors are asked.
 
     Raises InputError where a metric gives other values than it says it does, or NaN without a reason.
     """
-    return [measurement for name, metric in metrics.items() for measurement in _measure(case, name, metric)]
+    return [measurement for name, metric in metrics.items() for measurement in _measure(case, name, metric, watch)]
 
 
-def _measure(case: Case, name: str, metric: Metric) -> list[Measurement]:
-    explainer = _CountedExplainer(case)
+def _measure(case: Case, name: str, metric: Metric, watch: Watch) -> list[Measurement]:
+    explainer = _CountedExplainer(case, watch)
     started = time.perf_counter()
     with counting(case.detector) as meter:
         values = metric(dataclasses.replace(case, explain=None if case.explain is None else explainer))
@@ -70,8 +75,8 @@ def _measure(case: Case, name: str, metric: Metric) -> list[Measurement]:
 class _CountedExplainer:
     """Explains as the case does, and counts the images passed to other detectors: copies with random weights."""
 
-    def __init__(self, case: Case) -> None:
-        self._case = case
+    def __init__(self, case: Case, watch: Watch) -> None:
+        self._case, self._watch = case, watch
         self.images = 0
 
     def __call__(self, image: Tensor, detector: Detector) -> np.ndarray:
@@ -80,7 +85,7 @@ class _CountedExplainer:
             raise ValueError("this case cannot explain anything")
         if detector is self._case.detector:
             return self._case.explain(image, detector)
-        with counting(detector) as meter:
+        with self._watch(detector), counting(detector) as meter:
             saliency = self._case.explain(image, detector)
         self.images += meter.images
         return saliency

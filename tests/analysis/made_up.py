@@ -9,7 +9,7 @@ import pandas as pd
 from data.frames import CLASS_NAMES
 from runs import npy_records
 from scoring import records
-from scoring.records import Row
+from scoring.records import FrameVerdict, Row
 from tests.scoring.test_records import ROW
 
 
@@ -52,6 +52,22 @@ def make(
                             )
                         )
     return made
+
+
+def verdict(row: Row, flipped: int = 1) -> FrameVerdict:
+    """What is kept of a row's frame and trial, its adversarial image made where the detector calls it fake."""
+    names = (
+        "key", "video", "family", "label", "seed", "segmentation", "predicted", "correct", "target", "before",
+    )  # fmt: skip
+    real = row.predicted == "Real"
+    taken = (-1, -1, -1, -1) if real else (flipped, 12, 40, 973)
+    fields = ("adversarial_flipped", "adversarial_steps", "adversarial_forwards", "adversarial_queries")
+    return FrameVerdict(
+        **{name: getattr(row, name) for name in names},
+        probabilities=" ".join(f"{0.9 if name == row.predicted else 0.025:g}" for name in CLASS_NAMES),
+        segments=-1 if real else 49,
+        **dict(zip(fields, taken, strict=True)),
+    )
 
 
 def unseen(row: Row) -> Row:

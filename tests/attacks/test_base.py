@@ -64,18 +64,18 @@ def wild(queries: Queries, batch: Batch) -> Tensor:
     batch.originals.fill_(-3.0)
     batch.regions.fill_(True)
     queries.detector = AlwaysReal()
-    return torch.full_like(batch.images, 100.0)
+    return torch.full_like(batch.images, -100.0)
 
 
 def test_a_malicious_attack_is_contained() -> None:
     images, regions = some_images(3), squares((0, 0), (10, 10), (20, 20))
     before = images.clone()
-    detector = PatchDetector(SIZE, slice(0, 32), slice(0, 32), threshold=-1.0)  # nothing in [0, 1] is Real to it
+    detector = PatchDetector(SIZE, slice(0, 32), slice(0, 32), threshold=-1.0)  # Real is darker than black
     result = Scripted(act=wild)(detector, images, regions, [1, 2, 3])
     assert torch.equal(images, before)
     assert_contained(result, images, regions)
     inside = regions[:, None].expand_as(images)
-    assert torch.allclose(result.images[inside], (images[inside] + EPSILON).clamp(max=1.0))
+    assert torch.allclose(result.images[inside], (images[inside] - EPSILON).clamp(min=0.0))
     assert not result.flipped.any()
     assert result.steps.tolist() == [3, 3, 3]
 
@@ -144,17 +144,18 @@ class Watching(PatchDetector):
         return super().forward(images)
 
 
-def test_forward_passes_stay_full_while_pairs_wait() -> None:
+@pytest.mark.parametrize(("derivatives", "batch_size", "passes"), [("finite", 4, 50), ("exact", 16, 5)])
+def test_passes_stay_full_while_pairs_wait(derivatives: str, batch_size: int, passes: int) -> None:
     detector = Watching(SIZE, slice(8, 16), slice(8, 16), 0.49)
     images = some_images(1, spread=0.1).expand(9, -1, -1, -1)
     corners = [(6, 6), (16, 16), (4, 8), (8, 6), (20, 20), (7, 7), (0, 0), (5, 6), (6, 5)]
-    attack = build_attack("nes", overrides={"pairs": 6, "steps": 6, "step": 0.01})
-    result = attack(detector, images, squares(*corners), range(9), batch_size=4)
+    attack = build_attack("nes", overrides={"pairs": 6, "steps": 6, "step": 0.01, "derivatives": derivatives})
+    result = attack(detector, images, squares(*corners), range(9), batch_size)
     assert 0 < result.flipped.sum() < 9
     assert len(set(result.steps.tolist())) > 2
-    assert detector.asked.count(4) > 50
+    assert detector.asked.count(4) > passes
     assert sum(size < 4 for size in detector.asked[1:]) <= 6  # verdicts on the last three pairs, at most one a round
-    alone = [attack(detector, images[[i]], squares(corners[i]), [i], batch_size=4) for i in range(9)]
+    alone = [attack(detector, images[[i]], squares(corners[i]), [i], batch_size) for i in range(9)]
     assert torch.equal(result.images, torch.cat([each.images for each in alone]))
     assert torch.equal(result.logits, torch.cat([each.logits for each in alone]))
     assert result.forwards.tolist() == [int(each.forwards) for each in alone]

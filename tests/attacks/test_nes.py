@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from attacks import NES, Batch
+from attacks.nes import DERIVATIVES
 from common.errors import InputError
 from common.settings import override
 from detectors.base import Detector
+from detectors.gradients import differentiable, slope, untouched
 from detectors.queries import Queries
 from tests.attacks.nets import EPSILON, SIZE, ConvDetector, everywhere, some_images, squares
 from tests.toys import LinearDetector
@@ -32,19 +34,21 @@ class Opposed(Detector):
         return torch.stack([-z, z], dim=1)
 
 
-def batch_of(images: Tensor, regions: Tensor, seeds: list[int]) -> Batch:
-    return Batch(images, images, regions[:, None], [torch.Generator().manual_seed(seed) for seed in seeds])
-
-
 def estimate(attack: NES, detector: Detector, images: Tensor, regions: Tensor, seeds: list[int]) -> Tensor:
-    return attack.gradient(Queries(detector, 64), batch_of(images, regions, seeds))
+    queries, generators = Queries(detector, 64), [torch.Generator().manual_seed(seed) for seed in seeds]
+    gradients = torch.empty(0)
+    if attack.uses_gradients:
+        with differentiable(torch.device("cpu")), untouched(detector):
+            gradients = slope(queries, images, detector.real, torch.zeros(len(images), dtype=torch.bool)).gradients
+    return attack.gradient(queries, Batch(images, images, regions[:, None], generators, [0] * len(images), gradients))
 
 
 def weights(size: int, seed: int = 3) -> Tensor:
     return torch.randn(3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
-def test_the_estimate_is_unbiased_with_the_variance_of_theory() -> None:
+@pytest.mark.parametrize("derivatives", DERIVATIVES)
+def test_the_estimate_is_unbiased_with_the_variance_of_theory(derivatives: str) -> None:
     size, pairs = 6, 4000
     weight, images = weights(size), torch.full((1, 3, size, size), 0.5)
     region = torch.zeros(1, size, size, dtype=torch.bool)
@@ -52,7 +56,7 @@ def test_the_estimate_is_unbiased_with_the_variance_of_theory() -> None:
     detector = LinearDetector(weight, bias=0.7)
     fake = torch.sigmoid((images * weight).sum() + 0.7)
     true = -fake * weight.sum(0) * region[0]  # d log p(Real) / d a change that the three channels share
-    found = estimate(NES(pairs=pairs), detector, images, region, [5])[0, 0]
+    found = estimate(NES(pairs=pairs, derivatives=derivatives), detector, images, region, [5])[0, 0]
     assert torch.equal(found[~region[0]], torch.zeros(size * size - 16))
     deviation = ((true.square().sum() + true.square()) / pairs).sqrt()
     z = ((found - true) / deviation)[region[0]]
@@ -60,13 +64,14 @@ def test_the_estimate_is_unbiased_with_the_variance_of_theory() -> None:
     assert 0.3 < z.square().mean() < 2.2
 
 
-def test_steps_move_along_the_true_sign_as_often_as_theory_says() -> None:
+@pytest.mark.parametrize("derivatives", DERIVATIVES)
+def test_steps_move_along_the_true_sign_as_often_as_theory_says(derivatives: str) -> None:
     size, pairs, seeds = 8, 40, list(range(60))
     sign = torch.randn(size, size, generator=torch.Generator().manual_seed(1)).sign()
     detector = LinearDetector(sign.expand(3, size, size) * 0.1, bias=2.0)
     images = torch.full((len(seeds), 3, size, size), 0.5)
     regions = torch.ones(len(seeds), size, size, dtype=torch.bool)
-    attack = NES(pairs=pairs, steps=1)
+    attack = NES(pairs=pairs, steps=1, derivatives=derivatives)
     result = attack(detector, images, regions, seeds)
     change = result.images - images
     assert torch.allclose(change.abs(), torch.full_like(change, attack.step), atol=1e-7)
@@ -79,7 +84,8 @@ def test_steps_move_along_the_true_sign_as_often_as_theory_says() -> None:
     assert 0.75 < expected < 0.80
 
 
-def test_antithetic_pairs_cancel_what_is_even_exactly() -> None:
+@pytest.mark.parametrize("derivatives", DERIVATIVES)
+def test_antithetic_pairs_cancel_what_is_even_exactly(derivatives: str) -> None:
     class Even(Detector):
         """log-odds |x|^2: around black, its odd part is zero."""
 
@@ -89,16 +95,20 @@ def test_antithetic_pairs_cancel_what_is_even_exactly() -> None:
             return torch.stack([torch.zeros(len(images)), 1 + 1e4 * images.square().flatten(1).sum(1)], dim=1)
 
     black = torch.zeros(1, 3, 8, 8)
-    assert torch.equal(estimate(NES(), Even(), black, everywhere(1)[:, :8, :8], [0]), torch.zeros(1, 1, 8, 8))
+    found = estimate(NES(derivatives=derivatives), Even(), black, everywhere(1)[:, :8, :8], [0])
+    assert torch.equal(found, torch.zeros(1, 1, 8, 8))
 
 
-def test_a_linear_detector_gives_each_draw_back_its_own_slope() -> None:
+@pytest.mark.parametrize("derivatives", DERIVATIVES)
+def test_a_linear_detector_gives_each_draw_back_its_own_slope(derivatives: str) -> None:
     """With one pair the estimate is (g . u) u exactly, without the constant part of the logits."""
     weight, images = weights(8), torch.full((1, 3, 8, 8), 0.5)
     draw = torch.randn(64, generator=torch.Generator().manual_seed(9))
     bias = 6.0 - float((images * weight).sum())
     slope = -torch.sigmoid(torch.tensor(6.0)) * weight.sum(0).flatten() @ draw
-    found = estimate(NES(pairs=1), LinearDetector(weight, bias), images, everywhere(1)[:, :8, :8], [9])
+    found = estimate(
+        NES(pairs=1, derivatives=derivatives), LinearDetector(weight, bias), images, everywhere(1)[:, :8, :8], [9]
+    )
     assert torch.allclose(found.flatten(), slope * draw, rtol=2e-2, atol=1e-2)
 
 
@@ -111,7 +121,7 @@ def test_noise_lies_in_the_region_and_is_shared_by_the_channels() -> None:
             return super().forward(images)
 
     images, region = some_images(1, spread=0.2), squares((5, 9))
-    estimate(NES(pairs=7), Watching(weights(SIZE)), images, region, [4])
+    estimate(NES(pairs=7, derivatives="finite"), Watching(weights(SIZE)), images, region, [4])
     probes = torch.cat(seen) - images
     assert len(probes) == 14
     assert torch.equal(probes[:, :, ~region[0]], torch.zeros(14, 3, SIZE * SIZE - 144))
@@ -120,23 +130,27 @@ def test_noise_lies_in_the_region_and_is_shared_by_the_channels() -> None:
     assert probes[:, :, region[0]].std().item() == pytest.approx(0.001, rel=0.1)
 
 
-def test_it_stops_at_the_flip_and_counts_steps_and_forwards() -> None:
+@pytest.mark.parametrize(("derivatives", "each", "last"), [("finite", 81, 81), ("exact", 2, 1)])
+def test_it_stops_at_the_flip_and_counts_what_it_took(derivatives: str, each: int, last: int) -> None:
     """One pixel: the estimate's sign is always the true one, so every step of 1/255 counts in full."""
     weight = torch.zeros(3, 8, 8)
     weight[:, 4, 4] = -1.0
     region = torch.zeros(1, 8, 8, dtype=torch.bool)
     region[0, 4, 4] = True
     images = torch.full((1, 3, 8, 8), 0.5)
+    first = each - last + 1  # the verdict on the input, with its gradient where that is used
     for wanted in (1, 7, 16):  # log-odds 3 (wanted - 1/2) / 255: that many steps, each worth 3 / 255
         detector = LinearDetector(weight, bias=1.5 + 3 * (wanted - 0.5) / 255)
-        result = NES()(detector, images, region, [0])
+        result = NES(derivatives=derivatives)(detector, images, region, [0])
         assert result.flipped.tolist() == [True]
         assert result.steps.tolist() == [wanted]
-        assert result.forwards.tolist() == [1 + wanted * 81]
-    out_of_reach = NES()(LinearDetector(weight, bias=1.5 + 3 * 16.5 / 255), images, region, [0])
+        assert result.forwards.tolist() == [first + (wanted - 1) * each + last]
+        assert result.queries.tolist() == [1 + wanted * 81]
+    out_of_reach = NES(derivatives=derivatives)(LinearDetector(weight, bias=1.5 + 3 * 16.5 / 255), images, region, [0])
     assert out_of_reach.flipped.tolist() == [False]
     assert out_of_reach.steps.tolist() == [50]
-    assert out_of_reach.forwards.tolist() == [1 + 50 * 81]
+    assert out_of_reach.forwards.tolist() == [first + 49 * each + last]
+    assert out_of_reach.queries.tolist() == [1 + 50 * 81]
 
 
 def test_published_the_sum_of_steps_is_bounded_not_each_step() -> None:
@@ -203,14 +217,17 @@ def float64_twin(attack: NES, detector: Opposed, images: Tensor, seed: int) -> T
     return total / (2 * attack.sigma * attack.pairs)
 
 
+@pytest.mark.parametrize("derivatives", DERIVATIVES)
 @pytest.mark.parametrize("gap", [80.0, 300.0])
-def test_saturated_logits_do_not_drown_the_differences(gap: float) -> None:
+def test_saturated_logits_do_not_drown_the_derivatives(gap: float, derivatives: str) -> None:
     size = 16
     images = some_images(1, spread=0.5)[:, :, :size, :size].contiguous()
     detector = Opposed(weights(size) * 0.02, images[0], gap)
     slope = (2 * detector.weight.sum(0)).norm()
     assert 0.5 < slope < 2  # what 1e-3 of the image's range changes in log p: about 2e-3
-    found = estimate(NES(), detector, images, everywhere(1)[:, :size, :size], [8]).flatten().double()
+    found = (
+        estimate(NES(derivatives=derivatives), detector, images, everywhere(1)[:, :size, :size], [8]).flatten().double()
+    )
     twin = float64_twin(NES(), detector, images, 8)
     assert torch.corrcoef(torch.stack([found, twin]))[0, 1] > 0.9999
     assert (found.sign() == twin.sign()).float().mean() > 0.99
@@ -218,13 +235,16 @@ def test_saturated_logits_do_not_drown_the_differences(gap: float) -> None:
         assert torch.equal(Queries(detector).probabilities(images)[:, 0], torch.zeros(1))
 
 
-def test_a_small_slope_survives_saturated_logits() -> None:
+@pytest.mark.parametrize("derivatives", DERIVATIVES)
+def test_a_small_slope_survives_saturated_logits(derivatives: str) -> None:
     """Slope 0.03 at logits +-40: ten times the size at which the docstring says rounding takes over."""
     size = 16
     images = some_images(1, spread=0.5)[:, :, :size, :size].contiguous()
     detector = Opposed(weights(size) * 0.0006, images[0], 80.0)
     assert 0.01 < (2 * detector.weight.sum(0)).norm() < 0.05
-    found = estimate(NES(), detector, images, everywhere(1)[:, :size, :size], [8]).flatten().double()
+    found = (
+        estimate(NES(derivatives=derivatives), detector, images, everywhere(1)[:, :size, :size], [8]).flatten().double()
+    )
     assert torch.corrcoef(torch.stack([found, float64_twin(NES(), detector, images, 8)]))[0, 1] > 0.95
 
 
@@ -239,7 +259,7 @@ def test_probes_are_in_ieee_float32_and_the_settings_come_back() -> None:
 
     before = (convolution.fp32_precision, product.fp32_precision)
     with torch.autocast("cpu", torch.bfloat16):
-        estimate(NES(pairs=2), Watching(weights(SIZE)), some_images(1), everywhere(1), [0])
+        estimate(NES(pairs=2, derivatives="finite"), Watching(weights(SIZE)), some_images(1), everywhere(1), [0])
     assert set(seen) == {("ieee", "ieee", torch.float32)}
     assert (convolution.fp32_precision, product.fp32_precision) == before
 
@@ -252,7 +272,8 @@ def test_memory_does_not_grow_with_pairs() -> None:
             largest.append(len(images))
             return super().forward(images)
 
-    NES(pairs=50, steps=1)(Watching(weights(SIZE), 500.0), some_images(3), everywhere(3), [0, 1, 2], batch_size=16)
+    attack = NES(pairs=50, steps=1, derivatives="finite")
+    attack(Watching(weights(SIZE), 500.0), some_images(3), everywhere(3), [0, 1, 2], batch_size=16)
     assert max(largest) == 16
     assert sum(largest) == 3 * (1 + 100 + 1)
     assert len(largest) == 1 + math.ceil(300 / 16) + 1  # directions of all pairs share the forward passes
@@ -262,3 +283,8 @@ def test_memory_does_not_grow_with_pairs() -> None:
 def test_settings_must_be_above_zero(setting: str) -> None:
     with pytest.raises(InputError, match=f"nes: {setting} must be above 0"):
         override(NES(), {setting: "0"}, "nes")
+
+
+def test_derivatives_are_exact_or_finite() -> None:
+    with pytest.raises(InputError, match="nes: derivatives must be exact or finite, got 'approximate'"):
+        override(NES(), {"derivatives": "approximate"}, "nes")

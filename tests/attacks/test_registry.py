@@ -12,12 +12,14 @@ import torchattacks
 from torch import Tensor
 
 from attacks import NES, Batch, RegionAttack, build_attack, describe_attack
-from attacks.registry import ATTACKS
-from attacks.torchattacks_bridge import FGSM, PGD, torch_attack
+from attacks.pgd import FGSM, PGD
+from attacks.registry import ATTACKS, PRESETS
+from attacks.torchattacks_bridge import torch_attack
 from common.errors import InputError
 from detectors.queries import Queries
 from tests.attacks.nets import EPSILON, SIZE, everywhere, some_images
 from tests.toys import PatchDetector
+from xai.explanation_settings import PRESETS as EXPLANATIONS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,18 +56,17 @@ def test_published_settings() -> None:
     assert build_attack("nes") == NES(epsilon=16 / 255, pairs=40, sigma=0.001, step=1 / 255, steps=50)
     pgd, fgsm = build_attack("pgd"), build_attack("fgsm")
     assert describe_attack(pgd) == {
-        "attack": "pgd", "epsilon": EPSILON, "alpha": 4 / 255, "steps": 10, "random_start": True
+        "attack": "pgd", "epsilon": EPSILON, "alpha": 1 / 255, "steps": 40, "random_start": True
     }  # fmt: skip
-    assert describe_attack(fgsm) == {"attack": "fgsm", "epsilon": EPSILON}
+    assert describe_attack(fgsm) == {"attack": "fgsm", "epsilon": EPSILON, "grid": 1 / 255}
     assert (type(pgd), type(fgsm)) == (PGD, FGSM)
 
 
-def test_quick_differs_from_published_only_where_it_says() -> None:
-    quick = build_attack("nes", "quick")
-    assert isinstance(quick, NES)
-    assert 1 + quick.steps * (2 * quick.pairs + 1) <= 400
-    assert (quick.epsilon, quick.sigma) == (NES().epsilon, NES().sigma)
-    assert build_attack("pgd", "quick") == build_attack("pgd")
+def test_no_preset_attacks_more_weakly_than_published() -> None:
+    for name in ("nes", "pgd", "fgsm", "torchattacks:MIFGSM"):
+        assert build_attack(name, "quick") == build_attack(name)
+    for preset in PRESETS:
+        assert EXPLANATIONS[preset].adversarial == NES(steps=80)
 
 
 def test_overrides_come_last_and_may_be_strings() -> None:

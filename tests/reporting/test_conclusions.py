@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
+
 from analysis.summary import summarise_methods
 from analysis.tiers import flip_rate_tiers
 from common.console import count
+from reporting import words
 from reporting.conclusions import conclude, counts
 from tests.analysis.made_up import make, table, unclassed, unseen
 
@@ -102,6 +106,53 @@ def test_counts_of_what_was_left_out() -> None:
     assert "Called Real by the detector without any attack: 2;" in text
     assert "Without a class that the detector knows: 2 (FaceShifter)" in text
     assert "RISE 2." in text
+
+
+def lines(**known: object) -> pd.DataFrame:
+    """A line for each of the first six frames that `make` makes, in one trial."""
+    keys = list(dict.fromkeys(row.key for row in make(flipping, METHODS, videos=3)))
+    shared = {"video": "v", "family": "F", "predicted": "F", "seed": 0, "segmentation": "s"}
+    unknown = dict.fromkeys(("attackable", "whole_attacks", "adversarial_flipped"), np.nan)
+    return pd.DataFrame({"key": keys, **shared, **unknown, **known})
+
+
+def test_unattackable_is_said_only_of_what_the_lines_deny() -> None:
+    made = make(lambda method, video, k: method == "whole" and video > 0, (*METHODS, "whole"), videos=3)
+    third = made[-1].key
+    made = [replace(row, flipped_to_real=row.method == "SHAP") if row.key == third else row for row in made]
+    rows = table(made)
+    summary = summarise_methods(rows)
+    one = "\n".join(counts(rows, summary, {}, lines(attackable=[None, None, *[True] * 4], whole_attacks=1)))
+    assert "nattackable" not in one
+    assert "Not flipped by nes anywhere, not even as a whole: 2 frames; a second --attack would tell" in one
+    assert f"Flipped by nes in some region but not as a whole: 1 frame ({third}); there the whole frame is no" in one
+    two = "\n".join(counts(rows, summary, {}, lines(attackable=[False, True, *[True] * 4], whole_attacks=2)))
+    assert "Unattackable: 1 frame that nothing in this run flips, though at least 2 different attacks tried" in two
+    assert "Not flipped by nes anywhere, not even as a whole: 1 frame." in two
+
+
+def test_the_share_of_adversarial_images_that_are_adversarial() -> None:
+    adversarial = table([replace(row, fill="adversarial") for row in make(flipping, METHODS, videos=3)])
+    plain, noise = table(make(flipping, METHODS, videos=3)), "the fill is noise that is not adversarial."
+    for flags, expected in (
+        ([1, 1, 1, 1, 0, 0], f"on 4 of 6 frames (67 %); on the others {noise}"),
+        ([1, 0, None, None, None, None], f"on 1 of 2 frames (50 %); on the others {noise}"),
+        ([1] * 6, "on 6 of 6 frames (100 %)."),
+        ([0] * 6, f"on 0 of 6 frames (0 %): {noise}"),
+    ):
+        said = words.adversarial_fill(adversarial, lines(adversarial_flipped=flags))
+        assert said == f"The adversarial image flips the verdict {expected}"
+        assert said in counts(adversarial, summarise_methods(adversarial), {}, lines(adversarial_flipped=flags))
+        assert words.adversarial_fill(plain, lines(adversarial_flipped=flags)) == ""
+    trials = pd.concat([lines(adversarial_flipped=1), lines(adversarial_flipped=0, seed=1)])
+    assert "on 6 of 12 images, one for each frame and trial (50 %)" in words.adversarial_fill(adversarial, trials)
+    assert "It is not known" in words.adversarial_fill(adversarial, pd.DataFrame())
+
+
+def test_many_names_are_cut() -> None:
+    assert words.some(["a"]) == "a"
+    assert words.some(["a", "b", "c", "d"]) == "a, b, c and d"
+    assert words.some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 
 
 def test_counts_of_a_clean_run_are_one_line() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.summary import Estimate
-from reporting import paper
+from reporting import paper, words
 from runs.finished_run import FinishedRun
 from tests.reporting.page import plausible
 
@@ -99,6 +99,16 @@ def test_the_latex_table_is_complete() -> None:
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
     for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
         assert text.count(rule) == 1
+
+
+def test_the_latex_caption_says_on_what_share_a_fill_is_adversarial(run: FinishedRun, tmp_path: Path) -> None:
+    said = words.adversarial_fill(run.rows, run.frames)
+    assert "flips the verdict on" in said
+    paper.write_paper_files(tmp_path, run, plausible.headlines(run))
+    (caption,) = [line for line in (tmp_path / "headline.tex").read_text().splitlines() if r"\caption" in line]
+    assert caption.endswith(paper.escape(said) + "}")
+    assert r"(" in caption
+    assert " %" not in caption.replace(r"\%", "")
 
 
 def test_hostile_names_are_plain_text_in_latex() -> None:

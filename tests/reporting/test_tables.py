@@ -15,7 +15,7 @@ from runs import npy_records, parquet_records, row_files
 from runs.score_table import as_score_table
 from runs.setup import results_name
 from scoring.costs import Cost, FrameCost
-from scoring.records import FlipThreshold, MetricValue, Row
+from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row
 from tests.analysis.made_up import at_random, make, table, unseen
 
 METHODS = ("LIME", "SOBOL", "RISE", "random")
@@ -87,7 +87,7 @@ def test_three_decimals_and_empty_cells(tmp_path: Path) -> None:
 
 def write(folder: Path, made: list[Row], name: str = "All", flip_thresholds: bool = False) -> list[Path]:
     scores, files = as_score_table(table(made)), []
-    kept = {Row: made, FlipThreshold: [GRADE] if flip_thresholds else [], MetricValue: []}
+    kept = {Row: made, FlipThreshold: [GRADE] if flip_thresholds else [], MetricValue: [], FrameVerdict: []}
     found = {
         kind: parquet_records.to_frame(parquet_records.of_array(kind, npy_records.to_array(kind, each)))
         for kind, each in kept.items()

@@ -1,14 +1,13 @@
-"""Attacks at budgets, and what they see of a detector."""
+"""Attacks at budgets."""
 
 import pytest
 import torch
 
 from attacks import build_attack
 from attacks.budgets import fraction, read_budget
-from attacks.torchattacks_bridge import PGD
+from attacks.pgd import PGD
 from common.errors import InputError
-from robustness.threat_model import RealOrOther
-from robustness.whole_frame_attack import WholeFrameAttack, attack_at, seen_by, whole_frame_attacks
+from robustness.whole_frame_attack import WholeFrameAttack, attack_at, check_aim, whole_frame_attacks
 from tests.attacks.nets import ConvDetector, some_images
 from tests.robustness.planted import GREY, SIDE, Families, Levels
 
@@ -58,32 +57,19 @@ def test_an_attack_on_the_whole_frame_is_the_attack_itself() -> None:
     assert (found.images - images).abs().max() <= 2 / 255 + 1e-6
 
 
-def test_an_attack_that_cannot_be_aimed_is_led_to_real() -> None:
+def test_an_attack_without_a_target_is_led_to_real() -> None:
     """Away from the verdict, the close other manipulation is nearer than Real."""
     detector, images = Families(), torch.full((1, 3, SIDE, SIDE), (GREY + 1) / 255)
     images[:, 0] += 0.001
     attack = attack_at("torchattacks:APGD", 2 / 255, overrides={"steps": "10"})
-    raw = attack(detector, images, torch.ones(1, SIDE, SIDE, dtype=torch.bool), [0])
-    assert not raw.flipped.any()
     led = WholeFrameAttack("torchattacks:APGD", attack, 0)(detector, images, ["a"], 16)
     assert led.flipped.all()
     assert detector(led.images).argmax(dim=1).item() == 0
 
 
-def test_real_or_other_keeps_the_verdict_of_real() -> None:
-    detector, images = ConvDetector(real_bias=0.0), some_images(40)
-    said, shown = detector(images), RealOrOther(detector)(images)
-    assert torch.equal(said.argmax(dim=1) == 0, shown.argmax(dim=1) == 0)
-    assert 0 < int((said.argmax(dim=1) == 0).sum()) < 40
-    assert torch.equal(shown[:, 1], said[:, 1:].amax(dim=1))
-
-
-def test_which_attacks_see_a_detector_of_two_classes() -> None:
-    many, two = Families(), Levels()
-    assert isinstance(seen_by(build_attack("torchattacks:APGD"), many), RealOrOther)
-    assert isinstance(seen_by(build_attack("torchattacks:FAB"), many), RealOrOther)
-    for name in ("pgd", "fgsm", "nes", "torchattacks:Square", "torchattacks:MIFGSM"):
-        assert seen_by(build_attack(name), many) is many
-    assert seen_by(build_attack("torchattacks:APGD"), two) is two
+def test_what_leaves_a_verdict_for_any_class_is_refused_where_there_are_many() -> None:
+    for name in ("pgd", "fgsm", "nes", "torchattacks:Square", "torchattacks:APGD"):
+        check_aim(build_attack(name), Families())
+    check_aim(build_attack("torchattacks:AutoAttack"), Levels())
     with pytest.raises(InputError, match="use its parts"):
-        seen_by(build_attack("torchattacks:AutoAttack"), many)
+        check_aim(build_attack("torchattacks:AutoAttack"), Families())

@@ -1,4 +1,4 @@
-"""A run that commit 380fa60 left is read, compared, continued, and gives the same tables.
+"""A run that commit 380fa60 left is read, compared, and gives the same tables; it is not continued.
 
 saved/380fa60 is `evaluate.py --method LIME --method LIME_adv --limit 3 --attack nes --attack pgd` with tiny settings,
 its pictures removed and two of its three frames packed by that commit; saved/tables-380fa60 holds tables that it made.
@@ -6,18 +6,21 @@ its pictures removed and two of its three frames packed by that commit; saved/ta
 
 import json
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import evaluate
+from analysis.adversarial_images import adversarial_share
 from common import console
 from common.errors import InputError
 from data.frames import Frame
+from reporting.conclusions import counts
 from reporting.products import write_products
-from runs.configuration import Configuration, DetectorIdentity, FramesIdentity
+from runs import parquet_records
+from runs.configuration import FORMAT, Configuration, DetectorIdentity, FramesIdentity
 from runs.earlier_names import renamed_protocol
 from runs.run import score_frames
 from runs.run_folder import RunFolder, Shard
@@ -25,6 +28,7 @@ from runs.selection import demo_selection
 from runs.setup import chosen_protocol
 from runs.stored_run import read_run
 from scoring.frame import ProgressCallback, Scored
+from scoring.records import UNKNOWN, Row
 
 SAVED = Path(__file__).parent / "saved"
 TABLES = SAVED / "tables-380fa60"
@@ -38,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def configuration(folder: Path) -> Configuration:
-    """What made the run, as this version would describe it."""
+    """What made the run, as its own version described it, under today's names."""
     stored = read_run(folder).configuration
     values = {field.name: stored[field.name] for field in fields(Configuration)}
     tuples = {name: tuple(values[name]) for name in ("methods", "segmentations", "budgets")}
@@ -68,29 +72,44 @@ def test_its_frames_are_read_whether_packed_or_not(folder: Path) -> None:
     assert "arms" not in run.configuration["protocol"]
 
 
-def test_it_is_continued_and_nothing_is_scored_again(folder: Path) -> None:
-    before = (folder / "config.json").read_bytes()
+def test_it_is_not_continued_and_one_line_says_so(folder: Path) -> None:
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     own = RunFolder(folder)
-    with own.locked(Shard()):
-        outcome = score_frames(own, configuration(folder), demo_selection(3), nobody)
-    assert len(outcome.finished) == 3
-    assert (folder / "config.json").read_bytes() == before
+    refused = r"its format was 3 and is now \d+, so it is read and compared, but not continued; give another --run NAME"
+    with own.locked(Shard()), pytest.raises(InputError, match=refused) as told:
+        score_frames(own, replace(configuration(folder), format=FORMAT), demo_selection(3), nobody)
+    assert "\n" not in str(told.value)
+    assert {file: file.read_bytes() for file in before} == before
 
 
-def test_it_is_not_continued_with_other_baselines(folder: Path) -> None:
-    stored = json.loads((folder / "config.json").read_text())
-    stored["protocol"]["arms"].remove("oracle")
-    wanted = configuration(folder)
-    (folder / "config.json").write_text(json.dumps(stored))
+def test_its_rows_say_no_queries_and_those_of_nes_are_its_forwards(folder: Path) -> None:
     own = RunFolder(folder)
-    with own.locked(Shard()), pytest.raises(InputError, match=r"protocol\.baselines was .* and is now"):
-        score_frames(own, wanted, demo_selection(3), nobody)
+    rows = parquet_records.to_frame(own.tables(own.keys())[Row])
+    assert set(rows["queries"]) == {UNKNOWN}
+    asked = read_run(folder).flip_thresholds.by("measure")["queries"]
+    assert set(asked.columns["attack"]) == {"nes"}
+    chosen = rows[(rows["attack"] == "nes") & (rows["method"] == "LIME") & (rows["depth"] == "3")]
+    (column,) = asked.columns.index[asked.columns["method"] == "LIME"]
+    assert asked.read("value", column).tolist() == chosen["forwards"].tolist()
+
+
+def test_what_flips_its_frames_is_known_and_its_adversarial_images_are_not(folder: Path) -> None:
+    frames = read_run(folder).frames
+    assert len(frames) == 3
+    assert adversarial_share(frames).images == 0
+    (column,) = frames.columns.index
+    assert frames.read("whole_attacks", column).tolist() == [2, 2, 2]
+    assert set(frames.read("flipped_by_region", column)) <= {0.0, 1.0}
 
 
 def test_its_tables_are_the_same(folder: Path) -> None:
     wanted = configuration(folder)
     results = write_products(RunFolder(folder), NAME, json.loads(wanted.to_json()), demo_selection(3).keys, {})
     assert len(results.rows) == 3
+    assert not (folder / "frames.csv").exists()
+    assert "It is not known on how many frames" in (folder / "report.html").read_text()
+    said = counts(results.rows, results.summary, results.failures, results.frames)
+    assert "It is not known on how many frames the adversarial image flips the verdict." in said
     for table in TABLES.iterdir():
         expected = table.read_text().replace("inside", "mask_precision")
         assert (folder / table.name).read_text() == expected, table.name
@@ -102,6 +121,7 @@ def test_it_is_compared_with_itself(folder: Path, capsys: pytest.CaptureFixture[
     assert console.status(evaluate.app, ["compare", str(folder), str(SAVED / "380fa60")]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "Their configurations are the same." in printed
+    assert printed.count("It is not known on how many frames the adversarial image flips the verdict.") == 2
     assert "No score is shown to have moved." in printed
 
 

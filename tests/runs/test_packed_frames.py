@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from common.errors import InputError
+from data.frames import CLASS_NAMES
 from reporting.products import write_products
 from runs import gathering, parquet_records, row_files
 from runs import run_folder as folder_module
@@ -21,13 +22,13 @@ from runs.packed_frames import FOLDERS
 from runs.run_folder import RunFolder
 from runs.stored_run import read_run
 from scoring.costs import Cost
-from scoring.records import FlipThreshold, MetricValue, Row
-from tests.analysis.made_up import at_random, table, unseen
+from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row
+from tests.analysis.made_up import at_random, table, unseen, verdict
 from tests.analysis.made_up import make as make_rows
 from tests.reporting.test_tables import GRADE
 
 CHANCE = {"LIME": 0.8, "SHAP": 0.5, "RISE": 0.2, "random": 0.1}
-CONFIGURATION = {"seed": 0, "attacks": {"nes": {"attack": "nes"}}}
+CONFIGURATION = {"seed": 0, "attacks": {"nes": {"attack": "nes"}}, "detector": {"class_names": list(CLASS_NAMES)}}
 COSTS = [Cost("verdict", 1, 1, 0.25), Cost("LIME", 150, 5, 1.5), Cost("LIME", 10, 5, 0.5)]
 MEASURED = MetricValue("a.png", "a", "FaceSwap", 0, "slic-50", "LIME", "mean", "deletion", 0.5, "lower", "", 32)
 
@@ -52,7 +53,7 @@ def removing(*given, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 
 parquet_records.write_table = counted
-if left == 4:
+if left == 5:
     Path.unlink = removing
 folder.pack(keys)
 """
@@ -70,7 +71,8 @@ def fill(path: Path, pack: int = 0) -> tuple[RunFolder, list[str]]:
     for number, (key, rows) in enumerate(frames().items()):
         flip_thresholds = [replace(GRADE, key=key, video=rows[0].video, value=number / 255)] if number % 3 else []
         metric_values = [replace(MEASURED, key=key, video=rows[0].video, undefined="" if number % 2 else "no mask")]
-        folder.save(key, {Row: rows, FlipThreshold: flip_thresholds, MetricValue: metric_values}, COSTS)
+        kept = {Row: rows, FlipThreshold: flip_thresholds, MetricValue: metric_values, FrameVerdict: [verdict(rows[0])]}
+        folder.save(key, kept, COSTS)
     keys = list(frames())
     if pack:
         folder.pack(keys[-1 : -1 - pack : -1])
@@ -110,7 +112,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
 
 
 def test_products_are_the_same_wherever_frames_lie(tmp_path: Path, whole: tuple[Path, dict[str, bytes]]) -> None:
-    assert {"scores_All.csv", "summary.csv", "rows_All.csv", "results_All.npy", "costs.csv"} <= set(whole[1])
+    files = {"scores_All.csv", "summary.csv", "rows_All.csv", "results_All.npy", "costs.csv", "frames.csv"}
+    assert files <= set(whole[1])
     assert products(tmp_path, 7) == whole[1]
 
 
@@ -122,7 +125,7 @@ def test_many_rows_give_the_same_numbers_in_parquet(
     monkeypatch.setattr(row_files, "MOST_ROWS", 100)
     monkeypatch.setattr(gathering, "BATCH", 5)
     large = products(tmp_path, 12)
-    tidy = {"rows_All", "grades_All", "metrics_All", "costs"}
+    tidy = {"rows_All", "grades_All", "metrics_All", "costs", "frames"}
     assert set(small) - set(large) == {*(f"{name}.csv" for name in tidy), "results_All.npy"}
     assert set(large) - set(small) == {f"{name}.parquet" for name in tidy}
     for name in set(small) & set(large):
@@ -165,7 +168,7 @@ def test_frames_are_packed_as_they_come(tmp_path: Path, monkeypatch: pytest.Monk
     assert RunFolder(tmp_path).missing(keys) == []
 
 
-@pytest.mark.parametrize("writes", [0, 3, 4])
+@pytest.mark.parametrize("writes", [0, 4, 5])
 def test_killed_while_packing_nothing_is_lost(tmp_path: Path, writes: int) -> None:
     """SIGKILL before a part's first file, before its rows, and when all is written and the small files are to go."""
     whole, keys = fill(tmp_path / "whole")
@@ -177,7 +180,7 @@ def test_killed_while_packing_nothing_is_lost(tmp_path: Path, writes: int) -> No
     assert again.missing(keys) == []
     for folder in (whole, again):
         gather(folder, CONFIGURATION, keys, "All")
-    for name in ("rows_All.csv", "grades_All.csv", "metrics_All.csv", "costs.csv"):
+    for name in ("rows_All.csv", "grades_All.csv", "metrics_All.csv", "costs.csv", "frames.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
@@ -197,7 +200,7 @@ def test_frames_of_a_part_that_cannot_be_read_are_scored_again(
     assert "its frames are scored again" in told
 
 
-@pytest.mark.parametrize("kind", ["frames", "grades", "costs"])
+@pytest.mark.parametrize("kind", ["frames", "grades", "verdicts", "costs"])
 def test_damage_that_shows_later_is_one_line_that_says_what_to_do(tmp_path: Path, kind: str) -> None:
     """A flipped bit in a page, of a column that nothing read to find out which frames are there."""
     _, keys = fill(tmp_path, 18)
@@ -215,9 +218,10 @@ def test_damage_that_shows_later_is_one_line_that_says_what_to_do(tmp_path: Path
 
 def test_a_file_of_columns_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     path, rows = tmp_path / "rows.parquet", table(next(iter(frames().values())))
-    with pytest.raises(RuntimeError, match="power cut"), parquet_records.writing(path, Row) as writer:
-        writer.add(parquet_records.of_frame(Row, rows))
+    columns = parquet_records.schema(Row)
+    with pytest.raises(RuntimeError, match="power cut"), parquet_records.writing(path, columns) as writer:
+        writer.add(parquet_records.of_frame(columns, rows))
         raise RuntimeError("power cut")
     assert list(tmp_path.iterdir()) == []
-    parquet_records.write_table(path, Row, parquet_records.of_frame(Row, rows))
+    parquet_records.write_table(path, Row, parquet_records.of_frame(columns, rows))
     assert parquet_records.read_table(path, Row, ["key"]).column("key").to_pylist() == rows["key"].tolist()

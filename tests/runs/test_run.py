@@ -1,6 +1,7 @@
 """Runs on disk: what is kept, tried again, refused, divided."""
 
 import errno
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from runs.workers.messages import Score
 from scoring.costs import Cost
 from scoring.frame import Scored
 from scoring.records import Row
-from tests.analysis.made_up import make
+from tests.analysis.made_up import make, verdict
 from tests.reporting.test_tables import GRADE
 from tests.runs.test_configuration import CONFIGURATION
 from tests.runs.whole_runs import score_and_report
@@ -52,7 +53,9 @@ class Scores:
         made = make(lambda method, video, k: method != "random", METHODS, videos=1, frames=1)
         own = {"key": frame.key, "video": frame.video, "family": frame.family or "", "predicted": "FaceSwap"}
         rows = [replace(row, **own) for row in made]  # type: ignore[arg-type]
-        return Scored(rows, [replace(GRADE, key=frame.key)], [], [Cost("LIME", 10, 1, 0.5)], None)
+        seconds = time.perf_counter()  # never the same again
+        costs, verdicts = [Cost("LIME", 10, 1, seconds)], [replace(verdict(rows[0]), probabilities="0.1 0.9")]
+        return Scored(rows, [replace(GRADE, key=frame.key)], [], costs, None, verdicts)
 
 
 def start(
@@ -69,9 +72,12 @@ def finished(path: Path, selection: Selection, score: Score) -> RunResults:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """Every file of a run but its locks and log, its costs and the report, which shows costs."""
-    files = (file for file in path.rglob("*") if file.is_file() and file.parent.name != "costs")
-    return {str(f.relative_to(path)): f.read_bytes() for f in files if f.name not in TIMED and f.name[:5] != ".lock"}
+    """Every file of a run but its locks and log, and what its costs are in: tables, the report, seconds of frames."""
+    files = [file for file in path.rglob("*") if file.is_file() and file.parent.name != "costs"]
+    found = {str(f.relative_to(path)): f.read_bytes() for f in files if f.name not in TIMED and f.name[:5] != ".lock"}
+    if "frames.csv" in found:
+        found["frames.csv"] = pd.read_csv(path / "frames.csv").drop(columns="seconds").to_csv(index=False).encode()
+    return found
 
 
 def test_a_run_scores_every_frame_once_and_writes_every_table(tmp_path: Path, selection: Selection) -> None:
@@ -85,6 +91,11 @@ def test_a_run_scores_every_frame_once_and_writes_every_table(tmp_path: Path, se
     assert len([name for name in written if name.startswith("frames/")]) == 8
     costs = pd.read_csv(tmp_path / "run" / "costs.csv")
     assert costs["forwards"].tolist() == [10] * 8
+    frames = pd.read_csv(tmp_path / "run" / "frames.csv")
+    assert frames["key"].tolist() == list(selection.keys)
+    assert frames["seconds"].tolist() == costs["seconds"].tolist()
+    assert (frames["p(FaceSwap)"].tolist(), frames["adversarial_steps"].tolist()) == ([0.9] * 8, [12] * 8)
+    assert (tmp_path / "run" / "frames.csv") in results.files
     assert all(path.is_file() for path in results.files)
 
 
@@ -199,7 +210,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, selection: Selection, monkeyp
     def full(path: Path, array: np.ndarray) -> None:
         nonlocal written
         written += 1
-        if written > 12:  # a frame has three files
+        if written > 16:  # a frame has four files
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         saved(path, array)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attacks import Batch, RegionAttack
-from attacks.torchattacks_bridge import PGD
+from attacks.pgd import PGD
 from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
@@ -18,6 +18,7 @@ from scoring.frame import Scored, Scorer
 from scoring.protocol import Protocol
 from scoring.recording import mask_precision
 from tests.scoring.stand_ins import AMPLITUDE, CENTRE, SIZE, Bare, Eraser, PlantedDetector, TwoClassPlanted, picture
+from xai.explanation import FrameExplanations
 from xai.explanation_settings import ExplanationSettings, build_settings
 from xai.methods import parse_method
 from xai.regions import digest_of
@@ -130,6 +131,36 @@ def test_methods_that_choose_the_same_pixels_get_the_same_result() -> None:
         assert same.setdefault((row.k, row.area, row.after), found) == found
 
 
+def test_a_frame_has_its_verdict_and_its_adversarial_image(scored: Scored) -> None:
+    detector = PlantedDetector()
+    image = detector.prepare(frame().image)
+    logits = detector(image[None])[0].detach().double()
+    (record,) = scored.frame_verdicts
+    found = [float(value) for value in record.probabilities.split(" ")]
+    np.testing.assert_allclose(found, logits.softmax(0).numpy(), rtol=1e-5)
+    assert (record.predicted, record.correct, record.target, record.label) == ("Deepfakes", 1, "Deepfakes", 3)
+    assert (record.before, record.seed, record.segmentation) == (scored.rows[0].before, 5, scored.rows[0].segmentation)
+    views = scored.views
+    assert views is not None
+    assert record.segments == len(np.unique(views.explained.segments)) == 9
+    made = FrameExplanations(detector, image, 3, settings(), 5, "v/1.png").adversarial
+    assert record.adversarial_flipped == int(detector(made.image[None]).argmax() == detector.real) == made.flipped
+    taken = (record.adversarial_steps, record.adversarial_forwards, record.adversarial_queries)
+    assert taken == (made.steps, made.forwards, made.queries)
+    assert 0 < made.steps <= 24
+    assert made.queries == 1 + made.steps * (2 * 30 + 1)  # 30 pairs a step, and the verdicts
+
+
+def test_without_an_adversarial_method_there_is_no_adversarial_image() -> None:
+    seeds = replace(scorer(), methods=(parse_method("LIME"),), seeds=2)(frame()).frame_verdicts
+    assert [record.seed for record in seeds] == [5, 6]
+    for record in (*seeds, *scorer()(frame(planted=False)).frame_verdicts):
+        assert (record.adversarial_flipped, record.adversarial_steps) == (-1, -1)
+        assert (record.adversarial_forwards, record.adversarial_queries) == (-1, -1)
+        assert record.segments == (-1 if record.predicted == "Real" else 9)
+    assert record.predicted == "Real"
+
+
 def test_a_frame_called_real_has_nothing_to_flip() -> None:
     scored = scorer()(frame(planted=False))
     rows, costs = scored.rows, scored.costs
@@ -172,11 +203,12 @@ def test_several_attacks_score_the_same_regions() -> None:
 def test_costs_count_every_forward() -> None:
     detector, images = PlantedDetector(), 0
 
-    def count(module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def count(module: torch.nn.Module, passed: tuple[Tensor, ...]) -> None:
         nonlocal images
-        images += len(inputs[0])
+        images += len(passed[0])
 
     detector.register_forward_pre_hook(count)
+    detector.register_full_backward_pre_hook(count)
     costs = scorer(detector)(frame()).costs
     forwards = {cost.stage: cost.forwards for cost in costs}
     assert forwards["LIME_adv"] == forwards["LIME"] + forwards["adversarial"]  # its fill is charged to it

@@ -44,6 +44,7 @@ ROW = Row(
     linf=16 / 255,
     steps=7,
     forwards=74,
+    queries=567,
 )
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=300)

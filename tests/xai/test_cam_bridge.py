@@ -235,12 +235,12 @@ def test_a_map_costs_what_it_asks(toy: tuple[Pooled, Tensor, Tensor]) -> None:
     explainer.check(detector)
     with counting(detector) as meter:
         mapped(explainer, detector, image, background)
-        assert meter.images == 1
+        assert meter.images == 2  # forward and backward
         mapped(made("ScoreCAM"), detector, image, background)
-        assert meter.images == 1 + 1 + 6
+        assert meter.images == 2 + 1 + 6
     picture = (image.permute(1, 2, 0) * 255).byte().numpy()
     overrides = {"segments": {"count": 8}}
-    assert xai.explain(Pooled(), picture, "cam:GradCAM", preset="quick", overrides=overrides).forwards == 1
+    assert xai.explain(Pooled(), picture, "cam:GradCAM", preset="quick", overrides=overrides).forwards == 2
 
 
 def test_random_maps_follow_the_frames_draws(toy: tuple[Pooled, Tensor, Tensor]) -> None:

@@ -163,6 +163,7 @@ def test_forwards_are_the_detectors_own_count() -> None:
     detector, image = planted()
     seen: list[int] = []
     detector.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    detector.register_full_backward_pre_hook(lambda _, gradients: seen.append(len(gradients[0])))
     frame = frame_of(detector, image, DEEPFAKES)
     plain = frame.explain("LIME")
     assert plain.forwards == sum(seen) == 200

@@ -72,6 +72,7 @@ def test_published_settings_are_the_published_ones() -> None:
         "sigma": 0.001,
         "step": 1 / 255,
         "steps": 80,
+        "derivatives": "exact",
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from analysis.headline import Condition, Headline
@@ -142,7 +143,10 @@ def test_outcomes_are_those_of_the_rows(run: FinishedRun, folder: Path) -> None:
     rows.loc[(rows["key"] == second) & (rows["method"] == "whole"), "flipped_to_real"] = False
     rows.loc[rows["key"].isin([second, third, fourth]), "predicted"] = "Deepfakes"
     rows.loc[(rows["key"] == third) & (rows["method"] == "RISE") & (rows["depth"] == "3"), "flipped_to_real"] = True
-    found = {card.key: card for card in cards(rows, folder)}
+    known = [(second, "v", "F", "F", 0, "s", False), (third, "v", "F", "F", 0, "s", True)]
+    lines = pd.DataFrame(known, columns=["key", "video", "family", "predicted", "seed", "segmentation", "attackable"])
+    assert {card.outcome for card in cards(rows, folder)} == {"real", "flipped", "stood"}
+    found = {card.key: card for card in cards(rows, folder, lines)}
     outcomes = [found[key].outcome for key in (first, second, third, fourth)]
     assert outcomes == ["real", "unattackable", "flipped", "stood"]
     assert {each.method: each.words for each in found[third].judged} == {
@@ -185,6 +189,38 @@ def test_a_run_with_the_least_there_is(run: FinishedRun) -> None:
         assert absent not in text
     for present in ("Every frame could be scored.", "No pictures of frames were kept for this run."):
         assert present in text
+
+
+def test_what_nothing_flips_is_told_apart_from_what_one_attack_does_not_flip(run: FinishedRun) -> None:
+    rows, lines = run.rows.copy(), run.frames.copy()
+    fakes = rows.loc[rows["predicted"] != "Real", "key"].drop_duplicates().tolist()
+    whole, main = rows["method"] == "whole", rows["epsilon"] == 16 / 255
+    rows["flipped_to_real"] = whole & (rows["predicted"] != "Real")
+    rows.loc[rows["key"].isin(fakes[:3]), "flipped_to_real"] = False
+    rows.loc[(rows["key"] == fakes[2]) & (rows["method"] == "RISE") & main, "flipped_to_real"] = True
+    lines["attackable"] = pd.array(lines["key"] != fakes[0], dtype="boolean")
+    headlines = plausible.headlines(run)
+    text = render_page(replace(run, rows=rows, frames=lines), headlines)
+    assert "1 frame unattackable: nothing in this run flips the verdict, though at least 2 different attacks" in text
+    for attack in ("nes", "pgd"):
+        assert f"1 frame not flipped by <bdi>{attack}</bdi> anywhere, not even as a whole</summary>" in text
+        assert f"1 frame flipped by <bdi>{attack}</bdi> in some region but not as a whole: there the whole" in text
+    one = replace(run, rows=rows[rows["attack"] == "nes"], frames=lines.assign(attackable=pd.NA, whole_attacks=1))
+    text = render_page(one, plausible.headlines(one, ("nes",)))
+    assert "2 frames not flipped by <bdi>nes</bdi> anywhere, not even as a whole; a second attack would tell" in text
+    assert "unattackable:" not in text
+
+
+def test_a_fill_is_called_adversarial_only_with_its_share(run: FinishedRun) -> None:
+    flags = run.frames["adversarial_flipped"].dropna()
+    share = f"flips the verdict on {int(flags.sum())} of {len(flags)} frames ({100 * flags.mean():.0f} %)"
+    assert 0 < flags.sum() < len(flags)
+    headlines = plausible.headlines(run)
+    assert render_page(run, headlines).count(f"{share}; on the others the fill is noise that is not adversarial.") == 2
+    text = render_page(replace(run, frames=run.frames.assign(adversarial_flipped=pd.NA)), headlines)
+    assert "It is not known on how many frames the adversarial image flips the verdict." in text
+    plain = replace(run, rows=run.rows[run.rows["fill"] != "adversarial"])
+    assert "adversarial image flips" not in render_page(plain, headlines)
 
 
 def test_curves_have_bands_where_intervals_are_given(run: FinishedRun) -> None:

@@ -1,0 +1,157 @@
+"""Whether a detector's gradient is what finite differences measure: compared once, along a few directions."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from common.seeds import derive_seed
+from detectors.base import Detector
+from detectors.gradients import differentiable, untouched
+from detectors.memory import ran_out
+from detectors.queries import Queries, exact_float32, log_odds
+
+DIRECTIONS = 8
+SIGMAS = (1e-3, 1e-4, 1e-5)
+"""Standard deviations of the probes in pixel units: that of NES, and shorter ones where it disagrees.
+
+Between probes of 1e-3 a trained network is smooth to 0.002; one of random weights has so many kinks (ReLU, max pooling)
+that differences are up to 0.7 off its gradient, and come close only as the probes do.
+"""
+
+TOLERANCE = 0.3
+"""The largest relative difference that is no fault."""
+
+EDGE = 8 / 255
+"""Pixels are pulled so far into [0, 1] first: a detector that clamps its input has a kink at 0 and 1."""
+
+_ROUNDING_STEP = 1e-6  # of probes that move a smooth detector by rounding alone
+_LEAST_ROUNDING, _MOST_ROUNDING = 2.0**-23, 1e-4  # of the largest logit; beyond, jumps are no rounding of float32
+_RESOLUTION = 1e-5  # of the largest logit: what a gradient of zero must not miss
+_DEVIATIONS = 4.0  # by how many times its expected size rounding may be off
+
+
+@dataclass(frozen=True)
+class GradientFault:
+    """What is wrong with a detector's gradient.
+
+    Attributes:
+        reason: in words, as "its gradient is zero".
+        misleads: whether it is there and differs from what finite differences measure, as that of a straight-through
+            estimator does; else there is none to follow.
+    """
+
+    reason: str
+    misleads: bool = False
+
+
+def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> GradientFault | None:
+    """What is wrong with a detector's gradient at an image; None where finite differences agree with it.
+
+    Compared are derivatives of the log-odds of Real along DIRECTIONS fixed random directions, which the channels
+    share as those of NES do: the gradient's own, and antithetic differences of sigma 0.001, in float32. The log-odds
+    are to log p(Real) what a straight line is to one that flattens: where p rounds to 0 or 1 they still say something.
+    The vectors of both may differ by TOLERANCE of the longer one and by what rounding makes of the differences, which
+    is measured by probes too short to do anything else. Where they differ by more, shorter differences decide: what
+    curvature and kinks do to them vanishes, what is wrong with a gradient stays.
+
+    A detector that rounds its input (to 8 bits, as JPEG) moves in jumps that a gradient does not see, or sees smoothly
+    where it is estimated straight through: neither is what an attacker would measure. A detector in which nothing
+    moves, a constant or a saturated one, has a gradient of zero rightly.
+
+    One forward with a gradient and 25 without, up to 32 more where they disagree. The detector is afterwards as it
+    was: modes, `requires_grad`, `grad`.
+
+    Args:
+        detector: whose gradient is checked.
+        image: (3, S, S) float32 in [0, 1], as `detector.prepare` makes it.
+        batch_size: images in a forward pass.
+
+    Raises:
+        RuntimeError: the detector fails without gradients, too, or its memory runs out.
+    """
+    queries = Queries(detector, batch_size)
+    point = image.detach().clamp(EDGE, 1 - EDGE).cpu()
+    directions = _directions(point)
+    short = _log_odds(queries, torch.cat([point[None], point + _ROUNDING_STEP * directions]))
+    here = short.values[0]
+    gradient = _gradient(queries, point)
+    if isinstance(gradient, GradientFault):
+        return gradient
+    derivatives = (gradient.double() * directions).flatten(1).sum(dim=1)
+    differences, moved = _differences(queries, point, directions, SIGMAS[0], here)
+    if not differences.isfinite().all():
+        return None  # the logits are to blame
+    if not gradient.any():
+        return GradientFault("its gradient is zero") if moved > _RESOLUTION * short.largest else None
+    rounding = float((short.values[1:] - here).square().mean().div(2).sqrt())
+    rounding = min(max(rounding, _LEAST_ROUNDING * short.largest), _MOST_ROUNDING * short.largest)
+    blurred = _DEVIATIONS * rounding * math.sqrt(DIRECTIONS / 2) / SIGMAS[0]
+    if _relative_difference(derivatives, differences, blurred) <= TOLERANCE:
+        return None
+    for sigma in SIGMAS[1:]:
+        closer, _ = _differences(queries, point, directions, sigma, here)
+        if _relative_difference(derivatives, closer) <= TOLERANCE:
+            return None
+    by = _relative_difference(derivatives, differences)
+    return GradientFault(f"its gradient disagrees with finite differences (relative difference {by:.2f})", True)
+
+
+@dataclass(frozen=True, eq=False)
+class _LogOdds:
+    """The log-odds of Real of N images, (N,) float64, and the largest size of a logit among them."""
+
+    values: Tensor
+    largest: float
+
+
+def _directions(image: Tensor) -> Tensor:
+    """Fixed random directions (DIRECTIONS, 1, S, S), one draw for the three channels of a pixel."""
+    draws = torch.Generator().manual_seed(derive_seed(0, "gradient check"))
+    return torch.randn(DIRECTIONS, 1, *image.shape[1:], generator=draws)
+
+
+def _log_odds(queries: Queries, images: Tensor) -> _LogOdds:
+    logits = queries.logits(images).double()
+    return _LogOdds(log_odds(logits, queries.detector.real), float(logits.abs().max()))
+
+
+def _differences(
+    queries: Queries, image: Tensor, directions: Tensor, sigma: float, here: Tensor
+) -> tuple[Tensor, float]:
+    """Antithetic differences of the log-odds along directions, over 2 sigma, and how far they moved from `here`."""
+    probes = torch.cat([image + sigma * directions, image - sigma * directions])
+    values = _log_odds(queries, probes).values
+    above, below = values.chunk(2)
+    return (above - below) / (2 * sigma), float((values - here).abs().max())
+
+
+def _gradient(queries: Queries, image: Tensor) -> Tensor | GradientFault:
+    """The gradient (3, S, S) of the log-odds of Real at an image, on the CPU, or why there is none."""
+    detector = queries.detector
+    with differentiable(queries.device), untouched(detector), exact_float32():
+        inputs = image[None].clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
+        try:
+            logits = detector(inputs)
+            if not logits.requires_grad:
+                return GradientFault("it gives no gradient")
+            score = log_odds(logits.float(), detector.real).sum()
+            (gradient,) = torch.autograd.grad(score, inputs, allow_unused=True)
+        except RuntimeError as error:
+            if ran_out(error):
+                raise
+            return GradientFault(f"it cannot be differentiated ({str(error).splitlines()[0]})")
+    if gradient is None:
+        return GradientFault("it gives no gradient")
+    if not gradient.isfinite().all():
+        return GradientFault("its gradient is not finite")
+    result: Tensor = gradient[0].cpu()
+    return result
+
+
+def _relative_difference(one: Tensor, other: Tensor, allowed: float = 0.0) -> float:
+    """By how much two vectors differ beyond what is allowed, relative to the longer; 0 where both are 0."""
+    longer = max(float(one.norm()), float(other.norm()))
+    beyond = float((one - other).norm()) - allowed
+    return max(0.0, beyond) / longer if longer > 0 else 0.0

@@ -1,0 +1,75 @@
+"""A run's attacks as they can run on its detector, by what its gradient is worth on the first frame."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from torch import Tensor
+
+from attacks import NES, RegionAttack
+from attacks.derivatives import usable_attacks
+from attacks.pgd import PGD
+from common.errors import InputError
+from detectors import Detector
+from runs.selection import Selection
+from scoring.protocol import NONE
+from xai.methods import ADVERSARIAL
+
+THRESHOLDS = "flip thresholds"
+WITHOUT_THRESHOLDS = f"protocol.flip_thresholds={NONE}"
+
+
+@dataclass(frozen=True)
+class UsableAttacks:
+    """What a run attacks with.
+
+    Attributes:
+        attacks: by name.
+        adversarial: the attack that makes the adversarial image; None where no fill needs it.
+        flip_thresholds: whether PGD finds flip thresholds, too.
+    """
+
+    attacks: Mapping[str, RegionAttack]
+    adversarial: NES | None = None
+    flip_thresholds: bool = False
+
+
+def usable_on_first_frame(
+    asked: UsableAttacks, selection: Selection, detector: Detector, batch_size: int
+) -> UsableAttacks:
+    """A run's attacks with finite differences, and without flip thresholds, where the detector's gradient is of no use.
+
+    The first frame of the whole selection that can be read decides, so that workers and shards agree.
+
+    Args:
+        asked: what the run is to attack with.
+        selection: the frames of the run, not of a shard alone.
+        detector: what is attacked.
+        batch_size: images in a forward pass.
+
+    Raises:
+        InputError: as `attacks.derivatives.usable_attacks`.
+    """
+    image = _first_image(selection, detector)
+    if image is None:
+        return asked
+    every: dict[str, RegionAttack] = {**asked.attacks}
+    if asked.adversarial is not None:
+        every[ADVERSARIAL] = asked.adversarial
+    if asked.flip_thresholds:
+        every[THRESHOLDS] = PGD()
+    usable = usable_attacks(every, detector, image, batch_size, {THRESHOLDS: WITHOUT_THRESHOLDS})
+    return UsableAttacks(
+        {name: usable[name] for name in asked.attacks},
+        cast(NES | None, usable.get(ADVERSARIAL)),
+        THRESHOLDS in usable,
+    )
+
+
+def _first_image(selection: Selection, detector: Detector) -> Tensor | None:
+    for index in range(len(selection.keys)):
+        try:
+            return detector.prepare(selection.frame(index).image)
+        except InputError:
+            continue  # it becomes a failure of the run when its turn comes
+    return None
