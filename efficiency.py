@@ -34,7 +34,7 @@ def efficiency(
     """What does an explanation cost?
 
     Explains a few frames with each method, with its usual fill and with the adversarial one, and compares forwards
-    (images passed to the detector), calls (forward passes) and seconds. Prints a table; CSVs and a bar chart go to the
+    (images passed, forward and backward), calls (passes) and seconds. Prints a table; CSVs and a bar chart go to the
     run's folder. Without --frames and --detector it runs on demo faces.
     """
     if options.threads is not None:

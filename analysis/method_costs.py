@@ -17,8 +17,8 @@ class MethodCost:
         method: its name.
         fill: what hides pixels.
         frames: how many it explained.
-        forwards: images passed to the detector, those of making the adversarial image included.
-        calls: forward passes they went in.
+        forwards: images passed to the detector, forward and backward, those of making the adversarial image included.
+        calls: passes they went in.
         seconds: wall time, likewise.
         seconds_sd: its standard deviation over frames; NaN with one frame.
         adversarial_forwards: the part of `forwards` that makes the adversarial image; 0 for other fills.

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from attacks.pairs import UNKNOWN, Account, Batch, Judged, Pair, Proposal, together
+from attacks.pairs import UNKNOWN, Account, Batch, Judged, Pair, Proposal, says_real, together
 from detectors.base import Detector
 from detectors.gradients import differentiable, gradient_batch, slope, untouched
 from detectors.queries import Queries, counting, exact_float32
@@ -124,7 +124,7 @@ class RegionAttack(ABC):
         queries = Queries(detector, batch_size)
         most = gradient_batch(batch_size) if self.uses_gradients else batch_size
         with differentiable(queries.device), untouched(detector), exact_float32(), counting(detector) as meter:
-            attackable = regions.flatten(1).any(dim=1)
+            attackable = regions.flatten(1).any(dim=1).cpu()
             first = self._judged_inputs(queries, images, attackable)
             result = _no_attack(images, first.logits, detector.real)
             waiting = deque((attackable & ~result.flipped).nonzero()[:, 0].tolist())
@@ -209,7 +209,7 @@ def _no_attack(images: Tensor, logits: Tensor, real: int) -> AttackResult:
     """The result of no attack at all, on inputs of which the detector says `logits`."""
     ones = torch.ones(len(images), dtype=torch.int64)
     untouched_images = images.cpu().clone(memory_format=torch.contiguous_format)
-    return AttackResult(untouched_images, logits, logits.argmax(dim=1) == real, 0 * ones, ones.clone(), ones.clone())
+    return AttackResult(untouched_images, logits, says_real(logits, real), 0 * ones, ones.clone(), ones.clone())
 
 
 def _check(images: Tensor, regions: Tensor, seeds: Sequence[int]) -> None:

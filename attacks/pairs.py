@@ -118,10 +118,15 @@ class Pair:
         """Goes on from an image, and keeps it where it is the best so far."""
         self.image = image
         self.gradient = judged.gradients if len(judged.gradients) else self.gradient
-        self.flipped = bool(judged.logits.argmax() == real)
+        self.flipped = bool(says_real(judged.logits, real))
         height = _height(judged.logits, real)
         if self.flipped or height > self.best.height:
-            self.best = _Best(image, judged.logits, height)
+            self.best = _Best(image.clone(), judged.logits, height)  # a view would keep its whole batch
+
+
+def says_real(logits: Tensor, real: int) -> Tensor:
+    """Whether logits (..., C) call an image Real; those that are not finite say nothing."""
+    return (logits.argmax(dim=-1) == real) & logits.isfinite().all(dim=-1)
 
 
 def _height(logits: Tensor, real: int) -> float:

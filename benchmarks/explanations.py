@@ -36,6 +36,7 @@ from detectors.batch_size import ON_CPU
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.options import CheckpointOption, DeviceOption
+from detectors.queries import counting
 
 app = application(__doc__ or "")
 
@@ -106,15 +107,12 @@ def measure_explanations(
 
 
 def _stage(name: str, detector: Detector, clock: Clock, work: Callable[[], Any]) -> TimedStage:
-    forwards: list[int] = []
-    hook = detector.register_forward_pre_hook(lambda _, inputs: forwards.append(len(inputs[0])))
     reset_peak()
-    started = clock.read()
-    try:
+    with counting(detector) as meter:
+        started = clock.read()
         work()
-    finally:
-        hook.remove()
-    return TimedStage(name, clock.read() - started, sum(forwards), peak())
+        seconds = clock.read() - started
+    return TimedStage(name, seconds, meter.images, peak())
 
 
 def _package_jobs(frame: xai.FrameExplanations, preset: str) -> list[tuple[str, Callable[[], Any]]]:

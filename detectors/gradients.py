@@ -79,6 +79,7 @@ def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple
             "attack with nes and --set nes.derivatives=finite"
         )
     (gradient,) = torch.autograd.grad(logits.log_softmax(dim=1)[wanted.to(logits.device), target].sum(), inputs)
+    gradient = torch.where(wanted.to(gradient.device)[:, None, None, None], gradient, 0.0)
     if not gradient.isfinite().all():
         raise InputError(
             f"{name} gives a gradient that is not finite, which this attack needs: "

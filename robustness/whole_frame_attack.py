@@ -1,7 +1,7 @@
 """An attack on whole frames at one budget."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -123,4 +123,4 @@ def attack_at(
         scaled = pgd_at(epsilon, steps)
     else:
         scaled = with_budget(own, epsilon)
-    return build_attack(name, overrides={**asdict(scaled), **overrides})
+    return override(scaled, overrides, name)

@@ -100,7 +100,9 @@ class EvaluationOptions(RunOptions):
     attacks: Annotated[
         Sequence[str],
         typer.Option(
-            "--attack", help="nes (default), pgd, fgsm, malafide[:FILTER], torchattacks:NAME, ...; repeatable."
+            "--attack",
+            help="nes (default), pgd, fgsm, malafide[:FILTER], torchattacks:NAME, ...; repeatable. APGDT, AutoAttack "
+            "and losses dlr leave the verdict for any class, TPGD its own softmax; GN is noise; others aim at Real.",
         ),
     ] = ("nes",)
     budgets: Annotated[

@@ -139,8 +139,14 @@ def settled(options: EvaluationOptions, setup: RunSetup) -> EvaluationOptions:
     finite = [name for name, attack in attacks.items() if isinstance(attack, NES) and attack.derivatives == FINITE]
     overrides = (*options.overrides, *(f"{name}.derivatives={FINITE}" for name in finite))
     if not setup.scorer.protocol.finds_thresholds:
-        overrides += (WITHOUT_THRESHOLDS,)
+        overrides = (*(text for text in overrides if not _names_thresholds(text)), WITHOUT_THRESHOLDS)
     return replace(options, batch_size=str(setup.scorer.batch_size), overrides=overrides)
+
+
+def _names_thresholds(override_text: str) -> bool:
+    """Whether an override says which flip thresholds are found, under either of the setting's names."""
+    component, field, _ = parse_override(override_text)
+    return component == PROTOCOL and "flip_thresholds" in renamed_protocol({field: ""})
 
 
 def with_trained_filter(

@@ -19,8 +19,8 @@ class Cost:
     Attributes:
         stage: "verdict", "segments", "adversarial", a method, "random-model", "attack NAME", "grades" (the flip
             thresholds), or "metrics of METHOD".
-        forwards: images passed to the detector.
-        calls: forward passes they went in.
+        forwards: images passed to the detector; a pass backward counts as one more.
+        calls: passes they went in.
         seconds: wall time.
     """
 

@@ -78,11 +78,10 @@ PRESETS: Mapping[str, Protocol] = {
     "quick": Protocol(
         baselines=tuple(baseline for baseline in BASELINES if baseline not in (BOTTOM, RANDOM_MODEL)),
         depths=("1", "2", "3"),
-        draws=2,
+        draws=1,
         area_draws=2,
         oracle_pool=True,
-        flip_thresholds=(BUDGET,),
-        budget_rounds=3,
+        flip_thresholds=(),
     ),
 }
 

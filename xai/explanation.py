@@ -30,7 +30,8 @@ class Explanation:
         saliency: (H, W) float32 at the detector's input size, higher is more important.
         segments: (H, W) int32 labels 0..K-1, the same for every method.
         target: the explained class.
-        forwards: images passed to the detector for it, the adversarial image's included where its fill uses it.
+        forwards: images passed to the detector for it, forward and backward, the adversarial image's included where its
+            fill uses it.
         seconds: wall time, likewise.
     """
 
@@ -59,7 +60,7 @@ class AdversarialImage:
         image: (3, H, W) float32 in [0, 1], on the CPU; the frame itself where the detector called it real at once.
         flipped: whether the detector calls it real.
         steps: of the attack.
-        forwards: images passed to the detector.
+        forwards: images passed to the detector, forward and backward.
         queries: forwards that an attacker without gradients would have needed; -1 where the attack cannot do without.
         seconds: wall time.
     """

@@ -77,12 +77,12 @@ _QUERIES: Mapping[type, str] = {LIME: "samples", SHAP: "evaluations", SOBOL: "de
 def with_share_of_queries(settings: ExplanationSettings, share: float) -> ExplanationSettings:
     """The same settings with LIME, SHAP, SOBOL and RISE asking so large a share of their queries; others as they are.
 
-    SOBOL's designs are a power of two: the largest within the share, and at least 2.
+    Four at least; SOBOL's designs are a power of two, the largest within the share.
     """
     explainers = {}
     for name, explainer in settings.explainers.items():
         if (field := _QUERIES.get(type(explainer))) is not None:
-            count = max(2, round(share * getattr(explainer, field)))
+            count = max(4, round(share * getattr(explainer, field)))
             count = 1 << count.bit_length() - 1 if isinstance(explainer, SOBOL) else count
             explainer = dataclasses.replace(explainer, **{field: count})  # type: ignore[type-var]
         explainers[name] = explainer

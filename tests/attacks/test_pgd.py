@@ -9,6 +9,7 @@ from attacks.pgd import FGSM, PGD
 from common.errors import InputError
 from common.settings import override
 from detectors.base import Detector
+from detectors.gradients import differentiable, slope, untouched
 from detectors.queries import Queries, counting
 from tests.attacks.nets import EPSILON, SIZE, ConvDetector, everywhere, some_images, squares
 from tests.toys import LinearDetector
@@ -151,3 +152,34 @@ def test_a_detector_without_gradients_is_refused_in_one_line() -> None:
         for attack in (PGD(), FGSM()):
             with pytest.raises(InputError, match=words):
                 attack(detector, some_images(2), everywhere(2), [0, 1])
+
+
+def test_an_answer_that_is_not_finite_is_no_flip() -> None:
+    class Overflowing(ConvDetector):
+        """Its logits are NaN wherever it is attacked by more than a little."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            far = (images - 0.5).abs().amax(dim=(1, 2, 3), keepdim=False) > 0.02
+            return torch.where(far[:, None], torch.nan, super().forward(images))
+
+    images = torch.full((2, 3, SIZE, SIZE), 0.5)
+    for attack in (PGD(alpha=4 / 255, random_start=False, steps=1), FGSM()):
+        with_room = attack(Overflowing(real_bias=-60.0), images, everywhere(2), [0, 1])
+        assert not with_room.flipped.any()
+        assert with_room.logits.isfinite().all()
+
+
+def test_a_gradient_that_nobody_wants_may_be_anything() -> None:
+    """The second image's slope is infinite, and only the first one's is asked for."""
+
+    class Kinked(LinearDetector):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) + images.flatten(1).sum(1, keepdim=True).abs().sqrt()
+
+    detector = Kinked(torch.ones(3, SIZE, SIZE), bias=5.0)
+    images = torch.stack([torch.full((3, SIZE, SIZE), 0.5), torch.zeros(3, SIZE, SIZE)])
+    with differentiable(torch.device("cpu")), untouched(detector):
+        answer = slope(Queries(detector, 8), images, detector.real, torch.tensor([False, True]))
+    assert answer.gradients[0].isfinite().all()
+    assert answer.gradients[0].any()
+    assert not answer.gradients[1].any()

@@ -49,6 +49,7 @@ def flags(*given: Any) -> tuple[Any, ...]:
     [
         ([STANDS, WHOLE], [], [], (False, False, 1, None)),  # one attack proves nothing
         ([STANDS, WHOLE, BY_PGD], [], [], (False, False, 2, False)),
+        ([STANDS, WHOLE, replace(WHOLE, attack="torchattacks:VANILA")], [], [], (False, False, 1, None)),  # aimless
         ([STANDS, WHOLE], [CENSORED], [], (False, False, 2, False)),
         ([STANDS, BY_PGD], [CENSORED], [], (False, False, 1, None)),  # PGD twice is one attack
         ([STANDS, WHOLE, replace(BY_PGD, attack="torchattacks:PGD")], [CENSORED], [], (False, False, 2, False)),
