@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint docs check clean
 
 demo: $(VENV)/ready
-	$(BIN)/python evaluate.py --method All --workers 2
+	$(BIN)/python evaluate.py --method All
 
 test: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
