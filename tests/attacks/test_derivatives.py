@@ -92,7 +92,8 @@ def test_an_attack_that_must_have_a_gradient_is_refused_or_warned_of(
 def test_a_run_takes_finite_differences_and_says_so(
     detector: type[PlantedDetector], index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert evaluated(detector, index, tmp_path / "by itself", "--limit", 1) == 0
+    usual = ("--limit", 1, "--set", "protocol.flip_thresholds=budget")
+    assert evaluated(detector, index, tmp_path / "by itself", *usual) == 0
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert warnings == [
         f"warning: {detector.__name__}: {FAULTS[detector]}; finite differences are used for nes and adversarial, "
@@ -108,7 +109,7 @@ def test_a_run_takes_finite_differences_and_says_so(
     assert configurations[0] == configurations[1]
     rows = [(folder / "rows_LIME_adv.csv").read_bytes() for folder in folders]
     assert rows[0] == rows[1]
-    assert evaluated(detector, index, tmp_path / "by itself", "--limit", 1) == 0  # goes on, in the same configuration
+    assert evaluated(detector, index, tmp_path / "by itself", *usual) == 0  # goes on, in the same configuration
 
 
 def test_workers_take_what_the_run_found_and_do_not_warn_again(
