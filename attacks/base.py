@@ -9,10 +9,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from attacks.pairs import UNKNOWN, Account, Batch, Judged, Pair, Proposal, says_real, together
+from attacks.pairs import UNKNOWN, Account, Batch, Judged, Pair, Proposal, together
 from detectors.base import Detector
 from detectors.gradients import differentiable, gradient_batch, slope, untouched
-from detectors.queries import Queries, counting, exact_float32
+from detectors.queries import Queries, counting, exact_float32, says
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class RegionAttack(ABC):
         """What an attacker without gradients would have spent in a round, the verdict on its result aside.
 
         `forwards` is what was passed. UNKNOWN where the attack cannot do without gradients, as by default those that
-        use them.
+        use them; one whose `propose` makes a pass backward is not asked.
         """
         return UNKNOWN if self.uses_gradients else forwards
 
@@ -169,7 +169,7 @@ class RegionAttack(ABC):
             account.forget()
             for pair, state in zip(pairs, states, strict=True):
                 pair.generator.set_state(state)
-        spent = account.charges(proposal, len(pairs))
+        went_back, spent = account.went_back, account.charges(proposal, len(pairs))
         before = together(pairs, False)  # the attack may have written over what it was given
         proposed = proposal.images if isinstance(proposal, Proposal) else proposal
         images = self._project(proposed, before.images, before.originals, before.regions)
@@ -180,7 +180,7 @@ class RegionAttack(ABC):
             pair.take(images[i], judged.of(i, bool(wanted[i])), real)
             pair.rounds += 1
             pair.forwards += spent[i] + 1 + bool(wanted[i] and not pair.flipped)
-            needed = self.queries_per_round(spent[i])
+            needed = UNKNOWN if went_back else self.queries_per_round(spent[i])
             pair.queries = UNKNOWN if UNKNOWN in (needed, pair.queries) else pair.queries + needed + 1
 
     def _write(self, pairs: Sequence[Pair], result: AttackResult) -> None:
@@ -209,7 +209,7 @@ def _no_attack(images: Tensor, logits: Tensor, real: int) -> AttackResult:
     """The result of no attack at all, on inputs of which the detector says `logits`."""
     ones = torch.ones(len(images), dtype=torch.int64)
     untouched_images = images.cpu().clone(memory_format=torch.contiguous_format)
-    return AttackResult(untouched_images, logits, says_real(logits, real), 0 * ones, ones.clone(), ones.clone())
+    return AttackResult(untouched_images, logits, says(logits, real), 0 * ones, ones.clone(), ones.clone())
 
 
 def _check(images: Tensor, regions: Tensor, seeds: Sequence[int]) -> None:

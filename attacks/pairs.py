@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from detectors.queries import Meter, Queries
+from detectors.queries import Meter, Queries, says
 
 UNKNOWN = -1  # queries of an attack that cannot do without gradients
 
@@ -118,15 +118,10 @@ class Pair:
         """Goes on from an image, and keeps it where it is the best so far."""
         self.image = image
         self.gradient = judged.gradients if len(judged.gradients) else self.gradient
-        self.flipped = bool(says_real(judged.logits, real))
+        self.flipped = bool(says(judged.logits, real))
         height = _height(judged.logits, real)
         if self.flipped or height > self.best.height:
             self.best = _Best(image.clone(), judged.logits, height)  # a view would keep its whole batch
-
-
-def says_real(logits: Tensor, real: int) -> Tensor:
-    """Whether logits (..., C) call an image Real; those that are not finite say nothing."""
-    return (logits.argmax(dim=-1) == real) & logits.isfinite().all(dim=-1)
 
 
 def _height(logits: Tensor, real: int) -> float:
@@ -150,16 +145,22 @@ class Account:
     """What each pair is charged: the images that passed since it was last asked."""
 
     def __init__(self, meter: Meter) -> None:
-        self._meter, self._read = meter, meter.images
+        self._meter = meter
+        self.forget()
 
     def forget(self) -> None:
         """Charges nobody for what passed since the last reading."""
-        self._read = self._meter.images
+        self._read, self._read_backward = self._meter.images, self._meter.backward
+
+    @property
+    def went_back(self) -> bool:
+        """Whether anything passed backward since the last reading: what no attacker without gradients can do."""
+        return self._meter.backward > self._read_backward
 
     def charges(self, proposal: Tensor | Proposal, pairs: int) -> Sequence[int]:
         """Images of each pair since the last reading: as the proposal says, within what passed; else shared equally."""
         images = self._meter.images - self._read
-        self._read = self._meter.images
+        self.forget()
         if isinstance(proposal, Proposal):
             claimed = sum(proposal.forwards)
             if len(proposal.forwards) != pairs or claimed > images or (pairs == 1 and claimed != images):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from detectors.base import Detector
-from detectors.queries import Queries, evaluating
+from detectors.queries import Queries, evaluating, says
 
 GRADIENT_SHARE = 4
 """A forward whose gradient is wanted keeps every activation, so it takes this share of `batch_size` at a time."""
@@ -70,7 +70,7 @@ def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple
     inputs = images.detach().clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
     logits = queries.detector(inputs)
     said = logits.detach().float().cpu()
-    wanted = ~last & (said.argmax(dim=1) != target)
+    wanted = ~last & ~says(said, target)
     if not wanted.any():
         return said, torch.zeros_like(images)
     if not logits.requires_grad:

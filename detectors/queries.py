@@ -105,6 +105,11 @@ def answer(detector: Detector, images: Tensor, precision: str = "float32") -> Te
         return logits.float()
 
 
+def says(logits: Tensor, target: int) -> Tensor:
+    """Whether logits (..., C) call an image `target`, (...) bool; those that are not finite say nothing."""
+    return (logits.argmax(dim=-1) == target) & logits.isfinite().all(dim=-1)
+
+
 def probabilities(logits: Tensor) -> Tensor:
     """Softmax of logits (N, C): the only place where it is taken."""
     return logits.softmax(dim=1)
@@ -123,19 +128,25 @@ def log_odds(logits: Tensor, target: int) -> Tensor:
 class Meter:
     """What has been asked of a detector, whoever asked: `images` passed to it, in `calls` passes.
 
-    A pass backward through the detector counts as one more, of as many images as went forward.
+    A pass backward through the detector counts as one more, of as many images as went forward; `backward` says how many
+    images those were.
     """
 
     def __init__(self) -> None:
         self.images = 0
         self.calls = 0
+        self.backward = 0
 
     def count(self, _module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
         """Counts one forward pass that gave an answer, and every backward pass from it; a forward hook."""
         images = len(inputs[0])
         self._passed(images)
         if logits.requires_grad:
-            logits.register_hook(lambda _gradient: self._passed(images))
+            logits.register_hook(lambda _gradient: self._went_back(images))
+
+    def _went_back(self, images: int) -> None:
+        self.backward += images
+        self._passed(images)
 
     def _passed(self, images: int) -> None:
         self.images += images

@@ -357,3 +357,18 @@ def test_a_proposal_of_another_shape_is_refused() -> None:
 def test_a_budget_outside_pixel_units_is_refused(epsilon: float) -> None:
     with pytest.raises(ValueError, match="pixel units"):
         NES(epsilon=epsilon)
+
+
+def test_an_attack_that_differentiates_by_itself_has_no_count_of_queries() -> None:
+    def follow(queries: Queries, batch: Batch) -> Tensor:
+        images = batch.images.requires_grad_()
+        (gradient,) = torch.autograd.grad(queries.detector(images).log_softmax(1)[:, 0].sum(), images)
+        return images.detach() + 0.001 * gradient.sign()
+
+    result = Scripted(act=follow)(patch_detector(0.1), some_images(2), everywhere(2), [0, 1])
+    assert result.queries.tolist() == [-1, -1]
+    assert result.forwards.tolist() == [1 + 3 * 3] * 2
+    asking = Scripted(act=lambda queries, batch: batch.images)(
+        patch_detector(0.1), some_images(2), everywhere(2), [0, 1]
+    )
+    assert asking.queries.tolist() == asking.forwards.tolist() == [4, 4]
