@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from attacks.base import RegionAttack
+from attacks.budgets import with_budget
 from attacks.malafide.region import Malafide, malafide_attack
 from attacks.nes import NES
 from attacks.pgd import FGSM, PGD
@@ -13,6 +14,8 @@ from attacks.torchattacks_bridge import TorchAttack, torch_attack
 from common.errors import InputError
 from common.registry import resolve
 from common.settings import override
+
+BUDGET = "epsilon"
 
 ATTACKS: Mapping[str, type[RegionAttack]] = MappingProxyType({"nes": NES, "pgd": PGD, "fgsm": FGSM})
 """The attacks with a name of their own."""
@@ -37,7 +40,8 @@ def build_attack(
     """The attack of a name: nes, pgd, fgsm, torchattacks:NAME, malafide:FILTER or a user's own package.module:Name.
 
     `preset` is "published" or "quick"; `overrides` are settings by name, on top of it, as strings from a command
-    line ("16/255") or as values. Raises InputError for an unknown name, preset or setting and for a value that
+    line ("16/255") or as values; step sizes keep their proportion to another budget unless they are given. Raises
+    InputError for an unknown name, preset or setting and for a value that
     the attack refuses.
     """
     if preset not in PRESETS:
@@ -49,7 +53,10 @@ def build_attack(
     required = [setting.name for setting in dataclasses.fields(attack) if _is_required(setting)]
     if required:
         raise InputError(f"attack {name!r}: every setting needs a default; missing for {', '.join(required)}")
-    return override(override(attack(), PRESETS[preset].get(name, {}), name), overrides, name)
+    built = override(attack(), PRESETS[preset].get(name, {}), name)
+    if BUDGET in overrides:
+        built = with_budget(built, override(built, {BUDGET: overrides[BUDGET]}, name).epsilon)
+    return override(built, overrides, name)
 
 
 def describe_attack(attack: RegionAttack) -> dict[str, Any]:

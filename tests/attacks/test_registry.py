@@ -142,3 +142,12 @@ def test_classes_are_made_once_and_named_attacks_can_be_pickled() -> None:
     assert torch_attack("APGD") is torch_attack("APGD")
     for name in ATTACKS:
         assert pickle.loads(pickle.dumps(build_attack(name))) == build_attack(name)
+
+
+def test_step_sizes_keep_their_proportion_to_another_budget_unless_they_are_given() -> None:
+    for name in ("pgd", "torchattacks:MIFGSM"):
+        usual, small = build_attack(name), build_attack(name, overrides={"epsilon": "4/255"})
+        assert small.alpha / small.epsilon == pytest.approx(usual.alpha / usual.epsilon)  # type: ignore[attr-defined]
+        given = build_attack(name, overrides={"epsilon": "4/255", "alpha": "2/255"})
+        assert given.alpha == pytest.approx(2 / 255)  # type: ignore[attr-defined]
+    assert build_attack("nes", overrides={"epsilon": "4/255"}) == NES(epsilon=4 / 255)
