@@ -8,15 +8,12 @@ from torch import Tensor
 
 from attacks.base import RegionAttack
 from attacks.nes import EXACT, FINITE, NES
-from attacks.torchattacks_bridge import TorchAttack
+from attacks.torchattacks_bridge import WITHOUT_GRADIENTS, TorchAttack
 from common.console import warn
 from common.errors import InputError
 from detectors.base import Detector
 from detectors.gradient_check import GradientFault, gradient_fault
 from detectors.half_precision import require_float32
-
-GRADIENT_FREE = frozenset({"VANILA", "GN", "OnePixel", "Pixle", "SPSA", "Square"})
-"""Attacks of torchattacks that ask and need no gradient."""
 
 
 def usable_attacks(
@@ -71,7 +68,7 @@ def usable_attacks(
 
 def _needs_gradients(attack: RegionAttack) -> bool:
     if isinstance(attack, TorchAttack):
-        return attack.algorithm.__name__ not in GRADIENT_FREE
+        return attack.algorithm.__name__ not in WITHOUT_GRADIENTS
     return attack.uses_gradients
 
 

@@ -42,11 +42,13 @@ class Aim(Enum):
 
 _TWO_CLASSES = frozenset({"APGD", "PIFGSM", "DeepFool", "SparseFool", "FAB"})  # FAB takes a target for the true class
 _AWAY = frozenset({"APGDT", "AutoAttack"})  # their loss compares four classes
-_NOWHERE = {
+UNAIMED = {
     "TPGD": "It moves away from its own softmax, so a fake may as well become more fake.",
     "GN": "It adds noise and asks nothing.",
     "VANILA": "It changes nothing.",
 }
+"""Attacks that cannot be aimed at Real, and what they do instead."""
+
 _LIFTED = frozenset({"CW", "EADL1", "EADEN"})  # and UPGD's margin: see ShownModel
 
 _L2 = frozenset({"PGDL2", "PGDRSL2"})  # their `eps` is an L2 radius: a setting of its own, not the budget
@@ -121,7 +123,7 @@ class TorchAttack(RegionAttack):
     def aim(self) -> Aim:
         """Where the attack leads."""
         name = self.algorithm.__name__
-        if name in _NOWHERE:
+        if name in UNAIMED:
             return Aim.NOWHERE
         if name in _AWAY or getattr(self, "loss", None) == "dlr":
             return Aim.AWAY
@@ -234,7 +236,7 @@ def torch_attack(name: str) -> type[TorchAttack]:
         (setting.name, _type_of(setting, algorithm), field(default=_default_of(setting, algorithm)))
         for setting in chosen
     ]
-    doc = " ".join(filter(None, [f"torchattacks.{name} on regions; see TorchAttack.", _NOWHERE.get(name)]))
+    doc = " ".join(filter(None, [f"torchattacks.{name} on regions; see TorchAttack.", UNAIMED.get(name)]))
     namespace = {"algorithm": algorithm, "__doc__": doc, "__module__": __name__}
     return make_dataclass(name, settings, bases=(TorchAttack,), namespace=namespace, frozen=True)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from attacks.torchattacks_bridge import UNAIMED
 from data.frames import REAL
 from runs.parquet_records import TEXT
 from runs.score_table import COUNT, FLAG, ColumnSchema
@@ -83,16 +84,9 @@ def _whole_attacks(lines: pd.DataFrame, wholes: Sequence[pd.DataFrame]) -> pd.Se
     """How many different attacks tried the whole of each line's frame, in any trial."""
     adversarial = lines.loc[lines["adversarial_flipped"].notna(), ["key"]].assign(attack="nes")
     attacks = pd.concat([*(part[["key", "attack"]] for part in wholes), adversarial])
-    attacks = attacks[~attacks["attack"].isin(_AIMLESS)]
+    attacks = attacks[~attacks["attack"].isin([f"torchattacks:{name}" for name in UNAIMED])]  # they were not trying
     numbers = attacks["attack"].map(kind_of_attack).groupby(attacks["key"].to_numpy()).nunique()
     return lines["key"].map(numbers).fillna(0).astype("Int64")
-
-
-_AIMLESS = (
-    "torchattacks:VANILA",
-    "torchattacks:GN",
-    "torchattacks:TPGD",
-)  # not aimed at Real: their failure says nothing
 
 
 def kind_of_attack(name: str) -> str:
