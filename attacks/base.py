@@ -11,8 +11,8 @@ from torch import Tensor
 
 from attacks.pairs import UNKNOWN, Account, Batch, Judged, Pair, Proposal, together
 from detectors.base import Detector
-from detectors.gradients import differentiable, gradient_batch, slope, untouched
-from detectors.queries import Queries, counting, exact_float32, says
+from detectors.gradients import differentiable, slope, untouched
+from detectors.queries import Queries, counting, exact_float32, gradient_batch, says
 
 
 @dataclass(frozen=True, eq=False)

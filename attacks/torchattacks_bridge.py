@@ -18,7 +18,6 @@ from attacks.torchattacks_model import AllFlippedError, ShownModel, View
 from common.errors import InputError
 from common.global_generators import isolated
 from detectors.base import Detector
-from detectors.gradients import gradient_batch
 from detectors.queries import Queries
 
 BATCHED = frozenset({"FGSM", "BIM", "PGD", "RFGSM", "FFGSM", "MIFGSM", "NIFGSM"})
@@ -141,7 +140,7 @@ class TorchAttack(RegionAttack):
         """The best of what the library asks about and makes of the pairs, some at a time."""
         self._check(queries.detector)
         seeds = [int(torch.randint(2**31, (), generator=generator)) for generator in batch.generators]
-        size = gradient_batch(queries.batch_size)
+        size = queries.gradient_batch
         images, forwards = list[Tensor](), list[int]()
         for start in range(0, len(seeds), size):
             part = slice(start, start + size)

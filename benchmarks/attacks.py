@@ -23,10 +23,10 @@ from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.batch_size import ON_CPU
 from detectors.devices import resolve_device
-from detectors.gradients import gradient_batch
 from detectors.memory import keep_freed_memory
 from detectors.optimise import optimise
 from detectors.options import CheckpointOption, DeviceOption
+from detectors.queries import gradient_batch
 from detectors.timm_network import TimmConfig, TimmDetector
 
 app = application(__doc__ or "")

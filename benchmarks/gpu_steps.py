@@ -24,9 +24,8 @@ from data.frames import Frame
 from detectors import Detector, Queries
 from detectors.batch_size import TRIED, fastest
 from detectors.devices import resolve_device
-from detectors.gradients import gradient_batch
 from detectors.memory import keep_freed_memory
-from detectors.queries import counting
+from detectors.queries import counting, gradient_batch
 
 ROOT = Path(__file__).resolve().parents[1]
 USUAL = ("LIME", "SHAP", "SOBOL", "RISE")

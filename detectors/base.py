@@ -21,6 +21,7 @@ class Detector(nn.Module):
         mean: the RGB colour in [0, 1] that the normalisation maps to zero, which hides a pixel best.
         antialias: whether `resize` smooths before it shrinks; each detector states how it was trained.
         most_images: how many images at a time its device was found to have memory for; None where it never ran out.
+        most_gradient_images: likewise, where they go forward and backward.
         weights_sha256: of the checkpoint file, or of the weights where there is none; `detectors.load` sets it.
     """
 
@@ -30,6 +31,7 @@ class Detector(nn.Module):
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     antialias: bool = False
     most_images: int | None = None
+    most_gradient_images: int | None = None
     weights_sha256: str | None = None
 
     def label_of(self, family: str | None) -> int | None:

@@ -11,14 +11,6 @@ from common.errors import InputError
 from detectors.base import Detector
 from detectors.queries import Queries, evaluating, says
 
-GRADIENT_SHARE = 4
-"""A forward whose gradient is wanted keeps every activation, so it takes this share of `batch_size` at a time."""
-
-
-def gradient_batch(batch_size: int) -> int:
-    """How many images go forward and backward at a time where `batch_size` go forward alone."""
-    return max(1, batch_size // GRADIENT_SHARE)
-
 
 @dataclass(frozen=True, eq=False)
 class Slope:
@@ -50,11 +42,11 @@ def slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> Slope:
     """
     logits, gradients, start = list[Tensor](), list[Tensor](), 0
     while start < len(images):
-        stop = start + gradient_batch(queries.batch_size)
+        stop = start + queries.gradient_batch
         try:
             said, gradient = _slope(queries, images[start:stop], target, last[start:stop])
         except RuntimeError as error:
-            if not queries.retry_smaller(error):
+            if not queries.retry_smaller_gradient(error):
                 raise
             continue
         logits.append(said)

@@ -15,6 +15,15 @@ from detectors.memory import ran_out
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
+GRADIENT_SHARE = 4
+"""A forward whose gradient is wanted keeps every activation, so it takes this share of `batch_size` at a time."""
+
+
+def gradient_batch(batch_size: int) -> int:
+    """How many images go forward and backward at a time where `batch_size` go forward alone."""
+    return max(1, batch_size // GRADIENT_SHARE)
+
+
 class Queries:
     """Batched, counted, gradient-free access to a detector.
 
@@ -43,6 +52,12 @@ class Queries:
         """Images in a forward pass: what was asked for, or what the detector's memory was found to hold."""
         most = self.detector.most_images
         return self._asked if most is None else min(self._asked, most)
+
+    @property
+    def gradient_batch(self) -> int:
+        """Images in a pass forward and backward: a share of those that go forward alone, or what memory holds."""
+        usual, most = gradient_batch(self.batch_size), self.detector.most_gradient_images
+        return usual if most is None else min(usual, most)
 
     @property
     def device(self) -> torch.device:
@@ -76,13 +91,25 @@ class Queries:
         if size == 1 or not ran_out(error):
             return False
         self.detector.most_images = size // 2
+        self._say_smaller(size, "", size // 2)
+        return True
+
+    def retry_smaller_gradient(self, error: RuntimeError) -> bool:
+        """The same of a pass forward and backward; how many images go forward alone does not change."""
+        size = self.gradient_batch
+        if size == 1 or not ran_out(error):
+            return False
+        self.detector.most_gradient_images = size // 2
+        self._say_smaller(size, ", forward and backward,", GRADIENT_SHARE * (size // 2))
+        return True
+
+    def _say_smaller(self, size: int, how: str, batch_size: int) -> None:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         warn(
-            f"{size} images at a time do not fit into memory: going on with {size // 2}. Another batch size rounds "
-            f"otherwise; --batch-size {size // 2} makes runs the same again"
+            f"{size} images at a time{how} do not fit into memory: going on with {size // 2}. Another batch size "
+            f"rounds otherwise; --batch-size {batch_size} makes runs the same again"
         )
-        return True
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Softmax of the logits, (N, C)."""

@@ -13,8 +13,8 @@ from data.source import open_frames
 from detectors import Detector
 from detectors.batch_size import AUTO, ON_CPU, fastest, read_batch_size
 from detectors.devices import resolve_device
-from detectors.gradients import gradient_batch
 from detectors.memory import keep_freed_memory
+from detectors.queries import gradient_batch
 from robustness.attack_options import AttackOptions, NamedDetector
 from robustness.attacked_frames import AttackedFrames, FrameEntry, choose_frames, demo_entries, spread_entries
 from robustness.deep_image_prior import DIP, DipDefence

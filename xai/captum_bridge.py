@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from common.errors import InputError
 from common.global_generators import isolated
 from detectors.base import Detector
-from detectors.gradients import differentiable, gradient_batch, untouched
-from detectors.queries import exact_float32
+from detectors.gradients import differentiable, untouched
+from detectors.queries import exact_float32, gradient_batch
 from xai.base import Fill, Score, background, chunks
 from xai.deep_lift import mended
 from xai.libraries import LogOdds, one_line_errors, unknown

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks import NES, AttackResult, Batch, RegionAttack, build_attack
+from attacks.pgd import PGD
 from detectors.base import Detector
 from detectors.queries import Queries
 from tests.attacks.nets import EPSILON, SIZE, ConvDetector, everywhere, some_images, squares
@@ -206,6 +207,19 @@ def test_an_attack_goes_on_with_fewer_images_where_memory_runs_out(
     assert told.count("do not fit into memory") == detector.refused
     attack(detector, images, regions, seeds, 32)
     assert capsys.readouterr().err == ""  # it remembers
+
+
+def test_no_memory_for_gradients_leaves_passes_forward_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    detector = Cramped(7)  # seven forward, three with gradients
+    images = some_images(6)
+    PGD(steps=2, random_start=False)(detector, images, squares(*[(2 * i, i) for i in range(6)]), range(6), 16)
+    assert (detector.most_images, detector.most_gradient_images) == (None, 2)
+    warned = capsys.readouterr().err
+    assert "4 images at a time, forward and backward, do not fit into memory: going on with 2" in " ".join(
+        warned.split()
+    )
+    with pytest.raises(torch.OutOfMemoryError):
+        PGD(steps=2)(Cramped(1), images[:1], everywhere(1), [0])
 
 
 def test_no_memory_for_a_single_image_is_an_error() -> None:

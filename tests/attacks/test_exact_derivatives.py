@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from attacks.nes import NES
 from detectors import load
 from detectors.base import Detector
-from detectors.gradients import differentiable, gradient_batch, slope, untouched
-from detectors.queries import Queries, counting, exact_float32
+from detectors.gradients import differentiable, slope, untouched
+from detectors.queries import Queries, counting, exact_float32, gradient_batch
 from runs.selection import demo_selection
 from tests.attacks.nets import SIZE, ConvDetector, some_images, squares
 
