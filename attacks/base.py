@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from attacks.pairs import UNKNOWN, Account, Batch, Judged, Pair, Proposal, together
+from detectors.answers import says
 from detectors.base import Detector
 from detectors.gradients import differentiable, slope, untouched
-from detectors.queries import Queries, counting, exact_float32, gradient_batch, says
+from detectors.queries import Queries, counting, exact_float32, gradient_batch
 
 
 @dataclass(frozen=True, eq=False)

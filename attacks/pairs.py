@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from detectors.queries import Meter, Queries, says
+from detectors.answers import says
+from detectors.queries import Meter, Queries
 
 UNKNOWN = -1  # queries of an attack that cannot do without gradients
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import InputError
+from detectors.answers import says
 from detectors.queries import Queries, log_odds
 
 ROUNDING = 1e-6
@@ -106,10 +107,9 @@ class ShownModel(nn.Module):
         near = self._projected(images, self.originals[owners])
         inside = ((images - near).abs() <= ROUNDING).flatten(1).all(dim=1).tolist()
         heights = logits.cpu().double().log_softmax(dim=1)[:, self.detector.real].tolist()
-        real = (logits.argmax(dim=1) == self.detector.real).tolist()
+        real = says(logits, self.detector.real).tolist()
         for row, pair in enumerate(owners):
-            known = inside[row] and heights[row] == heights[row]  # NaN is no answer
-            if known and not self.flipped[pair] and (real[row] or heights[row] > self._heights[pair]):
+            if inside[row] and not self.flipped[pair] and (real[row] or heights[row] > self._heights[pair]):
                 self.images[pair], self._heights[pair], self.flipped[pair] = near[row], heights[row], real[row]
 
     def _projected(self, images: Tensor, originals: Tensor) -> Tensor:

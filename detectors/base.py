@@ -5,6 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from detectors.answers import check_answer
+
 REAL = "Real"
 
 
@@ -12,7 +14,8 @@ class Detector(nn.Module):
     """Base of every detector: subclasses set the attributes below and define `forward`.
 
     `forward(images)` takes (N, 3, S, S) float32 RGB in [0, 1] and returns logits (N, C); normalisation happens
-    inside it and nowhere else. A network with one logit z is presented as the two classes [0, z].
+    inside it and nowhere else. A network with one logit z is presented as the two classes [0, z]. Every answer is
+    looked at (`detectors.answers`): one that is not N rows of C finite logits is refused.
 
     Attributes:
         input_size: S, the side in pixels of the square input.
@@ -33,6 +36,10 @@ class Detector(nn.Module):
     most_images: int | None = None
     most_gradient_images: int | None = None
     weights_sha256: str | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_forward_hook(check_answer)
 
     def label_of(self, family: str | None) -> int | None:
         """The class that a frame of `family` belongs to, or None where this detector has no such class.

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from common.console import say, table
-from common.errors import InputError
 from data.frames import Frame
 from detectors.base import REAL, Detector
 from detectors.predictions import Predictions, predict, report_left_out
@@ -110,16 +109,12 @@ def fake_scores(predictions: Predictions, real: int) -> np.ndarray:
     """p(fake) = 1 - p(Real) of N frames, (N,) float64, where `real` is the class "Real".
 
     It is computed from the fakes' classes and in float64, so that confident verdicts differ near 0 and near
-    1 alike, where one minus a float32 rounds. Raises InputError for a verdict that is not a number.
+    1 alike, where one minus a float32 rounds.
     """
     probabilities = predictions.probabilities.double().numpy()
     accepted = probabilities[:, real]
     rejected = np.delete(probabilities, real, axis=1).sum(1)
-    scores = rejected / (rejected + accepted)
-    if not np.isfinite(scores).all():
-        key = predictions.keys[int(np.flatnonzero(~np.isfinite(scores))[0])]
-        raise InputError(f"the detector's verdict on {key} is not a number: its weights are damaged or do not fit it")
-    return scores
+    return rejected / (rejected + accepted)
 
 
 def write_report(out: Path, detector: Detector, report: Report) -> None:

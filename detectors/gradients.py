@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
+from detectors.answers import says
 from detectors.base import Detector
-from detectors.queries import Queries, evaluating, says
+from detectors.queries import Queries, evaluating
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,15 +29,24 @@ def require_float32(detector: Detector, image: Tensor) -> None:
     Raises:
         InputError: an operation gave float16 or bfloat16.
     """
+    if kinds := half_types(detector, image):
+        raise InputError(
+            f"{type(detector).__name__} computes in {' and '.join(kinds)}, and attacks (the adversarial fill is one) "
+            "need float32: call .float() on it, and take half() and autocast out of its forward"
+        )
+
+
+def half_types(detector: Detector, image: Tensor) -> list[str]:
+    """The half-precision types that a detector computes in, by name; found as `require_float32` says.
+
+    Args:
+        detector: in any mode.
+        image: (3, S, S) float32 in [0, 1].
+    """
     device, watch = Queries(detector).device, _Watch()
     with differentiable(device), untouched(detector), torch.no_grad(), watch:
         detector(image[None].to(device))
-    if watch.halves:
-        kinds = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in watch.halves))
-        raise InputError(
-            f"{type(detector).__name__} computes in {kinds}, and attacks (the adversarial fill is one) need float32: "
-            "call .float() on it, and take half() and autocast out of its forward"
-        )
+    return sorted(str(kind).removeprefix("torch.") for kind in watch.halves)
 
 
 class _Watch(TorchDispatchMode):

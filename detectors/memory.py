@@ -26,6 +26,6 @@ def keep_freed_memory() -> bool:
     return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, _KEPT))
 
 
-def ran_out(error: RuntimeError) -> bool:
+def ran_out(error: Exception) -> bool:
     """Whether an error of torch says that the device, or the CPU, has no memory left."""
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _CPU_WORDS)

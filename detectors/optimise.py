@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from common.seeds import derive_seed
+from detectors.answers import NotFiniteError
 from detectors.base import Detector
 
 _FOLDED = (nn.Conv2d, Conv2dSame)  # exact types: a subclass may compute its weight anew in every forward
@@ -25,8 +26,8 @@ def optimise(detector: Detector, tolerance: float = 1e-5) -> Detector:
     (Jacob et al., CVPR 2018, section 3.2). Weights are stored channels last, which the CPU's and the GPU's
     convolutions prefer, and take no gradients; gradients to the image are unchanged. Activations no longer write over
     their input: a gradient needs that input, and autograd would copy it first. The copy is compared with the original
-    on one fixed noise image: where logits differ by more than `tolerance` of the largest, the original itself is
-    returned, in evaluation mode.
+    on one fixed noise image: where logits differ by more than `tolerance` of the largest, or are not finite, the
+    original itself is returned, in evaluation mode.
     """
     detector = detector.eval()
     probe = _probe(detector)
@@ -38,8 +39,11 @@ def optimise(detector: Detector, tolerance: float = 1e-5) -> Detector:
     for parameter in fast.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    with torch.no_grad():
-        before, after = detector(probe), fast(probe)
+    try:
+        with torch.no_grad():
+            before, after = detector(probe), fast(probe)
+    except NotFiniteError:
+        return detector
     same = (after - before).abs().max() <= tolerance * before.abs().max()
     return fast if bool(same) else detector
 

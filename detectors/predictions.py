@@ -10,6 +10,7 @@ from torch import Tensor
 from common.console import listed, progress, say, warn
 from common.errors import InputError
 from data.frames import Frame
+from detectors.answers import NotFiniteError
 from detectors.base import Detector
 from detectors.queries import Queries
 
@@ -52,7 +53,7 @@ def predict(
         label_of: gives the class of a family, or None for frames to be left out; None is the detector's own.
 
     Raises:
-        InputError: no frame is left.
+        InputError: no frame is left, or the detector's logits are not finite for one.
     """
     label_of = label_of or detector.label_of
     queries = Queries(detector, batch_size)
@@ -78,10 +79,10 @@ def predict(
             seen.append((frame.key, str(frame.family), frame.video, label))
             waiting.append(detector.prepare(frame.image))
             if len(waiting) == batch_size:
-                results.append(queries.probabilities(torch.stack(waiting)))
+                results.append(_asked(queries, waiting, seen))
                 waiting = []
     if waiting:
-        results.append(queries.probabilities(torch.stack(waiting)))
+        results.append(_asked(queries, waiting, seen))
     if not seen:
         raise InputError(
             f"nothing to test: none of {len(frames)} frames could be read and belongs to one of the classes "
@@ -89,6 +90,25 @@ def predict(
         )
     keys, families, videos, labels = zip(*seen, strict=True)
     return Predictions(keys, families, videos, labels, torch.cat(results), dict(left_out), unreadable)
+
+
+def _asked(queries: Queries, images: Sequence[Tensor], seen: Sequence[tuple[str, str, str, int]]) -> Tensor:
+    """Probabilities of images, those of the last frames seen; InputError names frames that have none."""
+    try:
+        return queries.probabilities(torch.stack(list(images)))
+    except NotFiniteError as error:
+        keys = [frame[0] for frame in seen[-len(images) :]]
+        lost = [key for key, image in zip(keys, images, strict=True) if not _answers(queries, image)]
+        named = f" ({', '.join(lost)})" if lost else ""
+        raise InputError(f"{error}{named}; its weights are damaged or do not fit it, or it divides by 0") from None
+
+
+def _answers(queries: Queries, image: Tensor) -> bool:
+    try:
+        queries.logits(image[None])
+    except NotFiniteError:
+        return False
+    return True
 
 
 def report_left_out(predictions: Predictions, reason: str = "") -> None:

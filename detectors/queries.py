@@ -132,11 +132,6 @@ def answer(detector: Detector, images: Tensor, precision: str = "float32") -> Te
         return logits.float()
 
 
-def says(logits: Tensor, target: int) -> Tensor:
-    """Whether logits (..., C) call an image `target`, (...) bool; those that are not finite say nothing."""
-    return (logits.argmax(dim=-1) == target) & logits.isfinite().all(dim=-1)
-
-
 def probabilities(logits: Tensor) -> Tensor:
     """Softmax of logits (N, C): the only place where it is taken."""
     return logits.softmax(dim=1)

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from common.errors import InputError
 from common.seeds import derive_seed
+from detectors.answers import NotFiniteError
 from detectors.base import Detector
 from detectors.queries import evaluating, exact_float32
 
@@ -56,10 +57,14 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
         other = copy.deepcopy(detector).eval()
         for layer in chosen:
             _draw(other.get_submodule(layer), seed, layer)
-        with _calibrating(other, chosen, runs):
+        with _calibrating(other, chosen, runs), contextlib.suppress(NotFiniteError):
             other(probe)
-        if not bool(other(probe).isfinite().all()):
-            raise InputError(f"detector {name} gives logits that are not finite once its weights are randomised")
+        try:
+            other(probe)
+        except NotFiniteError:
+            raise InputError(
+                f"detector {name} gives logits that are not finite once its weights are randomised"
+            ) from None
     other.weights_sha256 = None
     return other
 

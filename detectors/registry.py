@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from common.errors import InputError
 from common.files import sha256
@@ -17,6 +16,7 @@ from common.registry import resolve
 from detectors import caddm, ff_attribution, sbi, timm_network, timm_source, xception
 from detectors.base import REAL, Detector
 from detectors.checkpoints import Checkpoint, looks_like, read
+from detectors.consistency import probes, require_consistent
 from detectors.devices import resolve_device
 from detectors.memory import ran_out
 from detectors.optimise import optimise as optimised
@@ -119,28 +119,21 @@ def check_contract(detector: Detector, name: str) -> None:
         raise InputError(
             f"detector {name}: its class {real} must be named {REAL!r}; its classes are {', '.join(names)}"
         )
-    logits = _logits_of_two(detector, name)
-    if logits.shape != (2, len(names)):
-        raise InputError(
-            f"detector {name} returned {tuple(logits.shape)} for two images; expected logits (2, {len(names)})"
-        )
-
-
-def _logits_of_two(detector: Detector, name: str) -> Tensor:
-    """What a detector gives for two grey images. Raises InputError where it fails for the type of its weights."""
-    size, device = detector.input_size, next(detector.parameters(), torch.empty(0)).device
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:
-        with torch.no_grad():
-            logits: Tensor = detector(torch.full((2, 3, size, size), 0.5, device=device))
-    except RuntimeError as error:
-        if not kinds or ran_out(error):
+        require_consistent(detector, probes(detector))
+    except InputError:
+        raise
+    except Exception as error:
+        if ran_out(error):
             raise
+        advice = (
+            f"its weights are in {' and '.join(sorted(kinds))}; call .float() on it" if kinds else "mend its forward"
+        )
         raise InputError(
-            f"detector {name} has weights in {' and '.join(sorted(kinds))} and fails on images in float32 ({error}); "
-            "call .float() on it"
-        ) from None
-    return logits
+            f"detector {name} fails on images (N, 3, {detector.input_size}, {detector.input_size}) in float32 "
+            f"({type(error).__name__}: {error}); {advice}"
+        ) from error
 
 
 def _is_own(name: str) -> bool:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from data.frames import Frame
 from detectors import Detector, Queries
+from detectors.answers import says
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,4 +73,4 @@ def judge(detector: Detector, images: Tensor, batch_size: int) -> Judgement:
     others = [index for index in range(logits.shape[1]) if index != detector.real]
     exact = logits.double()
     score = exact[:, others].logsumexp(dim=1) - exact[:, detector.real]
-    return Judgement(score, logits.argmax(dim=1) == detector.real)
+    return Judgement(score, says(logits, detector.real))

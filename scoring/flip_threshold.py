@@ -46,9 +46,10 @@ class FlipThresholdSearch:
 
     def __call__(self, ranked_regions: Sequence[RankedRegion]) -> list[tuple[Ranking, str, str, float, bool]]:
         """By threshold and ranking: the ranking, the measure, the attack, the value and whether the verdict flipped."""
+        chosen = [region for region in ranked_regions if region.ranking.draw < self.protocol.threshold_draws]
         return [
-            *(self._budgets(ranked_regions) if BUDGET in self.protocol.flip_thresholds else []),
-            *(self._fractions(ranked_regions) if FRACTION in self.protocol.flip_thresholds else []),
+            *(self._budgets(chosen) if BUDGET in self.protocol.flip_thresholds else []),
+            *(self._fractions(chosen) if FRACTION in self.protocol.flip_thresholds else []),
         ]
 
     def _budgets(self, ranked_regions: Sequence[RankedRegion]) -> list[tuple[Ranking, str, str, float, bool]]:

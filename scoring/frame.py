@@ -12,7 +12,8 @@ from attacks import RegionAttack
 from attacks.budgets import with_budget
 from data.frames import Frame
 from detectors import Detector, Queries
-from detectors.queries import counting
+from detectors.answers import require_unequal
+from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
 from scoring.baselines import oracle
 from scoring.baselines.baseline_regions import baseline_regions, unexplained
@@ -165,10 +166,12 @@ class Scorer:
         )
 
     def _judge(self, frame: Frame, image: Tensor) -> Verdict:
-        probabilities = Queries(self.detector, self.batch_size).probabilities(image[None])[0]
-        predicted = int(probabilities.argmax())
-        target = explained_class(probabilities, self.detector.real)
-        return Verdict(probabilities, predicted, target, correct(self.detector, frame, predicted))
+        logits = Queries(self.detector, self.batch_size).logits(image[None])
+        require_unequal(self.detector, self.detector.class_names, logits[0])
+        chances = probabilities(logits)[0]
+        predicted = int(logits[0].argmax())
+        target = explained_class(chances, self.detector.real)
+        return Verdict(chances, predicted, target, correct(self.detector, frame, predicted))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ class Protocol:
         random_model_share: of the methods' queries, in (0, 1], with which a detector with random weights is explained:
             there is little to find, and what it costs is the explanations' price once more.
         flip_thresholds: which are found, of THRESHOLDS; "none" for none.
+        threshold_draws: random draws whose thresholds are found, of `draws` and of `area_draws` each: they cost most.
         threshold_steps: of the PGD that they use, at most; it stops at the first flip.
         budget_rounds: of the bisection for the smallest budget, so 2^rounds - 1 budgets, evenly spaced in their
             logarithm, from 1/64 of the attack's to the whole of it.
@@ -40,6 +41,7 @@ class Protocol:
     oracle_pool: bool = False
     random_model_share: float = 0.25
     flip_thresholds: tuple[str, ...] = THRESHOLDS
+    threshold_draws: int = 5
     threshold_steps: int = 20
     budget_rounds: int = 6
     fraction_budget: float = 4 / 255
@@ -49,7 +51,7 @@ class Protocol:
             unknown = [value for value in getattr(self, name) if value not in known]
             if unknown:
                 raise ValueError(f"{name} has {unknown[0]!r}; known: {', '.join(known)}")
-        for name in ("draws", "area_draws", "threshold_steps", "budget_rounds"):
+        for name in ("draws", "area_draws", "threshold_draws", "threshold_steps", "budget_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.random_model_share <= 1:

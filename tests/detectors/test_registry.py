@@ -316,7 +316,7 @@ def test_a_users_own_detector(own: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("OneColumn", r"returned \(2,\) for two images; expected logits \(2, 2\)"),
+        ("OneColumn", r"returned \(1,\) for 1 picture; expected logits \(1, 2\)"),
         ("NoReal", "its class 1 must be named 'Real'"),
         ("Unfinished", "does not set 'input_size'"),
         ("Absent", "has no 'Absent'"),

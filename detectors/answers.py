@@ -1,0 +1,63 @@
+"""What a detector may answer: looked at in every pass, whoever asks."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from common.errors import InputError
+
+
+class NotFiniteError(InputError):
+    """A detector gave logits that are NaN or infinite: they say nothing, and `argmax` would make a class of them."""
+
+
+def check_answer(detector: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
+    """Refuses what is not logits (N, C), floating and finite, of the N images asked about; a forward hook.
+
+    In training mode a loss may overflow and be taken back; there logits need not be finite.
+
+    Raises:
+        InputError: another type, shape or device; NotFiniteError where some are NaN or infinite.
+    """
+    name, names = type(detector).__name__, getattr(detector, "class_names", ())
+    if not isinstance(logits, Tensor):
+        raise InputError(f"detector {name} returned a {type(logits).__name__}; expected a tensor of logits")
+    if not inputs:
+        return
+    expected = (len(inputs[0]), len(names))
+    if logits.shape != expected:
+        raise InputError(
+            f"detector {name} returned {tuple(logits.shape)} for {_pictures(expected[0])}; expected logits {expected}"
+        )
+    if not logits.is_floating_point():
+        raise InputError(f"detector {name} returned {logits.dtype}; expected floating logits")
+    if logits.device != inputs[0].device:
+        raise InputError(f"detector {name} returned logits on {logits.device} for images on {inputs[0].device}")
+    if detector.training or bool(logits.detach().isfinite().all()):
+        return
+    lost = int((~logits.detach().isfinite()).any(dim=1).sum())
+    raise NotFiniteError(f"detector {name} gives logits that are not finite for {lost} of {_pictures(expected[0])}")
+
+
+def require_unequal(detector: nn.Module, names: Sequence[str], logits: Tensor) -> None:
+    """Refuses logits (C,) whose largest two are equal: a verdict of them would be the order of the classes.
+
+    Raises:
+        InputError: naming the classes that tie.
+    """
+    tied = [name for name, logit in zip(names, logits.tolist(), strict=True) if logit == float(logits.max())]
+    if len(tied) > 1:
+        raise InputError(
+            f"detector {type(detector).__name__} gives no verdict: its logits for {' and '.join(tied)} are equal"
+        )
+
+
+def says(logits: Tensor, target: int) -> Tensor:
+    """Whether logits (..., C) call an image `target`, (...) bool: its logit is larger than every other."""
+    others = torch.cat([logits[..., :target], logits[..., target + 1 :]], dim=-1)
+    return logits[..., target] > others.amax(dim=-1)
+
+
+def _pictures(count: int) -> str:
+    return f"{count} picture{'' if count == 1 else 's'}"

@@ -1,0 +1,171 @@
+"""Detectors that break their promise, one way each: refused at the start, or with the answer that breaks it."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from common.errors import InputError
+from detectors.answers import NotFiniteError, require_unequal, says
+from detectors.base import Detector
+from detectors.consistency import probes, require_consistent
+from detectors.queries import Queries
+from detectors.randomised import randomised
+
+SIZE = 16
+
+
+class Sound(Detector):
+    """A small network of fixed weights; the others change what it answers."""
+
+    class_names = ("Real", "Fake")
+    real = 0
+    input_size = SIZE
+
+    def __init__(self) -> None:
+        super().__init__()
+        draws = torch.Generator().manual_seed(0)
+        self.network = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+        self.last = nn.Linear(8, 2)
+        with torch.no_grad():
+            for weight in self.parameters():
+                weight.copy_(torch.randn(weight.shape, generator=draws))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(self.network(images))
+
+
+class DropsOut(Sound):
+    def forward(self, images: Tensor) -> Tensor:
+        return self.last(functional.dropout(self.network(images), 0.1, training=True))
+
+
+class Remembers(Sound):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(8))
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.network(images)
+        self.seen = 0.9 * self.seen + 0.1 * features.mean(0)
+        return self.last(features - self.seen)
+
+
+class CentresTheBatch(Sound):
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.network(images)
+        return self.last(features - features.mean(0))
+
+
+class AnswersTheFirst(Sound):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images[:1]).expand(len(images), 2)
+
+
+class CountsPlaces(Sound):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + torch.arange(len(images))[:, None] * torch.tensor([0.0, 0.1])
+
+
+class BrokenWeights(Sound):
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.no_grad():
+            self.last.weight[0, 0] = torch.nan
+
+
+class OneRow(Sound):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images[:1])
+
+
+class Several(Sound):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images), images  # type: ignore[return-value]
+
+
+class Labels(Sound):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).long()
+
+
+class Elsewhere(Sound):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).to("meta")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (DropsOut, "the second time"),
+        (Remembers, "the second time"),
+        (CentresTheBatch, "beside others"),
+        (AnswersTheFirst, "at another place of a batch"),
+        (CountsPlaces, "at another place of a batch"),
+        (BrokenWeights, r"not finite for 1 of 1 picture$"),
+        (OneRow, r"returned \(1, 2\) for 3 pictures; expected logits \(3, 2\)"),
+        (Several, "returned a tuple"),
+        (Labels, "returned torch.int64"),
+        (Elsewhere, "returned logits on meta for images on cpu"),
+    ],
+)
+def test_a_promise_that_is_broken_is_named(kind: Callable[[], Detector], words: str) -> None:
+    detector = kind().eval()
+    with pytest.raises(InputError, match=words):
+        require_consistent(detector, probes(detector))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_sound_detector_passes_in_any_mode(training: bool) -> None:
+    detector = Sound().train(training)
+    require_consistent(detector, probes(detector))
+    assert detector.training is training
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_may_round(kind: torch.dtype) -> None:
+    class Halved(Sound):
+        def forward(self, images: Tensor) -> Tensor:
+            with torch.autocast("cpu", kind):
+                return super().forward(images)
+
+    require_consistent(Halved(), probes(Halved()))
+
+
+class TestAnswers:
+    def test_a_nan_of_one_picture_is_refused_with_how_many(self) -> None:
+        class Divides(Sound):
+            def forward(self, images: Tensor) -> Tensor:
+                return super().forward(images) / images.std(dim=(1, 2, 3))[:, None]
+
+        images = torch.rand(5, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+        images[1], images[4] = 0.5, 0.0
+        with pytest.raises(NotFiniteError, match="not finite for 2 of 5 pictures"):
+            Queries(Divides()).logits(images)
+        assert Queries(Divides()).logits(images[[0, 2, 3]]).isfinite().all()
+
+    def test_an_overflow_in_training_is_the_trainings_affair(self) -> None:
+        detector = BrokenWeights().train()
+        assert not detector(torch.rand(2, 3, SIZE, SIZE)).isfinite().all()
+
+    def test_a_copy_with_other_weights_is_looked_at_as_well(self) -> None:
+        other = randomised(Sound(), 0)
+        with torch.no_grad():
+            other.last.weight.fill_(torch.inf)  # type: ignore[union-attr]
+        with pytest.raises(NotFiniteError):
+            other(torch.rand(2, 3, SIZE, SIZE))
+
+    def test_a_tie_is_no_verdict(self) -> None:
+        names = ("Real", "Deepfakes", "FaceSwap")
+        with pytest.raises(InputError, match="no verdict: its logits for Real and FaceSwap are equal"):
+            require_unequal(Sound(), names, torch.tensor([1.5, 0.0, 1.5]))
+        require_unequal(Sound(), names, torch.tensor([1.5, 0.0, 1.4999]))
+
+    def test_a_class_is_said_where_it_is_above_all_others(self) -> None:
+        logits = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-5.0, -5.5]])
+        assert says(logits, 0).tolist() == [True, False, False, True]
+        assert says(logits, 1).tolist() == [False, True, False, False]

@@ -1,0 +1,62 @@
+"""A detector that breaks its promise in some frames: these are left out with the reason, the others are as ever."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import evaluate
+from common import console
+from detectors.__main__ import app as detectors_app
+from tests.scoring.stand_ins import TINY, write_frames
+
+FAMILIES = ("Deepfakes", "FaceSwap")
+SETTINGS = [word for setting in TINY for word in ("--set", setting)]
+CASES = [
+    ("NaNOnceChanged", "gives logits that are not finite for"),
+    ("Undecided", "gives no verdict: its logits for Real and NeuralTextures and Face2Face and Deepfakes and FaceSwap"),
+    ("OneAnswerShort", "returned (0, 5) for 1 picture; expected logits (1, 5)"),
+]
+
+
+def run(index: Path, results: Path, detector: str) -> tuple[int, Path]:
+    words = ["--device", "cpu", "--threads", "1", "--method", "LIME", "--attack", "nes", "--frames", str(index)]
+    words += ["--detector", detector, "--results", str(results), "--preset", "quick", *SETTINGS]
+    return console.status(evaluate.app, words), results / "evaluation-LIME"
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_frames(tmp_path_factory.mktemp("frames"), videos=2, families=FAMILIES)
+
+
+@pytest.fixture(scope="module")
+def sound(index: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    status, folder = run(index, tmp_path_factory.mktemp("sound"), "tests.scoring.stand_ins:PlantedDetector")
+    assert status == 0
+    return pd.read_csv(folder / "rows_LIME.csv")
+
+
+@pytest.mark.parametrize(("name", "words"), CASES)
+def test_its_frames_are_left_out_with_the_reason(
+    name: str, words: str, index: Path, sound: pd.DataFrame, tmp_path: Path
+) -> None:
+    status, folder = run(index, tmp_path, f"tests.lying_detectors:{name}")
+    assert status == 0
+    failures = pd.read_csv(folder / "failures.csv")
+    assert failures["key"].str.contains("/FaceSwap/").tolist() == [True, True]
+    assert all(words in reason for reason in failures["reason"])
+    expected = sound[sound["family"] != "FaceSwap"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "rows_LIME.csv"), expected)
+
+
+def test_testing_a_detector_names_the_frames_without_an_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = write_frames(tmp_path / "frames", videos=2, families=FAMILIES)
+    words = ["test", "--frames", str(frames), "--detector", "tests.lying_detectors:Infinite", "--split", "all"]
+    assert console.status(detectors_app, words) == 1
+    told = capsys.readouterr().err
+    assert "gives logits that are not finite for 2 of 4 pictures" in told
+    assert "FaceSwap/c23/videos/000.mp4/0000.png" in told
+    assert "FaceSwap/c23/videos/001.mp4/0000.png" in told
