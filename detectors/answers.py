@@ -12,8 +12,8 @@ class NotFiniteError(InputError):
     """A detector gave logits that are NaN or infinite: they say nothing, and `argmax` would make a class of them."""
 
 
-def check_answer(detector: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
-    """Refuses what is not logits (N, C), floating and finite, of the N images asked about; a forward hook.
+def check_answer(detector: nn.Module, images: Tensor, logits: object) -> None:
+    """Refuses what is not logits (N, C), floating and finite, of the N images asked about.
 
     In training mode a loss may overflow and be taken back; there logits need not be finite.
 
@@ -23,17 +23,15 @@ def check_answer(detector: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor
     name, names = type(detector).__name__, getattr(detector, "class_names", ())
     if not isinstance(logits, Tensor):
         raise InputError(f"detector {name} returned a {type(logits).__name__}; expected a tensor of logits")
-    if not inputs:
-        return
-    expected = (len(inputs[0]), len(names))
+    expected = (len(images), len(names))
     if logits.shape != expected:
         raise InputError(
             f"detector {name} returned {tuple(logits.shape)} for {_pictures(expected[0])}; expected logits {expected}"
         )
     if not logits.is_floating_point():
         raise InputError(f"detector {name} returned {logits.dtype}; expected floating logits")
-    if logits.device != inputs[0].device:
-        raise InputError(f"detector {name} returned logits on {logits.device} for images on {inputs[0].device}")
+    if logits.device != images.device:
+        raise InputError(f"detector {name} returned logits on {logits.device} for images on {images.device}")
     if detector.training or bool(logits.detach().isfinite().all()):
         return
     lost = int((~logits.detach().isfinite()).any(dim=1).sum())

@@ -37,9 +37,11 @@ class Detector(nn.Module):
     most_gradient_images: int | None = None
     weights_sha256: str | None = None
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_forward_hook(check_answer)
+    def __call__(self, images: Tensor) -> Tensor:
+        """What `forward` and the hooks give, looked at first. Raises InputError for what is no answer."""
+        logits = super().__call__(images)
+        check_answer(self, images, logits)
+        return logits
 
     def label_of(self, family: str | None) -> int | None:
         """The class that a frame of `family` belongs to, or None where this detector has no such class.

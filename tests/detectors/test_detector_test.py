@@ -154,7 +154,7 @@ def test_files_and_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_verdict_that_is_not_a_number() -> None:
-    with pytest.raises(InputError, match=r"verdict on r/1/0\.png is not a number"):
+    with pytest.raises(InputError, match=r"not finite for 2 of 2 pictures \(r/1/0\.png, r/1/1\.png\)"):
         measure_detector(LinearDetector(torch.full((3, 8, 8), float("nan"))), FRAMES[:2])
 
 
