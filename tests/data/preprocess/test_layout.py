@@ -41,6 +41,7 @@ def test_every_family_is_found_with_its_original_and_its_mask(root: Path) -> Non
     assert (clips["000"].label, clips["000"].fake, clips["000"].identity) == (0, False, "000")
     assert (clips["007_132"].label, clips["007_132"].original, clips["007_132"].mask) == (None, None, None)
     actors = clips["01_02__exit_phone_room__YVGY8LOK"]
+    assert actors.identity == clips["01__exit_phone_room"].identity == "actor 01"  # not the person of clip 001
     assert actors.original == root / "original_sequences/actors/c23/videos/01__exit_phone_room.mp4"
     assert [remark.split(":")[0] for remark in found.remarks] == ["NeuralTextures"]
 
