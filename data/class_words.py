@@ -1,6 +1,7 @@
 """What people call real and manipulated pictures: the words of folders, files and checkpoints."""
 
 import re
+from functools import cache
 
 from data.frames import CLASS_NAMES, REAL, SHORT_NAMES
 
@@ -58,6 +59,7 @@ def known_family(name: str) -> str | None:
     return _FAMILIES.get(plain) or (_FAMILIES.get(plain.removeprefix("ff")) if plain.startswith("ff") else None)
 
 
+@cache
 def class_of(name: str) -> str | None:
     """What a name says of the class: "Real", a manipulation of FaceForensics++, "Fake", or None where it says nothing.
 
@@ -76,6 +78,7 @@ def class_of(name: str) -> str | None:
     return FAKE if rest and rest <= FAKE_WORDS else None
 
 
+@cache
 def split_of(name: str) -> str | None:
     """The split that a name says ("train", "val" or "test"), as "Validation" and "training_real" do, or None."""
     words = words_of(name)

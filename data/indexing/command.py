@@ -132,10 +132,10 @@ def _show(entries: Sequence[Entry], labelled: Labelled, rule: VideoRule | None) 
     rows = []
     for (folder, family), own in folders.items():
         numbers = len({entry.video for entry in own}), len(own), sum(entry.mask is not None for entry in own)
-        rows.append([folder, family, *(f"{value:,}" for value in numbers)])
+        rows.append([f"{folder}: {family}", *(f"{value:,}" for value in numbers)])
     if len(rows) > ROWS:
-        rows = [*rows[:ROWS], [f"and {len(rows) - ROWS:,} more folders", *[""] * 4]]
-    table("What the folders were taken for", ["Folder", "Class", "Videos", "Pictures", "Masks"], rows)
+        rows = [*rows[:ROWS], [f"and {len(rows) - ROWS:,} more folders", *[""] * 3]]
+    table("What the folders were taken for", ["Folder: class", "Videos", "Pictures", "Masks"], rows)
     alone = sum(entry.video == entry.key for entry in entries)
     if alone and rule is None:
         say(

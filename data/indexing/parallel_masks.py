@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePosixPath
 
 from data.class_words import FAKE, NEUTRAL_WORDS, class_of, known_family, words_of
@@ -82,6 +83,7 @@ def _by_place(keys: Iterable[str], place: Callable[[str], tuple[str, ...]]) -> d
     return found
 
 
+@cache
 def is_mask_folder(name: str) -> bool:
     """Whether a folder's name says that it holds masks: "masks", "fake_masks", but not "masked_singer"."""
     rest = _beside_mask(name)
@@ -100,6 +102,7 @@ def _place(key: str) -> tuple[str, ...]:
     return *(place for place in places if place), path.stem.removesuffix(ENDING)
 
 
+@cache
 def _folder_place(folder: str) -> str:
     """A folder's part of a place: a family by its usual spelling, a video without its suffix, or nothing."""
     if folder.casefold() in PLAIN:

@@ -104,9 +104,15 @@ class FaceForensics:
         if not clips:
             raise InputError(
                 f"{root}: no videos at compression {self.compression} of {', '.join(chosen)}; expected such as "
-                f"original_sequences/youtube/{self.compression}/videos/000.mp4"
+                f"original_sequences/youtube/{self.compression}/videos/000.mp4{self._pictures_instead(root)}"
             )
         return FoundClips(tuple(sorted(clips, key=lambda clip: clip.key)), tuple(remarks))
+
+    def _pictures_instead(self, root: Path) -> str:
+        """What to do with pictures in the videos' place."""
+        if any(root.glob(f"*_sequences/*/{self.compression}/frames/*/")):
+            return f"; it has pictures of frames: python -m data index {root} makes their index"
+        return ""
 
     def _families(self, root: Path) -> list[str]:
         """ "Real" and the folders of manipulated_sequences, those with an `mc_label` first."""

@@ -69,3 +69,11 @@ def test_what_is_not_there_is_said(root: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="neither original_sequences nor manipulated_sequences"):
         FaceForensics().find(tmp_path / "other")
+
+
+def test_pictures_in_place_of_videos_are_said_to_be_that(tmp_path: Path) -> None:
+    (tmp_path / "original_sequences/youtube/c23/frames/000").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"pictures of frames: python -m data index \S+ makes their index"):
+        FaceForensics().find(tmp_path)
+    with pytest.raises(InputError, match=r"videos/000\.mp4$"):
+        FaceForensics("c40").find(tmp_path)
