@@ -84,7 +84,7 @@ def read_landmarks(path: str | Path) -> Landmarks:
     if path.is_dir():
         return Landmarks(path, read_npy_files(path))
     refuse_packed(path)
-    if path.suffix.lower() == ".npy":
+    if path.is_file() and path.suffix.lower() == ".npy":
         raise InputError(f"{path}: the landmarks of one picture; name the folder {FOLDER} that they are in")
     try:
         text = path.read_text(encoding="utf-8-sig")

@@ -235,6 +235,10 @@ def test_what_are_no_npy_landmarks_is_one_line(tmp_path: Path) -> None:
         np.save(file, content, allow_pickle=True)
         with pytest.raises(InputError, match=rf"0\.npy: .*{says}"):
             read_landmarks(tmp_path)
+    np.save(file, np.zeros((68, 2)))
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(InputError, match=r"0\.npy: not readable as landmarks"):
+        read_landmarks(tmp_path)
     with pytest.raises(InputError, match="the landmarks of one picture; name the folder landmarks that they are in"):
         read_landmarks(file)
 
