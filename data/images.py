@@ -26,6 +26,8 @@ _REPEATED = {
 }
 """By a file's first bytes, what it may not hold too often: its mark, how often it may, what it is."""
 
+_TURNING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks of PNG that may say how a picture is turned
+
 _TILE = (322, 323)  # TIFF's tags for the width and height of a tile
 
 # What Pillow's readers raise for damaged bytes, besides OSError (which includes UnidentifiedImageError).
@@ -68,7 +70,9 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
     """
     with _explained(name):
         image = _header(data, name)
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        # PNG's own getexif decodes the whole picture, to look behind it: needless where no such chunk is there
+        exif = image.getexif() if any(chunk in data for chunk in _TURNING) else Image.Image.getexif(image)
+        turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
     return (image.width, image.height) if turned else (image.height, image.width)
 
 

@@ -2,17 +2,21 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
+from common.console import count, warn
 from common.errors import InputError
 from common.files import atomic_write
-from data.frames import CLASS_NAMES, family_of, video_of
+from data.class_words import FAKE, class_of
+from data.frames import CLASS_NAMES, REAL, family_of, video_of
+from data.keys import forward_slashes, index_problem, key_problem, text_problem
 
 REQUIRED = ("relative_path", "bin_label", "mc_label")
-OPTIONAL = ("split", "mask_path", "source_path")
-UNUSABLE = {"\n": "a line break", "\r": "a line break", "\0": "a null character"}
+PATHS = ("relative_path", "mask_path", "source_path")
+OPTIONAL = ("split", "mask_path", "source_path", "family", "video")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Entry:
         mask: the relative path of the picture of its manipulated pixels, or None.
         source: for a manipulated frame, the relative path of the picture that shows the same moment and the same
             square of its original, or None.
+        stated_family: the family where the index states it; None where labels and path say it.
+        stated_video: the video where the index states it; None where the path says it.
     """
 
     key: str
@@ -35,25 +41,28 @@ class Entry:
     split: str | None = None
     mask: str | None = None
     source: str | None = None
+    stated_family: str | None = None
+    stated_video: str | None = None
 
     @property
     def family(self) -> str | None:
         """ "Real", the manipulation the frame was made with, or None where unknown."""
-        return family_of(self.key, self.fake, self.label)
+        return self.stated_family or family_of(self.key, self.fake, self.label)
 
     @property
     def video(self) -> str:
-        """The video the frame is from: its folder, or its own key where it stands alone."""
-        return video_of(self.key)
+        """The video the frame is from: as stated, else its folder, or its own key where it stands alone."""
+        return self.stated_video or video_of(self.key)
 
 
 def read_index(path: str | Path) -> list[Entry]:
     """The entries of an index file, in its order.
 
     The file is UTF-8 CSV with a header, separated by commas or by single spaces (the header shows which), with
-    the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path`, in any order;
-    other columns are ignored. Cells are quoted where they contain the separator. All but the first two columns may
-    be empty; an empty `mc_label` of a real frame is read as 0.
+    the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path family video`, in any
+    order; other columns are ignored. Cells are quoted where they contain the separator. All but the first two columns
+    may be empty; an empty `mc_label` of a real frame is read as 0. Backslashes in paths separate folders, on every
+    system, and one warning says that there are some.
 
     Raises InputError, with the file and line, for anything else.
     """
@@ -65,6 +74,7 @@ def read_index(path: str | Path) -> list[Entry]:
         columns = _columns(path, header)
         lines: dict[str, int] = {}
         entries = []
+        backslashes: list[int] = []
         for cells in reader:
             if not cells:  # a blank line
                 continue
@@ -74,7 +84,10 @@ def read_index(path: str | Path) -> list[Entry]:
                     f"{path}, line {line}: {len(cells)} cells where the header has {len(header)}; "
                     f"put a cell that contains the separator {separator!r} in double quotes"
                 )
-            entry = _entry(f"{path}, line {line}", {name: cells[index] for name, index in columns.items()})
+            known = {name: cells[index] for name, index in columns.items()}
+            if any("\\" in known.get(name, "") for name in PATHS):
+                backslashes.append(line)
+            entry = _entry(f"{path}, line {line}", known)
             first = lines.setdefault(entry.key, line)
             if first != line:
                 raise InputError(f"{path}, line {line}: {entry.key!r} is already on line {first}; keep one of them")
@@ -83,6 +96,8 @@ def read_index(path: str | Path) -> list[Entry]:
         raise InputError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
     if not entries:
         raise InputError(f"{path}: the index has a header but no frames")
+    if backslashes:
+        warn(f"{path}: backslashes in the paths of {count(len(backslashes), 'line')} are read as forward slashes")
     return entries
 
 
@@ -91,7 +106,7 @@ def write_index(path: str | Path, entries: Iterable[Entry], separator: str = ","
 
     The optional columns appear where at least one entry fills them. `separator` is "," or " ". Raises InputError
     for what an index cannot hold: no entries, an entry without `fake`, labels that contradict each other, a key
-    that occurs twice or is not a relative path.
+    that occurs twice or is not a relative path, a path with a backslash.
     """
     if separator not in (",", " "):
         raise ValueError(f"the separator of an index is ',' or ' ', got {separator!r}")
@@ -113,26 +128,12 @@ def pictures(entries: Iterable[Entry]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def key_problem(key: str) -> str | None:
-    """What keeps `key` from being a relative path inside a folder or store, or None where nothing does."""
-    if not key:
-        return "is empty"
-    if PurePosixPath(key).is_absolute() or PureWindowsPath(key).is_absolute():
-        return "is an absolute path; write it relative to the image folder"
-    if ".." in PureWindowsPath(key).parts:  # splits at both kinds of slash
-        return "leaves the image folder by '..'"
-    return _text_problem(key)
-
-
-def _text_problem(text: str) -> str | None:
-    for character, name in UNUSABLE.items():
-        if character in text:
-            return f"contains {name}"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "is not valid UTF-8"
-    return None
+def split_counts(entries: Iterable[Entry]) -> str:
+    """How many entries each split has, such as " (test 4, train 10)"; nothing where no entry has a split."""
+    counts = Counter(entry.split for entry in entries)
+    rest = counts.pop(None, 0)
+    parts = [f"{name} {counts[name]:,}" for name in sorted(counts, key=str)] + ([f"no split {rest:,}"] if rest else [])
+    return f" ({', '.join(parts)})" if counts else ""
 
 
 def _text(path: Path) -> str:
@@ -165,9 +166,9 @@ def _columns(path: str | Path, header: Sequence[str]) -> dict[str, int]:
 
 
 def _entry(where: str, cells: dict[str, str]) -> Entry:
-    key, mask, source = cells["relative_path"], cells.get("mask_path") or None, cells.get("source_path") or None
-    for name, value in (("relative_path", key), ("mask_path", mask), ("source_path", source)):
-        problem = None if value is None else key_problem(value)
+    paths = {name: forward_slashes(cells.get(name, "")) for name in PATHS}
+    for name, value in paths.items():
+        problem = key_problem(value) if value or name == "relative_path" else None
         if problem:
             raise InputError(f"{where}: {name} {value!r} {problem}")
     binary = _integer(cells["bin_label"])
@@ -181,7 +182,17 @@ def _entry(where: str, cells: dict[str, str]) -> Entry:
             raise InputError(f"{where}: mc_label is {cells['mc_label']!r}; it must be {known}, or empty")
     elif binary == 0:
         label = 0
-    entry = Entry(key, binary == 1, label, cells.get("split") or None, mask, source)
+    family = cells.get("family") or None
+    entry = Entry(
+        paths["relative_path"],
+        fake=binary == 1,
+        label=label,
+        split=cells.get("split") or None,
+        mask=paths["mask_path"] or None,
+        source=paths["source_path"] or None,
+        stated_family=family if family is None else _named_family(family),
+        stated_video=cells.get("video") or None,
+    )
     problem = _contradiction(entry)
     if problem:
         raise InputError(f"{where}: {problem}")
@@ -194,28 +205,42 @@ def _integer(cell: str) -> int | None:
     return int(digits) if len(digits) == 1 and digits in "0123456789" else None
 
 
+def _named_family(name: str) -> str:
+    """A family by its usual spelling: "real" and "original" are "Real", "DF" is "Deepfakes"."""
+    found = class_of(name)
+    return name if found in (None, FAKE) else str(found)
+
+
 def _contradiction(entry: Entry) -> str | None:
-    if entry.label is None or (entry.label == 0) == (not entry.fake):
-        return None
-    return (
-        f"mc_label {entry.label} ({CLASS_NAMES[entry.label]}) contradicts bin_label {int(bool(entry.fake))}; "
-        f"mc_label is 0 exactly where bin_label is 0"
-    )
+    binary = int(bool(entry.fake))
+    if entry.label is not None and (entry.label == 0) != (not entry.fake):
+        return (
+            f"mc_label {entry.label} ({CLASS_NAMES[entry.label]}) contradicts bin_label {binary}; "
+            f"mc_label is 0 exactly where bin_label is 0"
+        )
+    family = entry.stated_family
+    if family is not None and (family == REAL) != (not entry.fake):
+        return f"family {family!r} contradicts bin_label {binary}; the family is Real exactly where bin_label is 0"
+    if family is not None and entry.label is not None and family != CLASS_NAMES[entry.label]:
+        return f"family {family!r} contradicts mc_label {entry.label} ({CLASS_NAMES[entry.label]})"
+    return None
 
 
 def _refuse_unwritable(path: str | Path, entries: Sequence[Entry]) -> None:
     keys = set()
     for entry in entries:
-        others = (key_problem(key) for key in (entry.mask, entry.source) if key)
-        problem = key_problem(entry.key) or next(filter(None, others), None) or _contradiction(entry)
-        if entry.split and _text_problem(entry.split):
-            problem = f"its split {entry.split!r} {_text_problem(entry.split)}"
+        others = (index_problem(key) for key in (entry.mask, entry.source) if key)
+        problem = index_problem(entry.key) or next(filter(None, others), None)
+        for name, text in (("split", entry.split), ("family", entry.stated_family), ("video", entry.stated_video)):
+            if text and text_problem(text):
+                problem = f"its {name} {text!r} {text_problem(text)}"
         if entry.fake is None:
             problem = "has no bin_label; an index holds labelled frames only"
         elif entry.key in keys:
             problem = "occurs twice"
         elif entry.label is not None and entry.label not in range(len(CLASS_NAMES)):
             problem = f"has mc_label {entry.label}, which is not in 0 to {len(CLASS_NAMES) - 1}"
+        problem = problem or _contradiction(entry)
         if problem:
             raise InputError(f"{path}: cannot write {entry.key!r}: {problem}")
         keys.add(entry.key)
@@ -229,4 +254,6 @@ def _cells(entry: Entry) -> dict[str, str]:
         "split": entry.split or "",
         "mask_path": entry.mask or "",
         "source_path": entry.source or "",
+        "family": entry.stated_family or "",
+        "video": entry.stated_video or "",
     }

@@ -18,10 +18,22 @@ from common.errors import InputError
 from common.files import atomic_write, parse_json
 from data.images import SUFFIXES
 from data.mean_face import mean_face
+from data.npy_landmarks import FOLDER, read_npy_files
 
-__all__ = ["COUNTS", "Landmarks", "five_points", "landmarks_for", "mean_face", "read_landmarks", "write_landmarks"]
+__all__ = [
+    "COUNTS",
+    "Landmarks",
+    "five_points",
+    "landmarks_for",
+    "mean_face",
+    "read_landmarks",
+    "refuse_packed",
+    "write_landmarks",
+]
 
 COUNTS = (5, 68, 81)
+PACKED = {b"BZh": "bunzip2", b"\x1f\x8b": "gunzip", b"\xfd7zXZ": "unxz", b"PK\x03\x04": "unzip"}
+"""By the first bytes of a packed file, what unpacks it."""
 NOSE_TIP, LEFT_EYE, RIGHT_EYE, MOUTH_CORNERS = 30, slice(36, 42), slice(42, 48), (48, 54)
 SHOWN = "relative_path,x0,y0,x1,y1,..."
 
@@ -60,14 +72,20 @@ class Landmarks(Mapping[str, np.ndarray]):
 
 
 def read_landmarks(path: str | Path) -> Landmarks:
-    """The landmarks in a file: our CSV or CADDM's JSON, recognised by the first character.
+    """The landmarks in a file: our CSV or CADDM's JSON, recognised by the first character; or in a folder of NPY files.
 
     The CSV has a header `relative_path,x0,y0,x1,y1,...` and a line per picture with 5, 68 or 81 points, as
     `python -m data demo` and `python -m data preprocess` write it. The JSON is the `ldm.json` of CADDM (Dong et al.,
     CVPR 2023): an object that gives each picture's path an object with its `landmark`, a list of [x, y]; its `label`
-    and `source_path` are not used. Raises InputError, with the line or picture, for anything else.
+    and `source_path` are not used. The NPY files are DeepfakeBench's, anywhere below the folder; see `npy_landmarks`.
+    Raises InputError, with the line, picture or file, for anything else.
     """
     path = Path(path)
+    if path.is_dir():
+        return Landmarks(path, read_npy_files(path))
+    refuse_packed(path)
+    if path.is_file() and path.suffix.lower() == ".npy":
+        raise InputError(f"{path}: the landmarks of one picture; name the folder {FOLDER} that they are in")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -78,6 +96,17 @@ def read_landmarks(path: str | Path) -> Landmarks:
     if not points:
         raise InputError(f"{path}: there are no landmarks in this file")
     return Landmarks(path, points)
+
+
+def refuse_packed(path: Path) -> None:
+    """Raises InputError where a file is packed, as dlib's predictors are when they are downloaded."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(8)
+    for mark, command in PACKED.items():
+        if start.startswith(mark):
+            raise InputError(f"{path}: is packed; unpack it first ({command} {path}) and name the file inside")
 
 
 def write_landmarks(path: str | Path, landmarks: Iterable[tuple[str, np.ndarray]]) -> None:

@@ -72,14 +72,18 @@ class IndexedFrames(Sequence[Frame]):
     def fingerprint(self) -> str:
         """A SHA-256, in hexadecimal, of the entries in order and of each image's, mask's and source picture's stamp.
 
-        It changes with any label, split, mask, source or order, and with a picture's size in bytes or last bytes (for
-        PNG a checksum of the pixels), but not with where they lie: a folder and a store with the same files agree.
+        It changes with any label, split, mask, source, family, video or order, and with a picture's size in bytes or
+        last bytes (for PNG a checksum of the pixels), but not with where they lie: a folder and a store with the same
+        files agree.
         """
         digest = hashlib.sha256()
         for entry in self.entries:
             stamps = [self.images.stamp(key) for key in (entry.key, entry.mask, entry.source) if key]
             known = (entry.key, entry.fake, entry.label, entry.split, entry.mask, stamps)
-            digest.update(repr(known if entry.source is None else (*known, entry.source)).encode())
+            stated = [entry.source, entry.stated_family, entry.stated_video]
+            while stated and stated[-1] is None:  # what an index does not state changes nothing
+                stated.pop()
+            digest.update(repr((*known, *stated)).encode())
         return digest.hexdigest()
 
     def _mask(self, entry: Entry, image: np.ndarray) -> np.ndarray | None:

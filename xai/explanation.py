@@ -17,6 +17,7 @@ from detectors.queries import Queries, counting
 from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer, Score
 from xai.explanation_settings import ExplanationSettings, build_settings, check_settings
 from xai.fills import composite
+from xai.kept_order import kept_order
 from xai.methods import ADVERSARIAL, Method, parse_method
 from xai.ranking import is_weak, rank
 from xai.usable_fill import with_usable_fill
@@ -27,7 +28,8 @@ class Explanation:
     """One method's explanation of why a detector gives a class to a frame.
 
     Attributes:
-        saliency: (H, W) float32 at the detector's input size, higher is more important.
+        saliency: (H, W) float32 at the detector's input size, higher is more important; float64 where float32 could
+            not keep the order of its values.
         segments: (H, W) int32 labels 0..K-1, the same for every method.
         target: the explained class.
         forwards: images passed to the detector for it, forward and backward, the adversarial image's included where its
@@ -258,6 +260,6 @@ def _checked(saliency: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndar
     if not isinstance(saliency, np.ndarray) or saliency.shape != shape:
         got = getattr(saliency, "shape", type(saliency).__name__)
         raise InputError(f"method {name!r} returned {got} instead of a saliency map, a numpy array of shape {shape}")
-    if not np.isfinite(saliency).all():
-        raise InputError(f"method {name!r} returned a saliency map with values that are not finite")
-    return saliency.astype(np.float32, copy=False)
+    if saliency.dtype.kind not in "fiub":
+        raise InputError(f"method {name!r} returned a map of {saliency.dtype} instead of real numbers")
+    return kept_order(saliency, f"the saliency map that method {name!r} returned")

@@ -90,7 +90,7 @@ def _draw_known(view: View, axes: Sequence[Axes]) -> None:
 def _draw_explanation(axis: Axes, image: np.ndarray, name: str, explanation: Explanation) -> None:
     axis.imshow(rgb2gray(image), cmap="gray", vmin=0.0, vmax=1.0)
     low, high = np.percentile(explanation.saliency, [1, 99])
-    axis.imshow(explanation.saliency, cmap="inferno", alpha=0.55, vmin=low, vmax=max(high, low + 1e-12))
+    axis.imshow(explanation.saliency, cmap="inferno", alpha=0.55, vmin=low, vmax=high if high > low else low + 1)
     ranking = explanation.ranking
     for index in range(min(TOP, len(ranking))):
         region = top_region(explanation.segments, ranking[index : index + 1], 1)

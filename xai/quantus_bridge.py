@@ -30,7 +30,7 @@ def explain_func(
     precision: str = "float32",
     device: str | None = None,
 ) -> np.ndarray:
-    """Saliency maps (N, 1, S, S) float32 of images, for `quantus.<Metric>(...)(..., explain_func=explain_func)`.
+    """Saliency maps (N, 1, S, S) of images, for `quantus.<Metric>(...)(..., explain_func=explain_func)`.
 
     A detector normalises by itself, so what Quantus perturbs are pixels: give its metrics images that are not
     normalised. Values that a metric's noise moved out of [0, 1] are clipped. All images get the same draws, so that a
@@ -75,8 +75,8 @@ def explain_func(
     images = images.clamp(0.0, 1.0)
     if len(images):
         settings = with_usable_fill(settings, chosen, model, images[0], batch_size)
-    maps = np.empty((len(images), 1, size, size), dtype=np.float32)
-    for index, (image, target) in enumerate(zip(images, np.asarray(targets).tolist(), strict=True)):
+    maps = []
+    for image, target in zip(images, np.asarray(targets).tolist(), strict=True):
         frame = FrameExplanations(model, image, int(target), settings, seed, "", batch_size, precision)
-        maps[index, 0] = frame.explain(chosen).saliency
-    return maps
+        maps.append(frame.explain(chosen).saliency[None])
+    return np.stack(maps) if maps else np.empty((0, 1, size, size), dtype=np.float32)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from common.errors import InputError
 from common.files import sha256, stem
 from xai.base import Fill, Score
+from xai.kept_order import kept_order
 
 FAMILY = "saliency"
 
@@ -58,14 +59,17 @@ class SavedMaps:
 
 @dataclass(frozen=True)
 class SavedMap:
-    """One map in a file: a numpy array (h, w) of any size and any real type, higher is more important."""
+    """One map in a file: a numpy array (h, w) of any size and any real type, higher is more important.
+
+    Its values keep their order, whatever their type; see `kept_order`.
+    """
 
     path: Path
 
     def __call__(
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> np.ndarray:
-        """The map at the image's size, (H, W) float32; no forwards.
+        """The map at the image's size, (H, W) float32 or float64; no forwards.
 
         A map of another size is resized bilinearly, a larger one by averaging over each pixel (antialiasing), so that
         nothing between the pixels is lost. Raises InputError for a file that holds anything but such a map.
@@ -85,7 +89,10 @@ def stays_inside(key: str) -> bool:
 
 
 def load(path: Path) -> np.ndarray:
-    """A saliency map (h, w) float32 from an NPY file, without unpickling. Raises InputError for anything else."""
+    """A saliency map (h, w) from an NPY file, without unpickling, as `kept_order` gives it.
+
+    Raises InputError for anything else.
+    """
     try:
         stored = np.lib.format.open_memmap(path, mode="r")  # reads no more than the file holds, whatever it claims
     except (ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
@@ -94,8 +101,4 @@ def load(path: Path) -> np.ndarray:
         raise InputError(f"{path} holds {stored.dtype} instead of real numbers")
     if stored.ndim != 2 or not stored.size:
         raise InputError(f"{path} has shape {stored.shape}, expected (height, width)")
-    with np.errstate(over="ignore"):
-        saliency = np.array(stored, dtype=np.float32)
-    if not np.isfinite(saliency).all():
-        raise InputError(f"{path} holds values that are not finite")
-    return saliency
+    return kept_order(np.array(stored, dtype=stored.dtype.newbyteorder("=")), str(path))

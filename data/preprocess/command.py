@@ -11,7 +11,8 @@ from common import log
 from common.commands import with_options
 from common.console import progress, say, table, warn
 from common.errors import InputError
-from data.index import Entry, key_problem, pictures, write_index
+from data.index import Entry, pictures, split_counts, write_index
+from data.keys import index_problem
 from data.landmarks import write_landmarks
 from data.preprocess.celebdf import CelebDF
 from data.preprocess.crop_records import FIVE_POINT, CropFolder, PreprocessSettings, Record, open_folder
@@ -20,7 +21,7 @@ from data.preprocess.landmarking import DlibLandmarks, is_predictor, landmarks_i
 from data.preprocess.layout import Clip, FaceForensics, Layout
 from data.preprocess.pipeline import entries, landmarks_of, run_all, write_report
 from data.preprocess.preprocess_options import Compression, CropOptions, DataSet, VideoOptions
-from data.preprocess.splits import official_splits
+from data.preprocess.splits import OfficialSplits, official_splits
 from data.stores import FolderImages, LmdbWriter
 from data.stores.transfer import add
 
@@ -47,14 +48,15 @@ def preprocess(
     videos.check()
     recipe = crops.settings(videos)
     _refuse_unusable(recipe)
-    identities = official_splits(videos.splits) if videos.splits else {}
+    official = official_splits(videos.splits) if videos.splits else None
     data_set = _data_set(videos)
     clips = _find(data_set, videos.root, videos.methods, crops.landmarks)
+    _about_splits(clips, official)
     _refuse_inside(data_set, videos.root, out)
     folder = open_folder(out, recipe)
     log.open_in(out)
     records = _run(clips, recipe, folder, workers or os.cpu_count() or 1)
-    index = entries(clips, records, recipe, identities)
+    index = entries(clips, records, recipe, official if official is not None else {})
     write_report(out / "report.csv", clips, records, recipe)
     if index:
         write_index(out / "index.csv", index)
@@ -79,12 +81,19 @@ def _find(data_set: Layout, root: Path, methods: Sequence[str], landmarks: Path 
     """The clips of the wanted families and of the originals, with what a file knows of their landmarks."""
     listing = data_set.find(root, [*methods, "Real"] if methods else [])
     for clip in listing.clips:
-        problem = key_problem(clip.key)
+        problem = index_problem(clip.key)
         if problem:
             raise InputError(f"{root}: the video's path {clip.key!r} {problem}; rename it")
     for remark in listing.remarks:
         warn(remark)
     return with_landmarks(listing.clips, landmarks) if landmarks and not is_predictor(landmarks) else listing.clips
+
+
+def _about_splits(clips: Sequence[Clip], official: OfficialSplits | None) -> None:
+    """Says how many clips the official splits do not know. Raises InputError where they know none."""
+    remark = official.remark({clip.key: clip.identity for clip in clips}) if official is not None else None
+    if remark:
+        warn(remark)
 
 
 def _refuse_unusable(recipe: PreprocessSettings) -> None:
@@ -136,18 +145,8 @@ def _show(
     heads = ["Family", "Videos", "Crops", "Masks", *pairs, "No face", "Several faces", "Failed"]
     table("Face crops", heads, rows)
     if index:
-        say(f"{out / 'index.csv'}: {len(index):,} crops{_by_split(index)}")
+        say(f"{out / 'index.csv'}: {len(index):,} crops{split_counts(index)}")
     say(f"{out / 'report.csv'}: {len(records):,} videos")
-
-
-def _by_split(index: Sequence[Entry]) -> str:
-    counts: dict[str, int] = {}
-    for entry in index:
-        if entry.split:
-            counts[entry.split] = counts.get(entry.split, 0) + 1
-    rest = len(index) - sum(counts.values())
-    parts = [f"{name} {counts[name]:,}" for name in sorted(counts)] + ([f"no split {rest:,}"] if rest else [])
-    return f" ({', '.join(parts)})" if counts else ""
 
 
 def _store(index: Sequence[Entry], out: Path, lmdb: Path) -> None:

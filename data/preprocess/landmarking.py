@@ -10,7 +10,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import sha256
-from data.landmarks import five_points, read_landmarks
+from data.landmarks import five_points, read_landmarks, refuse_packed
 from data.preprocess.face_detection import Box
 from data.preprocess.layout import SUFFIXES, Clip
 
@@ -86,7 +86,13 @@ def is_predictor(file: Path) -> bool:
 
 
 def landmarks_identity(file: Path) -> str:
-    """What changes when the file's bytes do, wherever it lies. Raises InputError where there is none."""
+    """What changes when the file's bytes do, wherever it lies. Raises InputError for a folder or a packed file."""
+    if file.is_dir():
+        raise InputError(
+            f"{file}: a folder of landmarks is of pictures that are cropped already (see `python -m data index`); for "
+            "videos, name an ldm.json or a dlib predictor (.dat)"
+        )
+    refuse_packed(file)
     if not file.is_file():
         raise InputError(f"{file}: no such file of landmarks; --landmarks names an ldm.json or a dlib predictor (.dat)")
     return sha256(file)[:16]

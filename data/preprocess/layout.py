@@ -104,9 +104,15 @@ class FaceForensics:
         if not clips:
             raise InputError(
                 f"{root}: no videos at compression {self.compression} of {', '.join(chosen)}; expected such as "
-                f"original_sequences/youtube/{self.compression}/videos/000.mp4"
+                f"original_sequences/youtube/{self.compression}/videos/000.mp4{self._pictures_instead(root)}"
             )
         return FoundClips(tuple(sorted(clips, key=lambda clip: clip.key)), tuple(remarks))
+
+    def _pictures_instead(self, root: Path) -> str:
+        """What to do with pictures in the videos' place."""
+        if any(root.glob(f"*_sequences/*/{self.compression}/frames/*/")):
+            return f"; it has pictures of frames: python -m data index {root} makes their index"
+        return ""
 
     def _families(self, root: Path) -> list[str]:
         """ "Real" and the folders of manipulated_sequences, those with an `mc_label` first."""
@@ -126,13 +132,13 @@ class FaceForensics:
         if family == REAL:
             for folder in _folders(root / "original_sequences"):
                 for path in videos_in(folder / self.compression / "videos"):
-                    yield Clip(key_of(root, path), path, REAL, path.stem)
+                    yield Clip(key_of(root, path), path, REAL, identity_of(path.stem))
             return
         folder = root / "manipulated_sequences" / family
         for path in videos_in(folder / self.compression / "videos"):
-            target, source = _target(path.stem)
+            original = self._original(root, _original_of(path.stem))
             mask = present(folder / "masks" / "videos", path.stem)
-            yield Clip(key_of(root, path), path, family, target, self._original(root, source), mask)
+            yield Clip(key_of(root, path), path, family, identity_of(path.stem), original, mask)
 
     def _original(self, root: Path, name: str) -> Path | None:
         video_folders = [folder / self.compression / "videos" for folder in _folders(root / "original_sequences")]
@@ -149,13 +155,20 @@ def resolve_family(name: str, known: Sequence[str]) -> str:
     return resolve(name, dict(zip(known, known, strict=True)), "family")
 
 
-def _target(stem: str) -> tuple[str, str]:
-    """The target's id, which decides the split, and the name of the original that a manipulated clip shows."""
+def identity_of(stem: str) -> str:
+    """The id that decides the split of a clip of that name: "000" of 000 and 000_003.
+
+    The actors of DeepFakeDetection are numbered anew: 01__exit_phone_room and 01_02__exit_phone_room__XYZ are of
+    "actor 01", whom no list of the other clips means.
+    """
+    actor = re.fullmatch(r"(\d+)(?:_\d+)?__.+", stem)
+    return f"actor {actor[1]}" if actor else stem.split("_")[0]
+
+
+def _original_of(stem: str) -> str:
+    """The name of the original that a manipulated clip shows."""
     actors = re.fullmatch(r"(\d+)_\d+__(.+)__[^_]+", stem)
-    if actors:
-        return actors[1], f"{actors[1]}__{actors[2]}"
-    target = stem.split("_")[0]
-    return target, target
+    return f"{actors[1]}__{actors[2]}" if actors else stem.split("_")[0]
 
 
 def key_of(root: Path, path: Path) -> str:

@@ -7,32 +7,39 @@ from pathlib import Path
 
 from common.errors import InputError
 from data.images import SUFFIXES, refuse_size
-from data.index import key_problem
+from data.keys import key_problem
 from data.stores.base import TAIL, stamp_of
+from data.stores.lmdb_format import refuse_incomplete
 
 
 class FolderImages:
     """The pictures under a folder; a key is a file's path relative to it, with forward slashes.
 
     Nothing outside the folder is read: links in it are followed only to places in it. The folder itself may be a link.
-    Raises InputError where `root` is not a folder.
+    Raises InputError where `root` is not a folder, or an LMDB store without its data.
     """
 
     def __init__(self, root: str | Path) -> None:
         self.path = Path(root)
         if not os.path.isdir(self.path):
             raise InputError(f"{self.path}: no such folder")
+        refuse_incomplete(self.path)
         self._real = Path(os.path.realpath(self.path))
 
     def read(self, key: str) -> bytes:
         """The file's bytes. Raises InputError where it is missing, too large for a picture or cannot be read."""
+        return self.head(key, -1)
+
+    def head(self, key: str, size: int) -> bytes:
+        """The first `size` bytes of the file, all where it is negative. Raises InputError as `read` does."""
         file = self._file(key)
         try:
             status = file.stat()
             if not stat.S_ISREG(status.st_mode):
                 raise InputError(f"{key!r} in the folder {self.path} cannot be read (it is not a file)")
             refuse_size(status.st_size, f"{key} in {self.path}")
-            return file.read_bytes()
+            with file.open("rb") as opened:
+                return opened.read(size)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"{key!r} is not in the folder {self.path}") from error
         except OSError as error:

@@ -45,6 +45,14 @@ def looks_like_store(path: Path) -> bool:
         return MAGIC in file.read(64)
 
 
+def refuse_incomplete(path: Path) -> None:
+    """Raises InputError for what is left of an LMDB store without its data: a folder with just a lock.mdb."""
+    if os.path.isfile(path / "lock.mdb") and not os.path.exists(path / "data.mdb"):
+        raise InputError(
+            f"{path}: an incomplete LMDB store, with a lock.mdb and no data.mdb, which holds the images; copy that, too"
+        )
+
+
 def stored_key(key: str) -> bytes:
     """The bytes under which an image is stored; of a key that is not valid UTF-8, bytes under which none is."""
     raw = key.encode(errors="surrogatepass")

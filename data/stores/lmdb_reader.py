@@ -27,6 +27,7 @@ from data.stores.lmdb_format import (
     key_of,
     needed,
     open_environment,
+    refuse_incomplete,
     refuse_truncated,
     stored_key,
 )
@@ -168,6 +169,7 @@ _environments: WeakValueDictionary[tuple[int, int], _SharedEnvironment] = WeakVa
 
 
 def _open(path: Path) -> _SharedEnvironment:
+    refuse_incomplete(path)
     file = data_file(path)
     try:
         status = file.stat()

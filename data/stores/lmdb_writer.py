@@ -9,12 +9,13 @@ from typing import TypeAlias, TypeVar
 import lmdb
 
 from common.errors import InputError
-from data.index import key_problem
+from data.keys import key_problem
 from data.stores.lmdb_format import (
     explained,
     image_start,
     is_store,
     open_environment,
+    refuse_incomplete,
     stored_key,
     stored_value,
 )
@@ -62,6 +63,7 @@ class LmdbWriter:
 
     def __init__(self, path: str | Path, map_size: int = FIRST_MAP) -> None:
         self.path = Path(path)
+        refuse_incomplete(self.path)
         if self.path.is_dir() and not is_store(self.path):
             raise InputError(f"{self.path}: a folder, not an image store; name a file, such as faces.lmdb")
         self._new = not is_store(self.path)

@@ -13,9 +13,12 @@ from data.stores.lmdb_reader import LmdbImages
 def open_images(path: str | Path) -> ImageSource:
     """The images at `path`: an LMDB file, a folder made by LMDB (with a data.mdb), or a folder of pictures.
 
-    Raises InputError where there is nothing, or a file that is not an LMDB store.
+    Raises InputError where there is nothing, a file that is not an LMDB store, or one without its data.
     """
     path = Path(path)
     if not os.path.exists(path):
-        raise InputError(f"{path}: no such image store or folder")
+        locked = (
+            "; there is only its lock file, so copy the store itself, too" if os.path.exists(f"{path}-lock") else ""
+        )
+        raise InputError(f"{path}: no such image store or folder{locked}")
     return LmdbImages(path) if is_store(path) else FolderImages(path)

@@ -24,7 +24,7 @@ class FrameOptions:
         split: of the index, to train on; "all" for the whole index.
         val_split: of the index, to validate on; None for a part of the training frames.
         val_fraction: the part of the people held out for that, in [0, 1).
-        landmarks: landmarks.csv or ldm.json, for sbi; None for the one beside the index.
+        landmarks: landmarks.csv, ldm.json or a folder of NPY files, for sbi; None for the one beside the index.
     """
 
     frames: Annotated[Path, typer.Option("--frames", metavar="FILE", help="Index of the frames (CSV).")]
@@ -44,7 +44,9 @@ class FrameOptions:
     landmarks: Annotated[
         Path | None,
         typer.Option(
-            "--landmarks", metavar="FILE", help="landmarks.csv or ldm.json for sbi; default: the one beside the index."
+            "--landmarks",
+            metavar="FILE",
+            help="landmarks.csv, ldm.json or a folder of NPY files, for sbi; default: the one beside the index.",
         ),
     ] = None
 

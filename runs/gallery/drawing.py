@@ -105,7 +105,7 @@ def _panel(picture: np.ndarray) -> Image.Image:
 def _coloured(saliency: np.ndarray, size: int) -> np.ndarray:
     """A saliency map in colours, from its first to its 99th percentile, (size, size, 3) float."""
     low, high = np.percentile(saliency, [1, 99])
-    scaled = ((saliency - low) / max(float(high - low), 1e-12)).clip(0, 1)
+    scaled = ((saliency - low) / (high - low or 1.0)).clip(0, 1)
     picture = Image.fromarray((255 * scaled).round().astype(np.uint8))
     resized = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
     return matplotlib.colormaps["inferno"](resized)[..., :3]

@@ -8,12 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from data.index import Entry, key_problem, pictures, read_index, write_index
+from data.class_words import class_of
+from data.index import Entry, pictures, read_index, write_index
+from data.keys import index_problem
 
 HEADER = "relative_path,bin_label,mc_label\n"
 
 text = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0"), min_size=1, max_size=30)
-keys = text.filter(lambda key: key_problem(key) is None)
+keys = text.filter(lambda key: index_problem(key) is None)
+families = text.filter(lambda name: class_of(name) is None)
 
 
 @st.composite
@@ -22,7 +25,9 @@ def entries(draw: st.DrawFn) -> list[Entry]:
     for key in draw(st.lists(keys, min_size=1, max_size=6, unique=True)):
         fake = draw(st.booleans())
         label = draw(st.none() | st.integers(1, 4)) if fake else 0
-        found.append(Entry(key, fake, label, draw(st.none() | text), draw(st.none() | keys), draw(st.none() | keys)))
+        family = draw(st.none() | families) if fake and label is None else None
+        others = draw(st.none() | text), draw(st.none() | keys), draw(st.none() | keys)
+        found.append(Entry(key, fake, label, *others, family, draw(st.none() | text)))
     return found
 
 
@@ -89,6 +94,19 @@ def test_columns_in_any_order_and_others_between(tmp_path: Path) -> None:
         (HEADER.encode() + b",1,3\n", "line 2: relative_path '' is empty"),
         (b"relative_path,bin_label,mc_label,mask_path\na,1,3,/m.png\n", "line 2: mask_path '/m.png' is an absolute"),
         (b"relative_path,bin_label,mc_label,source_path\na,1,3,../r.png\n", "line 2: source_path '../r.png' leaves"),
+        (HEADER.encode() + b"x\\..\\..\\a.png,1,3\n", "line 2: relative_path 'x/../../a.png' leaves the image folder"),
+        (HEADER.encode() + b"\\\\server\\a.png,1,3\n", "absolute path"),
+        (HEADER.encode() + b"\\a.png,1,3\n", "absolute path"),
+        (HEADER.encode() + b"a/b.png,1,3\na\\b.png,1,3\n", "line 3: 'a/b.png' is already on line 2"),
+        (
+            b"relative_path,bin_label,mc_label,family\na,0,,FaceSwap\n",
+            "line 2: family 'FaceSwap' contradicts bin_label 0",
+        ),
+        (b"relative_path,bin_label,mc_label,family\na,1,,original\n", "line 2: family 'Real' contradicts bin_label 1"),
+        (
+            b"relative_path,bin_label,mc_label,family\na,1,3,FaceSwap\n",
+            "line 2: family 'FaceSwap' contradicts mc_label 3",
+        ),
         (HEADER.encode() + b"a.png,1,3,4\n", "line 2: 4 cells where the header has 3"),
         (b"relative_path bin_label mc_label\na b.png 1 3\n", "line 2: 4 cells where the header has 3"),
         (HEADER.encode() + b'"a.png,1,3\n', "line 2: not readable as CSV"),
@@ -124,6 +142,10 @@ def test_a_missing_index_is_refused(tmp_path: Path) -> None:
         ([Entry("a", True, 1, "te\rst")], "split"),
         ([Entry("a", True, 1, None, "/m")], "absolute"),
         ([Entry("a", True, 1, None, None, "../real")], r"\.\."),
+        ([Entry("a\\b", True, 1)], "contains a backslash"),
+        ([Entry("a", True, 1, None, "m\\b")], "contains a backslash"),
+        ([Entry("a", True, 1, stated_family="Real")], "contradicts"),
+        ([Entry("a", True, 1, stated_video="a\nb")], "its video 'a.nb' contains a line break".replace(".n", r"\\n")),
     ],
 )
 def test_what_an_index_cannot_hold_is_refused_and_the_old_file_stays(
@@ -144,9 +166,46 @@ def test_optional_columns_appear_where_they_are_filled(tmp_path: Path) -> None:
         ([bare], []),
         ([bare, Entry("c", True, 1, source="r/c")], ["source_path"]),
         ([full, bare], ["split", "mask_path", "source_path"]),
+        ([bare, Entry("d", True, None, stated_family="StyleGAN", stated_video="v")], ["family", "video"]),
     ):
         write_index(path, entries)
         assert path.read_text().splitlines()[0].split(",")[3:] == names
+
+
+def test_backslashes_are_separators_everywhere_and_one_warning_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "index.csv"
+    path.write_text(
+        "relative_path,bin_label,mc_label,mask_path,source_path\n"
+        "manipulated_sequences\\Deepfakes\\000_003\\1.png,1,3,masks\\1.png,\n"
+        "a/b.png,1,3,,real\\\\b.png\n"
+        "c.png,0,0,,\n"
+    )
+    fake, other, _ = read_index(path)
+    assert (fake.key, fake.mask) == ("manipulated_sequences/Deepfakes/000_003/1.png", "masks/1.png")
+    assert fake.video == "manipulated_sequences/Deepfakes/000_003"
+    assert other.source == "real/b.png"
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == f"warning: {path}: backslashes in the paths of 2 lines are read as forward slashes"
+
+
+def test_a_stated_family_and_video_come_before_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "index.csv"
+    path.write_text(
+        "relative_path,bin_label,mc_label,family,video\n"
+        "train/fake/1.png,1,,StyleGAN,clip 7\n"
+        "train/df/2.png,1,3,DF,\n"
+        "train/live/3.png,0,,genuine,\n"
+        "train/other/4.png,1,,,\n"
+    )
+    found = [(entry.family, entry.video) for entry in read_index(path)]
+    assert found == [
+        ("StyleGAN", "clip 7"),
+        ("Deepfakes", "train/df"),
+        ("Real", "train/live"),
+        ("train", "train/other"),
+    ]
 
 
 def test_every_picture_is_named_once() -> None:

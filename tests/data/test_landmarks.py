@@ -1,6 +1,10 @@
 """Landmarks: files of both kinds, the five points, and a mean face that fits real faces."""
 
+import bz2
+import gzip
 import json
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -13,6 +17,7 @@ from common.errors import InputError
 from data.demo.demo_frames import DemoFrames
 from data.landmarks import Landmarks, five_points, landmarks_for, mean_face, read_landmarks, write_landmarks
 from data.preprocess.face_detection import HaarFaces
+from data.preprocess.landmarking import landmarks_identity
 from data.preprocess.video import read
 
 RNG = np.random.default_rng(0)
@@ -185,3 +190,74 @@ def test_five_points_place_the_mean_face(scale: float, angle: float, x: float, y
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     moved = (mean_face(100) - 49.5) @ turn.T + [x + 200, y + 200]
     np.testing.assert_allclose(landmarks_for("a", (400, 400), {"a": five_points(moved)}), moved, atol=1e-6)
+
+
+def deepfakebench(root: Path, count: int = 81) -> dict[str, np.ndarray]:
+    """DeepfakeBench's landmarks of three pictures, by the picture's key."""
+    written = {}
+    for key in (
+        "Deepfakes/c23/frames/000_003/000",
+        "FaceSwap/c23/frames/000_003/000",
+        "Deepfakes/c23/frames/000_003/012",
+    ):
+        written[f"manipulated_sequences/{key}.png"] = RNG.integers(0, 200, (count, 2))
+        file = root / "manipulated_sequences" / f"{key.replace('frames', 'landmarks')}.npy"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, written[f"manipulated_sequences/{key}.png"])
+    return written
+
+
+@pytest.mark.parametrize("count", [68, 81])
+@pytest.mark.parametrize("below", ["", "manipulated_sequences/Deepfakes/c23/landmarks"])
+def test_deepfakebenchs_files_belong_to_the_pictures_beside(tmp_path: Path, count: int, below: str) -> None:
+    written = deepfakebench(tmp_path, count)
+    found = read_landmarks(tmp_path / below)
+    for key, truth in written.items():
+        if below and "FaceSwap" in key:
+            assert key not in found  # though a video of the same name is there
+        else:
+            np.testing.assert_array_equal(found[key], truth)
+            assert found[key].dtype == np.float64
+    assert "manipulated_sequences/Deepfakes/c23/frames/000_003/001.png" not in found
+
+
+def test_what_are_no_npy_landmarks_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "landmarks" / "v" / "0.npy"
+    file.parent.mkdir(parents=True)
+    with pytest.raises(InputError, match=r"no NPY files in this folder; expected such as landmarks/000_003/012\.npy"):
+        read_landmarks(tmp_path)
+    for content, says in (
+        (np.zeros((5, 3)), r"float64 of shape \(5, 3\), expected landmarks \(68, 2\) or \(81, 2\)"),
+        (np.full((68, 2), np.nan), "not finite"),
+        (np.zeros((68, 2), complex), "complex128 of shape"),
+        (np.array([None]), "not readable as landmarks"),
+    ):
+        np.save(file, content, allow_pickle=True)
+        with pytest.raises(InputError, match=rf"0\.npy: .*{says}"):
+            read_landmarks(tmp_path)
+    np.save(file, np.zeros((68, 2)))
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(InputError, match=r"0\.npy: not readable as landmarks"):
+        read_landmarks(tmp_path)
+    with pytest.raises(InputError, match="the landmarks of one picture; name the folder landmarks that they are in"):
+        read_landmarks(file)
+
+
+@pytest.mark.parametrize(
+    ("pack", "name", "command"),
+    [
+        (bz2.compress, "p.dat.bz2", "bunzip2"),
+        (bz2.compress, "p.dat", "bunzip2"),
+        (gzip.compress, "l.csv.gz", "gunzip"),
+        (lzma.compress, "ldm.json.xz", "unxz"),
+    ],
+)
+def test_a_packed_file_says_how_to_unpack_it(
+    tmp_path: Path, pack: Callable[[bytes], bytes], name: str, command: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(pack(b"{}" * 500))
+    for read_it in (read_landmarks, landmarks_identity):
+        with pytest.raises(InputError) as refused:
+            read_it(file)
+        assert str(refused.value) == f"{file}: is packed; unpack it first ({command} {file}) and name the file inside"

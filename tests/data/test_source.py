@@ -198,3 +198,12 @@ def test_a_source_picture_is_read_only_when_asked_for(folder: Path) -> None:
     (folder / source).write_bytes(encode_png(picture[:-1]))
     with pytest.raises(InputError, match=r"the source picture is 24x19 pixels, but the frame .* is 24x20"):
         frames.source_image(0)
+
+
+def test_the_fingerprint_knows_stated_families_and_videos(folder: Path) -> None:
+    images = FolderImages(folder)
+    same = IndexedFrames(ENTRIES, images).fingerprint()
+    others = [replace(ENTRIES[2], stated_family="Other"), replace(ENTRIES[2], stated_video="Other")]
+    found = {IndexedFrames([*ENTRIES[:2], other], images).fingerprint() for other in others}
+    assert len(found | {same}) == 3
+    assert IndexedFrames([others[1]], images)[0].video == "Other"

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from lmdb.verify import verify as structure
 
 from common.errors import InputError
-from data.index import key_problem
+from data.keys import key_problem
+from data.source import open_frames
 from data.stores import FolderImages, LmdbImages, LmdbWriter, Written, open_images
 
 keys = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0"), min_size=1, max_size=700).filter(
@@ -262,3 +263,19 @@ def nobody() -> Iterator[None]:
         yield
     finally:
         os.seteuid(user)
+
+
+def test_a_folder_with_a_lock_and_no_data_is_an_incomplete_store(tmp_path: Path) -> None:
+    store = tmp_path / "faces"
+    store.mkdir()
+    (store / "lock.mdb").write_bytes(bytes(8192))
+    (store / "a.png").write_bytes(b"x")
+    for opened in (open_images, FolderImages, LmdbImages, LmdbWriter, open_frames):
+        with pytest.raises(InputError, match=r"faces: an incomplete LMDB store, with a lock\.mdb and no data\.mdb"):
+            opened(store)
+    with lmdb.open(str(store), map_size=2**20) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"a.png", b"x")
+    assert open_images(store).keys() == ["a.png"]
+    (tmp_path / "b.lmdb-lock").write_bytes(bytes(8192))
+    with pytest.raises(InputError, match=r"b\.lmdb: no such image store or folder; there is only its lock file"):
+        open_images(tmp_path / "b.lmdb")

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 with atheris.instrument_imports(include=["common", "data", "PIL"]):
     from common.errors import InputError
     from data.images import decode, decode_mask, size_of
-    from data.index import key_problem, read_index
+    from data.index import read_index
+    from data.keys import key_problem
     from tests.survival import pictures
 
 INDEXES = {

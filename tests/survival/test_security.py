@@ -11,7 +11,8 @@ from hypothesis import given
 from common.console import application, status, table
 from common.errors import InputError
 from data.images import encode_png
-from data.index import Entry, key_problem, read_index, write_index
+from data.index import Entry, read_index, write_index
+from data.keys import key_problem
 from data.landmarks import read_landmarks
 from data.lmdb_command import lmdb_app
 from data.preprocess.command import preprocess

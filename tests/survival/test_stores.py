@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from common.console import status
 from common.errors import InputError
 from data.images import decode, encode_png
-from data.index import key_problem
+from data.keys import key_problem
 from data.lmdb_command import lmdb_app
 from data.stores import LmdbImages, LmdbWriter
 from data.stores.lmdb_format import stored_key

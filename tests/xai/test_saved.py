@@ -14,6 +14,7 @@ from detectors.queries import counting
 from tests.xai.helpers import DEEPFAKES, PATCH, planted
 from xai.explanation_settings import describe_settings
 from xai.methods import Method, load_explainer, parse_method
+from xai.ranking import rank
 from xai.saved import SavedMaps, load, stays_inside
 
 KEY = "manipulated_sequences/Deepfakes/c23/videos/000_003.mp4/0001.png"
@@ -54,7 +55,7 @@ def test_a_planted_truth_is_ranked_first(tmp_path: Path, name: str, size: int) -
 def test_a_map_of_the_right_size_is_as_it_is(tmp_path: Path) -> None:
     saliency = np.random.default_rng(0).normal(size=(64, 64))
     keep(tmp_path, KEY, saliency)
-    assert np.array_equal(explained(tmp_path).saliency, saliency.astype(np.float32))
+    assert np.array_equal(explained(tmp_path).saliency, saliency)
 
 
 def test_resizing_is_bilinear_and_loses_nothing(tmp_path: Path) -> None:
@@ -72,12 +73,51 @@ def test_resizing_is_bilinear_and_loses_nothing(tmp_path: Path) -> None:
     assert found.sum() == pytest.approx(0.01, rel=0.05)
 
 
-@pytest.mark.parametrize("kind", [np.float16, np.float64, np.uint8, np.int32, bool])
-def test_real_numbers_of_any_type(tmp_path: Path, kind: type) -> None:
+@pytest.mark.parametrize("kind", ["f2", "f4", ">f4", "u1", "i2", "?", "f8", ">f8", "i4", "u4", "i8", "g"])
+def test_real_numbers_of_any_type(tmp_path: Path, kind: str) -> None:
     path = keep(tmp_path, "a", np.eye(5).astype(kind))
     found = load(path)
-    assert found.dtype == np.float32
+    assert found.dtype == (np.float32 if np.dtype(kind).itemsize < 4 or kind.endswith("f4") else np.float64)
     assert np.array_equal(found, np.eye(5))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (1e-50 * np.arange(1, 5), "f8"),  # float32 has 0 for all
+        (1e8 + np.arange(4), "f8"),  # and the same number
+        (np.array([0, 1e-60, 1e-50, 1.0]), "f8"),
+        (2**24 + np.arange(4), "i4"),
+        (2**36 + np.arange(4), "i8"),
+        (1e60 * np.arange(4), "f8"),  # too large for float32
+    ],
+)
+@pytest.mark.parametrize("size", [64, 32, 128])
+def test_values_keep_their_order(tmp_path: Path, values: np.ndarray, kind: str, size: int) -> None:
+    """The four quarters of a map in ascending order."""
+    places = np.arange(4).reshape(2, 2)
+    keep(tmp_path, KEY, values.astype(kind)[places].repeat(size // 2, axis=0).repeat(size // 2, axis=1))
+    found = explained(tmp_path).saliency
+    assert np.all(np.diff(found[8::48, 8::48].ravel()) > 0)
+    if size == 64:  # at others, quarters share pixels at their borders
+        assert list(rank(found, places.repeat(32, axis=0).repeat(32, axis=1))) == [3, 2, 1, 0]
+
+
+def test_values_that_nothing_keeps_apart_are_refused(tmp_path: Path) -> None:
+    path = keep(tmp_path, "a", 2**60 + np.arange(16).reshape(4, 4))
+    with pytest.raises(InputError, match=r"a\.npy holds int64 values that float64 cannot tell apart"):
+        load(path)
+    for scale in (1e-200, 1e200):
+        path = keep(tmp_path, "a", scale * np.arange(16.0).reshape(4, 4))
+        with pytest.raises(InputError, match=r"a\.npy holds values up to 1\.5e[+-]\d+; multiply the map by a number"):
+            load(path)
+    path = keep(tmp_path, "a", 1e15 + np.arange(16.0).reshape(4, 4))
+    with pytest.raises(
+        InputError, match=r"a\.npy holds values that differ by 15 about 1e\+15; subtract what they share"
+    ):
+        load(path)
+    assert not np.ptp(load(keep(tmp_path, "a", np.full((4, 4), 1e15))))
+    assert not load(keep(tmp_path, "a", np.zeros((4, 4)))).any()
 
 
 def broken(folder: Path, what: str) -> None:
@@ -88,7 +128,8 @@ def broken(folder: Path, what: str) -> None:
         "three": np.ones((1, 4, 4)),
         "empty": np.ones((0, 4)),
         "nan": np.full((4, 4), np.nan),
-        "large": np.full((4, 4), 1e60),
+        "large": np.full((4, 4), 1e160),
+        "endless": np.full((4, 4), np.inf),
         "complex": np.ones((4, 4), dtype=complex),
         "text": np.full((4, 4), "high"),
         "rows": np.ones((4, 4), dtype=[("a", "f4")]),
@@ -119,7 +160,8 @@ def broken(folder: Path, what: str) -> None:
         ("three", r"has shape \(1, 4, 4\), expected"),
         ("empty", r"has shape \(0, 4\), expected"),
         ("nan", "holds values that are not finite"),
-        ("large", "holds values that are not finite"),
+        ("large", "holds values up to 1e\\+160; multiply the map by a number"),
+        ("endless", "holds values that are not finite"),
         ("complex", "holds complex128 instead of real numbers"),
         ("text", "instead of real numbers"),
         ("rows", "instead of real numbers"),

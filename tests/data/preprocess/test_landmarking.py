@@ -82,6 +82,8 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
         assert str(refused.value).startswith(str(tmp_path / "ldm.json"))
     with pytest.raises(InputError, match=r"absent\.json: no such file of landmarks"):
         landmarks_identity(tmp_path / "absent.json")
+    with pytest.raises(InputError, match="a folder of landmarks is of pictures that are cropped already"):
+        landmarks_identity(tmp_path)
 
 
 def test_the_same_landmarks_in_every_frame_are_noticed() -> None:

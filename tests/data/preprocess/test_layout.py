@@ -41,6 +41,7 @@ def test_every_family_is_found_with_its_original_and_its_mask(root: Path) -> Non
     assert (clips["000"].label, clips["000"].fake, clips["000"].identity) == (0, False, "000")
     assert (clips["007_132"].label, clips["007_132"].original, clips["007_132"].mask) == (None, None, None)
     actors = clips["01_02__exit_phone_room__YVGY8LOK"]
+    assert actors.identity == clips["01__exit_phone_room"].identity == "actor 01"  # not the person of clip 001
     assert actors.original == root / "original_sequences/actors/c23/videos/01__exit_phone_room.mp4"
     assert [remark.split(":")[0] for remark in found.remarks] == ["NeuralTextures"]
 
@@ -68,3 +69,11 @@ def test_what_is_not_there_is_said(root: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="neither original_sequences nor manipulated_sequences"):
         FaceForensics().find(tmp_path / "other")
+
+
+def test_pictures_in_place_of_videos_are_said_to_be_that(tmp_path: Path) -> None:
+    (tmp_path / "original_sequences/youtube/c23/frames/000").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"pictures of frames: python -m data index \S+ makes their index"):
+        FaceForensics().find(tmp_path)
+    with pytest.raises(InputError, match=r"videos/000\.mp4$"):
+        FaceForensics("c40").find(tmp_path)

@@ -285,6 +285,23 @@ def test_splits_fill_the_column(root: Path, tmp_path: Path) -> None:
     assert found == {"000": "train", "001": "test", "000_001": "train", "002_000": None}
 
 
+def test_videos_that_no_split_knows_are_counted_before_the_work(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, pairs in (("train", "[[1, 0]]"), ("val", "[]"), ("test", "[]")):
+        (tmp_path / f"{name}.json").write_text(pairs)
+    assert command(root, tmp_path / "out", "--frames-per-video", "1", "--splits", str(tmp_path)) == 0
+    found = {Path(entry.video).stem: entry.split for entry in read_index(tmp_path / "out/index.csv")}
+    assert found == {"000": "train", "001": "train", "000_001": "train", "002_000": None}
+    said = capsys.readouterr().err
+    assert "1 of 4 videos are in no split of" in said
+    assert "FaceShifter/c23/videos/002_000.mp4 (id 002)" in said
+    (tmp_path / "train.json").write_text('[["id0", "id1"]]')
+    assert command(root, tmp_path / "new", "--splits", str(tmp_path)) == 1
+    assert "no split knows any of the 4 videos" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_split_by_time_leaves_a_gap(root: Path, tmp_path: Path) -> None:
     shares = ("--split-by-time", "--train-share", "0.5", "--test-share", "0.3")
     assert command(root, tmp_path / "out", "--frames-per-video", "0", *shares) == 0

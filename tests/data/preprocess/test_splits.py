@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from data.preprocess.splits import TimeSplit, official_splits
+from data.preprocess.splits import NAMES, TimeSplit, official_splits
 
 
 def test_the_official_splits(ffpp: Path) -> None:
@@ -14,6 +14,33 @@ def test_the_official_splits(ffpp: Path) -> None:
     assert (splits["519"], splits["750"], splits["004"], splits["634"]) == ("train", "train", "val", "test")
     counts = {name: list(splits.values()).count(name) for name in ("train", "val", "test")}
     assert counts == {"train": 720, "val": 140, "test": 140}
+
+
+@pytest.mark.parametrize("pairs", ['[["4", "5"]]', '[["004", "0005"]]', "[[4, 5]]", '[["00004", 5]]'])
+def test_ids_are_compared_as_numbers(tmp_path: Path, pairs: str) -> None:
+    for name in NAMES:
+        (tmp_path / f"{name}.json").write_text(pairs if name == "val" else "[]")
+    splits = official_splits(tmp_path)
+    assert [splits.get(identity) for identity in ("004", "4", "005", "40", "000", "", "actor 4", "id4", "٤")] == [
+        *("val", "val", "val"),
+        *[None] * 6,
+    ]
+    assert splits.remark({"a": "004", "b": "5"}) is None
+
+
+def test_videos_that_no_split_knows_are_told(tmp_path: Path) -> None:
+    for name, pairs in (("train", '[["0", "x_7"]]'), ("val", "[]"), ("test", '[["12", "13"]]')):
+        (tmp_path / f"{name}.json").write_text(pairs)
+    splits = official_splits(tmp_path)
+    assert (splits["000"], splits["x_7"], splits["012"]) == ("train", "train", "test")
+    known = {"a/000.mp4": "000", "b/012_000.mp4": "012"}
+    assert splits.remark(known) is None
+    some = splits.remark({**known, "c/02__hall.mp4": "actor 02", "d/99.mp4": "99"})
+    assert some == f"2 of 4 videos are in no split of {tmp_path}, such as c/02__hall.mp4 (id actor 02)"
+    with pytest.raises(
+        InputError, match=r"no split knows any of the 1 videos, such as d/99\.mp4 \(id 99\).*0, x_7, 12"
+    ):
+        splits.remark({"d/99.mp4": "99"})
 
 
 def test_a_split_by_time_equals_its_naive_twin() -> None:
@@ -42,7 +69,9 @@ def test_shares_that_do_not_fit_are_refused() -> None:
         ("{", "not JSON"),
         ('{"a": 1}', "expected a list of pairs"),
         ('["000"]', "expected a list of pairs"),
-        ("[[0, 1]]", "ids are strings"),
+        ("[[0.5, 1]]", "ids are texts or whole numbers"),
+        ("[[true, false]]", "ids are texts or whole numbers"),
+        ("[[4, 0]]", r"the id 0 is in train\.json too"),
         ('[["000", "005"]]', r"the id 000 is in train\.json too"),
     ],
 )
