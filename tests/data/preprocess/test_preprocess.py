@@ -1,5 +1,6 @@
 """The whole command on small made-up videos: what it makes, and that nothing but its options decides it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -166,6 +167,16 @@ def test_other_options_are_refused_by_name(root: Path, tmp_path: Path, capsys: p
     assert tree(out) == before
     assert command(root, out, "--frames-per-video", "2") == 0  # more families are no contradiction
     assert len(read_index(out / "index.csv")) == 8
+
+
+def test_a_folder_of_another_version_is_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert command(root, out, "--frames-per-video", "1", "--methods", "Deepfakes") == 0
+    settings = json.loads((out / "preprocess.json").read_text())
+    (out / "preprocess.json").write_text(json.dumps(settings | {"version": 1}))
+    capsys.readouterr()
+    assert command(root, out, "--frames-per-video", "1", "--methods", "Deepfakes") == 1
+    assert "was made by another version of flipscope" in capsys.readouterr().err
 
 
 def test_a_mask_video_is_preferred_to_the_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,3 +140,22 @@ def test_remarks_about_a_film_are_reported(tmp_path: Path) -> None:
     rows = report(tmp_path / "out")
     assert "it holds 2 films" in rows["original_sequences/youtube/c23/videos/000.mkv"]["remarks"]
     assert rows[ORIGINAL.replace("000", "001")]["remarks"] == ""
+
+
+def test_an_original_that_is_cut_off_gives_the_masks_before_the_cut(tmp_path: Path) -> None:
+    root = tmp_path / "ffpp"
+    centres = [place(number) for number in range(30)]
+    images = [frame([centre]) for centre in centres]
+    write(root / FORGED, painted(images, centres))
+    whole = write(tmp_path / "whole.mp4", images, faststart=True).read_bytes()
+    (root / ORIGINAL).parent.mkdir(parents=True)
+    (root / ORIGINAL).write_bytes(whole[: int(0.6 * len(whole))])
+    assert (
+        command(root, tmp_path / "out", "--frames-per-video", "6", "--methods", "Deepfakes") == 1
+    )  # it is a clip, too
+    rows = report(tmp_path / "out")
+    before = [position for position in (0, 6, 12, 17, 23, 29) if position < int(rows[ORIGINAL]["frames"])]
+    assert 1 < len(before) < 6
+    assert (rows[FORGED]["crops"], rows[FORGED]["masks"]) == ("6", str(len(before)))
+    assert "masks only before the damage" in rows[FORGED]["remarks"]
+    assert "damaged after frame" in rows[FORGED]["remarks"]
