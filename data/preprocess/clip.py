@@ -1,6 +1,7 @@
 """One video from end to end: find the faces, follow them, cut them out, find what was manipulated."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,8 +21,8 @@ from data.preprocess.crop_records import (
     sources_of,
 )
 from data.preprocess.crops import Region, shrink, shrink_points, square
-from data.preprocess.face_detection import Box, face_detector
-from data.preprocess.landmarking import all_the_same, is_predictor, landmarker_of
+from data.preprocess.face_detection import Box, face_detector, suggestion
+from data.preprocess.landmarking import all_the_same, as_shown, is_predictor, landmarker_of
 from data.preprocess.layout import Clip
 from data.preprocess.tracking import Settled, link, settle
 from data.preprocess.video import VideoInfo, probe, read, until_damage
@@ -53,16 +54,17 @@ def process(clip: Clip, recipe: PreprocessSettings, folder: CropFolder) -> Recor
 
 
 def _make(clip: Clip, info: VideoInfo, recipe: PreprocessSettings, folder: CropFolder) -> Record:
+    clip, remarks = _with_shown_landmarks(clip, info)
     chosen = _choose(clip, info, recipe)
-    problems: list[str] = []
+    problems = [info.damage] if info.damage else []
     positions, faces = _detect(clip, chosen, recipe, problems)
     times = [position / info.rate for position in positions]
     tracks = link(faces, times)
     kept = [settle(track, times) for track in (tracks if recipe.several == "track" else tracks[:1])]
     plan = _plan(positions, kept)
     faceless = len(positions) - len(plan)
-    companions, remarks = companions_of(clip, info, recipe.sources)
-    remarks += _about_landmarks(clip, recipe)
+    companions, unfit = companions_of(clip, info, recipe.sources)
+    remarks += [*info.remarks, *unfit, *_about_landmarks(clip, recipe)]
     if recipe.several == "skip" and len(tracks) > 1:
         remarks.append(f"skipped: it shows {len(tracks)} faces")
         plan = {}
@@ -71,7 +73,9 @@ def _make(clip: Clip, info: VideoInfo, recipe: PreprocessSettings, folder: CropF
     if not chosen:
         problems.append(f"{recipe.landmarks} has landmarks only for frames beyond its {info.frames}")
     elif not problems and not tracks:
-        problems.append(f"no face found in any of the {len(chosen)} frames looked at")
+        better = suggestion(recipe.face_detector)
+        hint = f"; {better} finds smaller and turned ones" if better else ""
+        problems.append(f"no face found in any of the {len(chosen)} frames looked at{hint}")
     remarks += companions.remarks()
     return Record(
         key=clip.key,
@@ -89,6 +93,15 @@ def _make(clip: Clip, info: VideoInfo, recipe: PreprocessSettings, folder: CropF
         remarks=tuple(remarks),
         problem="; ".join(_unnamed(problem, clip) for problem in problems) or None,
     )
+
+
+def _with_shown_landmarks(clip: Clip, info: VideoInfo) -> tuple[Clip, list[str]]:
+    """The clip with its landmarks in the frames as they are shown, and a remark where they were in the stored ones."""
+    if not clip.landmarks:
+        return clip, []
+    landmarks, stored = as_shown(clip.landmarks, info.display)
+    remarks = ["its landmarks are taken to be those of its frames as stored, and turned with them"] if stored else []
+    return replace(clip, landmarks=landmarks), remarks
 
 
 def _choose(clip: Clip, info: VideoInfo, recipe: PreprocessSettings) -> list[int]:

@@ -16,7 +16,7 @@ from data.keys import index_problem
 from data.landmarks import write_landmarks
 from data.preprocess.celebdf import CelebDF
 from data.preprocess.crop_records import FIVE_POINT, CropFolder, PreprocessSettings, Record, open_folder
-from data.preprocess.face_detection import face_detector
+from data.preprocess.face_detection import face_detector, suggestion
 from data.preprocess.landmarking import DlibLandmarks, is_predictor, landmarks_identity, with_landmarks
 from data.preprocess.layout import Clip, FaceForensics, Layout
 from data.preprocess.pipeline import entries, landmarks_of, run_all, write_report
@@ -68,7 +68,7 @@ def preprocess(
         say(f"{out / 'landmarks.csv'}: landmarks of {len(known):,} crops")
     if index and lmdb:
         _store(index, out, lmdb)
-    _refuse_failures([record for record in records.values() if record.problem], len(records), out)
+    _refuse_failures(list(records.values()), recipe, out)
 
 
 def _data_set(videos: VideoOptions) -> Layout:
@@ -170,9 +170,19 @@ def _refuse_inside(data_set: Layout, root: Path, out: Path) -> None:
             raise InputError(f"{out}: crops would lie among the videos; name another folder with --out")
 
 
-def _refuse_failures(failed: Sequence[Record], videos: int, out: Path) -> None:
-    if failed:
-        raise InputError(
-            f"{len(failed)} of {videos} videos failed, such as {failed[0].key}; see the problems in "
-            f"{out / 'report.csv'}, replace those videos and run the same command again"
+def _refuse_failures(records: Sequence[Record], recipe: PreprocessSettings, out: Path) -> None:
+    """Raises InputError where videos failed, with what to do about damaged ones and those without a face."""
+    failed = [record for record in records if record.problem]
+    if not failed:
+        return
+    faceless = sum(record.chosen > 0 and record.faces == 0 for record in failed)
+    steps = ["replace damaged videos and run the same command again"] if faceless < len(failed) else []
+    if faceless:
+        better = suggestion(recipe.face_detector)
+        steps.append(
+            f"for those without a face try {better} with another --out" if better else "leave out the faceless"
         )
+    raise InputError(
+        f"{len(failed)} of {len(records)} videos failed, such as {failed[0].key}; see the problems in "
+        f"{out / 'report.csv'}; {'; '.join(steps)}"
+    )

@@ -32,6 +32,7 @@ class Companions:
         mask: the mask video, which then gives the masks.
         original: the original, where masks are made from the difference to it, or source pictures are wanted.
         sources: whether the original's part of every crop is wanted.
+        size: (width, height) of the clip's frames as they are shown, which its companions' are brought to.
         unclear: how many crops have no mask because nothing stands out from the noise.
         elsewhere: how many have none because the original shows another moment.
         unproven: how many have no source picture because the face fills the frame, so that nothing can be compared.
@@ -41,6 +42,7 @@ class Companions:
     mask: Path | None = None
     original: Path | None = None
     sources: bool = False
+    size: tuple[int, int] | None = None
     unclear: int = 0
     elsewhere: int = 0
     unproven: int = 0
@@ -102,7 +104,7 @@ class Companions:
 
     def _frames(self, path: Path | None, positions: Sequence[int]) -> Iterator[np.ndarray | None]:
         if path is not None:
-            for _, image in until_damage(read(path, positions), self.problems.setdefault(path, [])):
+            for _, image in until_damage(read(path, positions, self.size), self.problems.setdefault(path, [])):
                 yield image
         yield from repeat(None)
 
@@ -134,20 +136,21 @@ def companions_of(clip: Clip, info: VideoInfo, sources: bool = False) -> tuple[C
         remarks += [f"no {wanted} from {problem}"] if problem else []
     if sources and clip.original is None:
         remarks.append("no source pictures: its original is not there")
-    return Companions(mask, original, sources), remarks
+    return Companions(mask, original, sources, info.size), remarks
 
 
 def _unfit(path: Path, info: VideoInfo) -> str | None:
     """Why a mask video or original cannot go with a clip, beginning with its path, or None.
 
-    It may be longer: where two videos were combined, the result ends with the shorter one.
+    It may be longer: where two videos were combined, the result ends with the shorter one. Its pixels may have another
+    shape: programs that make fakes and masks often leave out what the original says of it.
     """
     try:
         other = probe(path)
     except InputError as error:
         return f"it: {error}"
-    if other.size != info.size:
+    if other.size != info.size and other.display.grid != info.display.grid:
         return f"{path}: it is {other.width}x{other.height}, the clip {info.width}x{info.height}"
-    if other.frames < info.frames:
+    if other.frames < info.frames and other.damage is None:
         return f"{path}: it has {other.frames} frames, the clip {info.frames}"
     return None

@@ -17,7 +17,7 @@ from data.preprocess.landmarking import landmarks_identity
 from data.preprocess.layout import Clip
 from data.preprocess.splits import TimeSplit
 
-VERSION = 1  # of what the same settings make; raised when crops or masks change
+VERSION = 2  # of what the same settings make; raised when crops or masks change
 SETTINGS = "preprocess.json"
 FINISHED = ".finished"
 MASKS = "masks"
@@ -103,7 +103,7 @@ class Record:
     Attributes:
         key: the video's key.
         sources: the sizes in bytes of the video, its original and its mask video (None where absent).
-        frames: how many frames the video should have.
+        frames: how many frames of the video are shown, up to its first damage.
         chosen: how many of them were searched for faces.
         faceless: how many of those have no crop because no face of the kept tracks is in them.
         filled: how many crops have a box put between its neighbours, because the detector missed the face.
@@ -225,6 +225,11 @@ def open_folder(path: Path, recipe: PreprocessSettings) -> CropFolder:
 def _compare(path: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
     for name in dict.fromkeys([*asked, *stored]):
         before, now = (options.get(name, LATER.get(name)) for options in (stored, asked))
+        if before != now and name == "version":
+            raise InputError(
+                f"{path}: was made by another version of flipscope, whose crops of some videos differ; "
+                "name another --out"
+            )
         if before != now:
             raise InputError(
                 f"{path}: was made with {name} {before}, now asked for {now}; "

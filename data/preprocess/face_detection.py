@@ -1,5 +1,6 @@
 """Face detectors: where the faces of one frame are."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -43,15 +44,16 @@ class FaceDetector(Protocol):
 class HaarFaces:
     """OpenCV's boosted cascade `haarcascade_frontalface_alt2` (Viola and Jones 2001; Lienhart and Maydt 2002).
 
-    The frame is searched at LONG_SIDE pixels on its longer side (never enlarged), for faces of at least
-    MIN_FACE pixels there; NEIGHBOURS overlapping hits make a face. On seven FaceForensics++ clips these give exactly
-    one face in each of 158 sampled frames; fewer neighbours or smaller faces add false ones.
+    A frame is searched at LONG_SIDES pixels on its longer side (never enlarged), each size only where those before it
+    show no face: for faces of at least MIN_FACE pixels there, of NEIGHBOURS overlapping hits. On seven FaceForensics++
+    clips the first size gives exactly one face in each of 158 sampled frames; fewer neighbours or smaller faces add
+    false ones, and so do larger sizes, which ask for more neighbours.
     """
 
     FILE = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
-    LONG_SIDE = 480
+    LONG_SIDES = (480, 960, 1920)
     MIN_FACE = 40
-    NEIGHBOURS = 5
+    NEIGHBOURS = (5, 8, 16)
     SCALE_STEP = 1.1
 
     def __init__(self) -> None:
@@ -61,20 +63,23 @@ class HaarFaces:
 
     def detect(self, image: np.ndarray) -> list[Box]:
         """The frontal faces; see FaceDetector."""
-        small, scale = _reduced(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), self.LONG_SIDE)
         least = (self.MIN_FACE, self.MIN_FACE)
-        boxes = self._cascade.detectMultiScale(small, self.SCALE_STEP, self.NEIGHBOURS, minSize=least)
-        return [Box(*(float(value) / scale for value in box)) for box in boxes]
+        sizes = _sizes(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), self.LONG_SIDES)
+        for (small, scale), neighbours in zip(sizes, self.NEIGHBOURS, strict=False):
+            boxes = self._cascade.detectMultiScale(small, self.SCALE_STEP, neighbours, minSize=least)
+            if len(boxes):
+                return [Box(*(float(value) / scale for value in box)) for box in boxes]
+        return []
 
 
 class YunetFaces:
     """YuNet (Wu et al. 2023) from a user's ONNX file, through OpenCV's FaceDetectorYN.
 
-    The frame is searched at LONG_SIDE pixels on its longer side. Raises InputError where the model is missing or
-    not YuNet.
+    A frame is searched at LONG_SIDES pixels on its longer side (never enlarged), each size only where those before it
+    show no face. Raises InputError where the model is missing or not YuNet.
     """
 
-    LONG_SIDE = 640
+    LONG_SIDES = (640, 1280, 2560)
     SCORE = 0.7
     OVERLAP = 0.3
     BEFORE_SUPPRESSION = 5000
@@ -84,20 +89,27 @@ class YunetFaces:
         self._model = model
         try:
             self._network = cv2.FaceDetectorYN.create(
-                str(model), "", (self.LONG_SIDE, self.LONG_SIDE), self.SCORE, self.OVERLAP, self.BEFORE_SUPPRESSION
+                str(model),
+                "",
+                (self.LONG_SIDES[0], self.LONG_SIDES[0]),
+                self.SCORE,
+                self.OVERLAP,
+                self.BEFORE_SUPPRESSION,
             )
         except cv2.error as error:
             raise InputError(f"{model}: not a YuNet model that OpenCV can read ({_first_line(error)})") from error
 
     def detect(self, image: np.ndarray) -> list[Box]:
         """The faces in any pose; see FaceDetector."""
-        small, scale = _reduced(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), self.LONG_SIDE)
-        try:
-            self._network.setInputSize((small.shape[1], small.shape[0]))
-            rows = self._network.detect(small)[1]
-        except cv2.error as error:
-            raise InputError(f"{self._model}: not a YuNet model ({_first_line(error)})") from error
-        return [] if rows is None else [Box(*(float(value) / scale for value in row[:4])) for row in rows]
+        for small, scale in _sizes(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), self.LONG_SIDES):
+            try:
+                self._network.setInputSize((small.shape[1], small.shape[0]))
+                rows = self._network.detect(small)[1]
+            except cv2.error as error:
+                raise InputError(f"{self._model}: not a YuNet model ({_first_line(error)})") from error
+            if rows is not None:
+                return [Box(*(float(value) / scale for value in row[:4])) for row in rows]
+        return []
 
 
 def face_detector(name: str) -> FaceDetector:
@@ -113,6 +125,11 @@ def face_detector(name: str) -> FaceDetector:
     return detector
 
 
+def suggestion(name: str) -> str | None:
+    """The option that names a detector which finds more faces than that of this name, or None."""
+    return None if name.startswith("yunet:") else "--face-detector yunet:MODEL.onnx"
+
+
 def detector_identity(name: str) -> str:
     """A name that changes when the detector does: a YuNet model is named by its bytes, not by where it lies."""
     if not name.startswith("yunet:"):
@@ -125,6 +142,13 @@ def detector_identity(name: str) -> str:
 def _require_model(model: Path) -> None:
     if not model.is_file():
         raise InputError(f"{model}: no such YuNet model; name its ONNX file as yunet:MODEL.onnx")
+
+
+def _sizes(image: np.ndarray, long_sides: Sequence[int]) -> Iterator[tuple[np.ndarray, float]]:
+    """The image with at most each of `long_sides` pixels on its longer side, once at its own size, as `_reduced`."""
+    longest = max(image.shape[:2])
+    for long_side in dict.fromkeys(min(side, longest) for side in long_sides):
+        yield _reduced(image, long_side)
 
 
 def _reduced(image: np.ndarray, long_side: int) -> tuple[np.ndarray, float]:

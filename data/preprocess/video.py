@@ -1,4 +1,4 @@
-"""Videos decoded as a stream: one frame in memory at a time."""
+"""Videos decoded as a stream, as a player shows them: one frame in memory at a time."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -8,85 +8,112 @@ from typing import TypeVar
 
 import av
 import numpy as np
+from av import Packet, VideoFrame
 from av.container import InputContainer
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from common.errors import InputError
 from data.images import MAX_PIXELS, MIN_SIDE
+from data.preprocess.display import Display
+from data.preprocess.film_stream import opened_film, reason
 
 T = TypeVar("T")
 USUAL_RATE = 25.0  # frames per second, where a file does not say
-CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm"
-"""FFmpeg's names for what may be opened: neither playlists nor lists of files, which make it read other places."""
+PREDICTED = (PictureType.P, PictureType.B, PictureType.S)  # from other frames
+EARLY = 0.5  # seconds; a file that ends so much before the end that its header tells gets a remark
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file says of itself.
+    """What a video file holds.
 
     Attributes:
-        frames: how many frames it should have: what its header says or what is in the file, whichever is more.
-        width, height: in pixels.
+        frames: how many of its frames decode and are shown, up to the first damage.
         rate: frames per second.
+        display: how its first frame is shown.
+        damage: what is wrong with the file behind those frames, beginning with its path, or None.
+        remarks: lines about the file that a user may want to know.
     """
 
     frames: int
-    width: int
-    height: int
     rate: float
+    display: Display
+    damage: str | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.width, self.height
+        """(width, height) of the frames as they are shown: upright, in square pixels."""
+        return self.display.size
+
+    @property
+    def width(self) -> int:
+        """That of the frames as they are shown."""
+        return self.size[0]
+
+    @property
+    def height(self) -> int:
+        """That of the frames as they are shown."""
+        return self.size[1]
 
 
 def probe(path: Path) -> VideoInfo:
-    """Reads a video's description and counts its frames, without decoding any.
+    """Reads a video's description, and decodes it to count the frames that a player shows.
 
-    Raises InputError for a file that is missing, not a video, without frames, or too small to hold a face.
+    Neither a header's count nor the packets tell: edit lists hide frames, AVI headers count dropped ones, and what is
+    cut between two key frames cannot be decoded up to the second.
+
+    Raises InputError for a file that is missing, not a video, without a frame before its first damage, or too small to
+    hold a face.
     """
-    with _opened(path) as (container, stream):
-        held = 0
-        with contextlib.suppress(av.FFmpegError):  # damage inside; `read` will say where
-            for packet in container.demux(stream):
-                held += packet.size > 0 and not packet.is_discard
-        frames = max(stream.frames, held)
-        if frames == 0:
-            raise InputError(f"{path}: the video has no frames; download or copy it again")
-        if min(stream.width, stream.height) < MIN_SIDE:
-            raise InputError(f"{path}: {stream.width}x{stream.height} pixels is too small for a video of faces")
-        rate = float(stream.average_rate or USUAL_RATE)
-        return VideoInfo(frames, stream.width, stream.height, rate)
+    with _opened(path) as (container, stream, remarks):
+        count, damage, display, frame = 0, None, None, None
+        try:
+            for frame in _shown(path, container, stream):
+                display = display or _display(path, frame, stream)
+                count += 1
+        except InputError as error:
+            damage = str(error)
+        if display is None or frame is None:
+            raise InputError(damage or f"{path}: the video has no frames; download or copy it again")
+        width, height = display.size
+        if min(width, height) < MIN_SIDE:
+            raise InputError(f"{path}: {width}x{height} pixels is too small for a video of faces")
+        if damage is None:
+            remarks += _early_end(container, frame)
+        return VideoInfo(count, float(stream.average_rate or USUAL_RATE), display, damage, remarks)
 
 
-def read(path: Path, positions: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+def read(path: Path, positions: Sequence[int], size: tuple[int, int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
     """Decodes a video in order and yields (position, (H, W, 3) uint8 RGB) for the wanted frames, one at a time.
 
-    `positions` ascend and count from 0 in order of display. The conversion to RGB is FFmpeg's own (BT.601 where
-    the file does not say), as OpenCV's reader does it. Frames that FFmpeg would patch up after damage are never
+    The frames are upright and their pixels are square (see Display). The conversion to RGB is FFmpeg's own (BT.601
+    where the file does not say), as OpenCV's reader does it. Frames that FFmpeg would patch up after damage are never
     given out: from the first one on everything in the file is in doubt.
 
-    Raises InputError at the first damaged frame, or where the video ends before the last wanted one.
+    Args:
+        path: the video file.
+        positions: which frames, ascending; they count from 0 among those shown, in order of display.
+        size: (width, height) that the frames are brought to; None for their own.
+
+    Raises:
+        InputError: at the first damaged frame, or where the video ends before the last wanted one.
     """
     wanted = iter(positions)
     target = next(wanted, None)
-    with _opened(path) as (container, stream):
+    if target is None:
+        return
+    with _opened(path) as (container, stream, _):
         count = 0
-        frames = container.decode(stream)
-        while target is not None:
-            try:
-                frame = next(frames, None)
-            except av.FFmpegError as error:
-                raise InputError(f"{path}: damaged after frame {count} ({_reason(error)})") from error
-            if frame is None:
-                raise InputError(f"{path}: ends after {count} frames, before frame {target}; it is cut off or damaged")
-            if frame.is_corrupt:
-                raise InputError(f"{path}: damaged at frame {count}; the frames before it are kept")
+        for frame in _shown(path, container, stream):
             if count == target:
-                yield count, frame.to_ndarray(format="rgb24")
+                yield count, _display(path, frame, stream).show(frame.to_ndarray(format="rgb24"), size)
                 target = next(wanted, None)
+                if target is None:
+                    return
             count += 1
+        raise InputError(f"{path}: ends after {count} frames, before frame {target}; it is cut off or damaged")
 
 
 def until_damage(frames: Iterator[T], problems: list[str]) -> Iterator[T]:
@@ -97,25 +124,104 @@ def until_damage(frames: Iterator[T], problems: list[str]) -> Iterator[T]:
         problems.append(str(error))
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """A video and its first video stream, decoded by one thread: the clips are what runs in parallel."""
+def _shown(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """The frames that are shown, in order of display; raises InputError at the first damage."""
+    count = 0
     try:
-        container = av.open(
-            str(path),
-            metadata_errors="replace",
-            options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
-        )
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such video") from error
+        for frame in _decoded(container, stream):
+            if frame.is_corrupt:
+                raise InputError(f"{path}: damaged at frame {count}; the frames before it are kept")
+            yield frame
+            count += 1
+    except _DamagedError as error:
+        raise InputError(f"{path}: damaged after frame {count} ({error})") from error
+
+
+class _DamagedError(Exception):
+    """Why a packet cannot be read or decoded."""
+
+
+class _UnreadableError(_DamagedError):
+    """Why a packet cannot be read; what was decoded before it is whole."""
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """The frames that the decoder gives, in order of display; raises _DamagedError.
+
+    A file that was cut between two key frames begins with packets whose frames are predicted from what was cut off.
+    Their decoder gives nothing, an error, or a patchwork: none of it is shown, and none of it is damage.
+    """
+    keyed = headless = False  # whether a key frame has come; whether frames from before it may still come
+    try:
+        for packet in _packets(container, stream):
+            keyed = keyed or packet.is_keyframe
+            headless = headless or not keyed
+            try:
+                frames = stream.decode(packet)
+            except av.FFmpegError as error:
+                if keyed:
+                    raise _DamagedError(reason(error)) from error
+                continue
+            for frame in frames:
+                headless = headless and not frame.key_frame and frame.pict_type in PREDICTED
+                if not headless:
+                    yield frame
+    except _UnreadableError:
+        yield from _held_back(stream)
+        raise
+    yield from _held_back(stream)
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    """The stream's packets, without the empty ones that stand for dropped frames; raises _UnreadableError."""
+    try:
+        for packet in container.demux(stream):
+            if packet.is_corrupt:
+                raise _UnreadableError("a frame is cut off")
+            if packet.size > 0:
+                yield packet
     except av.FFmpegError as error:
-        raise InputError(f"{path}: cannot be opened as a video ({_reason(error)}); it is cut off or damaged") from error
-    with container:
-        if not container.streams.video:
-            raise InputError(f"{path}: has no video stream")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
-            raise InputError(f"{path}: its video is in a format that is not known, or the file is damaged")
+        raise _UnreadableError(reason(error)) from error
+
+
+def _held_back(stream: VideoStream) -> list[VideoFrame]:
+    """The last frames, which the decoder held back to give them in order of display; raises _DamagedError."""
+    try:
+        return stream.decode(None)
+    except av.FFmpegError as error:
+        raise _DamagedError(reason(error)) from error
+
+
+def _display(path: Path, frame: VideoFrame, stream: VideoStream) -> Display:
+    """How a frame is shown; raises InputError where that cannot be."""
+    try:
+        display = Display.of(frame, stream.sample_aspect_ratio)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    width, height = display.size
+    if width * height > MAX_PIXELS and display.size != display.grid:
+        raise InputError(
+            f"{path}: {width}x{height} pixels is too large; at most {MAX_PIXELS:,} are decoded (its pixels are "
+            f"{display.aspect} times as wide as high)"
+        )
+    return display
+
+
+def _early_end(container: InputContainer, last: VideoFrame) -> tuple[str, ...]:
+    """A remark where a film without sound ends well before the end that its header tells, as a file that is cut off."""
+    if len(container.streams) > 1 or not container.duration or last.time is None or last.time_base is None:
+        return ()
+    told = container.duration / av.time_base
+    end = last.time + float(last.duration * last.time_base) - (container.start_time or 0) / av.time_base
+    if told - end <= EARLY:
+        return ()
+    return (f"it ends after {end:.1f} s, its header says {told:.1f} s: it may be cut off",)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream, tuple[str, ...]]]:
+    """A file, its film and remarks; decoded by one thread: the clips are what runs in parallel."""
+    with opened_film(path) as (container, stream, remarks):
         if stream.width * stream.height > MAX_PIXELS:
             raise InputError(
                 f"{path}: {stream.width}x{stream.height} pixels is too large; at most {MAX_PIXELS:,} are decoded"
@@ -123,8 +229,4 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream.codec_context.thread_count = 1
         # of every frame, whose size may change; codecs count whole blocks, up to twice as much
         stream.codec_context.options = {"max_pixels": str(2 * MAX_PIXELS)}
-        yield container, stream
-
-
-def _reason(error: av.FFmpegError) -> str:
-    return (error.strerror or "unreadable").lower()
+        yield container, stream, remarks

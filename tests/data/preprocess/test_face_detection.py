@@ -10,7 +10,7 @@ import pytest
 from common.errors import InputError
 from data.preprocess.face_detection import Box, HaarFaces, detector_identity, face_detector
 from data.preprocess.video import probe, read
-from tests.data.preprocess.videos import DISCS, frame
+from tests.data.preprocess.videos import DISCS, background, frame
 
 
 def test_haar_finds_exactly_one_face_in_the_real_clips(ffpp: Path) -> None:
@@ -35,6 +35,24 @@ def test_boxes_are_in_pixels_of_the_frame_whatever_its_size(ffpp: Path) -> None:
     (small,), (large,) = HaarFaces().detect(image), HaarFaces().detect(twice)
     np.testing.assert_allclose(np.array(large.centre) / 2, small.centre, atol=4)
     assert large.size / 2 == pytest.approx(small.size, rel=0.05)
+
+
+@pytest.mark.parametrize("pixels", [75, 45])
+def test_a_small_face_is_found_at_a_larger_size(ffpp: Path, pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A face of few pixels in a frame of 1280x720, whose rest is a smooth picture."""
+    path = ffpp / "original_sequences/youtube/c23/videos/634.mp4"
+    [(_, image)] = read(path, [0])
+    [face] = HaarFaces().detect(image)
+    scale = pixels / face.size
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    wide = background(1280, 720)
+    wide[250 : 250 + small.shape[0], 500 : 500 + small.shape[1]] = small
+    [found] = HaarFaces().detect(wide)
+    x, y = face.centre
+    assert found.centre == pytest.approx((500 + scale * x, 250 + scale * y), abs=0.15 * pixels)
+    assert found.size == pytest.approx(pixels, rel=0.35)
+    monkeypatch.setattr(HaarFaces, "LONG_SIDES", HaarFaces.LONG_SIDES[:1])
+    assert HaarFaces().detect(wide) == []
 
 
 def test_no_face_is_no_box() -> None:
@@ -85,3 +103,22 @@ def test_yunet_gets_a_small_bgr_image_and_its_boxes_are_scaled_back(
     assert seen[0] == (640, 320)
     assert seen[1].shape == (320, 640, 3)
     assert seen[1][0, 0].tolist() == [0, 0, 200]
+    assert len(seen) == 2  # the face was found at once: no larger size is searched
+
+
+def test_larger_sizes_are_searched_only_for_want_of_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, int]] = []
+
+    class Network:
+        def setInputSize(self, size: tuple[int, int]) -> None:  # noqa: N802 - OpenCV's name
+            sizes.append(size)
+
+        def detect(self, image: np.ndarray) -> tuple[int, np.ndarray | None]:
+            return 1, np.array([[10, 20, 30, 40, *range(10), 0.9]], np.float32) if image.shape[1] == 1000 else None
+
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: Network())
+    (tmp_path / "model.onnx").touch()
+    detector = face_detector(f"yunet:{tmp_path / 'model.onnx'}")
+    assert detector.detect(np.zeros((500, 1000, 3), np.uint8)) == [Box(10, 20, 30, 40)]
+    assert detector.detect(np.zeros((2000, 4000, 3), np.uint8)) == []
+    assert sizes == [(640, 320), (1000, 500), (640, 320), (1280, 640), (2560, 1280)]

@@ -1,5 +1,6 @@
 """The whole command on small made-up videos: what it makes, and that nothing but its options decides it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -168,6 +169,16 @@ def test_other_options_are_refused_by_name(root: Path, tmp_path: Path, capsys: p
     assert len(read_index(out / "index.csv")) == 8
 
 
+def test_a_folder_of_another_version_is_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert command(root, out, "--frames-per-video", "1", "--methods", "Deepfakes") == 0
+    settings = json.loads((out / "preprocess.json").read_text())
+    (out / "preprocess.json").write_text(json.dumps(settings | {"version": 1}))
+    capsys.readouterr()
+    assert command(root, out, "--frames-per-video", "1", "--methods", "Deepfakes") == 1
+    assert "was made by another version of flipscope" in capsys.readouterr().err
+
+
 def test_a_mask_video_is_preferred_to_the_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = data_set(tmp_path / "ffpp", frames=10)
     masks = root / "manipulated_sequences/Deepfakes/masks/videos/000_001.mp4"
@@ -253,7 +264,9 @@ def test_bad_videos_are_reported_and_the_rest_is_done(tmp_path: Path, capsys: py
     assert command(root, out, "--frames-per-video", "10") == 1
     captured = capsys.readouterr()
     rows = {Path(name).stem: row for name, row in report(out).items()}
-    assert 1 <= int(rows["010"]["crops"]) < 10
+    assert 10 < int(rows["010"]["frames"]) < 40
+    assert rows["010"]["crops"] == "10"  # spread over the frames before the cut
+    assert "damaged after frame" in rows["010"]["problem"]
     assert rows["000"]["crops"] == rows["001"]["crops"] == rows["000_001"]["crops"] == "10"
     assert "cannot be opened as a video" in rows["011"]["problem"]
     assert "no face found in any of the 5 frames" in rows["012"]["problem"]
@@ -263,6 +276,8 @@ def test_bad_videos_are_reported_and_the_rest_is_done(tmp_path: Path, capsys: py
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == 1
     assert "3 of 7 videos failed" in errors[0]
+    assert "replace damaged videos and run the same command again; for those without a face try" in errors[0]
+    assert "--face-detector yunet:MODEL.onnx with another --out" in errors[0]
     kept = [entry for entry in read_index(out / "index.csv") if "010.mp4" in entry.key]
     assert len(kept) == int(rows["010"]["crops"])
     before = tree(out)

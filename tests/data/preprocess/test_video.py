@@ -1,19 +1,31 @@
 """Decoding as a stream, and what becomes of damaged files."""
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from common.errors import InputError
 from data.preprocess.video import probe, read, until_damage
+from tests.data.preprocess.films import Film, move_earlier, write_film
 from tests.data.preprocess.videos import background, moving, write
+
+COVER = Film(
+    [np.full((300, 300, 3), 250, np.uint8)],
+    codec="mjpeg",
+    pixels="yuvj420p",
+    options={},
+    disposition=Disposition.attached_pic,
+)
 
 
 def shades(count: int) -> list[np.ndarray]:
-    """Frames that tell their own number by their brightness."""
+    """At most 50 frames that tell their own number by their brightness, in levels of 5."""
     return [np.full((64, 64, 3), 5 * index, dtype=np.uint8) for index in range(count)]
 
 
@@ -61,12 +73,14 @@ def test_a_cut_file_gives_the_frames_before_the_cut(tmp_path: Path, share: float
     cut = tmp_path / "cut.mp4"
     data = whole.read_bytes()
     cut.write_bytes(data[: int(share * len(data))])
-    assert probe(cut).frames == 60  # the header still says so
+    info = probe(cut)  # whose header still says 60
+    assert info.damage is not None
+    assert info.damage.startswith(f"{cut}: damaged after frame {info.frames}")
     problems: list[str] = []
     kept = dict(until_damage(read(cut, range(60)), problems))
     assert len(problems) == 1
     assert str(cut) in problems[0]
-    assert 0.5 * share * 60 < len(kept) < 60
+    assert 0.5 * share * 60 < len(kept) == info.frames < 60
     intact = dict(read(whole, range(60)))
     assert list(kept) == list(range(len(kept)))
     for position, image in kept.items():
@@ -84,8 +98,8 @@ def test_damage_in_the_middle_ends_the_video_there(tmp_path: Path) -> None:
     problems: list[str] = []
     kept = dict(until_damage(read(damaged, range(60)), problems))
     assert len(problems) == 1
-    assert "damaged" in problems[0]
-    assert 5 < len(kept) < 59
+    assert problems == [probe(damaged).damage]
+    assert 5 < len(kept) == probe(damaged).frames < 59
     for position, image in kept.items():
         np.testing.assert_array_equal(image, intact[position])
 
@@ -95,6 +109,91 @@ def test_a_file_without_a_frame_count_is_counted(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
         assert container.streams.video[0].frames == 0
     assert probe(path).frames == 12
+
+
+def numbers(path: Path) -> list[int]:
+    """What the frames of a film of `shades` say of their number, all of them read."""
+    info = probe(path)
+    assert info.damage is None
+    return [round(float(image.mean()) / 5) for _, image in read(path, range(info.frames))]
+
+
+def test_an_edit_list_hides_frames(tmp_path: Path) -> None:
+    whole = write_film(tmp_path / "whole.mp4", Film(shades(30)))
+    path = move_earlier(whole, tmp_path / "v.mp4", 18)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 30
+    assert numbers(path) == list(range(18, 30))
+
+
+def test_dropped_frames_are_not_counted(tmp_path: Path) -> None:
+    film = Film(shades(23), codec="mpeg4", pixels="yuv420p", options={"b": "4M"}, dropped=(5, 6, 12))
+    path = write_film(tmp_path / "v.avi", film)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 23
+    assert numbers(path) == [number for number in range(23) if number not in (5, 6, 12)]
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "libvpx", "libvpx-vp9", "libx265", "libsvtav1"])
+def test_what_is_cut_between_key_frames_starts_at_the_next(tmp_path: Path, codec: str) -> None:
+    """Whatever its decoder makes of the packets before: no frame, an error, or a patchwork."""
+    options = {"g": "10", "bf": "0"} | {
+        "libx265": {"x265-params": "keyint=10:min-keyint=10:scenecut=0:bframes=0:log-level=none"},
+        "libsvtav1": {"svtav1-params": "keyint=10:scd=0:pred-struct=1", "preset": "12"},
+        "libvpx": {"cpu-used": "8"},
+        "libvpx-vp9": {"cpu-used": "8"},
+        "mpeg4": {"b": "4M", "sc_threshold": "1000000000"},
+    }.get(codec, {"preset": "ultrafast"})
+    film = Film(shades(30), codec=codec, pixels="yuv420p", options=options)
+    assert numbers(write_film(tmp_path / "whole.mkv", film)) == list(range(30))
+    assert numbers(write_film(tmp_path / "cut.mkv", replace(film, headless=6))) == list(range(10, 30))
+
+
+def test_a_file_that_ends_early_says_so(tmp_path: Path) -> None:
+    """FFmpeg reads a Matroska file that is cut off between two frames without an error."""
+    whole = write_film(tmp_path / "whole.mkv", Film(moving(60)))
+    data = whole.read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(data[: len(data) // 2])
+    info = probe(cut)
+    assert probe(whole).remarks == ()
+    assert 20 < info.frames < 40
+    assert info.remarks == (f"it ends after {info.frames / 25:.1f} s, its header says 2.4 s: it may be cut off",)
+
+
+@pytest.mark.parametrize("ending", [".mkv", ".avi", ".mp4"])
+def test_attached_pictures_are_not_the_film(tmp_path: Path, ending: str) -> None:
+    for name, picture in (("track", replace(COVER, disposition=None)), ("attached", COVER)):
+        path = write_film(tmp_path / f"{name}{ending}", picture, Film(shades(12)))
+        info = probe(path)
+        assert (info.frames, info.size, info.remarks) == (12, (64, 64), ())
+        assert numbers(path) == list(range(12))
+
+
+def test_a_file_of_attached_pictures_is_no_film(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4", COVER, Film(shades(3)))
+    with av.open(str(path)) as old, av.open(str(tmp_path / "v.mp4"), "w") as new:
+        picture = next(stream for stream in old.streams.video if stream.disposition & Disposition.attached_pic)
+        copy = new.add_stream_from_template(picture)
+        copy.disposition = Disposition.attached_pic  # type: ignore[misc]  # as in write_film
+        for packet in old.demux(picture):
+            if packet.size:
+                packet.stream = copy
+                new.mux(packet)
+    with pytest.raises(InputError, match=r"v\.mp4: has attached pictures, such as cover art, but no film"):
+        probe(tmp_path / "v.mp4")
+
+
+def test_of_several_films_the_best_is_taken(tmp_path: Path) -> None:
+    small, large = Film(shades(12)), Film([cv2.resize(image, (96, 80)) for image in shades(9)])
+    path = write_film(tmp_path / "v.mkv", small, large)
+    info = probe(path)
+    assert (info.frames, info.size) == (9, (96, 80))
+    assert info.remarks == ("it holds 2 films: the one of 96x80 pixels is taken, not that of 64x64",)
+    assert numbers(path) == list(range(9))
+    marked = write_film(tmp_path / "marked.mkv", large, replace(small, disposition=Disposition.default))
+    assert probe(marked).size == (64, 64)  # a player shows what is marked
+    assert numbers(marked) == list(range(12))
 
 
 def test_what_is_no_video_is_refused_by_name(tmp_path: Path) -> None:
