@@ -11,7 +11,7 @@ from common.files import atomic_write
 from data.frames import CLASS_NAMES, family_of, video_of
 
 REQUIRED = ("relative_path", "bin_label", "mc_label")
-OPTIONAL = ("split", "mask_path", "source_path")
+OPTIONAL = ("split", "mask_path", "source_path", "faces")
 UNUSABLE = {"\n": "a line break", "\r": "a line break", "\0": "a null character"}
 
 
@@ -27,6 +27,8 @@ class Entry:
         mask: the relative path of the picture of its manipulated pixels, or None.
         source: for a manipulated frame, the relative path of the picture that shows the same moment and the same
             square of its original, or None.
+        faces: how many faces its video shows, where its label may belong to another of them than the one that is shown;
+            None where there is no such doubt.
     """
 
     key: str
@@ -35,6 +37,7 @@ class Entry:
     split: str | None = None
     mask: str | None = None
     source: str | None = None
+    faces: int | None = None
 
     @property
     def family(self) -> str | None:
@@ -51,7 +54,8 @@ def read_index(path: str | Path) -> list[Entry]:
     """The entries of an index file, in its order.
 
     The file is UTF-8 CSV with a header, separated by commas or by single spaces (the header shows which), with
-    the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path`, in any order;
+    the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path faces`, in any
+    order;
     other columns are ignored. Cells are quoted where they contain the separator. All but the first two columns may
     be empty; an empty `mc_label` of a real frame is read as 0.
 
@@ -181,7 +185,10 @@ def _entry(where: str, cells: dict[str, str]) -> Entry:
             raise InputError(f"{where}: mc_label is {cells['mc_label']!r}; it must be {known}, or empty")
     elif binary == 0:
         label = 0
-    entry = Entry(key, binary == 1, label, cells.get("split") or None, mask, source)
+    faces = _faces(cells.get("faces", ""))
+    if faces == 0:
+        raise InputError(f"{where}: faces is {cells['faces']!r}; it must be a whole number from 1, or empty")
+    entry = Entry(key, binary == 1, label, cells.get("split") or None, mask, source, faces)
     problem = _contradiction(entry)
     if problem:
         raise InputError(f"{where}: {problem}")
@@ -192,6 +199,12 @@ def _integer(cell: str) -> int | None:
     """The label in a cell; a trailing .0 is what pandas makes of labels in a column with empty cells."""
     digits = cell.strip().removesuffix(".0")
     return int(digits) if len(digits) == 1 and digits in "0123456789" else None
+
+
+def _faces(cell: str) -> int | None:
+    """The number of faces in a cell, None where it is empty, 0 where it is no number of faces."""
+    digits = cell.strip().removesuffix(".0")
+    return None if not digits else int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0
 
 
 def _contradiction(entry: Entry) -> str | None:
@@ -216,6 +229,8 @@ def _refuse_unwritable(path: str | Path, entries: Sequence[Entry]) -> None:
             problem = "occurs twice"
         elif entry.label is not None and entry.label not in range(len(CLASS_NAMES)):
             problem = f"has mc_label {entry.label}, which is not in 0 to {len(CLASS_NAMES) - 1}"
+        elif entry.faces is not None and entry.faces < 1:
+            problem = f"has {entry.faces} faces; at least 1, or None"
         if problem:
             raise InputError(f"{path}: cannot write {entry.key!r}: {problem}")
         keys.add(entry.key)
@@ -229,4 +244,5 @@ def _cells(entry: Entry) -> dict[str, str]:
         "split": entry.split or "",
         "mask_path": entry.mask or "",
         "source_path": entry.source or "",
+        "faces": "" if entry.faces is None else str(entry.faces),
     }
