@@ -45,7 +45,11 @@ class ChangedFaces:
     @property
     def count(self) -> int:
         """How many of the faces were changed."""
-        return sum(share >= SHARE for share in self._shares.values())
+        return sum(self.changed(face) for face in self._shares)
+
+    def changed(self, face: int) -> bool:
+        """Whether the change lies on the face of that number in enough of its frames."""
+        return self._shares.get(face, 0.0) >= SHARE
 
     def fate(self, position: int, face: int) -> Fate:
         """What is known of the face of that number in the frame at `position`."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from common.console import count
 from common.errors import InputError
 from data.images import encode_png
 from data.preprocess.align import aligned, box_of
@@ -37,7 +38,8 @@ def process(clip: Clip, recipe: PreprocessSettings, folder: CropFolder) -> Recor
     The video is decoded twice: the boxes of all chosen frames must be known before the first can be smoothed, and
     the frames are too large to be kept meanwhile. The faces are found in the manipulated video itself, as a
     detector in use would find them; the same square is then cut from its mask video or original. A manipulated video
-    with several faces is read once more before, to see which of them was changed. Where a file gives landmarks, the frames are chosen among those it knows; to align faces by them no face detector is needed.
+    with several faces is read once more before, to see which of them was changed. Where a file gives landmarks, the
+    frames are chosen among those it knows; to align faces by them no face detector is needed.
 
     What is wrong with the video ends up in the record. Raises InputError for an unusable face detector or landmark
     predictor, OSError where the crops cannot be written.
@@ -80,7 +82,8 @@ def _make(clip: Clip, info: VideoInfo, recipe: PreprocessSettings, folder: CropF
     else:
         remarks += [*plan.remarks, *companions.remarks()]
     if touching:
-        remarks.append(f"{touching} bystanders are left out: part of the change lies in their crops")
+        left_out = count(touching, "crop of a bystander is", "crops of bystanders are")
+        remarks.append(f"{left_out} left out: a part of the change lies in it")
     several = clip.fake and plan.faces > 1 and bool(crops)
     return Record(
         key=clip.key,

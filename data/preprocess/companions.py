@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from common.console import count
 from common.errors import InputError
 from data.preprocess.crops import Region, shrink
 from data.preprocess.frame_change import FrameChange, Moment
@@ -105,11 +106,11 @@ class Companions:
             for problem in problems
         ]
         lines += [
-            f"no {self._missed(path)} for {count} frames: {path} has {self.lengths[path]} frames, and they lie beyond"
-            for path, count in self.beyond.items()
+            f"no {self._missed(path)} for {count(beyond, 'frame')}, beyond the {self.lengths[path]} of {path}"
+            for path, beyond in self.beyond.items()
         ]
         if self.black:
-            lines.append(f"no mask for {self.black} frames: {self.mask} marks nothing in their crops")
+            lines.append(f"no mask for {count(self.black, 'crop')}: {self.mask} marks nothing there")
         if self.elsewhere:
             wanted = "mask" if not self.sources else "source picture" if self.mask else "mask and source picture"
             lines.append(f"no {wanted} for {self.elsewhere} frames: {self.original} shows other moments")

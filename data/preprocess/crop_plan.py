@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from common.console import count
 from data.preprocess.changed_faces import ChangedFaces, Fate, changed_faces
 from data.preprocess.companions import Companions
 from data.preprocess.crop_records import PreprocessSettings
@@ -26,7 +27,7 @@ class PlannedFrame:
         changed: those whose change counts as such, in masks; all that are labelled, and in a video of which one face is
             wanted, others that were changed, too.
         bystanders: those cropped as real, for nobody changed them.
-        unclear: how many are left out because it is not clear whether they were changed.
+        unclear: how many that might be wanted are left out, because it is not clear whether they were changed.
     """
 
     faces: Faces
@@ -119,7 +120,8 @@ def _faces(positions: Sequence[int], tracks: Sequence[Settled]) -> dict[int, Fac
     return faces
 
 
-def _of_changed(faces: Mapping[int, Faces], count: int, known: ChangedFaces, recipe: PreprocessSettings) -> CropPlan:
+def _of_changed(faces: Mapping[int, Faces], tracks: int, known: ChangedFaces, recipe: PreprocessSettings) -> CropPlan:
+    wants_bystanders = recipe.bystanders == "real"
     frames = {}
     for position, boxes in faces.items():
         fates = {face: known.fate(position, face) for face in boxes}
@@ -129,25 +131,26 @@ def _of_changed(faces: Mapping[int, Faces], count: int, known: ChangedFaces, rec
             boxes,
             changed[:1] if recipe.several == "main" else changed,
             changed,
-            untouched if recipe.bystanders == "real" else (),
-            sum(fate is Fate.UNCLEAR for fate in fates.values()),
+            untouched if wants_bystanders else (),
+            sum(fate is Fate.UNCLEAR and (wants_bystanders or known.changed(face)) for face, fate in fates.items()),
         )
     remarks = []
     unclear = sum(frame.unclear for frame in frames.values())
     if unclear:
-        remarks.append(f"{unclear} faces are left out: it is not clear whether the change lies on them in their frames")
+        left_out = count(unclear, "crop is", "crops are")
+        remarks.append(f"{left_out} left out: it is not clear whether the change lies on the face in that frame")
     found = any(frame.labelled for frame in frames.values())
-    return CropPlan(frames, count, known, tuple(remarks), None if found else NOT_FOUND)
+    return CropPlan(frames, tracks, known, tuple(remarks), None if found else NOT_FOUND)
 
 
-def _doubt(clip: Clip, count: int, companions: Companions) -> tuple[str, ...]:
+def _doubt(clip: Clip, tracks: int, companions: Companions) -> tuple[str, ...]:
     """A line where the label of a manipulated video may belong to a face that is not cropped."""
-    if not clip.fake or count < 2:
+    if not clip.fake or tracks < 2:
         return ()
     reason = (
         "no change stands out on any of them" if companions.mask_source else "no mask video or original shows which"
     )
     return (
-        f"it shows {count} faces, and {reason}: its label may belong to another than the cropped one "
+        f"it shows {tracks} faces, and {reason}: its label may belong to another than the cropped one "
         "(column faces of the index); --several skip leaves such videos out",
     )

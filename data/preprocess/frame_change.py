@@ -24,7 +24,9 @@ Faces = Mapping[int, Box]
 
 LEAST = 0.005  # of a face's box: fewer changed pixels are none
 FAINT = 0.1  # of the change of the most changed face in the frame: less is none
-ELSEWHERE = 0.1  # of a face's box: how much must differ away from all faces to be a change there, and not noise
+ELSEWHERE = (
+    0.05  # of a square of the faces' size: how much must differ away from all of them to be a change, and not noise
+)
 
 
 @dataclass(frozen=True, eq=False)
