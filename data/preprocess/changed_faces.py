@@ -10,8 +10,9 @@ from data.preprocess.frame_change import Faces, FrameChange, marked_faces
 from data.preprocess.layout import Clip
 from data.preprocess.video import read, until_damage
 
-SHARE = 0.2  # a track that is changed in a smaller share of the frames that show a change was not changed,
-#              and one that is changed in a larger share than the rest was changed throughout
+SHARE = 0.2
+"""A track that is changed in a smaller share of its frames that show a change was not changed; one that is unchanged in
+as small a share was changed throughout; and a clip differs away from its faces from this share of its frames on."""
 
 
 class Fate(Enum):
@@ -94,9 +95,9 @@ def changed_faces(clip: Clip, faces: Mapping[int, Faces], companions: Companions
 
 
 def changed_elsewhere(clip: Clip, faces: Mapping[int, Faces], companions: Companions) -> bool:
-    """Whether most frames of a clip differ from its original away from all faces; the arguments as above."""
+    """Whether a clip differs from its original away from all faces, in enough of its frames; arguments as above."""
     found = [frame.elsewhere() for _, frame in _frames(clip, faces, companions.of_masks())]
-    return sum(found) > len(found) / 2
+    return any(found) and sum(found) >= SHARE * len(found)
 
 
 def _frames(clip: Clip, faces: Mapping[int, Faces], companions: Companions) -> Iterator[tuple[int, FrameChange]]:
