@@ -16,7 +16,7 @@ from common.errors import InputError
 from reporting.detector_comparison import short_names, show_detector_comparison, write_detector_comparison
 from reporting.products import RunResults, write_products
 from reporting.run_comparison import show_run_comparison
-from reporting.terminal import introduce_run, show_missing, show_results
+from reporting.terminal import introduce_run, show_black_masks, show_missing, show_results
 from runs.run import score_frames
 from runs.run_folder import RunFolder, Shard
 from runs.run_options import EvaluationOptions, ResultsOption
@@ -131,6 +131,7 @@ def score_detector(
         configuration = json.loads(setup.configuration.to_json())
         results = write_products(run_folder, setup.name, configuration, outcome.finished, outcome.failures)
     show_results(results, setup.configuration.seed, folder)
+    show_black_masks(results, selection)
     return results
 
 

@@ -11,7 +11,7 @@ from attribution_model.class_report import write_class_scores
 from common.console import application, run, say, table
 from data.demo.demo_frames import DemoFrames
 from data.frames import Frame
-from data.source import open_split
+from data.source import open_split, warn_of_doubt
 from detectors.detector_test import number
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
 from detectors.predictions import predict, report_left_out
@@ -42,7 +42,10 @@ def run_test(
 ) -> None:
     """Test a detector; without --frames on 250 demo frames of people that the demo weights have not seen."""
     loaded = detectors.load(detector, checkpoint, device, positive=positive)
-    chosen: Sequence[Frame] = DemoFrames(250) if frames is None else open_split(frames, images, split)
+    chosen: Sequence[Frame] = DemoFrames(250)
+    if frames is not None:
+        chosen = open_split(frames, images, split)
+        warn_of_doubt(chosen.entries)
     predictions = predict(loaded, chosen, batch_size)
     scores = write_class_scores(out, loaded, predictions)
     report_left_out(predictions, ", since they belong to none of the classes")

@@ -16,7 +16,7 @@ from data.keys import forward_slashes, index_problem, key_problem, text_problem
 
 REQUIRED = ("relative_path", "bin_label", "mc_label")
 PATHS = ("relative_path", "mask_path", "source_path")
-OPTIONAL = ("split", "mask_path", "source_path", "family", "video")
+OPTIONAL = ("split", "mask_path", "source_path", "family", "video", "faces")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Entry:
             square of its original, or None.
         stated_family: the family where the index states it; None where labels and path say it.
         stated_video: the video where the index states it; None where the path says it.
+        faces: how many faces its video shows, where its label may belong to another of them than the one that is shown;
+            None where there is no such doubt.
     """
 
     key: str
@@ -43,6 +45,7 @@ class Entry:
     source: str | None = None
     stated_family: str | None = None
     stated_video: str | None = None
+    faces: int | None = None
 
     @property
     def family(self) -> str | None:
@@ -59,10 +62,10 @@ def read_index(path: str | Path) -> list[Entry]:
     """The entries of an index file, in its order.
 
     The file is UTF-8 CSV with a header, separated by commas or by single spaces (the header shows which), with
-    the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path family video`, in any
-    order; other columns are ignored. Cells are quoted where they contain the separator. All but the first two columns
-    may be empty; an empty `mc_label` of a real frame is read as 0. Backslashes in paths separate folders, on every
-    system, and one warning says that there are some.
+    the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path family video faces`,
+    in any order; other columns are ignored. Cells are quoted where they contain the separator. All but the first two
+    columns may be empty; an empty `mc_label` of a real frame is read as 0. Backslashes in paths separate folders, on
+    every system, and one warning says that there are some.
 
     Raises InputError, with the file and line, for anything else.
     """
@@ -182,7 +185,9 @@ def _entry(where: str, cells: dict[str, str]) -> Entry:
             raise InputError(f"{where}: mc_label is {cells['mc_label']!r}; it must be {known}, or empty")
     elif binary == 0:
         label = 0
-    family = cells.get("family") or None
+    family, faces = cells.get("family") or None, _faces(cells.get("faces", ""))
+    if faces == 0:
+        raise InputError(f"{where}: faces is {cells['faces']!r}; it must be a whole number from 1, or empty")
     entry = Entry(
         paths["relative_path"],
         fake=binary == 1,
@@ -192,6 +197,7 @@ def _entry(where: str, cells: dict[str, str]) -> Entry:
         source=paths["source_path"] or None,
         stated_family=family if family is None else _named_family(family),
         stated_video=cells.get("video") or None,
+        faces=faces,
     )
     problem = _contradiction(entry)
     if problem:
@@ -209,6 +215,12 @@ def _named_family(name: str) -> str:
     """A family by its usual spelling: "real" and "original" are "Real", "DF" is "Deepfakes"."""
     found = class_of(name)
     return name if found in (None, FAKE) else str(found)
+
+
+def _faces(cell: str) -> int | None:
+    """The number of faces in a cell, None where it is empty, 0 where it is no number of faces."""
+    digits = cell.strip().removesuffix(".0")
+    return None if not digits else int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0
 
 
 def _contradiction(entry: Entry) -> str | None:
@@ -240,6 +252,8 @@ def _refuse_unwritable(path: str | Path, entries: Sequence[Entry]) -> None:
             problem = "occurs twice"
         elif entry.label is not None and entry.label not in range(len(CLASS_NAMES)):
             problem = f"has mc_label {entry.label}, which is not in 0 to {len(CLASS_NAMES) - 1}"
+        elif entry.faces is not None and entry.faces < 1:
+            problem = f"has {entry.faces} faces; at least 1, or None"
         problem = problem or _contradiction(entry)
         if problem:
             raise InputError(f"{path}: cannot write {entry.key!r}: {problem}")
@@ -256,4 +270,5 @@ def _cells(entry: Entry) -> dict[str, str]:
         "source_path": entry.source or "",
         "family": entry.stated_family or "",
         "video": entry.stated_video or "",
+        "faces": "" if entry.faces is None else str(entry.faces),
     }

@@ -11,7 +11,7 @@ import typer
 from common.console import say, warn
 from common.errors import InputError
 from data.index import Entry, read_index, write_index
-from data.source import of_split
+from data.source import of_split, warn_of_doubt
 
 PER_VIDEO = 10
 
@@ -72,6 +72,7 @@ def sample(
         where = f"the split {split!r}" if split else "the index"
         raise InputError(f"{index}: nothing to select, for {where} has no manipulated frames (bin_label 1)")
     write_index(out, chosen)
+    warn_of_doubt(chosen)
     counts: dict[str, int] = defaultdict(int)
     for entry in chosen:
         counts[entry.video] += 1

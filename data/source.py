@@ -8,6 +8,7 @@ from typing import overload
 
 import numpy as np
 
+from common.console import count, warn
 from common.errors import InputError
 from data.frames import Frame
 from data.images import SUFFIXES, decode, decode_mask, size_of
@@ -132,6 +133,18 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
 def open_split(path: str | Path, images: str | Path | None, split: str) -> IndexedFrames:
     """The frames of an index that belong to `split`, or with "all" every one; otherwise as `open_frames`."""
     return open_frames(path, images, None if split == "all" else split)
+
+
+def warn_of_doubt(entries: Sequence[Entry]) -> None:
+    """Prints one line where the index marks frames whose label may belong to another face than they show."""
+    marked = [entry for entry in entries if entry.faces]
+    if marked:
+        videos = {entry.video for entry in marked}
+        warn(
+            f"{len(marked)} of {len(entries)} frames (of {count(len(videos), 'video')}, such as {marked[0].video}) may "
+            "have the wrong label: several faces are in view, and nothing showed which was changed (column faces of "
+            "the index)"
+        )
 
 
 def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:

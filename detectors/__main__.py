@@ -9,7 +9,7 @@ import typer
 
 from common import console
 from common.errors import InputError
-from data.source import open_split
+from data.source import open_split, warn_of_doubt
 from detectors.detector_test import run_test
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
 from detectors.registry import load
@@ -50,7 +50,9 @@ def run_testing(
     if detector is None:
         raise InputError("--detector is missing: a name, or a checkpoint file")
     loaded = load(detector, checkpoint, device, positive=positive)
-    run_test(loaded, open_split(frames, images, split), out, batch_size)
+    chosen = open_split(frames, images, split)
+    warn_of_doubt(chosen.entries)
+    run_test(loaded, chosen, out, batch_size)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,17 @@
 import math
 from pathlib import Path
 
+import numpy as np
+
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.statistics import ALPHA
 from analysis.summary import MethodSummary, Summary
-from common.console import count, paragraph, say, table
+from common.console import count, paragraph, say, table, warn
+from data.source import warn_of_doubt
 from reporting.conclusions import conclude, counts
 from reporting.products import RunResults
 from runs.conditions import MEAN
+from runs.selection import Selection
 from runs.setup import RunSetup
 from scoring.baselines.table import BASELINES
 
@@ -31,6 +35,7 @@ def introduce_run(setup: RunSetup, folder: Path) -> None:
     paragraph(f"Methods: {', '.join(configuration.methods)}. Attacks: {', '.join(configuration.attacks)}.")
     if selection.real:
         paragraph(f"Left out: {count(selection.real, 'real frame')}, as there is no fake verdict to explain.")
+    warn_of_doubt(selection.entries)
     paragraph(f"Results go to {folder}; stop at any time, the same command goes on from there.")
 
 
@@ -45,6 +50,22 @@ def show_results(results: RunResults, seed: int, folder: Path) -> None:
     for sentence in counts(results.rows, results.summary, results.failures, results.frames):
         paragraph(sentence)
     paragraph(f"Files in {folder}: {', '.join(path.name for path in results.files)}")
+
+
+def show_black_masks(results: RunResults, selection: Selection) -> None:
+    """Says which fakes have a mask without a manipulated pixel, as those of black masks are no part of localisation."""
+    masked = {entry.key for entry in selection.entries if entry.mask and entry.fake}
+    if not masked:
+        return
+    scores = results.rows
+    unknown = (scores.mean("area") > 0) & np.isnan(scores.mean("mask_precision"))
+    black = [key for key in scores.frames.loc[unknown, "key"].astype(str) if key in masked]
+    if black:
+        warn(
+            f"{count(len(black), 'fake frame')} of {len(masked)} with a mask, such as {black[0]}, has no manipulated "
+            "pixel in it at the detector's size: where it was changed is not known, so it is left out of "
+            "mask_precision and the localisation metrics"
+        )
 
 
 def show_missing(missing: int, total: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from attacks.nes import FINITE, NES
 from attacks.registry import describe_attack
 from common.errors import InputError
-from data.source import open_frames
+from data.source import open_frames, warn_of_doubt
 from detectors import Detector
 from detectors.batch_size import AUTO, ON_CPU, fastest, read_batch_size
 from detectors.devices import resolve_device
@@ -58,7 +58,9 @@ class AttackSetup:
 def open_frames_of(options: AttackOptions) -> AttackedFrames:
     """Opens the frames that the options name. Raises InputError where there is no fake among them."""
     if options.frames is not None:
-        return choose_frames(open_frames(options.frames, options.images, options.split), options.split, options.limit)
+        source = open_frames(options.frames, options.images, options.split)
+        warn_of_doubt(source.entries)
+        return choose_frames(source, options.split, options.limit)
     for name, value in (("--images", options.images), ("--split", options.split)):
         if value is not None:
             raise InputError(f"{name} needs --frames: demo faces have their own")

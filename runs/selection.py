@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from common.errors import InputError
 from data.demo.demo_frames import DemoFrames
 from data.frames import CLASS_NAMES, REAL, Frame, family_of
+from data.index import Entry
 from data.source import IndexedFrames
 from runs.configuration import FramesIdentity
 
@@ -36,10 +37,14 @@ class Selection:
     def manipulations(self) -> list[str]:
         """The families of the selected fakes, sorted, where they are known."""
         if isinstance(self.frames, IndexedFrames):
-            entries = [self.frames.entries[index] for index in self.indices]
-            return sorted({entry.family for entry in entries if entry.fake and entry.family})
+            return sorted({entry.family for entry in self.entries if entry.fake and entry.family})
         families = {family_of(key, True, None) for key in self.keys}
         return sorted(family for family in families if family)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The selected frames as the index knows them; none of demo frames."""
+        return [self.frames.entries[index] for index in self.indices] if isinstance(self.frames, IndexedFrames) else []
 
     def frame(self, index: int) -> Frame:
         """The selected frame at `index` in the selection. Raises InputError where it cannot be read."""

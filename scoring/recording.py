@@ -154,8 +154,12 @@ def correct(detector: Detector, frame: Frame, predicted: int) -> int:
 
 
 def mask_precision(region: np.ndarray, mask: np.ndarray | None) -> float:
-    """The share of a region (H, W) bool that lies in a frame's mask (H', W') bool; -1 without a mask or a region."""
-    if mask is None or not region.any():
-        return UNKNOWN
+    """The share of a region (H, W) bool that lies in a frame's mask (H', W') bool; -1 where that is not known.
+
+    So it is without a region, without a mask, and where the mask has no pixel at the region's size: a fake frame was
+    manipulated somewhere, and such a mask does not say where.
+    """
     manipulated = at_size(mask, region.shape)
-    return 0.0 if manipulated is None else float(manipulated[region].mean())
+    if manipulated is None or not region.any():
+        return UNKNOWN
+    return float(manipulated[region].mean())

@@ -32,7 +32,8 @@ class Row:
             of the frame, "all" the whole frame.
         k: how many segments the region has; 0 for an empty one.
         area: the attacked share of the frame's pixels, in [0, 1].
-        mask_precision: the share of those that were truly manipulated, in [0, 1]; -1 where that is not known.
+        mask_precision: the share of those that were truly manipulated, in [0, 1]; -1 where that is not known, as
+            with a mask that has no manipulated pixel.
         before: p(target) of the frame.
         after: p(target) of the attacked frame.
         drop: before - after.

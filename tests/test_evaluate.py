@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,34 @@ def test_a_planted_patch_flips_for_all_eight_methods_and_not_for_random(everythi
     assert summary.loc[("1", "random"), "flip_rate"] <= 0.35
     for baseline, rate in (("oracle", 1.0), ("whole", 1.0)):
         assert summary.loc[("1-3", baseline), "flip_rate"] == rate, baseline
+
+
+def test_black_masks_are_said_and_take_no_part_in_localisation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = write_frames(tmp_path / "frames", videos=1)
+    entries = []
+    for number, entry in enumerate(read_index(index)):
+        mask = np.zeros((48, 48), bool)
+        mask[:30] = number != 1  # the second is black, the third has none
+        save(index.parent, f"masks/{number}.png", mask.astype(np.uint8) * 255)
+        entries.append(replace(entry, mask=None if number == 2 else f"masks/{number}.png", faces=2 if number else None))
+    write_index(index, entries)
+    words = ("--method", "LIME", *ERASER, "--frames", index, *PLANTED, "--results", tmp_path, "--preset", "quick")
+    metrics = ("--metric", "pointing-game", "--metric", "relevance-rank", "--baseline", "mask")
+    assert run(*words, *metrics, *settings("SHAP", "RISE", "SOBOL", "nes", "adversarial", "blur")) == 0
+    said = capsys.readouterr().err
+    black = entries[1].key
+    assert f"warning: 1 fake frame of 3 with a mask, such as {black}, has no manipulated pixel" in said
+    assert "warning: 3 of 4 frames (of 3 videos" in said
+    rows = pd.read_csv(tmp_path / "evaluation-LIME" / "rows_LIME.csv")
+    known = rows[rows["method"] == "LIME"].groupby("key")["mask_precision"].mean().notna()
+    assert [known[entry.key] for entry in entries] == [True, False, False, True]
+    assert set(rows.loc[rows["method"] == "mask", "key"]) == {entries[0].key, entries[3].key}
+    values = pd.read_csv(tmp_path / "evaluation-LIME" / "metrics_LIME.csv").set_index("key")
+    for metric, part in values.groupby("metric"):
+        assert part["value"].notna()[[entry.key for entry in entries]].tolist() == [True, False, False, True], metric
+        assert part.loc[black, "undefined"] == "the mask has no manipulated pixel"
 
 
 def test_the_published_table_of_a_real_run(everything: tuple[Path, str]) -> None:

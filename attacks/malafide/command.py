@@ -42,6 +42,7 @@ from common import log
 from common.commands import with_options
 from common.console import application, say, table
 from data.preprocess.crop_records import PreprocessSettings
+from data.source import warn_of_doubt
 from detectors.options import CheckpointOption, DeviceOption, PositiveOption
 
 malafide_app = application("2D-Malafide: filters that make fakes pass as real.")
@@ -60,6 +61,7 @@ def train_filters(
     specs, settings = options.specs, options.settings(target.batch_size)
     detector = target.open()
     dataset = open_dataset(target.frames, target.images)
+    warn_of_doubt(dataset.entries)
     manipulations = dataset.chosen(options.manipulation)
     halves = split(dataset.entries, options.split_by, options.seed)
     say(
@@ -103,7 +105,9 @@ def run_test(
     """
     chosen = chosen_filters(out, filters, manipulation, size)
     target_detector = open_target(detector, checkpoint, positive, name, device, batch_size, threads)
-    testing = Testing(target_detector, open_dataset(frames, images), limit)
+    dataset = open_dataset(frames, images)
+    warn_of_doubt(dataset.entries)
+    testing = Testing(target_detector, dataset, limit)
     rows: dict[str, list[list[str]]] = {}
     for stored, facts in chosen:
         wanted = [family for family in facts.manipulations if not manipulation or family in manipulation]

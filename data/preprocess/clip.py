@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from common.console import count
 from common.errors import InputError
 from data.images import encode_png
 from data.preprocess.align import aligned, box_of
+from data.preprocess.changed_faces import changed_elsewhere
 from data.preprocess.companions import Companions, companions_of
+from data.preprocess.crop_plan import NOT_FOUND, PlannedFrame, plan_crops
 from data.preprocess.crop_records import (
     FIVE_POINT,
     Crop,
@@ -22,13 +25,12 @@ from data.preprocess.crop_records import (
 )
 from data.preprocess.crops import Region, shrink, shrink_points, square
 from data.preprocess.face_detection import Box, face_detector, suggestion
+from data.preprocess.frame_change import FrameChange
 from data.preprocess.landmarking import all_the_same, as_shown, is_predictor, landmarker_of
 from data.preprocess.layout import Clip
-from data.preprocess.tracking import Settled, link, settle
+from data.preprocess.tracking import link, settle
 from data.preprocess.video import VideoInfo, probe, read, until_damage
 from data.sample import spread
-
-Plan = Mapping[int, Mapping[int, Box]]  # for each frame to crop, in order: its boxes by the face's number
 
 
 def process(clip: Clip, recipe: PreprocessSettings, folder: CropFolder) -> Record:
@@ -36,8 +38,9 @@ def process(clip: Clip, recipe: PreprocessSettings, folder: CropFolder) -> Recor
 
     The video is decoded twice: the boxes of all chosen frames must be known before the first can be smoothed, and
     the frames are too large to be kept meanwhile. The faces are found in the manipulated video itself, as a
-    detector in use would find them; the same square is then cut from its mask video or original. Where a file gives
-    landmarks, the frames are chosen among those it knows; to align faces by them no face detector is needed.
+    detector in use would find them; the same square is then cut from its mask video or original. A manipulated video
+    with several faces is read once more before, to see which of them was changed. Where a file gives landmarks, the
+    frames are chosen among those it knows; to align faces by them no face detector is needed.
 
     What is wrong with the video ends up in the record. Raises InputError for an unusable face detector or landmark
     predictor, OSError where the crops cannot be written.
@@ -57,39 +60,51 @@ def _make(clip: Clip, info: VideoInfo, recipe: PreprocessSettings, folder: CropF
     clip, remarks = _with_shown_landmarks(clip, info)
     chosen = _choose(clip, info, recipe)
     problems = [info.damage] if info.damage else []
-    positions, faces = _detect(clip, chosen, recipe, problems)
+    positions, faces_found = _detect(clip, chosen, recipe, problems)
     times = [position / info.rate for position in positions]
-    tracks = link(faces, times)
-    kept = [settle(track, times) for track in (tracks if recipe.several == "track" else tracks[:1])]
-    plan = _plan(positions, kept)
-    faceless = len(positions) - len(plan)
+    tracks = [settle(track, times) for track in link(faces_found, times)]
     companions, unfit = companions_of(clip, info, recipe.sources)
     remarks += [*info.remarks, *unfit, *_about_landmarks(clip, recipe)]
-    if recipe.several == "skip" and len(tracks) > 1:
-        remarks.append(f"skipped: it shows {len(tracks)} faces")
-        plan = {}
-    stored = {position: boxes for position, boxes in plan.items() if _in_split(position, info, recipe)}
-    crops, shares = _store(clip, stored, recipe, folder, companions, problems)
+    plan = plan_crops(clip, positions, tracks, recipe, companions)
+    cropped = plan.cropped
+    stored = {position: frame for position, frame in cropped.items() if _in_split(position, info, recipe)}
+    crops, shares, touching = _store(clip, stored, recipe, folder, companions, problems)
     if not chosen:
         problems.append(f"{recipe.landmarks} has landmarks only for frames beyond its {info.frames}")
     elif not problems and not tracks:
         better = suggestion(recipe.face_detector)
         hint = f"; {better} finds smaller and turned ones" if better else ""
         problems.append(f"no face found in any of the {len(chosen)} frames looked at{hint}")
-    remarks += companions.remarks()
+    elif plan.problem:
+        problems.append(plan.problem)
+    faces = {position: frame.faces for position, frame in stored.items()}
+    unseen = bool(crops) and not shares and companions.mask_source == "difference"
+    if unseen and changed_elsewhere(clip, faces, companions):
+        folder.clear(clip)
+        crops = []
+        problems.append(NOT_FOUND)
+    else:
+        remarks += [*plan.remarks, *companions.remarks()]
+    if touching:
+        left_out = count(touching, "crop of a bystander is", "crops of bystanders are")
+        remarks.append(f"{left_out} left out: a part of the change lies in it")
+    several = clip.fake and plan.faces > 1 and bool(crops)
     return Record(
         key=clip.key,
         sources=sources_of(clip),
         frames=info.frames,
         chosen=len(chosen),
-        faceless=faceless,
-        filled=sum(len(track.filled) for track in kept),
-        crowded=sum(len(boxes) > 1 for boxes in faces),
-        faces=len(tracks),
-        in_gap=len(plan) - len(stored),
+        faceless=len(positions) - len(plan.frames),
+        filled=plan.filled(positions, tracks),
+        crowded=sum(len(boxes) > 1 for boxes in faces_found),
+        faces=plan.faces,
+        in_gap=len(cropped) - len(stored),
         crops=tuple(crops),
         mask_source=companions.mask_source if shares else None,
         mask_share=round(float(np.mean(shares)), 4) if shares else None,
+        label_from=None if not several else "change" if plan.known else "clip",
+        changed_faces=plan.known.count if plan.known else None,
+        unclear=sum(frame.unclear for frame in plan.frames.values()),
         remarks=tuple(remarks),
         problem="; ".join(_unnamed(problem, clip) for problem in problems) or None,
     )
@@ -126,15 +141,6 @@ def _detect(
     return positions, faces
 
 
-def _plan(positions: Sequence[int], kept: Sequence[Settled]) -> Plan:
-    plan = {}
-    for index, position in enumerate(positions):
-        boxes = {number: track.boxes[index] for number, track in enumerate(kept) if index in track.boxes}
-        if boxes:
-            plan[position] = boxes
-    return plan
-
-
 def _in_split(position: int, info: VideoInfo, recipe: PreprocessSettings) -> bool:
     return recipe.by_time is None or recipe.by_time.of(position, info.frames) is not None
 
@@ -151,31 +157,48 @@ def _about_landmarks(clip: Clip, recipe: PreprocessSettings) -> list[str]:
 
 
 def _store(
-    clip: Clip, plan: Plan, recipe: PreprocessSettings, folder: CropFolder, companions: Companions, problems: list[str]
-) -> tuple[list[Crop], list[float]]:
-    """Writes the planned crops and what goes with them; returns the crops, and each mask's share of its crop."""
-    positions = list(plan)
+    clip: Clip,
+    frames: Mapping[int, PlannedFrame],
+    recipe: PreprocessSettings,
+    folder: CropFolder,
+    companions: Companions,
+    problems: list[str],
+) -> tuple[list[Crop], list[float], int]:
+    """Writes the planned crops and what goes with them.
+
+    Returns the crops, each mask's share of its crop, and how many bystanders were left out as their crops would show
+    a part of the change.
+    """
+    positions = list(frames)
     landmarker = landmarker_of(clip, recipe.landmarks)
     encode = recipe.file_format.encode
     crops: list[Crop] = []
     shares: list[float] = []
+    touching = 0
     images = until_damage(read(clip.path, positions), problems)
     for (position, image), moment in zip(images, companions.moments(positions), strict=False):
-        for face, box in plan[position].items():
+        planned = frames[position]
+        frame = FrameChange(image, moment, planned.faces)
+        for face in planned.crops:
+            box, bystander = planned.faces[face], face in planned.bystanders
             landmarks = landmarker.find(position, image, box) if landmarker else None
             area = _area(image, box, landmarks, recipe)
-            mask, source = companions.mask_and_source(image, moment, box, area)
+            mask = source = None
+            if not bystander:
+                mask, source = companions.mask_and_source(frame, face, planned.changed or (face,), area, recipe.size)
+            elif frame.mask(planned.faces, area) is not None:
+                touching += 1
+                continue
             inside = None if landmarks is None else _inside(landmarks, area, recipe.size)
-            crop = Crop(position, face, mask is not None, source is not None, inside)
+            crop = Crop(position, face, mask is not None, source is not None, inside, bystander)
             folder.save(crop_key(clip.key, crop, folder.suffix), encode(shrink(area.cut(image), recipe.size)))
             if mask is not None:
-                small = shrink(mask.astype(np.float32), recipe.size) >= 0.5
-                folder.save(mask_key(clip.key, crop), encode_png(small))
-                shares.append(float(small.mean()))
+                folder.save(mask_key(clip.key, crop), encode_png(mask))
+                shares.append(float(mask.mean()))
             if source is not None:
-                folder.save(source_key(clip.key, crop, folder.suffix), encode(shrink(source, recipe.size)))
+                folder.save(source_key(clip.key, crop, folder.suffix), encode(source))
             crops.append(crop)
-    return crops, shares
+    return crops, shares, touching
 
 
 def _area(image: np.ndarray, box: Box, landmarks: np.ndarray | None, recipe: PreprocessSettings) -> Region:

@@ -22,6 +22,7 @@ from data.preprocess.layout import Clip, FaceForensics, Layout
 from data.preprocess.pipeline import entries, landmarks_of, run_all, write_report
 from data.preprocess.preprocess_options import Compression, CropOptions, DataSet, VideoOptions
 from data.preprocess.splits import OfficialSplits, official_splits
+from data.source import warn_of_doubt
 from data.stores import FolderImages, LmdbWriter
 from data.stores.transfer import add
 
@@ -64,6 +65,7 @@ def preprocess(
     if known:
         write_landmarks(out / "landmarks.csv", known)
     _show(clips, records, recipe, index, out)
+    warn_of_doubt(index)
     if known:
         say(f"{out / 'landmarks.csv'}: landmarks of {len(known):,} crops")
     if index and lmdb:
@@ -133,7 +135,7 @@ def _show(
         of_family = [records[clip.key] for clip in clips if clip.family == family]
         counts = (
             len(of_family),
-            sum(len(record.crops) for record in of_family),
+            sum(not crop.bystander for record in of_family for crop in record.crops),
             sum(crop.masked for record in of_family for crop in record.crops),
             *([sum(crop.sourced for record in of_family for crop in record.crops)] if recipe.sources else []),
             sum(record.faceless for record in of_family),
@@ -146,6 +148,9 @@ def _show(
     table("Face crops", heads, rows)
     if index:
         say(f"{out / 'index.csv'}: {len(index):,} crops{split_counts(index)}")
+    bystanders = sum(crop.bystander for record in records.values() for crop in record.crops)
+    if bystanders:
+        say(f"{bystanders:,} of the crops are of untouched people in manipulated videos, labelled as real")
     say(f"{out / 'report.csv'}: {len(records):,} videos")
 
 

@@ -1,6 +1,6 @@
 """The videos beside a manipulated one: its mask video and its original, which show what was manipulated."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
@@ -8,20 +8,15 @@ from typing import Literal
 
 import numpy as np
 
+from common.console import count
 from common.errors import InputError
-from data.preprocess.crops import Region
-from data.preprocess.face_detection import Box
+from data.preprocess.crops import Region, shrink
+from data.preprocess.frame_change import FrameChange, Moment
 from data.preprocess.layout import Clip
-from data.preprocess.manipulation_masks import NotTheSameMomentError, difference, from_mask_video, from_strength
+from data.preprocess.manipulation_masks import NotTheSameMomentError
 from data.preprocess.video import VideoInfo, probe, read, until_damage
 
-
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """The frames (H, W, 3) uint8 of a clip's companions at one moment; None where there is none."""
-
-    mask: np.ndarray | None = None
-    original: np.ndarray | None = None
+ENOUGH = 0.9  # a mask video that covers a smaller share of the clip gives way to an original that covers more
 
 
 @dataclass
@@ -34,8 +29,12 @@ class Companions:
         sources: whether the original's part of every crop is wanted.
         size: (width, height) of the clip's frames as they are shown, which its companions' are brought to.
         unclear: how many crops have no mask because nothing stands out from the noise.
+        lengths: how many frames the clip and each of these has, by path; only common frames are compared.
+        black: how many crops have no mask because the mask video marks nothing in them.
+        unclear: how many have none because nothing stands out from the noise.
         elsewhere: how many have none because the original shows another moment.
         unproven: how many have no source picture because the face fills the frame, so that nothing can be compared.
+        beyond: how many frames a video has no counterpart of, by its path.
         problems: what is wrong with the videos, by their path.
     """
 
@@ -43,9 +42,12 @@ class Companions:
     original: Path | None = None
     sources: bool = False
     size: tuple[int, int] | None = None
+    lengths: Mapping[Path, int] = field(default_factory=dict)
+    black: int = 0
     unclear: int = 0
     elsewhere: int = 0
     unproven: int = 0
+    beyond: dict[Path, int] = field(default_factory=dict)
     problems: dict[Path, list[str]] = field(default_factory=dict)
 
     @property
@@ -55,36 +57,49 @@ class Companions:
             return "video"
         return "difference" if self.original is not None else None
 
+    def of_masks(self) -> "Companions":
+        """The same videos, as far as masks are made from them, with nothing counted yet."""
+        return Companions(self.mask, None if self.mask else self.original, lengths=self.lengths)
+
     def moments(self, positions: Sequence[int]) -> Iterator[Moment]:
-        """The companions' frames at `positions`, in order; None for those from a video's first damage on."""
+        """The companions' frames at `positions`, in order; None beyond a video's end or from its first damage on."""
         masks, originals = (self._frames(path, positions) for path in (self.mask, self.original))
         for _, mask, original in zip(positions, masks, originals, strict=False):
             yield Moment(mask, original)
 
     def mask_and_source(
-        self, image: np.ndarray, moment: Moment, face: Box, area: Region
+        self, frame: FrameChange, face: int, changed: Iterable[int], area: Region, size: int
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The mask (side, side) bool and the source picture (side, side, 3) uint8 of a crop, or None.
+        """The mask and the source picture of a crop, reduced to `size` pixels as `shrink` does, or None.
+
+        The mask is (side, side) bool and has at least one manipulated pixel: one without says nothing. The source
+        picture is (side, side, 3) uint8.
 
         Args:
-            image: (H, W, 3) uint8 RGB, the clip's frame of that moment.
-            moment: its companions' frames.
-            face: the face's box in the frame.
+            frame: the clip's frame, and what was changed there.
+            face: the number of the face that is cropped.
+            changed: the numbers of all faces in the frame that count as manipulated.
             area: the part of the frame that is cropped.
+            size: pixels to which larger crops are reduced; 0 for never.
         """
-        mask = None if moment.mask is None else from_mask_video(moment.mask, area)
-        if moment.original is None:
+        mask = source = None
+        if frame.moment.mask is not None:
+            mask = _reduced(frame.mask(changed, area), size)
+            self.black += mask is None
+        if frame.moment.original is None:
             return mask, None
         try:
-            strength = difference(image, moment.original, face)
+            comparable = frame.strength(face) is not None
+            if self.mask_source == "difference":
+                mask = _reduced(frame.mask(changed, area), size)
+                self.unclear += mask is None
         except NotTheSameMomentError:
             self.elsewhere += 1
             return mask, None
-        if self.mask_source == "difference":
-            mask = None if strength is None else from_strength(strength, image.shape, face, area)
-            self.unclear += mask is None
-        self.unproven += self.sources and strength is None
-        return mask, area.cut(moment.original) if self.sources and strength is not None else None
+        if self.sources and comparable:
+            source = shrink(area.cut(frame.moment.original), size)
+        self.unproven += self.sources and not comparable
+        return mask, source
 
     def remarks(self) -> list[str]:
         """A line about each reason for crops without a mask or source picture."""
@@ -93,6 +108,12 @@ class Companions:
             for path, problems in self.problems.items()
             for problem in problems
         ]
+        lines += [
+            f"no {self._missed(path)} for {count(beyond, 'frame')}, beyond the {self.lengths[path]} of {path}"
+            for path, beyond in self.beyond.items()
+        ]
+        if self.black:
+            lines.append(f"no mask for {count(self.black, 'crop')}: {self.mask} marks nothing there")
         if self.elsewhere:
             wanted = "mask" if not self.sources else "source picture" if self.mask else "mask and source picture"
             lines.append(f"no {wanted} for {self.elsewhere} frames: {self.original} shows other moments")
@@ -104,7 +125,10 @@ class Companions:
 
     def _frames(self, path: Path | None, positions: Sequence[int]) -> Iterator[np.ndarray | None]:
         if path is not None:
-            for _, image in until_damage(read(path, positions, self.size), self.problems.setdefault(path, [])):
+            common = [position for position in positions if position < self.lengths[path]]
+            if len(common) < len(positions):
+                self.beyond[path] = len(positions) - len(common)
+            for _, image in until_damage(read(path, common, self.size), self.problems.setdefault(path, [])):
                 yield image
         yield from repeat(None)
 
@@ -118,32 +142,41 @@ class Companions:
 def companions_of(clip: Clip, info: VideoInfo, sources: bool = False) -> tuple[Companions, list[str]]:
     """What a manipulated clip's masks are made from: its mask video, else its original, else nothing.
 
-    With `sources` the original is taken in any case. The lines say why a video that is there cannot be used, and
-    where there is no original to take source pictures from. `info` describes the clip.
+    With `sources` the original is taken in any case. A video that is shorter or longer than the clip serves for the
+    frames that both have; a mask video that lacks many of them is used only where the original lacks as many. The
+    lines say why a video that is there cannot be used, and where there is no original to take source pictures from.
+    `info` describes the clip.
     """
     remarks: list[str] = []
     if not clip.fake:
         return Companions(), remarks
+    lengths: dict[Path, int] = {}
     mask = original = None
     if clip.mask is not None:
-        problem = _unfit(clip.mask, info)
+        problem = _unfit(clip.mask, info, lengths)
         mask = None if problem else clip.mask
         remarks += [f"no masks from {problem}"] if problem else []
-    if clip.original is not None and (sources or mask is None):
-        problem = _unfit(clip.original, info)
+    if clip.original is not None and (sources or mask is None or lengths[mask] < ENOUGH * info.frames):
+        problem = _unfit(clip.original, info, lengths)
         original = None if problem else clip.original
         wanted = "masks" if not sources else "source pictures" if mask else "masks or source pictures"
-        remarks += [f"no {wanted} from {problem}"] if problem else []
+        remarks += [f"no {wanted} from {problem}"] if problem and (sources or mask is None) else []
+    if mask and original and lengths[mask] < min(ENOUGH * info.frames, lengths[original]):
+        remarks.append(f"no masks from {mask}: it has {lengths[mask]} frames, the clip {info.frames}")
+        mask = None
+    if mask and not sources:
+        original = None
     if sources and clip.original is None:
         remarks.append("no source pictures: its original is not there")
-    return Companions(mask, original, sources, info.size), remarks
+    return Companions(mask, original, sources, info.size, lengths), remarks
 
 
-def _unfit(path: Path, info: VideoInfo) -> str | None:
-    """Why a mask video or original cannot go with a clip, beginning with its path, or None.
+def _unfit(path: Path, info: VideoInfo, lengths: dict[Path, int]) -> str | None:
+    """Why a mask video or original cannot go with a clip, beginning with its path, or None; notes its length.
 
-    It may be longer: where two videos were combined, the result ends with the shorter one. Its pixels may have another
-    shape: programs that make fakes and masks often leave out what the original says of it.
+    It may be longer: where two videos were combined, the result ends with the shorter one; of a shorter one the common
+    frames are used. Its pixels may have another shape: programs that make fakes and masks often leave out what the
+    original says of it.
     """
     try:
         other = probe(path)
@@ -151,6 +184,13 @@ def _unfit(path: Path, info: VideoInfo) -> str | None:
         return f"it: {error}"
     if other.size != info.size and other.display.grid != info.display.grid:
         return f"{path}: it is {other.width}x{other.height}, the clip {info.width}x{info.height}"
-    if other.frames < info.frames and other.damage is None:
-        return f"{path}: it has {other.frames} frames, the clip {info.frames}"
+    lengths[path] = other.frames
     return None
+
+
+def _reduced(mask: np.ndarray | None, size: int) -> np.ndarray | None:
+    """A mask (side, side) bool reduced as its crop is; None where there is none, or no pixel of it is left."""
+    if mask is None:
+        return None
+    small = shrink(mask.astype(np.float32), size) >= 0.5
+    return small if small.any() else None

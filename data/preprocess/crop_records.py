@@ -22,8 +22,19 @@ SETTINGS = "preprocess.json"
 FINISHED = ".finished"
 MASKS = "masks"
 SOURCES = "sources"
+BYSTANDERS = "bystanders"
 FIVE_POINT = "five-point"
-LATER = {"sources": False, "align": "box", "landmarks": None}  # what folders were made with that do not name these
+LATER = {"sources": False, "align": "box", "landmarks": None, "bystanders": "leave-out"}
+"""What folders were made with that do not name these."""
+LATER_FIELDS = {
+    "sourced": False,
+    "landmarks": None,
+    "bystander": False,
+    "label_from": None,
+    "changed_faces": None,
+    "unclear": 0,
+}
+"""What fields of records and crops are where a record does not name them."""
 LEFTOVER = re.compile(r"\..+\.part")  # the name of a temporary file of common.files.atomic_write
 
 
@@ -37,11 +48,14 @@ class PreprocessSettings:
         margin: the crop's side in sizes of the face.
         size: crops larger than this many pixels are reduced to it; 0 keeps their own size.
         file_format: how crops are stored.
-        several: what becomes of a video with several faces: "main" keeps the main one, "track" all, "skip" none.
+        several: what becomes of a video with several faces: "main" keeps the main one, "track" all, "skip" none. In a
+            manipulated video only the faces that the change lies on count, where that is known.
         by_time: the split by time, or None.
         sources: whether the same square of a manipulated clip's original is stored, too.
         align: "box" crops a square around the face's box; FIVE_POINT aligns a face whose landmarks are known.
         landmarks: a file of landmarks, or of a dlib predictor, or None.
+        bystanders: what becomes of the untouched faces in a manipulated video: "leave-out", or "real" to crop them as
+            real ones.
     """
 
     frames_per_video: int = 32
@@ -54,6 +68,7 @@ class PreprocessSettings:
     sources: bool = False
     align: str = "box"
     landmarks: Path | None = None
+    bystanders: str = "leave-out"
 
     def settings(self) -> dict[str, Any]:
         """The recipe as JSON values, by the names of the command's options.
@@ -64,6 +79,7 @@ class PreprocessSettings:
             "sources": self.sources,
             "align": self.align,
             "landmarks": landmarks_identity(self.landmarks) if self.landmarks else None,
+            "bystanders": self.bystanders,
         }
         return {
             "version": VERSION,
@@ -87,6 +103,7 @@ class Crop:
         masked: whether it has a mask.
         sourced: whether it has a source picture.
         landmarks: (x, y) of its face in the crop's pixels, or None where unknown.
+        bystander: whether it shows an untouched face of a manipulated video, and so is real.
     """
 
     position: int
@@ -94,6 +111,7 @@ class Crop:
     masked: bool
     sourced: bool = False
     landmarks: tuple[tuple[float, float], ...] | None = None
+    bystander: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +131,11 @@ class Record:
         crops: those stored.
         mask_source: "video", "difference", or None.
         mask_share: the masks' mean share of their crops, or None.
+        label_from: of a manipulated video with several faces, what its label was given by: "change" where it went to
+            the faces that the change lies on, "clip" where nothing says which they are; None for other videos.
+        changed_faces: how many of the faces the change lies on; None where that was not looked at, or cannot be said.
+        unclear: how many faces in single frames have no crop, as their track and that frame disagree on whether the
+            change lies on them.
         remarks: lines about what could not be had (a mask, a frame).
         problem: why the video failed, wholly or from some frame on, or None.
     """
@@ -129,13 +152,20 @@ class Record:
     crops: tuple[Crop, ...] = ()
     mask_source: str | None = None
     mask_share: float | None = None
+    label_from: str | None = None
+    changed_faces: int | None = None
+    unclear: int = 0
     remarks: tuple[str, ...] = ()
     problem: str | None = None
 
 
 def crop_key(video: str, crop: Crop, suffix: str) -> str:
-    """A crop's key as published: the video's path, the frame's number in five digits, `_`, the face's number."""
-    return f"{video}/{crop.position:05d}_{crop.face}{suffix}"
+    """A crop's key as published: the video's path, the frame's number in five digits, `_`, the face's number.
+
+    A bystander's is that below `bystanders`: it is of another person than the video's label is about.
+    """
+    folder = f"{BYSTANDERS}/{video}" if crop.bystander else video
+    return f"{folder}/{crop.position:05d}_{crop.face}{suffix}"
 
 
 def mask_key(video: str, crop: Crop) -> str:
@@ -172,6 +202,8 @@ class CropFolder:
         record = _record(file)
         if record.sources != sources_of(clip):
             return None
+        if clip.fake and record.faces > 1 and record.crops and record.label_from is None:
+            return None  # of a version that gave the label to the main face, whichever was changed
         return record if all(picture.is_file() for picture in self._pictures(record)) else None
 
     def finish(self, record: Record) -> None:
@@ -186,7 +218,8 @@ class CropFolder:
 
     def clear(self, clip: Clip) -> None:
         """Removes what there is of a clip's pictures, such as what an interrupted run left."""
-        for folder in (self.path / clip.key, self.path / MASKS / clip.key, self.path / SOURCES / clip.key):
+        for part in ("", MASKS, SOURCES, BYSTANDERS):
+            folder = self.path / part / clip.key
             if folder.exists():
                 shutil.rmtree(folder)
 
@@ -263,5 +296,5 @@ def _crop(values: dict[str, Any]) -> Crop:
 
 
 def _filled(values: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The fields of a record or crop, without those of a crop that came later and are not filled."""
-    return {name: value for name, value in values if value or name not in ("sourced", "landmarks")}
+    """The fields of a record or crop, without those that came later and are not filled."""
+    return {name: value for name, value in values if name not in LATER_FIELDS or value != LATER_FIELDS[name]}

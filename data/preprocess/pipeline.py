@@ -85,7 +85,9 @@ def entries(
             key = crop_key(clip.key, crop, recipe.file_format.suffix)
             mask = mask_key(clip.key, crop) if crop.masked else None
             source = source_key(clip.key, crop, recipe.file_format.suffix) if crop.sourced else None
-            index_entries.append(Entry(key, clip.fake, clip.label, split, mask, source))
+            faces = record.faces if record.label_from == "clip" else None
+            fake, label = (False, 0) if crop.bystander else (clip.fake, clip.label)
+            index_entries.append(Entry(key, fake, label, split, mask, source, faces=faces))
     return index_entries
 
 
@@ -132,6 +134,10 @@ def _row(clip: Clip, record: Record, recipe: PreprocessSettings) -> dict[str, st
         "several_faces": record.crowded,
         "faces": record.faces,
         "in_gap": record.in_gap,
+        "label_from": record.label_from,
+        "changed_faces": record.changed_faces,
+        "unclear_faces": record.unclear,
+        "bystanders": sum(crop.bystander for crop in record.crops),
         "masks": sum(crop.masked for crop in record.crops),
         "mask_source": record.mask_source,
         "mask_share": record.mask_share,

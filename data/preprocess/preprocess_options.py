@@ -43,6 +43,13 @@ class Several(StrEnum):
     SKIP = "skip"
 
 
+class Bystanders(StrEnum):
+    """What becomes of the untouched faces in a manipulated video."""
+
+    LEAVE_OUT = "leave-out"
+    REAL = "real"
+
+
 @dataclass(frozen=True)
 class VideoOptions:
     """Which videos are read, and which of them are for training or testing.
@@ -105,6 +112,7 @@ class CropOptions:
         size: pixels to which larger crops are reduced; 0 for never.
         file_format: "png", or "jpg:Q" of quality Q.
         several: what becomes of a video with several faces.
+        bystanders: what becomes of the faces in a manipulated video that the change does not lie on.
     """
 
     frames_per_video: Annotated[
@@ -137,9 +145,18 @@ class CropOptions:
         Several,
         typer.Option("--several", help="Of a video with several faces, crop the main one, track all, or skip it."),
     ] = Several.MAIN
+    bystanders: Annotated[
+        Bystanders,
+        typer.Option("--bystanders", help="Leave out the untouched faces of manipulated videos, or crop them as real."),
+    ] = Bystanders.LEAVE_OUT
 
     def settings(self, videos: VideoOptions) -> PreprocessSettings:
-        """The same for the pipeline, with the split of the videos. Raises InputError for an unknown format."""
+        """The same for the pipeline, with the split of the videos.
+
+        Raises InputError for an unknown format, typer.BadParameter for options that exclude each other.
+        """
+        if self.several is Several.SKIP and self.bystanders is Bystanders.REAL:
+            raise typer.BadParameter("--several skip and --bystanders real exclude each other")
         return PreprocessSettings(
             frames_per_video=self.frames_per_video,
             face_detector=self.face_detector,
@@ -151,4 +168,5 @@ class CropOptions:
             sources=self.sources,
             align=self.align.value,
             landmarks=self.landmarks,
+            bystanders=self.bystanders.value,
         )

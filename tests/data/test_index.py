@@ -107,6 +107,8 @@ def test_columns_in_any_order_and_others_between(tmp_path: Path) -> None:
             b"relative_path,bin_label,mc_label,family\na,1,3,FaceSwap\n",
             "line 2: family 'FaceSwap' contradicts mc_label 3",
         ),
+        (b"relative_path,bin_label,mc_label,faces\na,1,3,2\nb,1,3,two\n", "line 3: faces is 'two'; it must be a whole"),
+        (b"relative_path,bin_label,mc_label,faces\na,1,3,0\n", "line 2: faces is '0'"),
         (HEADER.encode() + b"a.png,1,3,4\n", "line 2: 4 cells where the header has 3"),
         (b"relative_path bin_label mc_label\na b.png 1 3\n", "line 2: 4 cells where the header has 3"),
         (HEADER.encode() + b'"a.png,1,3\n', "line 2: not readable as CSV"),
@@ -146,6 +148,7 @@ def test_a_missing_index_is_refused(tmp_path: Path) -> None:
         ([Entry("a", True, 1, None, "m\\b")], "contains a backslash"),
         ([Entry("a", True, 1, stated_family="Real")], "contradicts"),
         ([Entry("a", True, 1, stated_video="a\nb")], "its video 'a.nb' contains a line break".replace(".n", r"\\n")),
+        ([Entry("a", True, 1, faces=0)], "0 faces"),
     ],
 )
 def test_what_an_index_cannot_hold_is_refused_and_the_old_file_stays(
@@ -167,9 +170,11 @@ def test_optional_columns_appear_where_they_are_filled(tmp_path: Path) -> None:
         ([bare, Entry("c", True, 1, source="r/c")], ["source_path"]),
         ([full, bare], ["split", "mask_path", "source_path"]),
         ([bare, Entry("d", True, None, stated_family="StyleGAN", stated_video="v")], ["family", "video"]),
+        ([bare, Entry("d", True, 1, faces=2)], ["faces"]),
     ):
         write_index(path, entries)
         assert path.read_text().splitlines()[0].split(",")[3:] == names
+        assert read_index(path) == entries
 
 
 def test_backslashes_are_separators_everywhere_and_one_warning_says_so(

@@ -102,6 +102,15 @@ def test_the_command_takes_one_split_and_only_fakes(index: Path, capsys: pytest.
     assert "warning: fewer than 40 frames in 2 of 2 videos" in captured.err
 
 
+def test_labels_in_doubt_stay_marked_and_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entries = [Entry(f"A/{video}/{n}.png", True, None, faces=3 if video else None) for video in (0, 1) for n in (0, 1)]
+    write_index(tmp_path / "index.csv", entries)
+    assert command("--index", tmp_path / "index.csv", "--out", tmp_path / "sample.csv", "--per-video", 1) == 0
+    assert [entry.faces for entry in read_index(tmp_path / "sample.csv")] == [None, 3]
+    said = capsys.readouterr().err
+    assert said.startswith("warning: 1 of 2 frames (of 1 video, such as A/1) may have the wrong label: several faces")
+
+
 def test_masks_sources_and_families_without_a_class_are_kept(tmp_path: Path) -> None:
     entries = [
         Entry(

@@ -267,7 +267,8 @@ def test_the_share_of_a_region_inside_the_mask() -> None:
     mask = np.zeros((16, 32), bool)  # of another size and shape: it is stretched as the frame is
     mask[:4] = True
     assert mask_precision(region, mask) == 0.5
-    assert mask_precision(region, np.zeros((8, 8), bool)) == 0.0
+    assert mask_precision(region, ~region) == 0.0
+    assert mask_precision(region, np.zeros((8, 8), bool)) == -1  # black: it does not say where
     assert mask_precision(region, np.ones((3, 5), bool)) == 1.0
     assert mask_precision(region, None) == mask_precision(np.zeros((8, 8), bool), mask) == -1
 
@@ -278,4 +279,5 @@ def test_rows_say_how_much_of_a_region_was_manipulated() -> None:
     rows = scorer()(replace(frame(), mask=plant)).rows
     best = {row.method: row.mask_precision for row in rows if row.k == 1}
     assert all(share > 0.5 for method, share in best.items() if method != "random")
-    assert {row.mask_precision for row in scorer()(frame()).rows} == {-1.0}
+    for unknown in (None, np.zeros_like(plant)):
+        assert {row.mask_precision for row in scorer()(replace(frame(), mask=unknown)).rows} == {-1.0}

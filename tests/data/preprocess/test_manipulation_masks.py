@@ -6,7 +6,14 @@ import pytest
 
 from data.preprocess.crops import Square, square
 from data.preprocess.face_detection import Box
-from data.preprocess.manipulation_masks import NotTheSameMomentError, from_difference, from_mask_video
+from data.preprocess.manipulation_masks import (
+    NotTheSameMomentError,
+    change_of,
+    difference,
+    distances,
+    from_difference,
+    from_mask_video,
+)
 from tests.data.preprocess.videos import background
 
 FACE = Box(180, 90, 100, 100)
@@ -85,6 +92,34 @@ def test_another_moment_is_no_mask() -> None:
     original = background(WIDTH, HEIGHT)
     with pytest.raises(NotTheSameMomentError):
         from_difference(255 - original, original, FACE, square(FACE, 1.3, WIDTH, HEIGHT))
+
+
+def test_a_change_on_another_face_is_neither_noise_nor_this_faces_change() -> None:
+    other = Box(300, 90, 80, 80)  # next to FACE
+    original = background(WIDTH, HEIGHT)
+    changed = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    changed[120:160, 310:370] = True
+    manipulated = np.clip(original.astype(int) + 90 * changed[..., None], 0, 255).astype(np.uint8)
+    frames = compressed(manipulated, 1), compressed(original, 2)
+    strength = difference(*frames, FACE, [other])
+    assert strength is not None
+    assert change_of(strength, original.shape, FACE, [other]) is None
+    strength = difference(*frames, other, [FACE])
+    assert strength is not None
+    cover = change_of(strength, original.shape, other, [FACE])
+    assert cover is not None
+    assert overlap(cover > 0.5, changed) > 0.7
+
+
+def test_pixels_belong_to_the_nearest_face_in_its_own_size() -> None:
+    large, small = Box(0, 0, 40, 40), Box(50, 10, 20, 20)
+    for face, other in ((large, small), (small, large)):
+        away = distances((50, 90), (50, 90), face, [other])
+        for y, x in np.ndindex(50, 90):
+            mine, theirs = (
+                np.hypot(x + 0.5 - box.centre[0], y + 0.5 - box.centre[1]) / box.size for box in (face, other)
+            )
+            assert away[y, x] == pytest.approx(mine) if mine <= theirs else away[y, x] == np.inf
 
 
 def test_a_face_that_fills_the_frame_leaves_no_noise_to_measure() -> None:
