@@ -39,7 +39,7 @@ A question about a run reads only the columns that it needs: memory holds some n
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +71,10 @@ class ColumnSchema:
         """The same schema without the fields that a table lacks."""
         frame, column = (tuple(name for name in names if name in table) for names in (self.frame, self.column))
         return ColumnSchema(frame, column, {name: kind for name, kind in self.measures.items() if name in table})
+
+    def with_flags(self, names: Iterable[str]) -> "ColumnSchema":
+        """The same schema with further flags."""
+        return replace(self, measures={**self.measures, **dict.fromkeys(names, FLAG)})
 
 
 _RANKING = ("seed", "segmentation", "method", "of", "draw", "fill")
