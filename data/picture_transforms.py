@@ -1,4 +1,4 @@
-"""What happens to a picture on its way through the internet: stored without loss, compressed as JPEG, halved in size."""
+"""What happens to a picture on its way through the internet: stored without loss, compressed as JPEG, halved."""
 
 import io
 import re

@@ -214,9 +214,7 @@ class _FrameTrial:
     @cached_property
     def _transformed(self) -> TransformedPictures:
         scorer = self.scorer
-        return TransformedPictures(
-            scorer.detector, scorer.transforms, scorer.batch_size, self._recorder, self.tracker
-        )
+        return TransformedPictures(scorer.detector, scorer.transforms, scorer.batch_size, self._recorder, self.tracker)
 
     @cached_property
     def _recorder(self) -> Recorder:

@@ -205,7 +205,7 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
     table = table.copy(deep=False)
     for name in _WHOLE_NUMBERS & set(table):
         table[name] = table[name].astype("Int64").mask(table[name] == UNKNOWN)
-    for name in [name for name in table if name.startswith(SURVIVES)]:
+    for name in [name for name in map(str, table) if name.startswith(SURVIVES)]:
         table[name] = (table[name] == 1).astype("boolean").mask(table[name] == UNKNOWN)
     if "undefined" in table:
         table["value"] = table["value"].mask(table["undefined"] != "")
