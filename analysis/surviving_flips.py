@@ -43,9 +43,13 @@ def transforms(rows: Rows) -> tuple[str, ...]:
 def turned_alone(frames: Rows, transform: str) -> tuple[str, ...]:
     """The frames called fake that the transform alone makes the detector call Real.
 
-    `frames` are the lines of the run's frames (`runs.frame_table`).
+    `frames` are the lines of the run's frames (`runs.frame_table`). Raises ValueError where they do not say.
     """
     lines = as_score_table(frames, FRAMES)
+    if REAL_AFTER + transform not in lines.store.measures:
+        raise ValueError(
+            f"what {transform} alone does is not known: the lines of frames have no {REAL_AFTER}{transform}"
+        )
     return tuple(lines.frames["key"][lines.any(REAL_AFTER + transform)].tolist())
 
 

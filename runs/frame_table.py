@@ -15,7 +15,7 @@ from attacks.torchattacks_bridge import UNAIMED
 from data.frames import REAL
 from runs.parquet_records import TEXT
 from runs.score_table import COUNT, FLAG, ColumnSchema
-from runs.transform_columns import frame_columns
+from runs.transform_columns import REAL_AFTER, frame_columns
 from scoring.baselines.table import BASELINES, WHOLE
 from scoring.records import tidy
 from xai.methods import ADVERSARIAL
@@ -36,6 +36,7 @@ FRAMES = ColumnSchema(
     ("key", "video", "family", "predicted"),
     ("seed", "segmentation"),
     dict.fromkeys(_FLAGS, FLAG) | dict.fromkeys(_COUNTS, COUNT),
+    REAL_AFTER,
 )
 """How such lines become a score table."""
 
