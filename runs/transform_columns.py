@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import InputError
+from data.frames import REAL
 from scoring.records import SURVIVES, UNKNOWN, Row
 
 REAL_AFTER = "real_after_"
@@ -52,14 +53,8 @@ def with_survival(rows: pd.DataFrame, verdicts: pd.DataFrame, transforms: Sequen
     """
     if not transforms:
         return rows
-    flips = rows["flipped_to_real"].to_numpy(dtype=bool)
-    real_after = _matched(rows, verdicts[verdicts["method"] != ""], _ROW)
-    if (wrong := flips != real_after.notna()).any() or (verdicts["method"] != "").sum() != flips.sum():
-        key = rows.loc[wrong, "key"].iloc[0] if wrong.any() else rows["key"].iloc[0]
-        raise InputError(
-            f"the flips of {key} and what they outlive do not belong together; remove its files in frames/, and the "
-            f"same command scores it again"
-        )
+    flips = rows["flipped_to_real"].astype(bool)
+    real_after = _matched(rows, flips, verdicts[verdicts["method"] != ""], _ROW)
     return rows.assign(**{
         f"{SURVIVES}{name}": np.where(flips, real, UNKNOWN) for name, real in _by_transform(real_after, transforms)
     })  # fmt: skip
@@ -72,19 +67,35 @@ def with_transformed(lines: pd.DataFrame, verdicts: pd.DataFrame, transforms: Se
         lines: of whole frames.
         verdicts: of the same frames (`scoring.records.TransformedVerdict`).
         transforms: their names.
+
+    Raises:
+        InputError: a frame called fake has no verdict, or there is one of another.
     """
-    real_after = _matched(lines, verdicts[verdicts["method"] == ""], _TRIAL)
+    if not transforms:
+        return lines
+    fake = lines["predicted"] != REAL
+    real_after = _matched(lines, fake, verdicts[verdicts["method"] == ""], _TRIAL)
     return lines.assign(**{
-        f"{REAL_AFTER}{name}": pd.Series(real, lines.index).astype("boolean").mask(real_after.isna())
+        f"{REAL_AFTER}{name}": pd.Series(real, lines.index).astype("boolean").mask(~fake)
         for name, real in _by_transform(real_after, transforms)
     })  # fmt: skip
 
 
-def _matched(table: pd.DataFrame, verdicts: pd.DataFrame, names: list[str]) -> pd.Series:
-    """The transforms after which each line's picture is called Real, parted by spaces; missing without a verdict."""
+def _matched(table: pd.DataFrame, asked: pd.Series, verdicts: pd.DataFrame, names: list[str]) -> pd.Series:
+    """The transforms after which each line's picture is called Real, parted by spaces; missing where none is `asked`.
+
+    Raises InputError where the verdicts are not one for each line that is asked.
+    """
     index = pd.MultiIndex.from_frame(verdicts[names].astype(object))
     texts = pd.Series(verdicts["real_after"].astype(object).to_numpy(), index=index, dtype=object)
-    return texts.reindex(pd.MultiIndex.from_frame(table[names].astype(object))).set_axis(table.index)
+    lines = pd.MultiIndex.from_frame(table[names].astype(object))
+    wrong = {*lines[asked].difference(index), *index.difference(lines[asked]), *index[index.duplicated()]}
+    if wrong:
+        raise InputError(
+            f"the flips of {min(wrong)[0]} and what they outlive do not belong together; remove its file in frames/, "
+            f"and the same command scores it again"
+        )
+    return texts.reindex(lines).set_axis(table.index)
 
 
 def _by_transform(real_after: pd.Series, transforms: Sequence[str]) -> list[tuple[str, np.ndarray]]:

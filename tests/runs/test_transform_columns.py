@@ -67,8 +67,13 @@ def test_without_transforms_rows_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize(
     "verdicts",
-    [VERDICTS[:2], [*VERDICTS, of(ROWS[2], "half")], [*VERDICTS, of(replace(ROW, draw=7), "half")]],
-    ids=["missing", "of no flip", "of no row"],
+    [
+        VERDICTS[:2],
+        [*VERDICTS, of(ROWS[2], "half")],
+        [*VERDICTS, of(replace(ROW, draw=7), "half")],
+        [*VERDICTS, VERDICTS[1]],
+    ],
+    ids=["missing", "of no flip", "of no row", "twice"],
 )
 def test_records_that_do_not_belong_together_are_refused(verdicts: list[TransformedVerdict]) -> None:
     with pytest.raises(InputError, match="do not belong together"):
@@ -77,7 +82,12 @@ def test_records_that_do_not_belong_together_are_refused(verdicts: list[Transfor
 
 def test_frames_say_what_transforms_alone_do() -> None:
     lines = pd.DataFrame({"key": [ROW.key, "b.png", "real.png"], "seed": 0, "segmentation": ROW.segmentation})
+    lines["predicted"] = ["Deepfakes", "Deepfakes", "Real"]
     shown = with_transformed(lines, tables(VERDICTS)[1], ASKED)
     assert shown["real_after_half"].tolist()[:2] == [True, False]
     assert shown["real_after_jpeg75"].tolist()[:2] == [False, False]
     assert shown["real_after_half"].isna().tolist() == [False, False, True]  # called Real: nothing was asked
+    for others in (VERDICTS[1:], [*VERDICTS, frame("real.png", "")], [*VERDICTS, VERDICTS[0]]):
+        with pytest.raises(InputError, match="do not belong together"):
+            with_transformed(lines, tables(others)[1], ASKED)
+    assert with_transformed(lines, tables([])[1], ()) is lines
