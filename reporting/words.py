@@ -129,7 +129,7 @@ def surviving(lines: Sequence[HeadlineLine], attack: str) -> str:
 
 
 def turned_by_transforms(rows: Rows, frames: Rows) -> str:
-    """How many verdicts each transform turns to Real without any attack; "" where none does.
+    """How many verdicts each transform turns to Real without any attack; "" where none was asked for.
 
     Args:
         rows: the scores.
@@ -138,8 +138,10 @@ def turned_by_transforms(rows: Rows, frames: Rows) -> str:
     fakes = len(detected(as_score_table(rows)))
     turned = {transform: len(turned_alone(frames, transform)) for transform in transforms(rows)}
     parts = [f"{transform} {number} of {fakes}" for transform, number in turned.items() if number]
-    if not parts:
+    if not turned:
         return ""
+    if not parts:
+        return f"Without any attack, {join(list(turned))} {'turns' if len(turned) == 1 else 'turn'} no fake verdict."
     return (
         f"Fake verdicts that a transform turns to Real without any attack: {join(parts)}. That is not the attack's "
         f"merit, so on those frames, which frames.csv names, flips do not count for that transform."

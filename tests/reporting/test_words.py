@@ -94,4 +94,8 @@ def test_what_outlives_a_transform_is_counted_over_all_explanations() -> None:
 def test_a_transform_that_turns_verdicts_by_itself_is_named() -> None:
     said = turned_by_transforms(*surviving_run(turned=(0, 4)))
     assert said.startswith("Fake verdicts that a transform turns to Real without any attack: half 4 of 12. That is not")
-    assert turned_by_transforms(*surviving_run()) == ""
+    rows, lines = surviving_run()
+    assert turned_by_transforms(rows, lines) == "Without any attack, half and png turn no fake verdict."
+    one = rows.drop(columns="survives_png")
+    assert turned_by_transforms(one, lines) == "Without any attack, half turns no fake verdict."
+    assert turned_by_transforms(one.drop(columns="survives_half"), lines) == ""
