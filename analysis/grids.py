@@ -20,8 +20,10 @@ from analysis.score_subsets import (
     under,
     unique_names,
 )
+from analysis.surviving_flips import counted, transforms
 from runs.score_table import COSTS, FLIP_THRESHOLDS, METRIC_VALUES, ScoreTable, as_score_table
 from scoring.baselines.table import BASELINES, RANDOM_AREA, WHOLE
+from scoring.records import SURVIVES
 
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 
@@ -91,6 +93,31 @@ def controls(rows: Rows, stubborn: Collection[str] = ()) -> Grid:
         cells = [Cell(*attacked[name].overall(measure)) for measure in ("area", "flipped_to_real", "drop")]
         lines.append((*cells, Cell(*every[name].overall("correct_after"))))
     return Grid(names, ("area", "flips", "drop", "accuracy left"), tuple(lines))
+
+
+def surviving_flips(rows: Rows, frames: Rows, stubborn: Collection[str] = ()) -> Grid:
+    """Every ranking by its flips, over the depths 1 to 3 (the whole frame apart), and how many outlive each transform.
+
+    Flips are a share of frames as in `controls`; the others shares of the flips, their `count`
+    (`analysis.surviving_flips`). `frames` are the lines of the run's frames (`runs.frame_table`).
+    """
+    chosen = at_main_budget(rows)
+    columns = chosen.columns
+    chosen = chosen.with_columns(columns["depth"].isin(COUNTS) | (columns["method"] == WHOLE))
+    attacked = attackable(chosen, stubborn).by("method")
+    asked = {name: counted(chosen, frames, name).by("method") for name in transforms(chosen)}
+    names = (*methods(chosen), *baselines(chosen))
+    cells = tuple(
+        (Cell(*attacked[method].overall("flipped_to_real")), *(_surviving(asked[t][method], t) for t in asked))
+        for method in names
+    )
+    return Grid(names, ("flips", *asked), cells)
+
+
+def _surviving(scores: ScoreTable, transform: str) -> Cell:
+    """The share of a ranking's flips that outlive a transform, of so many flips."""
+    _, (survived,) = scores.rows(SURVIVES + transform)
+    return Cell(float(survived.mean()) if len(survived) else math.nan, len(survived))
 
 
 def circularity(rows: Rows, attack_of_fill: Mapping[str, str], stubborn: Collection[str] = ()) -> Grid:

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 
 from analysis.score_subsets import Rows
 from analysis.statistics import (
@@ -18,6 +19,7 @@ from analysis.statistics import (
     with_holm,
 )
 from analysis.statistics.videos import how_many
+from analysis.surviving_flips import SurvivingFlips, surviving_flips, transforms
 from common.seeds import generator
 from runs.conditions import MEAN, depth_groups, detected, main_condition
 from runs.score_table import ScoreTable, as_score_table, of_family
@@ -52,6 +54,7 @@ class HeadlineLine:
         undefined: parts (frames, families, ...) without a score as random regions did as well as the oracle.
         is_significant: whether the score differs from 0 beyond chance, corrected for the methods compared.
         better_than: the methods with a lower score beyond chance, corrected likewise.
+        survives: how many of its flips outlive each transform that the run asks for, by the transform's name.
     """
 
     method: str
@@ -64,6 +67,7 @@ class HeadlineLine:
     undefined: int = 0
     is_significant: bool = False
     better_than: tuple[str, ...] = ()
+    survives: dict[str, SurvivingFlips] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,15 +108,20 @@ class Values:
     videos: np.ndarray
 
 
-def rank_methods(rows: Rows, seed: int) -> list[Headline]:
+def rank_methods(rows: Rows, seed: int, frames: Rows | None = None) -> list[Headline]:
     """Scores and compares the methods: under each attack, for all frames, each family, and each other segmentation.
 
     The first headline is the answer: of the first attack at its main budget on the run's own segments. Methods are
     compared with random regions, corrected over the methods (Holm); only one that differs from those is then compared
     with the others, corrected over all pairs, so that where nothing matters both together are wrong in 5 % of the runs.
-    `rows` are a run's scores; `seed` is the run's, for resamples and permutations. Nothing without a frame that is
-    called fake.
+    Nothing without a frame that is called fake.
+
+    Args:
+        rows: a run's scores.
+        seed: the run's, for resamples and permutations.
+        frames: the lines of its frames (`runs.frame_table`); needed where the run asks what its flips outlive.
     """
+    lines_of_frames = pd.DataFrame() if frames is None else frames
     fakes = detected(as_score_table(rows))
     if not len(fakes):
         return []
@@ -122,16 +131,18 @@ def rank_methods(rows: Rows, seed: int) -> list[Headline]:
     for attack in columns["attack"].unique():
         under = fakes.with_columns(main_condition(columns[columns["attack"] == attack]))
         families = under.families
-        headlines.append(_headline(under, Condition(str(attack)), seed, pairs=True))
+        headlines.append(_headline(under, lines_of_frames, Condition(str(attack)), seed, pairs=True))
         if len(families) > 1:
             headlines += [
-                _headline(of_family(under, family), Condition(str(attack), family=family), seed) for family in families
+                _headline(of_family(under, family), lines_of_frames, Condition(str(attack), family=family), seed)
+                for family in families
             ]
         for segmentation in columns["segmentation"].unique():
             if segmentation != first:
                 chosen = columns[(columns["attack"] == attack) & (columns["segmentation"] == segmentation)]
                 part = fakes.with_columns(main_condition(chosen))
-                headlines.append(_headline(part, Condition(str(attack), segmentation=str(segmentation)), seed))
+                condition = Condition(str(attack), segmentation=str(segmentation))
+                headlines.append(_headline(part, lines_of_frames, condition, seed))
     return headlines
 
 
@@ -168,7 +179,7 @@ def _stacked(columns: list[np.ndarray], scores: ScoreTable) -> np.ndarray:
     return np.stack(columns, axis=1) if columns else np.zeros((len(scores), 0))
 
 
-def _headline(score_table: ScoreTable, condition: Condition, seed: int, pairs: bool = False) -> Headline:
+def _headline(score_table: ScoreTable, frames: Rows, condition: Condition, seed: int, pairs: bool = False) -> Headline:
     drop, flips = values(score_table, DROP), values(score_table, FLIPS)
     purpose = (condition.attack, condition.family, condition.segmentation)
     scores, flip_scores = (
@@ -183,6 +194,8 @@ def _headline(score_table: ScoreTable, condition: Condition, seed: int, pairs: b
     )
     significant = _beyond_chance(drop, seed, purpose)
     better = _better(drop, seed, purpose) if pairs else {}
+    averaged = score_table.with_columns(score_table.columns["depth"].isin(depth_groups(score_table.columns)[MEAN]))
+    survives = {name: surviving_flips(averaged, frames, name, seed) for name in transforms(averaged)}
     return Headline(
         condition,
         tuple(
@@ -197,6 +210,7 @@ def _headline(score_table: ScoreTable, condition: Condition, seed: int, pairs: b
                 undefined=scores[index].coincide,
                 is_significant=significant.get(method, False),
                 better_than=better.get(method, ()) if significant.get(method) else (),
+                survives={name: by_method[method] for name, by_method in survives.items()},
             )
             for index, method in enumerate(drop.methods)
         ),

@@ -1,10 +1,11 @@
 """A summary of each method and baseline: rates, means and accuracies, with intervals and tests."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from analysis.score_subsets import Rows
 from analysis.statistics import (
@@ -18,6 +19,7 @@ from analysis.statistics import (
     with_holm,
 )
 from analysis.statistics.videos import how_many
+from analysis.surviving_flips import SurvivingFlips, surviving_flips, transforms
 from common.seeds import generator
 from runs.conditions import MEAN, conditions, depth_groups, detected
 from runs.score_table import ScoreTable, as_score_table
@@ -47,6 +49,7 @@ class MethodSummary:
         accuracy_frames: how many those are.
         flip_rate_vs_random: compared with random regions; empty for a baseline, and without random regions.
         drop_vs_random: likewise.
+        survives: how many of its flips outlive each transform that the run asks for, by the transform's name.
     """
 
     attack: str
@@ -63,6 +66,7 @@ class MethodSummary:
     accuracy_frames: int
     flip_rate_vs_random: PairedComparison = NOT_COMPARED
     drop_vs_random: PairedComparison = NOT_COMPARED
+    survives: dict[str, SurvivingFlips] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,15 @@ class Summary:
         return [method for method in self.ranked(attack) if method not in BASELINES]
 
 
-def summarise_methods(rows: Rows, seed: int = 0) -> Summary:
+def summarise_methods(rows: Rows, seed: int = 0, frames: Rows | None = None) -> Summary:
     """Summarises a run's scores.
 
     Intervals take videos as the sample. p-values are corrected over the methods of the same attack and depth.
+
+    Args:
+        rows: the run's scores.
+        seed: of its draws.
+        frames: the lines of its frames (`runs.frame_table`); needed where the run asks what its flips outlive.
     """
     scores = as_score_table(rows)
     names, attacks = depth_groups(scores.columns), conditions(scores.columns)
@@ -108,7 +117,8 @@ def summarise_methods(rows: Rows, seed: int = 0) -> Summary:
     for attack in attacks.unique():
         part = scores.with_columns(attacks == attack)
         for top, depths in names.items():
-            lines += _lines(part.with_columns(part.columns["depth"].isin((*depths, ALL))), str(attack), top, seed)
+            chosen = part.with_columns(part.columns["depth"].isin((*depths, ALL)))
+            lines += _lines(chosen, pd.DataFrame() if frames is None else frames, str(attack), top, seed)
     return Summary(tuple(lines))
 
 
@@ -155,7 +165,7 @@ def _values(scores: ScoreTable, measure: str) -> _Values:
     return _Values(wide.columns.tolist(), wide.to_numpy(), scores.videos)
 
 
-def _lines(scores: ScoreTable, attack: str, top: str, seed: int) -> list[MethodSummary]:
+def _lines(scores: ScoreTable, frames: Rows, attack: str, top: str, seed: int) -> list[MethodSummary]:
     """The lines of one attack and depth."""
     fakes = detected(scores)
     classed = _values(scores, "correct_after")
@@ -167,6 +177,7 @@ def _lines(scores: ScoreTable, attack: str, top: str, seed: int) -> list[MethodS
     accuracies = _estimates(classed, (0.0, 1.0), seed)
     flip_comparisons = _comparisons(fakes, flips, "flipped_to_real", (-1.0, 1.0), seed)
     drop_comparisons = _comparisons(fakes, drops, "drop", (-2.0, 2.0), seed)
+    survives = {name: surviving_flips(fakes, frames, name, seed) for name in transforms(fakes)}
     lines = []
     for method, part in fakes.by("method").items():
         there = ~np.isnan(drops.of(method))
@@ -186,6 +197,7 @@ def _lines(scores: ScoreTable, attack: str, top: str, seed: int) -> list[MethodS
                 accuracy_frames=int((~np.isnan(classed.table)).any(axis=1).sum()),
                 flip_rate_vs_random=flip_comparisons.get(method, NOT_COMPARED),
                 drop_vs_random=drop_comparisons.get(method, NOT_COMPARED),
+                survives={name: by_method[method] for name, by_method in survives.items()},
             )
         )
     return lines

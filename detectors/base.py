@@ -75,3 +75,9 @@ def resize(image: np.ndarray, size: int, antialias: bool) -> Tensor:
             pixels[None], (size, size), mode="bicubic", antialias=antialias, align_corners=False
         )[0]
     return pixels.float().div(255.0).contiguous()
+
+
+def to_pictures(images: Tensor) -> np.ndarray:
+    """Images (N, 3, H, W) in [0, 1], on any device, as pictures (N, H, W, 3) uint8 RGB: values rounded to 8 bits."""
+    pictures: np.ndarray = images.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return pictures

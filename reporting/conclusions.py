@@ -89,7 +89,8 @@ def counts(rows: Rows, summary: Summary, failures: Mapping[str, str], lines_of_f
         lines.append(
             f"Called Real by the detector without any attack: {real}; they count in accuracies, not in flips and drops."
         )
-    lines += [*_stubborn(rows, known), *filter(None, [words.adversarial_fill(rows, known)])]
+    lines += _stubborn(rows, known)
+    lines += filter(None, [words.turned_by_transforms(rows, known), words.adversarial_fill(rows, known)])
     unknown = frames.loc[frames["correct"].isna(), "family"].astype(object).fillna("unlabelled")
     if len(unknown) == len(frames):
         lines.append("No frame has a class that the detector knows, so accuracies stay empty.")

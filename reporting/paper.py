@@ -6,6 +6,7 @@ The same run gives the same bytes: no dates, and fonts that come with matplotlib
 import io
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from matplotlib.figure import Figure
 from analysis import attackable_frames, score_subsets
 from analysis.curves import Curve, over_area
 from analysis.headline import Headline
+from analysis.names import flat_names
 from analysis.statistics import Estimate
+from analysis.surviving_flips import SurvivingFlips
 from analysis.tiers import headline_tiers
 from common.csv_files import save_csv
 from common.figures import BLUE, FAINT, GREY, INK
@@ -56,7 +59,8 @@ def write_paper_files(folder: Path, run: FinishedRun, headlines: Sequence[Headli
     files = [folder / "summary.csv", folder / "headline.tex"]
     save_csv(files[0], summary_table(headlines))
     with atomic_write(files[1]) as file:
-        file.write(latex(main, words.adversarial_fill(run.rows, run.frames)))
+        remarks = [words.adversarial_fill(run.rows, run.frames), words.turned_by_transforms(run.rows, run.frames)]
+        file.write(latex(main, " ".join(filter(None, remarks))))
     files += _save(ranking(main), folder / "ranking")
     for attack in score_subsets.attacks(rows):
         if len(attackable_frames.attackable(score_subsets.under(rows, attack), stubborn)):
@@ -81,8 +85,9 @@ def summary_table(headlines: Sequence[Headline]) -> pd.DataFrame:
             }
             counts = {name: getattr(line, name) for name in ("frames", "videos", "undefined")}
             counts["certain"] = line.is_significant
+            survives = flat_names({"survives": {name: asdict(flips) for name, flips in line.survives.items()}})
             says = {"better_than": " ".join(line.better_than), "verdict": words.tier_words(tiers, line.method)}
-            rows.append({**known, "method": line.method, **spread, **counts, **says})
+            rows.append({**known, "method": line.method, **spread, **counts, **says, **survives})
     return pd.DataFrame(rows)
 
 
@@ -93,17 +98,24 @@ def latex(headline: Headline, remark: str = "") -> str:
     """
     tiers = headline_tiers(headline)
     best = {*tiers.best, *tiers.level}
+    asked = tuple(next((line.survives for line in headline.lines), {}))
     lines = []
     for line in headline.ranked:
         name = rf"\textbf{{{escape(line.method)}}}" if line.method in best else escape(line.method)
         mark = "$^{*}$" if line.is_significant else ""
-        cells = (_cell(estimate) for estimate in (line.score, line.flips, line.drop, line.flip_rate))
+        cells = [_cell(estimate) for estimate in (line.score, line.flips, line.drop, line.flip_rate)]
+        cells += [_surviving_cell(line.survives[name]) for name in asked]
         lines.append(rf"{name}{mark} & {' & '.join(cells)} \\")
     caption = (
         f"Headline scores (%): 0 is no better than random regions of the same size, 100 as good as the best regions "
         f"that can be found. Attack {headline.condition.attack}; {words.sample(headline)}; 95 % intervals "
         f"by a bootstrap over videos."
     )
+    if asked:
+        caption += (
+            f" {words.join(asked)}: the share of flips that the detector still calls Real after the picture went "
+            f"through {'that' if len(asked) > 1 else 'it'}, of so many."
+        )
     starred = r"$^{*}$ differs from 0 beyond chance; bold: not shown to be worse than the highest."
     return "\n".join(
         [
@@ -112,9 +124,9 @@ def latex(headline: Headline, remark: str = "") -> str:
             r"\centering",
             rf"\caption{{{escape(caption)} {starred}{' ' * bool(remark)}{escape(remark)}}}",
             r"\label{tab:headline}",
-            r"\begin{tabular}{lrrrr}",
+            rf"\begin{{tabular}}{{lrrrr{'r' * len(asked)}}}",
             r"\toprule",
-            r"Explanation & Score & By flips & Drop & Flipped \\",
+            rf"{' & '.join(('Explanation', 'Score', 'By flips', 'Drop', 'Flipped', *map(escape, asked)))} \\",
             r"\midrule",
             *lines,
             r"\bottomrule",
@@ -215,6 +227,11 @@ def _save(figure: Figure, path: Path) -> list[Path]:
 
 def _ends(value: Estimate) -> tuple[float, float, float]:
     return value.value, value.low, value.high
+
+
+def _surviving_cell(flips: SurvivingFlips) -> str:
+    """ "25 [4, 60] of 8"."""
+    return f"{_cell(flips.share)} of ${flips.flips}$" if flips.flips else "--"
 
 
 def _cell(value: Estimate) -> str:

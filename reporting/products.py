@@ -72,7 +72,8 @@ def write_products(
     gathered = gather(folder, configuration, keys, name)
     scores, flip_thresholds, metrics = gathered.scores, gathered.flip_thresholds, gathered.metrics
     seed = int(configuration["seed"])
-    summary, headlines = summarise_methods(scores, seed), rank_methods(scores, seed)
+    summary = summarise_methods(scores, seed, gathered.frames)
+    headlines = rank_methods(scores, seed, gathered.frames)
     files = [*tables.write_tables(folder.path, name, scores, summary), *gathered.files]
     row_files.write_failures(folder.path, failures)
     if headlines:

@@ -8,6 +8,7 @@ import numpy as np
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.statistics import ALPHA
 from analysis.summary import MethodSummary, Summary
+from analysis.surviving_flips import SurvivingFlips
 from common.console import count, paragraph, say, table, warn
 from data.source import warn_of_doubt
 from reporting.conclusions import conclude, counts
@@ -44,6 +45,7 @@ def show_results(results: RunResults, seed: int, folder: Path) -> None:
     for attack in results.summary.attacks:
         headline = next((entry for entry in results.headlines if entry.condition == Condition(attack)), None)
         _show_table(results.summary, attack, headline)
+        _show_survival(results.summary, attack)
         for sentence in conclude(results.rows, results.summary, attack, seed, headline):
             paragraph(sentence)
         say("")
@@ -106,6 +108,31 @@ def _show_table(summary: Summary, attack: str, headline: Headline | None) -> Non
     say("")
 
 
+def _show_survival(summary: Summary, attack: str) -> None:
+    """How many of an attack's flips outlive each transform, by method; nothing where none was asked for."""
+    mean = summary.of(attack, MEAN)
+    asked = next((tuple(line.survives) for line in mean.values()), ())
+    if not asked:
+        return
+    table(
+        f"Flips by {attack} that outlive a transform of the picture, of how many",
+        ["method", "flipped (%)", *asked],
+        [
+            [
+                method,
+                _number(100 * mean[method].flip_rate.value, "{:.0f}"),
+                *(_surviving(mean[method].survives[transform]) for transform in asked),
+            ]
+            for method in summary.ranked(attack)
+        ],
+    )
+    paragraph(
+        "flipped: mean of the depths. Each attacked picture that flips is rounded to 8 bits, goes through the "
+        "transform and is shown again; the flip outlives it where the verdict is Real still."
+    )
+    say("")
+
+
 def _place(method: str, ranked: list[str]) -> int:
     return ranked.index(method) if method in ranked else len(ranked)
 
@@ -115,6 +142,10 @@ def _score(line: HeadlineLine | None) -> str:
         return "-" if line else ""
     ends = "" if math.isnan(line.score.low) else f" [{100 * line.score.low:.0f} {100 * line.score.high:.0f}]"
     return f"{100 * line.score.value:.0f}{ends}{'*' if line.is_significant else ' '}"
+
+
+def _surviving(flips: SurvivingFlips) -> str:
+    return f"{flips.survived}/{flips.flips}" if flips.flips else "-"
 
 
 def _difference(line: MethodSummary) -> str:

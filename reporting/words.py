@@ -4,11 +4,13 @@ import math
 from collections.abc import Sequence
 
 from analysis.adversarial_images import adversarial_share
-from analysis.headline import Headline
+from analysis.headline import Headline, HeadlineLine
 from analysis.score_subsets import Rows
 from analysis.statistics import Estimate
+from analysis.surviving_flips import transforms, turned_alone
 from analysis.tiers import MethodTiers, headline_tiers
 from common.console import count
+from runs.conditions import detected
 from runs.score_table import as_score_table
 from xai.methods import ADVERSARIAL
 
@@ -111,6 +113,39 @@ def adversarial_fill(rows: Rows, frames: Rows) -> str:
     if not share.flipped:
         return f"{flips}: the fill is noise that is not adversarial."
     return f"{flips}; on the others the fill is noise that is not adversarial."
+
+
+def surviving(lines: Sequence[HeadlineLine], attack: str) -> str:
+    """How many of an attack's flips outlive each transform, all explanations together; "" where none was asked for."""
+    parts = []
+    for transform in dict.fromkeys(name for line in lines for name in line.survives):
+        flips = sum(line.survives[transform].flips for line in lines)
+        survived = sum(line.survives[transform].survived for line in lines)
+        share = f"{survived} of {flips} ({percent(survived / flips)})" if flips else "none, as no flip counts"
+        parts.append(f"{transform} {share}")
+    if not parts:
+        return ""
+    return f"Flips by {attack} on the explanations' regions that outlive a transform of the picture: {join(parts)}."
+
+
+def turned_by_transforms(rows: Rows, frames: Rows) -> str:
+    """How many verdicts each transform turns to Real without any attack; "" where none was asked for.
+
+    Args:
+        rows: the scores.
+        frames: the lines of the run's frames (`runs.frame_table`).
+    """
+    fakes = len(detected(as_score_table(rows)))
+    turned = {transform: len(turned_alone(frames, transform)) for transform in transforms(rows)}
+    parts = [f"{transform} {number} of {fakes}" for transform, number in turned.items() if number]
+    if not turned:
+        return ""
+    if not parts:
+        return f"Without any attack, {join(list(turned))} {'turns' if len(turned) == 1 else 'turn'} no fake verdict."
+    return (
+        f"Fake verdicts that a transform turns to Real without any attack: {join(parts)}. That is not the attack's "
+        f"merit, so on those frames, which frames.csv names, flips do not count for that transform."
+    )
 
 
 def some(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 from data.frames import Frame
 from detectors import Detector, Queries
 from detectors.answers import says
+from detectors.base import to_pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +60,7 @@ class ThreatModel:
         """
         if self.source.input_size == self.detector.input_size:
             return images
-        pictures = images.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-        return torch.stack([self.detector.prepare(picture) for picture in pictures])
+        return torch.stack([self.detector.prepare(picture) for picture in to_pictures(images)])
 
     def judged(self, images: Tensor) -> Judgement:
         """Judges images (N, 3, S, S) in [0, 1] by the detector."""

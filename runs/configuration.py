@@ -69,6 +69,7 @@ class Configuration:
         segmentations: further ways to divide frames; empty for that of the settings.
         budgets: L-infinity budgets of every attack; empty for their own.
         seeds: how many trials, each with new draws.
+        survives: the transforms that flips are asked about again after, by name; as JSON only where there are any.
         format: version of the rows.
     """
 
@@ -89,11 +90,15 @@ class Configuration:
     segmentations: tuple[str, ...] = ()
     budgets: tuple[float, ...] = ()
     seeds: int = 1
+    survives: tuple[str, ...] = ()
     format: int = FORMAT
 
     def to_json(self) -> str:
         """The configuration as JSON text with sorted keys."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        settings = asdict(self)
+        if not self.survives:
+            del settings["survives"]
+        return json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def bind(path: Path, configuration: Configuration) -> None:
@@ -128,22 +133,28 @@ def bind(path: Path, configuration: Configuration) -> None:
 
 def stored_batch_size(path: Path) -> int | None:
     """The batch size of the configuration at `path`, or None where there is none; `bind` reports a broken file."""
-    try:
-        stored = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    size = stored.get("batch_size") if isinstance(stored, dict) else None
+    size = _stored(path, "batch_size")
     return size if isinstance(size, int) and size >= 1 else None
 
 
 def stored_format(path: Path) -> int:
     """The format of the run whose configuration is at `path`; the present one where that says none."""
+    found = _stored(path, "format")
+    return found if isinstance(found, int) else FORMAT
+
+
+def stored_survives(path: Path) -> bool:
+    """Whether the run whose configuration is at `path` asks which transforms its flips outlive."""
+    return bool(_stored(path, "survives"))
+
+
+def _stored(path: Path, key: str) -> Any:
+    """A value of the configuration at `path`; None where it or the file is missing, or the file is broken."""
     try:
         stored = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return FORMAT
-    found = stored.get("format") if isinstance(stored, dict) else None
-    return found if isinstance(found, int) else FORMAT
+        return None
+    return stored.get(key) if isinstance(stored, dict) else None
 
 
 def changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:

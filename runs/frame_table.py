@@ -15,6 +15,7 @@ from attacks.torchattacks_bridge import UNAIMED
 from data.frames import REAL
 from runs.parquet_records import TEXT
 from runs.score_table import COUNT, FLAG, ColumnSchema
+from runs.transform_columns import REAL_AFTER, frame_columns
 from scoring.baselines.table import BASELINES, WHOLE
 from scoring.records import tidy
 from xai.methods import ADVERSARIAL
@@ -35,6 +36,7 @@ FRAMES = ColumnSchema(
     ("key", "video", "family", "predicted"),
     ("seed", "segmentation"),
     dict.fromkeys(_FLAGS, FLAG) | dict.fromkeys(_COUNTS, COUNT),
+    REAL_AFTER,
 )
 """How such lines become a score table."""
 
@@ -114,15 +116,21 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype(dict.fromkeys(named, object))
 
 
-def shown(lines: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """The lines as `frames.csv` has them: a column for the probability of each class, in place of the text."""
+def shown(lines: pd.DataFrame, classes: Sequence[str], transforms: Sequence[str] = ()) -> pd.DataFrame:
+    """The lines as `frames.csv` has them: a column for the probability of each class, in place of the text.
+
+    Args:
+        lines: of `frame_lines`, with a column for each of the transforms (`runs.transform_columns`).
+        classes: of the detector, in the order of its logits.
+        transforms: the names of those that the run asks for.
+    """
     split = lines["probabilities"].str.split(" ", expand=True)
     wanted = class_columns(classes)
     probabilities = pd.DataFrame(
         {name: split[index].astype(float) for index, name in enumerate(wanted) if index in split}, index=lines.index
     ).reindex(columns=wanted)
-    parts = [lines[_DESCRIBED], probabilities, lines[[*_MEASURED[1:], *_FLAGS[1:3], "whole_attacks", "attackable"]]]
-    return pd.concat([*parts, lines[["seconds"]]], axis=1)
+    rest = [*_MEASURED[1:], *_FLAGS[1:3], "whole_attacks", "attackable", *frame_columns(transforms), "seconds"]
+    return pd.concat([lines[_DESCRIBED], probabilities, lines[rest]], axis=1)
 
 
 def class_columns(classes: Sequence[str]) -> list[str]:
@@ -131,13 +139,14 @@ def class_columns(classes: Sequence[str]) -> list[str]:
     return names if len(set(names)) == len(names) else [f"p({index})" for index in range(len(classes))]
 
 
-def columns(classes: Sequence[str]) -> pa.Schema:
+def columns(classes: Sequence[str], transforms: Sequence[str] = ()) -> pa.Schema:
     """The columns of `frames.parquet`, in the order of `shown`."""
     texts = {"key", "video", "family", "segmentation", "predicted", "target"}
     kinds: dict[str, Any] = dict.fromkeys((*_COUNTS, "label", "seed", "correct"), pa.int64())
-    kinds |= dict.fromkeys(_FLAGS, pa.bool_()) | dict.fromkeys(texts, TEXT)
+    kinds |= dict.fromkeys((*_FLAGS, *frame_columns(transforms)), pa.bool_()) | dict.fromkeys(texts, TEXT)
     names = [*_DESCRIBED, *class_columns(classes), *_MEASURED[1:], *_FLAGS[1:3], "whole_attacks", "attackable"]
-    return pa.schema([(name, kinds.get(name, pa.float64())) for name in [*names, "seconds"]])
+    names += [*frame_columns(transforms), "seconds"]
+    return pa.schema([(name, kinds.get(name, pa.float64())) for name in names])
 
 
 def class_names(configuration: Mapping[str, Any]) -> tuple[str, ...]:

@@ -25,9 +25,10 @@ from runs.score_table import (
     ScoreTableBuilder,
     numbered,
 )
+from runs.transform_columns import frame_columns, row_columns, transforms_of, with_survival, with_transformed
 from scoring.costs import FrameCost
 from scoring.flip_threshold import THRESHOLD_DEPTH
-from scoring.records import UNKNOWN, FlipThreshold, FrameVerdict, MetricValue, Row, tidy
+from scoring.records import UNKNOWN, FlipThreshold, FrameVerdict, MetricValue, Row, TransformedVerdict, tidy
 
 BATCH = 2000
 """Frames read at a time: with every published baseline about a million rows."""
@@ -83,21 +84,30 @@ def gather(
         OSError: the folder cannot be written.
     """
     space = None if name is None else folder.path  # a run that is only read may lie where nothing can be written
-    builders = {kind: ScoreTableBuilder(schema, pd.Index(keys), space) for kind, schema in COLUMN_SCHEMAS.items()}
+    transforms = transforms_of(configuration)
+    flags = {Row: row_columns(transforms), FrameVerdict: frame_columns(transforms)}
+    builders = {
+        kind: ScoreTableBuilder(schema.with_flags(flags.get(kind, ())), pd.Index(keys), space)
+        for kind, schema in COLUMN_SCHEMAS.items()
+    }
     files: list[Path] = []
     with contextlib.ExitStack() as stack:
         write: TableWriter | None = None
         for start in range(0, len(keys), BATCH):
             batch = list(keys[start : start + BATCH])
             tables = {kind: parquet_records.to_frame(table) for kind, table in folder.tables(batch).items()}
+            transformed = tables.pop(TransformedVerdict)
+            tables[Row] = with_survival(tables[Row], transformed, transforms)
             lines = frame_lines(tables[FrameVerdict], tables[Row], tables[FlipThreshold], tables[FrameCost])
+            lines = with_transformed(lines, transformed, transforms)
             tables[FrameVerdict] = lines if len(tables[FrameVerdict]) else lines.iloc[:0]
             tables[FlipThreshold] = pd.concat(
                 [tables[FlipThreshold], queries(tables[Row], configuration)], ignore_index=True
             )
             if name is not None and write is None:  # from the first frames follows how many rows there will be
                 rows = len(tables[Row]) * len(keys) // len(batch)
-                write = stack.enter_context(row_files(folder.path, name, rows, files, class_names(configuration)))
+                classes = class_names(configuration)
+                write = stack.enter_context(row_files(folder.path, name, rows, files, classes, transforms))
             if write is not None:
                 write(tables)
             for kind, table in (tables | {FrameVerdict: lines}).items():

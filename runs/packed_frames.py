@@ -16,14 +16,15 @@ import pyarrow.compute as pc
 from common.console import warn
 from common.errors import InputError
 from runs import parquet_records
-from runs.configuration import stored_format
+from runs.configuration import stored_format, stored_survives
 from scoring.costs import FrameCost
-from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row
+from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row, TransformedVerdict
 
 FOLDERS: Mapping[type, str] = {
     FrameVerdict: "verdicts",
     FlipThreshold: "grades",
     MetricValue: "metrics",
+    TransformedVerdict: "transformed",
     Row: "frames",
 }
 """The folder of each kind of record, in the order of writing: a frame's rows last, as they make it finished."""
@@ -49,9 +50,14 @@ class Packed:
         """The format of the run."""
         return stored_format(self._path / "config.json")
 
+    @cached_property
+    def _survives(self) -> bool:
+        """Whether the run asks which transforms its flips outlive."""
+        return stored_survives(self._path / "config.json")
+
     def lacks(self, kind: type) -> bool:
-        """Whether the run is too old to have records of a kind."""
-        return self._format < SINCE.get(kind, 0)
+        """Whether the run has no records of a kind: it is too old, or does not ask for them."""
+        return self._format < SINCE.get(kind, 0) or (kind is TransformedVerdict and not self._survives)
 
     def find(self) -> None:
         """Reads which frames new parts hold, also those of other processes; warns of damaged parts, and skips them."""
@@ -74,7 +80,7 @@ class Packed:
     def add(self, keys: Sequence[str], tables: Tables) -> None:
         """Writes a part of finished frames, its rows last."""
         name = f"part-{hashlib.sha256(chr(0).join(keys).encode()).hexdigest()[:16]}.parquet"
-        for kind in KINDS:
+        for kind in (kind for kind in KINDS if len(tables[kind]) or not self.lacks(kind)):
             parquet_records.write_table(self._file(kind, name), kind, tables[kind])
         self._read.add(name)
         self._where |= dict.fromkeys(keys, name)

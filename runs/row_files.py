@@ -6,10 +6,12 @@ from dataclasses import astuple
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from common.console import say
 from common.csv_files import save_csv
 from runs import frame_table, npy_records, parquet_records
+from runs.transform_columns import row_columns, row_kind
 from scoring.costs import Cost, FrameCost
 from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row, tidy
 
@@ -33,7 +35,12 @@ TableWriter = Callable[[RecordTables], None]
 
 
 def row_files(
-    folder: Path, name: str, rows: int, files: list[Path], classes: Sequence[str] = ()
+    folder: Path,
+    name: str,
+    rows: int,
+    files: list[Path],
+    classes: Sequence[str] = (),
+    transforms: Sequence[str] = (),
 ) -> contextlib.AbstractContextManager[TableWriter]:
     """Writes the tidy tables of a run, each whole or not at all, once all records were taken.
 
@@ -45,15 +52,19 @@ def row_files(
         rows: about how many rows of scores there are; more than MOST_ROWS are written as Parquet.
         files: gets the paths of the tables that were written, those of the costs apart.
         classes: of the detector, in the order of its logits.
+        transforms: the names of those that the run asks for, whose columns the rows and frames have
+            (`runs.transform_columns`).
     """
     if rows <= MOST_ROWS:
-        return _plain(folder, name, files, classes)
+        return _plain(folder, name, files, classes, transforms)
     say(f"About {rows:,} rows: more than {MOST_ROWS:,}, so tables of rows are Parquet files instead of CSV and NPY.")
-    return _columns(folder, name, files, classes)
+    return _columns(folder, name, files, classes, transforms)
 
 
 @contextlib.contextmanager
-def _plain(folder: Path, name: str, files: list[Path], classes: Sequence[str]) -> Iterator[TableWriter]:
+def _plain(
+    folder: Path, name: str, files: list[Path], classes: Sequence[str], transforms: Sequence[str]
+) -> Iterator[TableWriter]:
     taken: list[RecordTables] = []
     yield taken.append
     for kind, pattern in NAMES.items():
@@ -62,19 +73,24 @@ def _plain(folder: Path, name: str, files: list[Path], classes: Sequence[str]) -
         if kind is FrameCost:
             _costs(path, table)
         elif kind is FrameVerdict:
-            _frames(path, table, classes, files)
+            _frames(path, frame_table.shown(table, classes, transforms) if len(table) else table, files)
         elif len(table):
             save_csv(path, tidy(table))
             files.append(path)
         if kind is Row:
             files.append(folder / f"results_{name}.npy")
-            npy_records.save_records(files[-1], npy_records.array_of_table(kind, table))
+            npy_records.save_records(files[-1], npy_records.array_of_table(row_kind(transforms), table))
         path.with_suffix(".parquet").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _columns(folder: Path, name: str, files: list[Path], classes: Sequence[str]) -> Iterator[TableWriter]:
-    schemas = {kind: parquet_records.schema(kind) for kind in NAMES} | {FrameVerdict: frame_table.columns(classes)}
+def _columns(
+    folder: Path, name: str, files: list[Path], classes: Sequence[str], transforms: Sequence[str]
+) -> Iterator[TableWriter]:
+    schemas = {kind: parquet_records.schema(kind) for kind in NAMES}
+    schemas[FrameVerdict] = frame_table.columns(classes, transforms)
+    for column in row_columns(transforms):
+        schemas[Row] = schemas[Row].append(pa.field(column, pa.bool_()))
     paths = {kind: folder / f"{pattern.format(name)}.parquet" for kind, pattern in NAMES.items()}
     has_rows = dict.fromkeys(NAMES, False)
     with contextlib.ExitStack() as stack:
@@ -85,7 +101,7 @@ def _columns(folder: Path, name: str, files: list[Path], classes: Sequence[str])
         def take(records: RecordTables) -> None:
             for kind, table in records.items():
                 if len(table):
-                    ready = frame_table.shown(table, classes) if kind is FrameVerdict else tidy(table)
+                    ready = frame_table.shown(table, classes, transforms) if kind is FrameVerdict else tidy(table)
                     writers[kind].add(parquet_records.of_frame(schemas[kind], ready))
                 has_rows[kind] = has_rows[kind] or len(table) > 0
 
@@ -105,12 +121,11 @@ def write_costs(folder: Path, costs: Mapping[str, Sequence[Cost]]) -> None:
     _costs(folder / "costs.csv", pd.DataFrame(frame_costs, columns=list(npy_records.column_names(FrameCost))))
 
 
-def _frames(path: Path, lines: pd.DataFrame, classes: Sequence[str], files: list[Path]) -> None:
+def _frames(path: Path, table: pd.DataFrame, files: list[Path]) -> None:
     """Writes the lines of all frames, the file's last column their seconds; none where no verdict was kept."""
-    if not len(lines):
+    if not len(table):
         path.unlink(missing_ok=True)
         return
-    table = frame_table.shown(lines, classes)
     save_csv(path, table.assign(seconds=table["seconds"].map("{:.3f}".format, na_action="ignore")))
     files.append(path)
 

@@ -85,7 +85,7 @@ class RunFolder:
     def save(self, key: str, records: Mapping[type, Sequence[Any]], costs: Sequence[Cost]) -> None:
         """Writes a frame's records, a list of each kind, and its costs; it counts as finished once this returns."""
         self.save_costs(key, costs)
-        for kind in FOLDERS:
+        for kind in (kind for kind in FOLDERS if kind in records or not self._packed.lacks(kind)):
             npy_records.save_records(self.file(kind, key), npy_records.to_array(kind, records.get(kind, ())))
         self._loose.append(key)
         if len(self._loose) >= PACK:

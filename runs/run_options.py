@@ -77,6 +77,8 @@ class EvaluationOptions(RunOptions):
         baselines: names of baselines, "All" or "none"; nothing for the preset's.
         metrics: names of standard metrics, "All", or nothing.
         segments: ways to divide frames, as `xai.segments.parse_segments` reads them; nothing for the settings' own.
+        survives: transforms of pictures, as `data.picture_transforms.parse_transforms` reads them: whether a flip is
+            still one after each.
         seeds: how many trials, each with new draws.
         precision: of the explanations' forward passes.
         preset: of the settings; None for "quick" on the demo's frames, "published" on others.
@@ -133,6 +135,14 @@ class EvaluationOptions(RunOptions):
             help="Divide frames into so many segments (100), or grid, grid-100; repeatable, for a sweep.",
         ),
     ] = ()
+    survives: Annotated[
+        Sequence[str],
+        typer.Option(
+            "--survives",
+            metavar="jpeg75,half,...",
+            help="Also say how many flips outlive what happens to pictures: jpegQ, half (and back), png; repeatable.",
+        ),
+    ] = ()
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Repeat everything so often with new draws.")] = 1
     precision: Annotated[
         str, typer.Option("--precision", help="Of explanations: float32 or bfloat16; attacks use float32.")
@@ -155,6 +165,6 @@ class EvaluationOptions(RunOptions):
 
 
 EXPLAINING_ONLY = {
-    "attacks": (), "budgets": (), "baselines": (NONE,), "metrics": (), "segments": (), "seeds": 1,
+    "attacks": (), "budgets": (), "baselines": (NONE,), "metrics": (), "segments": (), "survives": (), "seeds": 1,
 }  # fmt: skip
 """The options of a run that explains and attacks nothing, as `visualize` and `efficiency` are."""

@@ -39,7 +39,7 @@ A question about a run reads only the columns that it needs: memory holds some n
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,8 @@ from typing import IO
 
 import numpy as np
 import pandas as pd
+
+from scoring.records import SURVIVES
 
 FLAG, FLOAT, COUNT = np.dtype("i1"), np.dtype("f8"), np.dtype("f4")
 _NONE = -1  # a flag that is not known, or a row that is not there
@@ -61,16 +63,24 @@ class ColumnSchema:
         frame: the fields that describe a row's frame.
         column: the fields that distinguish the rows of one frame.
         measures: the numbers kept, with their type: flags (true, false, unknown), counts below 2^24, or floats.
+        flags: begins the names of further flags, which only some runs have; "" for none.
     """
 
     frame: tuple[str, ...]
     column: tuple[str, ...]
     measures: Mapping[str, np.dtype]
+    flags: str = ""
 
     def of(self, table: pd.DataFrame) -> "ColumnSchema":
-        """The same schema without the fields that a table lacks."""
+        """The same schema without the fields that a table lacks, with the further flags that it has."""
         frame, column = (tuple(name for name in names if name in table) for names in (self.frame, self.column))
-        return ColumnSchema(frame, column, {name: kind for name, kind in self.measures.items() if name in table})
+        measures = {name: kind for name, kind in self.measures.items() if name in table}
+        further = [name for name in map(str, table) if self.flags and name.startswith(self.flags)]
+        return ColumnSchema(frame, column, measures).with_flags(further)
+
+    def with_flags(self, names: Iterable[str]) -> "ColumnSchema":
+        """The same schema with further flags."""
+        return replace(self, measures={**self.measures, **dict.fromkeys(names, FLAG)})
 
 
 _RANKING = ("seed", "segmentation", "method", "of", "draw", "fill")
@@ -80,6 +90,7 @@ SCORES = ColumnSchema(
     dict.fromkeys(("flipped_to_real", "correct_after", "weak"), FLAG)
     | dict.fromkeys(("drop", "area", "mask_precision"), FLOAT)
     | {"forwards": COUNT},
+    SURVIVES,
 )
 FLIP_THRESHOLDS = ColumnSchema(
     ("key", "video", "family"), (*_RANKING, "attack", "measure"), {"value": FLOAT, "reached": FLAG}

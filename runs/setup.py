@@ -15,6 +15,7 @@ from attacks.registry import ATTACKS, build_attack, describe_attack
 from common.errors import InputError
 from common.files import safe_name
 from common.settings import override
+from data.picture_transforms import parse_transforms
 from data.source import open_frames
 from detectors import Detector, Queries
 from detectors.batch_size import AUTO, fastest, read_batch_size, usual
@@ -87,6 +88,7 @@ def prepare_run(
         if name not in later
     }
     budgets = tuple(read_budget(budget, "--budget") for budget in options.budgets)
+    transforms = parse_transforms(options.survives)
     selection = open_selection(options, keep_real)
     device = resolve_device(options.device)
     name, detector = open_detector(options)
@@ -106,7 +108,7 @@ def prepare_run(
             protocol = replace(protocol, flip_thresholds=(NONE,))
     scorer = Scorer(
         detector, methods, settings, attacks, protocol, metrics, options.seed, options.seeds,
-        divided(settings, options.segments), budgets, batch_size, options.precision,
+        divided(settings, options.segments), budgets, batch_size, options.precision, transforms,
     )  # fmt: skip
     configuration = Configuration(
         preset=preset,
@@ -117,6 +119,7 @@ def prepare_run(
         metrics={name: describe_metric(metric) for name, metric in metrics.items()},
         segmentations=tuple(scorer.segmentations),
         budgets=budgets,
+        survives=tuple(transform.name for transform in transforms),
         detector=identify_detector(name, detector),
         frames=selection.identity,
         seed=options.seed,

@@ -17,8 +17,9 @@ class Cost:
     """What one stage of one frame took.
 
     Attributes:
-        stage: "verdict", "segments", "adversarial", a method, "random-model", "attack NAME", "grades" (the flip
-            thresholds), or "metrics of METHOD".
+        stage: "verdict", "segments", "adversarial", a method, "random-model", "attack NAME", "survives" (the frame
+            itself after transforms), "survives NAME" (that attack's flips), "grades" (the flip thresholds), or
+            "metrics of METHOD".
         forwards: images passed to the detector; a pass backward counts as one more.
         calls: passes they went in.
         seconds: wall time.

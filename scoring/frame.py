@@ -11,6 +11,7 @@ from torch import Tensor
 from attacks import RegionAttack
 from attacks.budgets import with_budget
 from data.frames import Frame
+from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
 from detectors.queries import counting, probabilities
@@ -26,8 +27,9 @@ from scoring.metrics.cases import case_of
 from scoring.metrics.measuring import measure_case
 from scoring.protocol import Protocol
 from scoring.recording import Recorder, correct
-from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row
+from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row, TransformedVerdict
 from scoring.region_attacker import Outcome, RegionAttacker, Verdict
+from scoring.transformed_pictures import TransformedPictures
 from xai.explanation import FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
@@ -58,6 +60,7 @@ class Scored:
         costs: by stage.
         views: of the first trial; None where the detector calls the frame Real, so that nothing was explained.
         frame_verdicts: what the detector says of the frame and of its adversarial image, by trial.
+        transformed: what it says of the frame and of every flip after each transform; None where none is asked for.
     """
 
     rows: list[Row]
@@ -66,11 +69,12 @@ class Scored:
     costs: list[Cost]
     views: Views | None
     frame_verdicts: list[FrameVerdict] = field(default_factory=list)
+    transformed: list[TransformedVerdict] | None = None
 
     @property
     def records(self) -> dict[type, Sequence[Any]]:
         """What a run keeps, by kind."""
-        return {
+        return ({} if self.transformed is None else {TransformedVerdict: self.transformed}) | {
             FrameVerdict: self.frame_verdicts,
             FlipThreshold: self.flip_thresholds,
             MetricValue: self.metric_values,
@@ -104,6 +108,7 @@ class Scorer:
         budgets: L-infinity budgets at which each attack runs, the main one first; empty for its own.
         batch_size: images in a forward pass.
         precision: of the explanations' queries; verdicts and attacks are always float32.
+        transforms: what every flip is asked about again, after its picture went through each.
     """
 
     detector: Detector
@@ -118,6 +123,7 @@ class Scorer:
     budgets: tuple[float, ...] = ()
     batch_size: int = 32
     precision: str = "float32"
+    transforms: tuple[PictureTransform, ...] = ()
 
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
@@ -163,6 +169,7 @@ class Scorer:
             costs=tracker.costs,
             views=parts[0].views,
             frame_verdicts=[frame_verdict for part in parts for frame_verdict in part.frame_verdicts],
+            transformed=[verdict for part in parts for verdict in part.transformed or ()] if self.transforms else None,
         )
 
     def _judge(self, frame: Frame, image: Tensor) -> Verdict:
@@ -193,18 +200,24 @@ class _FrameTrial:
             return Scored(self._rows(ranked_regions, None)[0], [], [], self.tracker.costs, None, [frame_verdict])
         explained = self._explain()
         ranked_regions = explained.ranked_regions + self._baseline_regions(explained)
-        rows, with_oracle, attacked = self._rows(ranked_regions, explained)
+        rows, with_oracle, attacked, transformed = self._rows(ranked_regions, explained)
         flip_thresholds = self._flip_thresholds(with_oracle, explained) if self.scorer.attacks else []
         metric_values, views = self._metric_values(explained), Views(explained, attacked)
         frame_verdicts = [self._recorder.frame_verdict(explained.segments, explained.adversarial)]
-        return Scored(rows, flip_thresholds, metric_values, self.tracker.costs, views, frame_verdicts)
+        return Scored(rows, flip_thresholds, metric_values, self.tracker.costs, views, frame_verdicts, transformed)
 
     @cached_property
     def _attacker(self) -> RegionAttacker:
         scorer = self.scorer
         return RegionAttacker(
-            scorer.detector, self.image, self.verdict, self.trial.seed, self.frame.key, scorer.batch_size
-        )
+            scorer.detector, self.image, self.verdict, self.trial.seed, self.frame.key, scorer.batch_size,
+            keeps_flips=bool(scorer.transforms),
+        )  # fmt: skip
+
+    @cached_property
+    def _transformed(self) -> TransformedPictures:
+        scorer = self.scorer
+        return TransformedPictures(scorer.detector, scorer.transforms, scorer.batch_size, self._recorder, self.tracker)
 
     @cached_property
     def _recorder(self) -> Recorder:
@@ -234,9 +247,12 @@ class _FrameTrial:
 
     def _rows(
         self, ranked_regions: list[RankedRegion], explained: Explained | None
-    ) -> tuple[list[Row], list[RankedRegion], dict[str, Tensor]]:
-        """The rows of all attacks, the regions with the first attack's oracle among them, and its attacked images."""
+    ) -> tuple[list[Row], list[RankedRegion], dict[str, Tensor], list[TransformedVerdict]]:
+        """The rows of all attacks, the regions with the first attack's oracle among them, its attacked images, and
+        what the detector says of the frame and of every flip after each transform.
+        """
         rows: list[Row] = []
+        transformed = self._transformed.of_frame(self.image) if explained else []
         first: tuple[list[RankedRegion], dict[str, Tensor]] | None = None
         shown = {method: digest_of(region) for method, region in explained.shown.items()} if explained else {}
         for name, attack in self.scorer.attack_variants:
@@ -250,11 +266,12 @@ class _FrameTrial:
                 self._recorder.row(ranked_region, name, attack.epsilon, outcomes[ranked_region.digest])
                 for ranked_region in with_oracle
             ]
+            transformed += self._transformed.of_flips(name, attack.epsilon, with_oracle, outcomes)
             first = first or (
                 with_oracle,
                 {method: images[digest] for method, digest in shown.items() if digest in images},
             )
-        return rows, *(first or (ranked_regions, {}))
+        return rows, *(first or (ranked_regions, {})), transformed
 
     def _oracle(
         self,

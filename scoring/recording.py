@@ -1,5 +1,6 @@
 """From what happened to a frame to its records: its verdict, rows, flip thresholds and metric values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,7 @@ from data.frames import Frame
 from data.masks import at_size
 from detectors import Detector
 from scoring.metrics.measuring import Measurement
-from scoring.records import UNKNOWN, FlipThreshold, FrameVerdict, MetricValue, Row
+from scoring.records import UNKNOWN, FlipThreshold, FrameVerdict, MetricValue, Row, TransformedVerdict
 from scoring.region_attacker import Outcome, Verdict
 from xai.explanation import AdversarialImage
 from xai.methods import Method
@@ -106,6 +107,24 @@ class Recorder:
             steps=outcome.steps,
             forwards=outcome.forwards,
             queries=outcome.queries,
+        )
+
+    def transformed_flip(
+        self, ranked_region: RankedRegion, attack: str, epsilon: float, real_after: Sequence[str]
+    ) -> TransformedVerdict:
+        """After which transforms the detector calls the attacked picture of a flip Real; arguments as of `row`."""
+        named = _named(ranked_region.ranking)
+        return self._transformed(named, attack, epsilon, ranked_region.depth, real_after)
+
+    def transformed_frame(self, real_after: Sequence[str]) -> TransformedVerdict:
+        """After which transforms the detector calls the frame itself Real, which nothing attacked."""
+        return self._transformed({"method": "", "of": "", "draw": 0, "fill": ""}, "", 0.0, "", real_after)
+
+    def _transformed(
+        self, named: dict[str, Any], attack: str, epsilon: float, depth: str, real_after: Sequence[str]
+    ) -> TransformedVerdict:
+        return TransformedVerdict(
+            **self._shared, **named, attack=attack, epsilon=epsilon, depth=depth, real_after=" ".join(real_after)
         )
 
     def flip_threshold(self, ranking: Ranking, measure: str, attack: str, value: float, reached: bool) -> FlipThreshold:

@@ -1,9 +1,10 @@
-"""The records of a frame: its verdict, what one attack did to a region, flip thresholds, standard metrics' values."""
+"""The records of a frame: its verdict, what an attack did to a region, what a flip outlives, thresholds, metrics."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
+SURVIVES = "survives_"  # begins the names of rows' columns that a run has for transforms (`runs.transform_columns`)
 UNKNOWN = -1  # in whole numbers that tables leave empty (`tidy`) and in `mask_precision`
 
 
@@ -167,6 +168,33 @@ class FrameVerdict:
     adversarial_queries: int
 
 
+@dataclass(frozen=True)
+class TransformedVerdict:
+    """What the detector says of a picture after each transform that a run asks for (`data.picture_transforms`).
+
+    There is one for every row that flipped, of its attacked picture, and one for each trial of the frame itself.
+
+    Attributes:
+        key, video, family, seed, segmentation, method, of, draw, fill, attack, epsilon, depth: as in Row; of the frame
+            itself, which nothing attacked, `method`, `attack` and `depth` are "" and `epsilon` is 0.
+        real_after: the names of the transforms after which the detector calls the picture Real, parted by spaces.
+    """
+
+    key: str
+    video: str
+    family: str
+    seed: int
+    segmentation: str
+    method: str
+    of: str
+    draw: int
+    fill: str
+    attack: str
+    epsilon: float
+    depth: str
+    real_after: str
+
+
 _WHOLE_NUMBERS = {
     "label", "correct", "correct_after", "queries", "segments", "adversarial_flipped", "adversarial_steps",
     "adversarial_forwards", "adversarial_queries",
@@ -178,6 +206,8 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
     table = table.copy(deep=False)
     for name in _WHOLE_NUMBERS & set(table):
         table[name] = table[name].astype("Int64").mask(table[name] == UNKNOWN)
+    for name in [name for name in map(str, table) if name.startswith(SURVIVES)]:
+        table[name] = (table[name] == 1).astype("boolean").mask(table[name] == UNKNOWN)
     if "undefined" in table:
         table["value"] = table["value"].mask(table["undefined"] != "")
     if "mask_precision" in table:

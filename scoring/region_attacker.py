@@ -1,7 +1,7 @@
 """Attacks a frame's distinct regions, each once, and says what became of the verdict."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from attacks import RegionAttack
 from common.seeds import derive_seed
 from detectors import Detector
+from detectors.base import to_pictures
 from detectors.queries import probabilities
 
 GROUP = 128  # regions in one call of an attack: a fixed number, so that rounding and memory do not depend on how many
@@ -34,7 +35,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attack on one region did: p(target) and the class after it, whether it flipped, its size and cost."""
+    """What an attack on one region did: p(target) and the class after it, whether it flipped, its size and cost.
+
+    `picture` is the attacked image as a picture, (S, S, 3) uint8, where it flipped and the attacker keeps such.
+    """
 
     after: float
     predicted: int
@@ -43,6 +47,7 @@ class Outcome:
     steps: int
     forwards: int
     queries: int
+    picture: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +60,7 @@ class RegionAttacker:
         verdict: on it.
         seed, key: with the attack's name and the region they fix every draw.
         batch_size: images in a forward pass.
+        keeps_flips: whether the outcome of a flip has its picture.
     """
 
     detector: Detector
@@ -63,6 +69,7 @@ class RegionAttacker:
     seed: int
     key: str
     batch_size: int
+    keeps_flips: bool = False
 
     def outcomes(
         self,
@@ -109,15 +116,17 @@ class RegionAttacker:
         change = torch.stack([(image - original).abs().max() for image in result.images])
         after = probabilities(result.logits)
         after[(change == 0) & ~result.flipped] = verdict.probabilities  # not the rounding of another batch
+        flipped = result.flipped if verdict.predicted != self.detector.real else torch.zeros_like(result.flipped)
         outcomes = {
             digest: Outcome(
                 after=float(after[i, verdict.target]),
                 predicted=int(after[i].argmax()),
-                flipped=bool(result.flipped[i]) and verdict.predicted != self.detector.real,
+                flipped=bool(flipped[i]),
                 linf=float(change[i]),
                 steps=int(result.steps[i]),
                 forwards=int(result.forwards[i]),
                 queries=int(result.queries[i]),
+                picture=to_pictures(result.images[i : i + 1])[0] if self.keeps_flips and flipped[i] else None,
             )
             for i, digest in enumerate(regions)
         }

@@ -13,6 +13,8 @@ import pytest
 import evaluate
 from common import console
 from data.index import Entry, read_index, write_index
+from runs import row_files
+from runs.run_folder import RunFolder
 from tests.scoring.stand_ins import TINY, picture, save, write_frames
 
 PLANTED = ("--detector", "tests.scoring.stand_ins:PlantedDetector")
@@ -235,6 +237,104 @@ def test_several_attacks_in_one_run(index: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(*areas)
 
 
+SURVIVES = ("--survives", "jpeg95,half", "--survives", "png")
+
+
+@pytest.fixture(scope="module")
+def surviving(index: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run that asks what its flips outlive, by PGD whose flips are near the threshold, and what it printed."""
+    results, lines = tmp_path_factory.mktemp("surviving"), list[str]()
+    with pytest.MonkeyPatch().context() as patched:
+        patched.setattr("reporting.terminal.paragraph", lines.append)
+        assert run(*quickly(index, results, "--limit", 4, "--attack", "pgd", *SURVIVES)) == 0
+    return results / "evaluation-LIME", "\n".join(lines)
+
+
+def test_rows_say_what_flips_outlive_and_all_else_is_as_without(
+    index: Path, tmp_path: Path, surviving: tuple[Path, str]
+) -> None:
+    folder, told = surviving
+    rows = pd.read_csv(folder / "rows_LIME.csv", dtype={"depth": str})
+    asked = ["survives_jpeg95", "survives_half", "survives_png"]
+    assert list(rows.columns[-3:]) == asked
+    assert rows[asked].notna().all(axis=1).equals(rows["flipped_to_real"])
+    assert rows[asked].notna().any(axis=1).equals(rows["flipped_to_real"])
+    assert rows.loc[rows["flipped_to_real"], "survives_png"].all()
+    assert (rows["survives_jpeg95"] == "False").any() or (rows["survives_jpeg95"] == False).any()  # noqa: E712
+    frames = pd.read_csv(folder / "frames.csv")
+    assert frames["real_after_half"].all()  # the planted pattern is finer than half the pixels
+    assert not frames[["real_after_jpeg95", "real_after_png"]].any(axis=None)
+    lines = pd.read_csv(folder / "summary_LIME.csv").set_index(["attack", "top", "method"])
+    flips = rows[(rows["attack"] == "pgd") & (rows["method"] == "LIME") & rows["flipped_to_real"]]
+    line = lines.loc[("pgd", "mean", "LIME")]
+    assert line["survives_jpeg95_flips"] == len(flips) > 0
+    assert line["survives_jpeg95_survived"] == flips["survives_jpeg95"].astype(bool).sum()
+    assert line["survives_jpeg95_share"] == pytest.approx(flips["survives_jpeg95"].astype(bool).mean())
+    assert line["survives_half_flips"] == 0
+    assert np.isnan(line["survives_half_share"])
+    assert "turns to Real without any attack: half 4 of 4." in told
+    assert "&" in (folder / "headline.tex").read_text()
+    assert "& jpeg95 & half & png" in (folder / "headline.tex").read_text()
+    page = (folder / "report.html").read_text()
+    assert "Do flips outlive what happens to pictures?" in page
+    assert "half 4 of 4" in page
+    stacked = np.load(folder / "results_LIME.npy", allow_pickle=False)
+    assert (stacked["survives_png"] == np.where(stacked["flipped_to_real"], 1, -1)).all()
+    costs = pd.read_csv(folder / "costs.csv").groupby("stage")["forwards"].sum()
+    assert costs["survives"] == 4 * 3
+    assert costs["survives pgd"] > 0
+
+    assert run(*quickly(index, tmp_path, "--limit", 4, "--attack", "pgd")) == 0
+    plain = tmp_path / "evaluation-LIME"
+    assert "survives" not in (plain / "config.json").read_text() + (plain / "report.html").read_text()
+    assert not (plain / "transformed").exists()
+    without = pd.read_csv(plain / "rows_LIME.csv", dtype={"depth": str})
+    pd.testing.assert_frame_equal(without, rows[without.columns], check_exact=True)
+    for path in sorted((plain / "frames").iterdir()):
+        assert path.read_bytes() == (folder / "frames" / path.name).read_bytes()
+
+
+def test_what_flips_outlive_is_the_same_resumed_in_parts_by_workers_and_in_column_files(
+    index: Path,
+    tmp_path: Path,
+    surviving: tuple[Path, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, _ = surviving
+    words = quickly(index, tmp_path, "--limit", 4, "--attack", "pgd", *SURVIVES)
+    assert run(*words, "--shard", "1/2") == run(*words, "--shard", "2/2") == 0
+    again = tmp_path / "evaluation-LIME"
+    files = ("rows_LIME.csv", "summary_LIME.csv", "summary.csv", "headline.tex", "results_LIME.npy", "config.json")
+    for name in files:
+        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+
+    gone, cut, *_ = sorted((again / "transformed").iterdir())
+    gone.unlink()
+    cut.write_bytes(cut.read_bytes()[:-8])
+    capsys.readouterr()
+    assert run(*words, "--workers", 2) == 0
+    assert capsys.readouterr().err.count("the frame is scored again") == 2
+    for name in files:
+        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+    assert "survives was" in refused(capsys, *words[:-2])
+    assert "survives was" in refused(capsys, *words[:-4])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(row_files, "MOST_ROWS", 10)
+        run_folder = RunFolder(again)
+        run_folder.pack(run_folder.keys())
+        assert len(list((again / "transformed").iterdir())) == 1
+        assert run(*words) == 0
+    for name in ("summary_LIME.csv", "summary.csv", "headline.tex"):
+        assert (again / name).read_bytes() == (folder / name).read_bytes(), name
+    one, other = pd.read_csv(folder / "rows_LIME.csv"), pd.read_parquet(again / "rows_LIME.parquet")
+    assert list(one.columns) == list(other.columns)
+    assert other["survives_png"].tolist() == [True if flipped else None for flipped in one["flipped_to_real"]]
+    frames = pd.read_parquet(again / "frames.parquet")
+    assert frames["real_after_half"].all()
+
+
 def test_parts_of_a_run(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*quickly(index, tmp_path, "--limit", 3, "--shard", "1/2")) == 0
     assert "1 of the run's 3 frames are not" in " ".join(capsys.readouterr().out.split())
@@ -257,6 +357,7 @@ BAD = {
     "batch size in words": (["--batch-size", "large"], "or auto"),
     "unknown precision": (["--precision", "half"], "half"),
     "unknown option": (["--nonsense"], "--nonsense"),
+    "unknown transform": (["--survives", "jpeg75,jpg95"], "unknown transform 'jpg95'; known: jpegQ"),
     "limit of nothing": (["--limit", "0"], "limit"),
     "shard": (["--shard", "3/2"], "--shard '3/2'"),
     "run is a path": (["--run", "../x"], "'../x'"),

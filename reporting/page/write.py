@@ -14,6 +14,7 @@ from analysis import attackable_frames, grids, score_subsets
 from analysis.cost_points import cost_points
 from analysis.curves import CURVE_BASELINES, Interval
 from analysis.headline import Condition, Headline
+from analysis.surviving_flips import transforms
 from analysis.tiers import headline_tiers
 from common.files import atomic_write
 from data.frames import REAL
@@ -26,6 +27,7 @@ from runs.finished_run import FinishedRun, FinishedTables
 from runs.frame_table import ATTACKS_NEEDED
 from runs.gallery.drawing import TILE
 from runs.gallery.sprites import COLUMNS
+from runs.score_table import ScoreTable
 from scoring.baselines.table import BASELINES, STRONGEST_FIRST
 
 FILL_ATTACKS = {"adversarial": "nes"}  # what made the run's fills
@@ -210,8 +212,27 @@ def _evidence(
         "main_attack": main.condition.attack,
         "circularity": grids.circularity(rows, attack_of_fill, stubborn),
         "adversarial": words.adversarial_fill(run.rows, run.frames),
+        "surviving": _surviving(rows, run.frames, headlines, stubborn),
+        "turned": words.turned_by_transforms(run.rows, run.frames),
         "metrics": grids.metric_grid(run.metrics) if len(run.metrics.columns) else None,
     }
+
+
+def _surviving(
+    rows: ScoreTable, frames: ScoreTable, headlines: Sequence[Headline], stubborn: Sequence[str]
+) -> list[dict[str, Any]]:
+    """By attack, how many flips outlive each transform that the run asks for, in a table and a sentence."""
+    if not transforms(rows):
+        return []
+    overall = {h.condition.attack: h for h in headlines if h.condition == Condition(h.condition.attack)}
+    return [
+        {
+            "attack": attack,
+            "says": words.surviving(headline.lines, attack),
+            "table": grids.surviving_flips(score_subsets.under(rows, attack), frames, stubborn),
+        }
+        for attack, headline in overall.items()
+    ]
 
 
 def _by(headlines: Sequence[Headline], part: str) -> list[tuple[str, list[Headline]]]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.summary import Estimate
+from analysis.surviving_flips import SurvivingFlips
 from reporting import paper, words
 from runs.finished_run import FinishedRun
 from tests.reporting.page import plausible
@@ -71,6 +72,29 @@ def test_the_ranking_shows_what_is_certain(tmp_path: Path) -> None:
     assert [dot.get_xdata()[0] for dot in dots] == [0.5, 0.1]
     assert [dot.get_markerfacecolor() == dot.get_markeredgecolor() for dot in dots] == [True, False]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+
+
+SURVIVING = {
+    "jpeg75": SurvivingFlips(Estimate(0.25, 0.03, 0.65, 8, 8), 8, 2),
+    "half": SurvivingFlips(Estimate(), 0, 0),
+}
+
+
+def test_what_flips_outlive_stands_beside_the_flip_rate() -> None:
+    line = HeadlineLine("LIME", Estimate(0.5, 0.4, 0.6), flip_rate=Estimate(0.4, 0.2, 0.6), survives=SURVIVING)
+    headline = Headline(Condition("nes"), (line,))
+    text = paper.latex(headline)
+    assert r"\begin{tabular}{lrrrrrr}" in text
+    assert r"Drop & Flipped & jpeg75 & half \\" in text
+    assert r"$40$ $[20, 60]$ & $25$ $[3, 65]$ of $8$ & -- \\" in text
+    assert "jpeg75 and half: the share of flips" in text
+    row = paper.summary_table([headline]).iloc[0]
+    assert (row["survives_jpeg75_share"], row["survives_jpeg75_share_low"]) == (0.25, 0.03)
+    assert (row["survives_jpeg75_flips"], row["survives_jpeg75_survived"], row["survives_half_flips"]) == (8, 2, 0)
+    without = paper.latex(Headline(Condition("nes"), (replace(line, survives={}),)))
+    assert r"\begin{tabular}{lrrrr}" in without
+    assert r"Explanation & Score & By flips & Drop & Flipped \\" in without
+    assert "share of flips" not in without
 
 
 def test_the_summary_holds_every_line(run: FinishedRun) -> None:

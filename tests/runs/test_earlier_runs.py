@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 def configuration(folder: Path) -> Configuration:
     """What made the run, as its own version described it, under today's names."""
     stored = read_run(folder).configuration
-    values = {field.name: stored[field.name] for field in fields(Configuration)}
+    values = {field.name: stored[field.name] for field in fields(Configuration) if field.name in stored}
     tuples = {name: tuple(values[name]) for name in ("methods", "segmentations", "budgets")}
     detector = DetectorIdentity(**{**stored["detector"], "class_names": tuple(stored["detector"]["class_names"])})
     return Configuration(**{**values, **tuples, "detector": detector, "frames": FramesIdentity(**stored["frames"])})
