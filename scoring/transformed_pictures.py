@@ -9,8 +9,8 @@ from torch import Tensor
 
 from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
+from detectors.answers import says
 from detectors.base import resize, to_pictures
-from detectors.queries import says
 from scoring.costs import CostTracker
 from scoring.recording import Recorder
 from scoring.records import TransformedVerdict
