@@ -1,11 +1,30 @@
 """What a detector is: images in [0, 1] to logits, with its own normalisation, size and classes."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 REAL = "Real"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the network of a file that another software wrote is read.
+
+    Attributes:
+        mean: RGB in [0, 1], subtracted from the image.
+        std: RGB, divides it then.
+        assumed: what neither the file, nor the detector's name, nor the user says, each in words.
+        source: whose settings were assumed.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    assumed: tuple[str, ...] = ()
+    source: str = ""
 
 
 class Detector(nn.Module):
@@ -22,6 +41,7 @@ class Detector(nn.Module):
         antialias: whether `resize` smooths before it shrinks; each detector states how it was trained.
         most_images: how many images at a time its device was found to have memory for; None where it never ran out.
         most_gradient_images: likewise, where they go forward and backward.
+        reading: how the network of another software's file is read; None for any other detector.
         weights_sha256: of the checkpoint file, or of the weights where there is none; `detectors.load` sets it.
     """
 
@@ -32,6 +52,7 @@ class Detector(nn.Module):
     antialias: bool = False
     most_images: int | None = None
     most_gradient_images: int | None = None
+    reading: Reading | None = None
     weights_sha256: str | None = None
 
     def label_of(self, family: str | None) -> int | None:

@@ -63,7 +63,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class EvaluationOptions(RunOptions):
+class EvaluationOptions(RunOptions, Conventions):
     """What is explained, and how it is put to the test; None or nothing stands for the default.
 
     Attributes:
@@ -71,7 +71,6 @@ class EvaluationOptions(RunOptions):
         saliency: folders of maps that were made elsewhere, each judged as a method of its own.
         detector: a detector's name or checkpoint file; None for the demo's.
         checkpoint: the weights of a detector given by name.
-        positive: what a high logit means, "fake" or "real", of a network with just one; None for its own declaration.
         attacks: names of attacks.
         budgets: L-infinity budgets of every attack, as "8/255" or "0.03"; nothing for their own.
         baselines: names of baselines, "All" or "none"; nothing for the preset's.
@@ -96,7 +95,6 @@ class EvaluationOptions(RunOptions):
     ] = ()
     detector: DetectorOption = None
     checkpoint: CheckpointOption = None
-    positive: PositiveOption = None
     attacks: Annotated[
         Sequence[str],
         typer.Option(
