@@ -17,12 +17,14 @@ class Reading:
     Attributes:
         mean: RGB in [0, 1], subtracted from the image.
         std: RGB, divides it then.
-        assumed: what neither the file, nor the detector's name, nor the user says, each in words.
+        said: what the user says, each in words.
+        assumed: what neither the file, nor the detector's name, nor the user says, likewise.
         source: whose settings were assumed.
     """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    said: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     source: str = ""
 
@@ -54,6 +56,12 @@ class Detector(nn.Module):
     most_gradient_images: int | None = None
     reading: Reading | None = None
     weights_sha256: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells detectors apart: the SHA-256 of the weights, and what the user said of how they are read."""
+        said = () if self.reading is None else self.reading.said
+        return f"{self.weights_sha256} ({'; '.join(said)})" if said else str(self.weights_sha256)
 
     def label_of(self, family: str | None) -> int | None:
         """The class that a frame of `family` belongs to, or None where this detector has no such class.

@@ -74,7 +74,7 @@ class CaddmDetector(NetworkDetector):
     config: CaddmConfig
     network: CaddmNetwork
 
-    class_names = BINARY
+    class_names: tuple[str, ...] = BINARY
     real = 0
     mean = (0.0, 0.0, 0.0)
 
@@ -113,16 +113,13 @@ def build_caddm(checkpoint: Checkpoint | None, conventions: Conventions) -> Cadd
     detector = CaddmDetector(_published_config(checkpoint) or CaddmConfig())
     used = replace(checkpoint, state_dict=_without_unused(checkpoint.state_dict))
     load_into(detector.network, used, detector.config.title, published_names(detector.network))
-    detector.class_names, assumed = _classes(checkpoint, conventions)
+    stated = stated_classes(len(BINARY), checkpoint, conventions)
+    detector.class_names = stated or BINARY
     detector.real = detector.class_names.index(REAL)
-    detector.reading = Reading(_MEAN, _STD, assumed, "CADDM")
+    text = (f"classes {', '.join(detector.class_names)}",)
+    said = text if stated is not None and conventions.labels is not None else ()
+    detector.reading = Reading(_MEAN, _STD, said, text if stated is None else (), "CADDM")
     return detector
-
-
-def _classes(checkpoint: Checkpoint, conventions: Conventions) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The classes of a published file, and what of them was assumed."""
-    said = stated_classes(len(BINARY), checkpoint, conventions)
-    return (BINARY, (f"classes {', '.join(BINARY)}",)) if said is None else (said, ())
 
 
 def from_own_file(checkpoint: Checkpoint, conventions: Conventions) -> CaddmDetector:

@@ -23,7 +23,16 @@ _NUMBER = re.compile(r"^\d+[\W_]+|[\W_]+\d+$")
 _THINGS = re.compile(r"(?<=.)[\W_]*(faces?|images?|imgs?|pictures?|photos?|videos?|frames?|class)$")
 """What label names add to the word: "0_real", "Fake Image"."""
 
-_LABEL_KEYS = ("class_names", "label_names", "classes", "labels", "class_to_idx", "label2id", "idx_to_class", "id2label")
+_LABEL_KEYS = (
+    "class_names",
+    "label_names",
+    "classes",
+    "labels",
+    "class_to_idx",
+    "label2id",
+    "idx_to_class",
+    "id2label",
+)
 """Where files keep the names of their classes: training scripts', torchvision's, timm's and transformers' words."""
 
 

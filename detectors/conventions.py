@@ -52,9 +52,9 @@ class Conventions:
             "--normalise", metavar="|".join(NORMALISATIONS), help="The network's normalisation, where none is said."
         ),
     ] = None
-    mean: Annotated[
-        str | None, typer.Option("--mean", metavar="R,G,B", help="Or its mean in [0, 1], with --std.")
-    ] = None
+    mean: Annotated[str | None, typer.Option("--mean", metavar="R,G,B", help="Or its mean in [0, 1], with --std.")] = (
+        None
+    )
     std: Annotated[str | None, typer.Option("--std", metavar="R,G,B", help="Or its standard deviation.")] = None
     input_size: Annotated[
         int | None, typer.Option("--size", metavar="N", min=1, help="The side of its input in pixels, likewise.")
@@ -104,6 +104,9 @@ class Conventions:
         if self.positive is not None and self.labels is not None:
             names = BINARY if self.labels == BINARY[1:] else BINARY[::-1]
             warn(f"--positive {self.positive} is now written --classes {','.join(names)}")
+
+
+NOTHING_SAID = Conventions()
 
 
 def _colour(option: str, text: str) -> Colour:

@@ -38,7 +38,11 @@ _KNOWN = (
 def looks_like(state_dict: Mapping[str, Tensor]) -> str:
     """A guess, in words, at the network that weights belong to: its family by the keys, itself by the shapes."""
     family = next(
-        (name for name, (parts, _) in _SIGNATURES.items() if all(any(part in key for key in state_dict) for part in parts)),
+        (
+            name
+            for name, (parts, _) in _SIGNATURES.items()
+            if all(any(part in key for key in state_dict) for part in parts)
+        ),
         None,
     )
     near = nearest(state_dict, "" if family is None else _SIGNATURES[family][1]) if family != "CADDM" else None

@@ -1,7 +1,8 @@
 """Detectors of published benchmarks, recognised by how their code wraps a network: names, classes, normalisation.
 
 Facts are from the authors' code: DeepfakeBench (Yan et al., NeurIPS 2023, github.com/SCLBD/DeepfakeBench, with
-efficientnet_pytorch 0.7.1) and ISPL's DFDC detectors (Bonettini et al., ICPR 2020, github.com/polimi-ispl/icpr2020dfdc).
+efficientnet_pytorch 0.7.1) and the DFDC detectors of ISPL (Bonettini et al., ICPR 2020,
+github.com/polimi-ispl/icpr2020dfdc, made when efficientnet_pytorch was at 0.6).
 """
 
 from collections.abc import Callable, Mapping
@@ -68,9 +69,7 @@ class Wrapper:
     def build(self, checkpoint: Checkpoint, conventions: Conventions) -> TimmDetector:
         """The detector with a file's weights. Raises InputError where they do not fit, or the user contradicts it."""
         mean, std = NORMALISATIONS[self.normalisation]
-        defaults = Defaults(
-            self.network, self.outputs, BINARY, self.input_size, mean, std, self.title, self.padding
-        )
+        defaults = Defaults(self.network, self.outputs, BINARY, self.input_size, mean, std, self.title, self.padding)
         return read_foreign(defaults, checkpoint, conventions, self.names, self.unused)
 
     def names(self, network: nn.Module) -> dict[str, str]:

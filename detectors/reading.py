@@ -9,10 +9,9 @@ from torch import nn
 from common.errors import InputError
 from detectors.base import Reading
 from detectors.checkpoints import Checkpoint
-from detectors.class_names import class_names, labels_in, order_unknown
-from detectors.conventions import Colour, Conventions
+from detectors.class_names import BINARY, class_names, labels_in, order_unknown
+from detectors.conventions import NOTHING_SAID, Colour, Conventions
 from detectors.timm_network import TimmConfig, TimmDetector, from_checkpoint, from_own_file
-
 
 T = TypeVar("T")
 
@@ -42,7 +41,8 @@ class Defaults:
     padding: tuple[int, ...] = ()
 
 
-_OPTIONS = {"classes": "--classes", "normalisation": "--normalise or --mean and --std", "input": "--size"}
+_NORMALISATION = "--normalise, or --mean and --std"
+_OPTIONS = {"classes": "--classes", "normalisation": _NORMALISATION, "input": "--size"}
 """What says otherwise, by the first word of what is assumed."""
 
 
@@ -79,30 +79,33 @@ def settle(defaults: Defaults, checkpoint: Checkpoint, conventions: Conventions)
     Raises InputError where the order of the outputs is not known, where the user contradicts the file, and for values
     that cannot be used.
     """
-    where, said = str(checkpoint.path), checkpoint.metadata
-    assumed = []
+    where, said, assumed = str(checkpoint.path), [], []
     names = stated_classes(defaults.outputs, checkpoint, conventions)
-    if names is None:
-        if defaults.class_names is None:
-            raise order_unknown(defaults.outputs, where)
-        names = defaults.class_names
-        meant = f" (a high logit means {names[1]})" if defaults.outputs == 1 else ""
-        assumed.append(f"classes {', '.join(names)}{meant}")
+    if names is None and defaults.class_names is None:
+        raise order_unknown(defaults.outputs, where)
     normalisation = _agreed(
-        where, "normalisation", _normalisation_in(said), conventions.normalisation, "--normalise, --mean and --std"
+        where, "normalisation", _normalisation_in(checkpoint.metadata), conventions.normalisation, _NORMALISATION
     )
-    if normalisation is None:
-        normalisation = defaults.mean, defaults.std
-        assumed.append(f"normalisation (image - {_shown(defaults.mean)}) / {_shown(defaults.std)}")
-    size = _agreed(where, "input size", _size_in(said), conventions.input_size, "--size")
-    if size is None:
-        size = defaults.input_size
-        assumed.append(f"input {size} x {size} pixels")
-    mean, std = normalisation
+    size = _agreed(where, "input size", _size_in(checkpoint.metadata), conventions.input_size, "--size")
     config = TimmConfig(
-        defaults.network, names, defaults.outputs, size, mean, std, padding=defaults.padding
+        defaults.network,
+        names or defaults.class_names or BINARY,
+        defaults.outputs,
+        size or defaults.input_size,
+        *(normalisation or (defaults.mean, defaults.std)),
+        padding=defaults.padding,
     )
-    return config, Reading(mean, std, tuple(assumed), defaults.source)
+    meant = f" (a high logit means {config.class_names[1]})" if defaults.outputs == 1 else ""
+    for text, given, known in (
+        (f"classes {', '.join(config.class_names)}{meant}", conventions.labels, names),
+        (f"normalisation {_shown((config.mean, config.std))}", conventions.normalisation, normalisation),
+        (f"input {config.input_size} x {config.input_size} pixels", conventions.input_size, size),
+    ):
+        if known is None:
+            assumed.append(text)
+        elif given is not None:
+            said.append(text)
+    return config, Reading(config.mean, config.std, tuple(said), tuple(assumed), defaults.source)
 
 
 def assumption(reading: Reading, where: str) -> str | None:
@@ -112,13 +115,11 @@ def assumption(reading: Reading, where: str) -> str | None:
     options = [option for word, option in _OPTIONS.items() if any(text.startswith(word) for text in reading.assumed)]
     return (
         f"{where} does not say how it is read; assumed, as for {reading.source}: {'; '.join(reading.assumed)} "
-        f"(to say otherwise: {', '.join(options)})"
+        f"(to say otherwise: {'; '.join(options)})"
     )
 
 
-def agreed_classes(
-    stated: tuple[str, ...], outputs: int, checkpoint: Checkpoint, conventions: Conventions
-) -> None:
+def agreed_classes(stated: tuple[str, ...], outputs: int, checkpoint: Checkpoint, conventions: Conventions) -> None:
     """Raises InputError where the user's `--classes` are not those that a file or detector states."""
     if conventions.labels is not None:
         said = class_names(conventions.labels, outputs, "--classes")
@@ -140,14 +141,16 @@ def check_own(config: TimmConfig, checkpoint: Checkpoint, conventions: Conventio
     where = str(checkpoint.path)
     agreed_classes(config.class_names, config.outputs, checkpoint, conventions)
     stated = config.mean, config.std
-    _agreed(where, "normalisation", stated, conventions.normalisation, "--normalise, --mean and --std")
+    _agreed(where, "normalisation", stated, conventions.normalisation, _NORMALISATION)
     _agreed(where, "input size", config.input_size, conventions.input_size, "--size")
 
 
 def none_said(conventions: Conventions, who: str) -> None:
     """Raises InputError where the user says something of a detector that leaves nothing open."""
-    if conventions != Conventions():
-        raise InputError(f"{who} says itself how it is read; leave out --classes, --normalise, --mean, --std and --size")
+    if conventions != NOTHING_SAID:
+        raise InputError(
+            f"{who} says itself how it is read; leave out --classes, --normalise, --mean, --std and --size"
+        )
 
 
 def network_in(said: Mapping[str, Any]) -> str | None:
@@ -174,7 +177,9 @@ def stated_classes(outputs: int, checkpoint: Checkpoint, conventions: Convention
 def _agreed(where: str, what: str, stated: T | None, given: T | None, option: str) -> T | None:
     """What the file states, else what the user gives. Raises InputError where they differ."""
     if stated is not None and given is not None and stated != given:
-        raise InputError(f"{where} says itself that its {what} is {_shown(stated)}, not {_shown(given)}: leave out {option}")
+        raise InputError(
+            f"{where} says itself that its {what} is {_shown(stated)}, not {_shown(given)}: leave out {option}"
+        )
     return given if stated is None else stated
 
 
@@ -203,5 +208,5 @@ def _shown(value: Any) -> str:
     if not isinstance(value, tuple):
         return str(value)
     if value and isinstance(value[0], tuple):
-        return " and ".join(map(_shown, value))
+        return f"mean {_shown(value[0])} and std {_shown(value[1])}"
     return ", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)

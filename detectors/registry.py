@@ -18,7 +18,7 @@ from common.registry import resolve
 from detectors import caddm, ff_attribution, sbi, timm_source, xception
 from detectors.base import REAL, Detector
 from detectors.checkpoints import Checkpoint, read
-from detectors.conventions import Conventions
+from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.devices import resolve_device
 from detectors.memory import ran_out
 from detectors.nearest_network import looks_like
@@ -28,13 +28,14 @@ from detectors.reading import assumption, network_in, none_said, own_detector
 from detectors.saving import model_in
 from detectors.timm_network import TimmConfig
 
+
 @dataclass(frozen=True)
 class Source:
     """How a named detector is made.
 
     Attributes:
-        build: from a checkpoint, or None where the user gave none, and what the user says of it, to the detector; raises
-            InputError.
+        build: from a checkpoint, or None where the user gave none, and what the user says of it, to the detector;
+            raises InputError.
         recognises: whether a file's keys and shapes are this detector's.
         settled: whether its name says how its published files are read, so that nothing is assumed under it.
     """
@@ -69,12 +70,12 @@ def load(
     checkpoint: str | Path | None = None,
     device: str = "cpu",
     optimise: bool = True,
-    conventions: Conventions = Conventions(),
+    conventions: Conventions = NOTHING_SAID,
 ) -> Detector:
     """The detector `name`, in evaluation mode, ready to be queried and attacked.
 
-    Its `weights_sha256` is the checkpoint file's SHA-256, or that of its weights where there is no file. What was assumed
-    of another software's file, and what of it was left unused, is said in warnings on stderr.
+    Its `weights_sha256` is the checkpoint file's SHA-256, or that of its weights where there is no file. What was
+    assumed of another software's file, and what of it was left unused, is said in warnings on stderr.
 
     Args:
         name: a known detector (`demo`, `demo-hardened`, `ff_attribution`, `caddm`, `sbi`, `xception`), `timm:NETWORK`,
@@ -88,8 +89,8 @@ def load(
         conventions: what the user says of classes, normalisation and size, where the file says nothing.
 
     Raises:
-        InputError: the name is unknown, the file is unusable, nothing says which output is Real, `conventions` contradict
-            the file, or the detector breaks the contract of `detectors.base.Detector`.
+        InputError: the name is unknown, the file is unusable, nothing says which output is Real, `conventions`
+            contradict the file, or the detector breaks the contract of `detectors.base.Detector`.
     """
     torch_device = resolve_device(device)
     conventions.remark()

@@ -105,7 +105,7 @@ def create_network(name: str, outputs: int, pretrained: bool = False, size: int 
     check_known(name)
     own = None if name.startswith("hf-hub:") else timm.get_pretrained_cfg(name)
     fixed = own is not None and own.fixed_input_size and own.input_size[-1] != size
-    made_for = {"img_size": size} if fixed and size is not None else {}
+    made_for: dict[str, Any] = {"img_size": size} if fixed and size is not None else {}
     try:
         with downloading(name):
             return timm.create_model(name, pretrained=pretrained, num_classes=outputs, **made_for)
@@ -140,9 +140,10 @@ class PaddedConv2d(nn.Conv2d):
     def of(cls, layer: nn.Module, pixels: int) -> "PaddedConv2d":
         """A convolution with the weights of `layer` that pads `pixels` in all, the odd one at the right and below."""
         assert isinstance(layer, nn.Conv2d)  # noqa: S101 - the caller looked for them
+        kernel, stride, dilation = ((pair[0], pair[1]) for pair in (layer.kernel_size, layer.stride, layer.dilation))
         made = cls(
-            layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, 0, layer.dilation, layer.groups,
-            layer.bias is not None, device="meta",
+            layer.in_channels, layer.out_channels, kernel, stride, 0, dilation, layer.groups, layer.bias is not None,
+            device="meta",
         )  # fmt: skip
         made.weight, made.bias = layer.weight, layer.bias
         first, last = pixels // 2, pixels - pixels // 2

@@ -84,9 +84,7 @@ def align(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Ali
 
     Raises InputError where two prefixes have the same number of them, with other weights.
     """
-    found = Counter(
-        key[: len(key) - len(rest)] for key in state_dict for rest in _endings(key) if rest in wanted
-    )
+    found = Counter(key[: len(key) - len(rest)] for key in state_dict for rest in _endings(key) if rest in wanted)
     most = max(found.values(), default=0)
     prefixes = sorted((prefix for prefix, number in found.items() if number == most), key=len) or [""]
     copies = [_behind(prefix, state_dict) for prefix in prefixes]

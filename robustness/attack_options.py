@@ -10,7 +10,7 @@ import typer
 from attacks.budgets import fraction, read_budget
 from common.errors import InputError
 from detectors import Detector
-from detectors.conventions import Conventions
+from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.registry import load, short_name
 from robustness.deep_image_prior import DIP, DeepImagePrior, DipDefence
 from robustness.gradient_masking import MaskingCheck
@@ -130,7 +130,7 @@ class NamedDetector:
     label: str
     detector: str
     checkpoint: Path | None = None
-    conventions: Conventions = Conventions()
+    conventions: Conventions = NOTHING_SAID
 
     def load(self, device: str) -> Detector:
         """Loads the detector. Raises InputError where there is none such."""

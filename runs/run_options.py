@@ -4,14 +4,15 @@ Each is declared once, here, with its help; `common.commands.with_options` makes
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from detectors.batch_size import ON_CPU
-from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
+from detectors.conventions import Conventions
+from detectors.options import CheckpointOption, DetectorOption, DeviceOption
 from scoring.baselines.table import BASELINES
 from scoring.protocol import EVERY, NONE
 
@@ -65,6 +66,8 @@ class RunOptions:
 @dataclass(frozen=True)
 class EvaluationOptions(RunOptions, Conventions):
     """What is explained, and how it is put to the test; None or nothing stands for the default.
+
+    What is said of the detector, where its file does not, are the fields of `Conventions`.
 
     Attributes:
         methods: "All", or names of methods.
@@ -145,6 +148,11 @@ class EvaluationOptions(RunOptions, Conventions):
             "--set", metavar="COMPONENT.FIELD=VALUE", help="Override a setting, as RISE.samples=500; repeatable."
         ),
     ] = ()
+
+    @property
+    def said_of_detector(self) -> Conventions:
+        """What is said of the detector, where its file does not."""
+        return Conventions(**{field.name: getattr(self, field.name) for field in fields(Conventions)})
 
     @property
     def every_method(self) -> tuple[str, ...]:
