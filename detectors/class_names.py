@@ -113,7 +113,7 @@ def _in_order(value: Any) -> tuple[str, ...] | None:
         return tuple(value) if all(isinstance(label, str) for label in value) else None
     if not isinstance(value, Mapping) or not value:
         return None
-    if all(isinstance(label, str) for label in value.values()):
+    if all(str(number).isdecimal() for number in value):  # names by number
         value = {label: number for number, label in value.items()}
     numbers = {label: int(number) for label, number in value.items() if str(number).isdecimal()}
     if len(numbers) != len(value) or sorted(numbers.values()) != list(range(len(numbers))):

@@ -46,7 +46,7 @@ def looks_like(state_dict: Mapping[str, Tensor]) -> str:
         None,
     )
     near = nearest(state_dict, "" if family is None else _SIGNATURES[family][1]) if family != "CADDM" else None
-    known = f"timm:{near} by its shapes" if near else ""
+    known = f"by its shapes timm:{near}" if near else ""
     if family is None:
         return known or f"another network (its first key is {next(iter(state_dict))})"
     return f"{family} ({known})" if known else family

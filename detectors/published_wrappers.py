@@ -70,7 +70,7 @@ class Wrapper:
         """The detector with a file's weights. Raises InputError where they do not fit, or the user contradicts it."""
         mean, std = NORMALISATIONS[self.normalisation]
         defaults = Defaults(self.network, self.outputs, BINARY, self.input_size, mean, std, self.title, self.padding)
-        return read_foreign(defaults, checkpoint, conventions, self.names, self.unused)
+        return read_foreign(defaults, checkpoint, conventions, self.names, self.unused, self.title)
 
     def names(self, network: nn.Module) -> dict[str, str]:
         """The network's keys to the file's."""

@@ -52,6 +52,7 @@ def read_foreign(
     conventions: Conventions,
     names: Callable[[nn.Module], Mapping[str, str]] | None = None,
     unused: Sequence[str] = (),
+    title: str | None = None,
 ) -> TimmDetector:
     """The detector of a file that another software wrote, which knows how it is read.
 
@@ -61,13 +62,13 @@ def read_foreign(
         conventions: what the user says.
         names: gives what the file calls the network's keys, where it calls them otherwise.
         unused: beginnings of keys of the file that its network does not need for a verdict.
+        title: what messages call the network; None for timm's name.
 
     Raises:
         InputError: the order of the outputs is not known, the user contradicts the file, a value cannot be used, or the
             weights do not fit.
     """
     config, reading = settle(defaults, checkpoint, conventions)
-    title = f"{defaults.source}, {config.title}" if names is not None else config.title
     detector = from_checkpoint(config, checkpoint, names, title, unused)
     detector.reading = reading
     return detector
@@ -177,9 +178,7 @@ def stated_classes(outputs: int, checkpoint: Checkpoint, conventions: Convention
 def _agreed(where: str, what: str, stated: T | None, given: T | None, option: str) -> T | None:
     """What the file states, else what the user gives. Raises InputError where they differ."""
     if stated is not None and given is not None and stated != given:
-        raise InputError(
-            f"{where} says itself that its {what} is {_shown(stated)}, not {_shown(given)}: leave out {option}"
-        )
+        raise InputError(f"{where} says itself: {what} {_shown(stated)}, and not {_shown(given)}; leave out {option}")
     return given if stated is None else stated
 
 

@@ -128,6 +128,8 @@ def _difference(given: Mapping[str, Tensor], network: nn.Module, names: Mapping[
         if key in given and given[key].shape != tensor.shape
     ]
     unknown = [key for key in given if key not in wanted]
+    if len(unknown) == len(given):
+        return "none of its tensors is there by its name"
     parts = [
         *_missing(given, network, names),
         f"not expected: {some(unknown)}" if unknown else "",
@@ -143,8 +145,6 @@ def _missing(given: Mapping[str, Tensor], network: nn.Module, names: Mapping[str
         if not key.endswith("num_batches_tracked"):
             parts.setdefault(_part(key, network), []).append((names or {}).get(key, key))
     lacking = {part: [key for key in keys if key not in given] for part, keys in parts.items()}
-    if all(len(lacking[part]) == len(keys) for part, keys in parts.items()):
-        return ["none of its tensors is there by its name"]
     whole = [part for part, keys in parts.items() if len(lacking[part]) == len(keys)]
     some_of = [key for part, keys in lacking.items() if part not in whole for key in keys]
     return [
