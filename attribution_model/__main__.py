@@ -8,12 +8,14 @@ import typer
 
 import detectors
 from attribution_model.class_report import write_class_scores
+from common.commands import with_options
 from common.console import application, run, say, table
 from data.demo.demo_frames import DemoFrames
 from data.frames import Frame
 from data.source import open_split, warn_of_doubt
+from detectors.conventions import Conventions
 from detectors.detector_test import number
-from detectors.options import CheckpointOption, DeviceOption, PositiveOption
+from detectors.options import CheckpointOption, DeviceOption
 from detectors.predictions import predict, report_left_out
 from detectors.training.command import run_training
 
@@ -29,10 +31,11 @@ app.command("train")(run_training)
 
 
 @app.command("test")
+@with_options()
 def run_test(
+    conventions: Conventions,
     detector: Annotated[str, typer.Option(help="A detector's name or a checkpoint.")] = "demo",
     checkpoint: CheckpointOption = None,
-    positive: PositiveOption = None,
     frames: FramesOption = None,
     images: ImagesOption = None,
     split: Annotated[str, typer.Option(help="Test on this split of --frames; all for the whole index.")] = "test",
@@ -41,7 +44,7 @@ def run_test(
     device: DeviceOption = "auto",
 ) -> None:
     """Test a detector; without --frames on 250 demo frames of people that the demo weights have not seen."""
-    loaded = detectors.load(detector, checkpoint, device, positive=positive)
+    loaded = detectors.load(detector, checkpoint, device, conventions=conventions)
     chosen: Sequence[Frame] = DemoFrames(250)
     if frames is not None:
         chosen = open_split(frames, images, split)

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from common import console
+from common.commands import with_options
 from common.errors import InputError
 from data.source import open_split, warn_of_doubt
+from detectors.conventions import Conventions
 from detectors.detector_test import run_test
-from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
+from detectors.options import CheckpointOption, DetectorOption, DeviceOption
 from detectors.registry import load
 from detectors.training.command import run_training
 
@@ -33,11 +35,12 @@ for _name in ("attack", "compare"):
 
 
 @app.command("test")
+@with_options()
 def run_testing(
+    conventions: Conventions,
     frames: Annotated[Path, typer.Option(metavar="FILE", help="Index of the frames (CSV).")],
     detector: DetectorOption = None,
     checkpoint: CheckpointOption = None,
-    positive: PositiveOption = None,
     images: Annotated[
         Path | None, typer.Option(metavar="PATH", help="LMDB store or folder; default: the index's folder.")
     ] = None,
@@ -49,7 +52,7 @@ def run_testing(
     """Test how well a detector tells fakes from real frames and videos, overall and for each manipulation."""
     if detector is None:
         raise InputError("--detector is missing: a name, or a checkpoint file")
-    loaded = load(detector, checkpoint, device, positive=positive)
+    loaded = load(detector, checkpoint, device, conventions=conventions)
     chosen = open_split(frames, images, split)
     warn_of_doubt(chosen.entries)
     run_test(loaded, chosen, out, batch_size)

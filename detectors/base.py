@@ -1,5 +1,7 @@
 """What a detector is: images in [0, 1] to logits, with its own normalisation, size and classes."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,25 @@ from torch.nn import functional
 from detectors.answers import check_answer
 
 REAL = "Real"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the network of a file that another software wrote is read.
+
+    Attributes:
+        mean: RGB in [0, 1], subtracted from the image.
+        std: RGB, divides it then.
+        said: what the user says, each in words.
+        assumed: what neither the file, nor the detector's name, nor the user says, likewise.
+        source: whose settings were assumed.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    said: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    source: str = ""
 
 
 class Detector(nn.Module):
@@ -25,6 +46,7 @@ class Detector(nn.Module):
         antialias: whether `resize` smooths before it shrinks; each detector states how it was trained.
         most_images: how many images at a time its device was found to have memory for; None where it never ran out.
         most_gradient_images: likewise, where they go forward and backward.
+        reading: how the network of another software's file is read; None for any other detector.
         weights_sha256: of the checkpoint file, or of the weights where there is none; `detectors.load` sets it.
     """
 
@@ -35,6 +57,7 @@ class Detector(nn.Module):
     antialias: bool = False
     most_images: int | None = None
     most_gradient_images: int | None = None
+    reading: Reading | None = None
     weights_sha256: str | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -42,6 +65,12 @@ class Detector(nn.Module):
         logits = super().__call__(images)
         check_answer(self, images, logits)
         return logits
+
+    @property
+    def identity(self) -> str:
+        """What tells detectors apart: the SHA-256 of the weights, and what the user said of how they are read."""
+        said = () if self.reading is None else self.reading.said
+        return f"{self.weights_sha256} ({'; '.join(said)})" if said else str(self.weights_sha256)
 
     def label_of(self, family: str | None) -> int | None:
         """The class that a frame of `family` belongs to, or None where this detector has no such class.

@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
-from detectors.base import REAL
+from detectors.base import REAL, Reading
 from detectors.caddm_network import CaddmNetwork, CaddmOutputs
-from detectors.checkpoints import Checkpoint, fits, load_into
+from detectors.checkpoints import Checkpoint
+from detectors.class_names import BINARY
+from detectors.conventions import Conventions
 from detectors.published_keys import efficientnet_pytorch, renamed_modules
+from detectors.reading import agreed_classes, none_said, stated_classes
 from detectors.saving import MAX_INPUT, Config, NetworkDetector, config_in, model_in
+from detectors.weight_loading import fits, load_into
 
 PUBLISHED_BACKBONES = {1536: "tf_efficientnet_b3", 1792: "tf_efficientnet_b4", 512: "resnet34"}
 """By the channels of their feature map, in which the published files differ.
@@ -23,6 +27,9 @@ input that comes. At 224 pixels this is the same: the inputs of all strided conv
 
 _HEADS = ("base_model._fc.", "base_model.fc.")
 """The backbone's own last layer, left over from ImageNet, which CADDM never uses."""
+
+_MEAN, _STD = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
+"""In place of a normalisation, the published networks take BGR in [0, 255]."""
 
 _MODULES = {
     **{f"artifacts.{index}": f"adm.adm_extra_layers.{index}.0" for index in range(3)},
@@ -67,7 +74,7 @@ class CaddmDetector(NetworkDetector):
     config: CaddmConfig
     network: CaddmNetwork
 
-    class_names = (REAL, "Fake")
+    class_names: tuple[str, ...] = BINARY
     real = 0
     mean = (0.0, 0.0, 0.0)
 
@@ -90,23 +97,35 @@ def _bgr_bytes(images: Tensor) -> Tensor:
     return images.flip(1) * 255
 
 
-def build_caddm(checkpoint: Checkpoint | None) -> CaddmDetector:
-    """CADDM with a checkpoint's weights: a published file, whose shapes show its backbone, or one of our own."""
+def build_caddm(checkpoint: Checkpoint | None, conventions: Conventions) -> CaddmDetector:
+    """CADDM with a checkpoint's weights: a published file, whose shapes show its backbone, or one of our own.
+
+    Of a published file, the user may say the order of the classes; the rest is CADDM's own.
+    """
     if checkpoint is None:
         raise InputError(
             "detector caddm needs a checkpoint: a published one (github.com/megvii-research/CADDM), or one that "
             "`python -m detectors train --model caddm` made"
         )
     if model_in(checkpoint) is not None:
-        return from_own_file(checkpoint)
+        return from_own_file(checkpoint, conventions)
+    none_said(replace(conventions, classes=None, positive=None), "CADDM")
     detector = CaddmDetector(_published_config(checkpoint) or CaddmConfig())
     used = replace(checkpoint, state_dict=_without_unused(checkpoint.state_dict))
     load_into(detector.network, used, detector.config.title, published_names(detector.network))
+    stated = stated_classes(len(BINARY), checkpoint, conventions)
+    detector.class_names = stated or BINARY
+    detector.real = detector.class_names.index(REAL)
+    text = (f"classes {', '.join(detector.class_names)}",)
+    said = text if stated is not None and conventions.labels is not None else ()
+    detector.reading = Reading(_MEAN, _STD, said, text if stated is None else (), "CADDM")
     return detector
 
 
-def from_own_file(checkpoint: Checkpoint) -> CaddmDetector:
-    """The detector of one of our own files; InputError for any other."""
+def from_own_file(checkpoint: Checkpoint, conventions: Conventions) -> CaddmDetector:
+    """The detector of one of our own files; InputError for any other, and where the user contradicts it."""
+    none_said(replace(conventions, classes=None, positive=None), str(checkpoint.path))
+    agreed_classes(BINARY, len(BINARY), checkpoint, conventions)
     detector = CaddmDetector(config_in(checkpoint, CaddmConfig))
     load_into(detector.network, checkpoint, detector.config.title)
     return detector

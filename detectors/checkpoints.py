@@ -4,7 +4,8 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,13 +14,22 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.errors import InputError
 from common.files import sha256
 
 _WRAPPERS = ("state_dict", "model", "network", "net", "model_state_dict", "weights")
 """Keys under which files keep the state dict: Lightning, SBI, CADDM, and what training scripts call it."""
+
+_AVERAGED = ("state_dict_ema", "model_ema")
+"""Keys under which timm's training script keeps the moving average of the weights, and looks for them first."""
+
+_DESCRIPTIONS = ("args", "hyper_parameters")
+"""Keys under which files keep the options of the training: timm's script, Lightning."""
+
+_BESIDE = ("arch", "class_names", "label_names", "classes", "labels", "class_to_idx", "idx_to_class", "mean", "std")
+"""Plain entries beside the state dict that say what the network is and how it is read."""
 
 _PARALLEL = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every key."""
@@ -32,6 +42,9 @@ _NUMPY_NUMBERS: list[Any] = [
     *(type(np.dtype(code)) for code in "?bBhHiIlLqQefd"),
 ]
 """Plain numbers that training scripts keep beside the weights (an accuracy, an epoch): no code in them."""
+
+_PLAIN: list[Any] = [*_NUMPY_NUMBERS, Namespace]
+"""What torch may make beside tensors: those numbers, and a script's options, of which only the values are set."""
 
 _DAMAGED = (
     RuntimeError, OSError, EOFError, LookupError, ValueError, ArithmeticError, TypeError, AttributeError,
@@ -47,14 +60,17 @@ class Checkpoint:
     Attributes:
         path: the file.
         state_dict: key to tensor, on the CPU, without wrappers and without a DataParallel prefix.
-        metadata: a Lightning file's `hyper_parameters`, a safetensors file's metadata (strings), or empty.
+        metadata: what the file says beside: a Lightning file's `hyper_parameters`, the `args` and `arch` of timm's
+            training script, the names of the classes, a safetensors file's metadata (strings), or nothing.
         sha256: of the file's bytes, in hexadecimal.
+        remarks: what was chosen or left out in reading it, each in words.
     """
 
     path: Path
     state_dict: dict[str, Tensor]
     metadata: dict[str, Any]
     sha256: str
+    remarks: tuple[str, ...] = ()
 
 
 def read(path: str | Path) -> Checkpoint:
@@ -74,74 +90,24 @@ def read(path: str | Path) -> Checkpoint:
         content, metadata = _read_safetensors(path)
     elif start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):  # a zip, or a pickle's protocol
         content = read_torch(path)
-        hyper_parameters = content.get("hyper_parameters") if isinstance(content, Mapping) else None
-        metadata = dict(hyper_parameters) if isinstance(hyper_parameters, Mapping) else {}
+        metadata = _described(content)
     else:
         raise InputError(f"{path} is not a checkpoint: neither safetensors nor a torch file")
-    return Checkpoint(path, _unwrap(content, path), metadata, sha256(path))
+    tensors, remarks = _unwrap(content, path)
+    return Checkpoint(path, tensors, metadata, sha256(path), remarks)
 
 
-def load_into(
-    network: nn.Module, checkpoint: Checkpoint, expected: str, names: Mapping[str, str] | None = None
-) -> None:
-    """Copies a checkpoint's tensors into a network, key by key; half precision becomes the network's own.
-
-    Prefixes that all keys share (`model.` in a Lightning file) are dropped where the network has none.
-
-    Args:
-        network: what the tensors are copied into.
-        checkpoint: as `read` returns it.
-        expected: what the message calls the network.
-        names: from the network's keys to the file's, where they differ.
-
-    Raises:
-        InputError: keys or shapes differ.
-    """
-    wanted = _as_the_file_calls_it(network, names)
-    tensors = aligned(checkpoint.state_dict, wanted)
-    for key, tensor in wanted.items():  # files from before batch norm counted its batches
-        if key.endswith("num_batches_tracked"):
-            tensors.setdefault(key, torch.zeros_like(tensor, device="cpu"))
-    difference = _difference(tensors, wanted)
-    if difference:
-        guess = looks_like(checkpoint.state_dict)
-        raise InputError(f"{checkpoint.path} does not fit {expected}: it looks like {guess}; {difference}")
-    network.load_state_dict({key: tensors[(names or {}).get(key, key)] for key in network.state_dict()})
-
-
-def fits(state_dict: Mapping[str, Tensor], network: nn.Module, names: Mapping[str, str] | None = None) -> bool:
-    """Whether a state dict has exactly a network's keys and shapes, shared prefixes aside; `names` as above."""
-    wanted = _as_the_file_calls_it(network, names)
-    return not _difference(aligned(state_dict, wanted), wanted)
-
-
-def _as_the_file_calls_it(network: nn.Module, names: Mapping[str, str] | None) -> dict[str, Tensor]:
-    return {(names or {}).get(key, key): tensor for key, tensor in network.state_dict().items()}
-
-
-def aligned(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict without those leading parts, shared by all its keys, that `wanted` does not have."""
-    candidates = [dict(state_dict)]
-    while (prefix := _shared_prefix(candidates[-1])) is not None:
-        candidates.append({key.removeprefix(prefix): tensor for key, tensor in candidates[-1].items()})
-    return max(candidates, key=lambda tensors: len(tensors.keys() & wanted.keys()))
-
-
-def looks_like(state_dict: Mapping[str, Tensor]) -> str:
-    """A guess, in words, at the architecture that a state dict's keys belong to."""
-    signatures = {
-        "CADDM": ("adm.", "base_model."),
-        "an EfficientNet of efficientnet_pytorch": ("_conv_stem.", "_blocks."),
-        "Xception": ("block1.rep.", "block12.rep."),
-        "a timm EfficientNet": ("conv_stem.", "blocks."),
-        "a vision transformer": ("patch_embed.", "attn."),
-        "a ResNet": ("layer1.0.conv1.", "layer4."),
-        "a ConvNeXt": ("stages.", "conv_dw."),
-    }
-    for name, parts in signatures.items():
-        if all(any(part in key for key in state_dict) for part in parts):
-            return name
-    return f"another network (its first key is {next(iter(state_dict))})"
+def _described(content: Any) -> dict[str, Any]:
+    """What a torch file says beside its tensors."""
+    if not isinstance(content, Mapping):
+        return {}
+    said = {key: content[key] for key in _BESIDE if isinstance(content.get(key), (str, list, tuple, Mapping))}
+    for key in _DESCRIPTIONS:
+        options = content.get(key)
+        values = vars(options) if isinstance(options, Namespace) else options
+        if isinstance(values, Mapping):
+            said |= {str(name): value for name, value in values.items()}
+    return said
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -156,7 +122,7 @@ def read_torch(path: Path) -> Any:
     """What a torch file holds: tensors on the CPU and plain values. Raises InputError as `read` does."""
     try:
         _refuse_packed(path)
-        with torch.serialization.safe_globals(_NUMPY_NUMBERS), path.open("rb") as file:  # of a path, its ending counts
+        with torch.serialization.safe_globals(_PLAIN), path.open("rb") as file:  # of a path, its ending counts
             return torch.load(file, map_location="cpu", weights_only=True)
     except InputError:
         raise
@@ -196,19 +162,34 @@ def _refusal(message: str) -> str:
     )
 
 
-def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
+def _unwrap(content: Any, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The state dict in a file's content, and what was chosen or left out on the way to it."""
+    remarks: list[str] = []
     while isinstance(content, Mapping):
-        if content and all(isinstance(value, Tensor) for value in content.values()):
-            return _without_parallel(_plain({str(key): value for key, value in content.items()}, path))
-        inner = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
-        if not inner:
+        averaged = [key for key in _AVERAGED if isinstance(content.get(key), Mapping)]
+        inner = [key for key in (*averaged, *_WRAPPERS) if isinstance(content.get(key), Mapping)]
+        if inner:
+            if averaged:
+                remarks.append(f"its {inner[0]}, the moving average of the weights, is taken, as timm does")
+            content = content[inner[0]]
+            continue
+        tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+        if not tensors or any(isinstance(value, Mapping) for value in content.values()):
             break
-        content = inner[0]
+        if others := [str(key) for key in content if str(key) not in tensors]:
+            remarks.append(f"{some(others)} beside the weights: no tensors, left unused")
+        return _without_parallel(_plain(tensors, path)), tuple(remarks)
     keys = f"its keys are {', '.join(map(str, list(content)[:6]))}" if isinstance(content, Mapping) and content else ""
     raise InputError(
         f"checkpoint {path} holds no state dict{f' ({keys})' if keys else ''}: expected tensors by name, as they are "
         f"or under one of {', '.join(_WRAPPERS)}"
     )
+
+
+def some(keys: Sequence[str], most: int = 2) -> str:
+    """The first keys, and how many more there are."""
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return f"{', '.join(keys[:most])}{more}"
 
 
 def _plain(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -226,33 +207,3 @@ def _without_parallel(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         if all(key.startswith(prefix) for key in tensors):
             return _without_parallel({key.removeprefix(prefix): tensor for key, tensor in tensors.items()})
     return tensors
-
-
-def _shared_prefix(tensors: Mapping[str, Tensor]) -> str | None:
-    first, dot, rest = next(iter(tensors), "").partition(".")
-    prefix = first + dot
-    return prefix if rest and all(key.startswith(prefix) for key in tensors) else None
-
-
-def _difference(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """What keeps `found` from being loaded as `wanted`, in words; empty where nothing does."""
-    parts = [
-        _named("missing", [key for key in wanted if key not in given]),
-        _named("not expected", [key for key in given if key not in wanted]),
-        _named(
-            "of another shape",
-            [
-                f"{key} {tuple(given[key].shape)} instead of {tuple(tensor.shape)}"
-                for key, tensor in wanted.items()
-                if key in given and given[key].shape != tensor.shape
-            ],
-        ),
-    ]
-    return ", ".join(part for part in parts if part)
-
-
-def _named(what: str, keys: list[str]) -> str:
-    if not keys:
-        return ""
-    more = f" and {len(keys) - 2} more" if len(keys) > 2 else ""
-    return f"{what}: {', '.join(keys[:2])}{more}"

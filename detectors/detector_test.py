@@ -1,16 +1,16 @@
 """Testing how well a detector tells fakes from real frames and videos, overall and for each manipulation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from common.console import say, table
+from common.console import say, table, warn
 from data.frames import Frame
 from detectors.base import REAL, Detector
 from detectors.predictions import Predictions, predict, report_left_out
-from detectors.rates import auc, equal_error_rate, error_rates
+from detectors.rates import auc, auc_interval, equal_error_rate, error_rates
 from detectors.report_files import write_report_files
 
 ALL = "all"
@@ -35,8 +35,10 @@ class Separation:
         eer_threshold: the p(fake) at which it is reached.
         false_positive: of the real ones, the part called fake, at 0.5.
         false_negative: of the fakes, the part called real, at 0.5.
+        auc_low: the lower end of the AUC's 95 % interval; frames count as no more samples than there are videos.
+        auc_high: its upper end.
 
-    The last five are None where there are no real ones or no fakes.
+    The last seven are None where there are no real ones or no fakes.
     """
 
     level: str
@@ -49,6 +51,8 @@ class Separation:
     eer_threshold: float | None
     false_positive: float | None
     false_negative: float | None
+    auc_low: float | None
+    auc_high: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +96,8 @@ def run_test(detector: Detector, frames: Sequence[Frame], out: Path, batch_size:
     report = measure_detector(detector, frames, batch_size)
     write_report(out, detector, report)
     show_report(report)
+    if (doubt := swapped_classes(detector, report)) is not None:
+        warn(doubt)
     say(f"written to {out}: metrics.json, metrics.csv, predictions.csv")
     return report
 
@@ -101,8 +107,32 @@ def measure_detector(detector: Detector, frames: Sequence[Frame], batch_size: in
     predictions = predict(detector, frames, batch_size, _is_fake)
     scores = fake_scores(predictions, detector.real)
     videos = _by_video(predictions, scores)
-    frames_level = _separations("frame", scores, predictions.families)
-    return Report((*frames_level, *_separations("video", *videos)), predictions, scores)
+    videos_level = _separations("video", *videos, {})
+    samples = {separation.manipulation: (separation.real, separation.fake) for separation in videos_level}
+    frames_level = _separations("frame", scores, predictions.families, samples)
+    return Report((*frames_level, *videos_level), predictions, scores)
+
+
+def swapped_classes(detector: Detector, report: Report) -> str | None:
+    """That the classes may be swapped, and what to do, where real videos look more fake than fakes; else None.
+
+    That is so where the AUC of all videos is under 0.5 with its whole interval.
+    """
+    videos = report.of("video")
+    if videos.auc is None or videos.auc_high is None or videos.auc_high >= 0.5:
+        return None
+    found = (
+        f"the videos' AUC is {videos.auc:.4f} (95 % interval {videos.auc_low:.4f} to {videos.auc_high:.4f}), under 0.5"
+    )
+    names = ",".join(reversed(detector.class_names))
+    if len(detector.class_names) > 2:
+        names = f"the names of the outputs in their order, not {','.join(detector.class_names)}"
+    elif detector.reading is None:
+        return (
+            f"{found}: the detector's classes, which it says itself are {', '.join(detector.class_names)}, or the "
+            "index's labels may be swapped"
+        )
+    return f"{found}: the classes may be swapped; if they are, give --classes {names}, else look at the index's labels"
 
 
 def fake_scores(predictions: Predictions, real: int) -> np.ndarray:
@@ -146,12 +176,14 @@ def show_report(report: Report) -> None:
                 row.manipulation,
                 str(row.real),
                 str(row.fake),
-                *map(number, (row.auc, row.eer, row.accuracy, row.false_positive, row.false_negative)),
+                number(row.auc),
+                "-" if row.auc_low is None else f"{number(row.auc_low)} to {number(row.auc_high)}",
+                *map(number, (row.eer, row.accuracy, row.false_positive, row.false_negative)),
             ]
             for row in report.separations
             if row.level == level
         ]
-        columns = ["fakes", "real", "fake", "AUC", "EER", "accuracy", "FPR", "FNR"]
+        columns = ["fakes", "real", "fake", "AUC", "95 % interval", "EER", "accuracy", "FPR", "FNR"]
         table(f"{level}s: each kind of fake against all real ones", columns, rows)
     say(f"accuracy, FPR (real called fake) and FNR (fake called real) are at p(fake) {DECISION}")
     report_left_out(report.predictions)
@@ -178,7 +210,13 @@ def _by_video(predictions: Predictions, scores: np.ndarray) -> tuple[np.ndarray,
     return means, tuple(family for _, family in grouped)
 
 
-def _separations(level: str, scores: np.ndarray, families: Sequence[str]) -> list[Separation]:
+def _separations(
+    level: str, scores: np.ndarray, families: Sequence[str], samples: Mapping[str, tuple[int, int]]
+) -> list[Separation]:
+    """The scores of all fakes and of each manipulation's.
+
+    `samples` are how many independent real and fake ones there are, by manipulation, where not each score is one.
+    """
     names = np.array(families)
     real = names == REAL
     manipulations = sorted(set(families) - {REAL})
@@ -186,10 +224,15 @@ def _separations(level: str, scores: np.ndarray, families: Sequence[str]) -> lis
         ALL: np.ones(len(names), bool),
         **{manipulation: real | (names == manipulation) for manipulation in manipulations},
     }
-    return [_separation(level, name, scores[mask], ~real[mask]) for name, mask in chosen.items()]
+    return [_separation(level, name, scores[mask], ~real[mask], samples.get(name)) for name, mask in chosen.items()]
 
 
-def _separation(level: str, name: str, scores: np.ndarray, fake: np.ndarray) -> Separation:
+def _separation(
+    level: str, name: str, scores: np.ndarray, fake: np.ndarray, samples: tuple[int, int] | None
+) -> Separation:
+    reals, fakes = samples or (int((~fake).sum()), int(fake.sum()))
+    area = auc(scores, fake)
+    low, high = (None, None) if area is None else auc_interval(area, reals, fakes)
     equal, errors = equal_error_rate(scores, fake), error_rates(scores, fake, DECISION)
     return Separation(
         level=level,
@@ -197,9 +240,11 @@ def _separation(level: str, name: str, scores: np.ndarray, fake: np.ndarray) -> 
         real=int((~fake).sum()),
         fake=int(fake.sum()),
         accuracy=float(((scores >= DECISION) == fake).mean()),
-        auc=auc(scores, fake),
+        auc=area,
         eer=None if equal is None else equal.rate,
         eer_threshold=None if equal is None else equal.threshold,
         false_positive=None if errors is None else errors.false_positive,
         false_negative=None if errors is None else errors.false_negative,
+        auc_low=low,
+        auc_high=high,
     )

@@ -1,6 +1,5 @@
 """The attribution classifier: which of four manipulations a FaceForensics++ frame was made with, or none."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import timm
@@ -8,10 +7,14 @@ import torch
 
 from common.errors import InputError
 from detectors.base import Detector
-from detectors.checkpoints import Checkpoint, fits, read
+from detectors.checkpoints import Checkpoint, read
+from detectors.class_names import BINARY
+from detectors.conventions import Conventions
+from detectors.reading import Defaults, own_detector, read_foreign
 from detectors.saving import model_in
-from detectors.timm_network import TimmConfig, from_checkpoint, from_own_file
-from detectors.timm_source import names_for, outputs_in
+from detectors.timm_network import TimmConfig
+from detectors.timm_source import outputs_in
+from detectors.weight_loading import fits
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "attribution_model" / "weights"
 DEMO_WEIGHTS = _WEIGHTS / "demo.safetensors"
@@ -20,7 +23,7 @@ HARDENED_WEIGHTS = _WEIGHTS / "demo-hardened.safetensors"
 """The same, after adversarial training on the demo faces."""
 
 
-def build_ff_attribution(checkpoint: Checkpoint | None) -> Detector:
+def build_ff_attribution(checkpoint: Checkpoint | None, conventions: Conventions) -> Detector:
     """The published classifier's network with a checkpoint's weights: the published file or one of our own."""
     if checkpoint is None:
         raise InputError(
@@ -28,24 +31,29 @@ def build_ff_attribution(checkpoint: Checkpoint | None) -> Detector:
             "`python -m attribution_model train` made; `demo` needs none"
         )
     if model_in(checkpoint) is not None:
-        return from_own_file(checkpoint)
-    return from_checkpoint(_published_config(checkpoint), checkpoint)
+        return own_detector(checkpoint, conventions)
+    settings, outputs = TimmConfig(), outputs_in(checkpoint, TimmConfig.network)
+    names = {1: BINARY, settings.outputs: settings.class_names}.get(outputs)
+    defaults = Defaults(
+        settings.network, outputs, names, settings.input_size, settings.mean, settings.std, "the attribution classifier"
+    )
+    return read_foreign(defaults, checkpoint, conventions)
 
 
-def demo(checkpoint: Checkpoint | None) -> Detector:
+def demo(checkpoint: Checkpoint | None, conventions: Conventions) -> Detector:
     """The published classifier's network with the demo weights, which know the demo faces only."""
-    return _included("demo", DEMO_WEIGHTS, checkpoint)
+    return _included("demo", DEMO_WEIGHTS, checkpoint, conventions)
 
 
-def hardened(checkpoint: Checkpoint | None) -> Detector:
+def hardened(checkpoint: Checkpoint | None, conventions: Conventions) -> Detector:
     """The published classifier's network with the hardened demo weights."""
-    return _included("demo-hardened", HARDENED_WEIGHTS, checkpoint)
+    return _included("demo-hardened", HARDENED_WEIGHTS, checkpoint, conventions)
 
 
-def _included(name: str, weights: Path, checkpoint: Checkpoint | None) -> Detector:
+def _included(name: str, weights: Path, checkpoint: Checkpoint | None, conventions: Conventions) -> Detector:
     if checkpoint is not None:
         raise InputError(f"detector {name} has its own weights and takes no checkpoint; use ff_attribution for yours")
-    return build_ff_attribution(read(weights))
+    return build_ff_attribution(read(weights), conventions)
 
 
 def recognises(checkpoint: Checkpoint) -> bool:
@@ -53,9 +61,3 @@ def recognises(checkpoint: Checkpoint) -> bool:
     with torch.device("meta"):
         network = timm.create_model(TimmConfig.network, num_classes=TimmConfig.outputs)
     return fits(checkpoint.state_dict, network)
-
-
-def _published_config(checkpoint: Checkpoint) -> TimmConfig:
-    """The published classifier's settings, with as many classes as the file has."""
-    outputs = outputs_in(checkpoint, TimmConfig.network)
-    return replace(TimmConfig(), outputs=outputs, class_names=names_for(outputs, str(checkpoint.path)))

@@ -13,8 +13,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from common.seeds import derive_seed
 from detectors.answers import NotFiniteError
 from detectors.base import Detector
+from detectors.timm_network import PaddedConv2d
 
-_FOLDED = (nn.Conv2d, Conv2dSame)  # exact types: a subclass may compute its weight anew in every forward
+_FOLDED = (nn.Conv2d, Conv2dSame, PaddedConv2d)  # exact types: a subclass may compute its weight anew in every forward
 _NORMS = (nn.BatchNorm2d, BatchNormAct2d)
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid, nn.Mish, Swish)
 

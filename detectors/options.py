@@ -12,8 +12,4 @@ DetectorOption = Annotated[
     ),
 ]
 CheckpointOption = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of a detector given by name.")]
-PositiveOption = Annotated[
-    str | None,
-    typer.Option("--positive", metavar="fake|real", help="What a high logit means, of a network with just one."),
-]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]

@@ -1,9 +1,12 @@
 """How well a score tells fakes from real frames: area under the ROC curve, equal error rate, rates at a threshold."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
 
@@ -43,6 +46,35 @@ def auc(scores: ArrayLike, fake: ArrayLike) -> float | None:
     if truth.all() or not truth.any():
         return None
     return float(roc_auc_score(truth, values))
+
+
+def auc_interval(value: float, real: int, fake: int, level: float = 0.95) -> tuple[float, float]:
+    """A confidence interval of an area under the ROC curve, from independent real and fake samples.
+
+    It is the range of areas that `value` does not contradict: a score interval with the variance of Hanley and McNeil
+    (Radiology 1982) at the mean of both sample sizes (Newcombe, Statistics in Medicine 2006, method 5), which holds for
+    few samples and near 0 and 1, too.
+
+    Args:
+        value: the area that was found, in [0, 1].
+        real: how many real samples, at least 1.
+        fake: how many fake ones, at least 1.
+        level: how often such intervals hold the true area, between 0 and 1.
+
+    Returns:
+        Its ends, in [0, 1].
+    """
+    z, samples = float(norm.ppf((1 + level) / 2)), (real + fake) / 2
+
+    def beyond(area: float) -> float:
+        """How far the found area is from `area`, less than which is within the interval; negative inside."""
+        spread = 1 + (samples - 1) * ((1 - area) / (2 - area) + area / (1 + area))
+        return abs(value - area) - z * math.sqrt(area * (1 - area) * spread / (real * fake))
+
+    nearly = 1e-12  # at 0 and 1 themselves the spread is zero
+    low = 0.0 if value == 0 else float(brentq(beyond, 0, min(value, 1 - nearly)))
+    high = 1.0 if value == 1 else float(brentq(beyond, max(value, nearly), 1))
+    return low, high
 
 
 def equal_error_rate(scores: ArrayLike, fake: ArrayLike) -> EqualErrorRate | None:

@@ -3,25 +3,30 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from common.console import warn
 from common.errors import InputError
 from common.files import sha256
 from common.registry import resolve
-from detectors import caddm, ff_attribution, sbi, timm_network, timm_source, xception
+from detectors import caddm, ff_attribution, sbi, timm_source, xception
 from detectors.base import REAL, Detector
-from detectors.checkpoints import Checkpoint, looks_like, read
+from detectors.checkpoints import Checkpoint, read
 from detectors.consistency import probes, require_consistent
+from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.devices import resolve_device
 from detectors.memory import ran_out
+from detectors.nearest_network import looks_like
 from detectors.optimise import optimise as optimised
+from detectors.published_wrappers import nearest_wrapper, wrapper_of
+from detectors.reading import assumption, network_in, none_said, own_detector
 from detectors.saving import model_in
-from detectors.timm_network import TimmConfig, TimmDetector, from_checkpoint
+from detectors.timm_network import TimmConfig
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,15 @@ class Source:
     """How a named detector is made.
 
     Attributes:
-        build: from a checkpoint, or None where the user gave none, to the detector; raises InputError.
+        build: from a checkpoint, or None where the user gave none, and what the user says of it, to the detector;
+            raises InputError.
         recognises: whether a file's keys and shapes are this detector's.
+        settled: whether its name says how its published files are read, so that nothing is assumed under it.
     """
 
-    build: Callable[[Checkpoint | None], Detector]
+    build: Callable[[Checkpoint | None, Conventions], Detector]
     recognises: Callable[[Checkpoint], bool]
+    settled: bool = True
 
 
 SOURCES: Mapping[str, Source] = {
@@ -43,11 +51,11 @@ SOURCES: Mapping[str, Source] = {
     "ff_attribution": Source(ff_attribution.build_ff_attribution, ff_attribution.recognises),
     "caddm": Source(caddm.build_caddm, caddm.recognises),
     "sbi": Source(sbi.build_sbi, sbi.recognises),
-    "xception": Source(xception.build_xception, xception.recognises),
+    "xception": Source(xception.build_xception, xception.recognises, settled=False),
 }
 
-_OWN_FILES: Mapping[str, Callable[[Checkpoint], Detector]] = {
-    TimmConfig.model: timm_network.from_own_file,
+_OWN_FILES: Mapping[str, Callable[[Checkpoint, Conventions], Detector]] = {
+    TimmConfig.model: own_detector,
     caddm.CaddmConfig.model: caddm.from_own_file,
 }
 """What reads our own files, by the kind of detector that they say they hold."""
@@ -62,11 +70,12 @@ def load(
     checkpoint: str | Path | None = None,
     device: str = "cpu",
     optimise: bool = True,
-    positive: str | None = None,
+    conventions: Conventions = NOTHING_SAID,
 ) -> Detector:
     """The detector `name`, in evaluation mode, ready to be queried and attacked.
 
-    Its `weights_sha256` is the checkpoint file's SHA-256, or that of its weights where there is no file.
+    Its `weights_sha256` is the checkpoint file's SHA-256, or that of its weights where there is no file. What was
+    assumed of another software's file, and what of it was left unused, is said in warnings on stderr.
 
     Args:
         name: a known detector (`demo`, `demo-hardened`, `ff_attribution`, `caddm`, `sbi`, `xception`), `timm:NETWORK`,
@@ -77,17 +86,19 @@ def load(
         device: auto, cpu, cuda, cuda:N or mps.
         optimise: whether batch norms are folded into convolutions (see `detectors.optimise`): logits stay the same to
             rounding, weights take no gradients. A user's own detector is left as it is.
-        positive: "fake" or "real", what the logit of a network with one logit stands for; None is what its file says,
-            and fake where that says nothing.
+        conventions: what the user says of classes, normalisation and size, where the file says nothing.
 
     Raises:
-        InputError: the name is unknown, the file is unusable, `positive` does not apply or contradicts the file, or
-            the detector breaks the contract of `detectors.base.Detector`.
+        InputError: the name is unknown, the file is unusable, nothing says which output is Real, `conventions`
+            contradict the file, or the detector breaks the contract of `detectors.base.Detector`.
     """
     torch_device = resolve_device(device)
-    detector, digest = _own(name, checkpoint) if _is_own(name) else _known(name, checkpoint, positive)
-    if positive is not None and _is_own(name):
-        raise InputError(f"detector {name} names its classes itself; leave out what its logit stands for ({positive})")
+    conventions.remark()
+    if _is_own(name):
+        none_said(conventions, f"detector {name}")
+        detector, digest = _own(name, checkpoint)
+    else:
+        detector, digest = _known(name, checkpoint, conventions)
     detector = detector.eval()
     check_contract(detector, name)
     detector.weights_sha256 = digest or _weights_digest(detector)
@@ -144,55 +155,68 @@ def _is_file(name: str) -> bool:
     return Path(name).suffix in _SUFFIXES or os.path.isfile(name)
 
 
-def _known(name: str, checkpoint: str | Path | None, positive: str | None) -> tuple[Detector, str | None]:
+def _known(name: str, checkpoint: str | Path | None, conventions: Conventions) -> tuple[Detector, str | None]:
     """A detector of this project's, and its checkpoint's SHA-256."""
-    given: Checkpoint | None
     if name not in SOURCES and not name.startswith(_TIMM) and _is_file(name):
         if checkpoint is not None:
             raise InputError(f"two checkpoints given: {name} and {checkpoint}; give one, or a detector's name")
         given = read(name)
-        detector = _recognised(given)
-    else:
-        given = None if checkpoint is None else read(checkpoint)
-        detector = _named(name)(given)
-    if positive is not None:
-        _take_positive(detector, positive, name, given)
-    return detector, None if given is None else given.sha256
+        return _remarked(_recognised(given, conventions), given), given.sha256
+    source = _named(name)
+    if checkpoint is None:
+        return source.build(None, conventions), None
+    given = read(checkpoint)
+    detector = source.build(given, conventions)
+    if source.settled and detector.reading is not None:
+        detector.reading = replace(detector.reading, assumed=())
+    return _remarked(detector, given), given.sha256
 
 
-def _named(name: str) -> Callable[[Checkpoint | None], Detector]:
+def _remarked(detector: Detector, checkpoint: Checkpoint) -> Detector:
+    """The detector, after warnings that say what was chosen, left out and assumed in reading its file."""
+    for remark in checkpoint.remarks:
+        warn(f"{checkpoint.path}: {remark}")
+    if detector.reading is not None and (assumed := assumption(detector.reading, str(checkpoint.path))):
+        warn(assumed)
+    return detector
+
+
+def _named(name: str) -> Source:
     if name.startswith(_TIMM):
-        return partial(timm_source.build_timm, name.removeprefix(_TIMM))
-    return resolve(name, SOURCES, "detector").build
+        return Source(partial(_of_timm, name.removeprefix(_TIMM)), lambda checkpoint: False, settled=False)
+    return resolve(name, SOURCES, "detector")
 
 
-def _recognised(checkpoint: Checkpoint) -> Detector:
-    """The detector that a file is for: as our own files say, else as Lightning's hyper-parameters or its keys do."""
+def _of_timm(network: str, checkpoint: Checkpoint | None, conventions: Conventions) -> Detector:
+    """A network of timm with a file's weights, under timm's names or those of a publication that wraps it."""
+    wrapper = None if checkpoint is None else wrapper_of(checkpoint)
+    if checkpoint is not None and wrapper is not None and wrapper.network == network:
+        return wrapper.build(checkpoint, conventions)
+    return timm_source.build_timm(network, checkpoint, conventions)
+
+
+def _recognised(checkpoint: Checkpoint, conventions: Conventions) -> Detector:
+    """The detector that a file is for: as our own files say, else as its keys do, or the description in it."""
     model = model_in(checkpoint)
     if model is not None:
         if model not in _OWN_FILES:
             known = ", ".join(_OWN_FILES)
             raise InputError(f"{checkpoint.path} holds a detector of kind {model!r}; this version knows {known}")
-        return _OWN_FILES[model](checkpoint)
+        return _OWN_FILES[model](checkpoint, conventions)
+    if (wrapper := wrapper_of(checkpoint)) is not None:
+        return wrapper.build(checkpoint, conventions)
     for source in SOURCES.values():
         if source.recognises(checkpoint):
-            return source.build(checkpoint)
-    named = checkpoint.metadata.get("model_name")
-    if isinstance(named, str):
-        return from_checkpoint(timm_source.config_for(named, checkpoint), checkpoint)
+            return source.build(checkpoint, conventions)
+    named = network_in(checkpoint.metadata)
+    if named is not None:
+        return timm_source.from_foreign_file(named, checkpoint, conventions)
+    if (wrapper := nearest_wrapper(checkpoint)) is not None:
+        return wrapper.build(checkpoint, conventions)  # says what is missing or not expected
     raise InputError(
         f"{checkpoint.path} is not recognised: it looks like {looks_like(checkpoint.state_dict)}; name its detector "
         f"({', '.join(SOURCES)}, timm:NETWORK or your own package.module:Name) and give the file as its checkpoint"
     )
-
-
-def _take_positive(detector: Detector, positive: str, name: str, checkpoint: Checkpoint | None) -> None:
-    if not isinstance(detector, TimmDetector):
-        raise InputError(f"detector {name} has no single logit that could stand for {positive}")
-    names = detector.class_names
-    detector.take_positive(positive)
-    if checkpoint is not None and model_in(checkpoint) is not None and detector.class_names != names:
-        raise InputError(f"{checkpoint.path} says itself that its logit stands for {names[1]}, not {positive}")
 
 
 def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None]:

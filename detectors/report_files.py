@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def write_report_files(
     """
     provenance = {
         "weights_sha256": detector.weights_sha256,
+        **({} if detector.reading is None else {"reading": asdict(detector.reading)}),
         "left_out": predictions.left_out,
         "unreadable": predictions.unreadable,
     }

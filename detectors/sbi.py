@@ -3,15 +3,18 @@
 import torch
 
 from common.errors import InputError
-from detectors.base import REAL
-from detectors.checkpoints import Checkpoint, fits
+from detectors.checkpoints import Checkpoint
+from detectors.class_names import BINARY
+from detectors.conventions import Conventions
 from detectors.published_keys import efficientnet_pytorch
+from detectors.reading import Defaults, own_detector, read_foreign
 from detectors.saving import model_in
-from detectors.timm_network import TimmConfig, TimmDetector, create_network, from_checkpoint, from_own_file
+from detectors.timm_network import TimmConfig, TimmDetector, create_network
+from detectors.weight_loading import fits
 
 CONFIG = TimmConfig(
     network="tf_efficientnet_b4",
-    class_names=(REAL, "Fake"),
+    class_names=BINARY,
     outputs=2,
     input_size=380,
     mean=(0.0, 0.0, 0.0),
@@ -23,7 +26,11 @@ Its convolutions are TensorFlow's, which pad by the size of their input; so are 
 """
 
 
-def build_sbi(checkpoint: Checkpoint | None) -> TimmDetector:
+_PUBLISHED = "net."
+"""What the published file's keys begin with: a file without it may be anybody's EfficientNet-B4."""
+
+
+def build_sbi(checkpoint: Checkpoint | None, conventions: Conventions) -> TimmDetector:
     """The detector with a checkpoint's weights: the published file or one of our own."""
     if checkpoint is None:
         raise InputError(
@@ -31,13 +38,16 @@ def build_sbi(checkpoint: Checkpoint | None) -> TimmDetector:
             "`python -m detectors train --model sbi` made"
         )
     if model_in(checkpoint) is not None:
-        return from_own_file(checkpoint)
-    return from_checkpoint(CONFIG, checkpoint, efficientnet_pytorch)
+        return own_detector(checkpoint, conventions)
+    defaults = Defaults(
+        CONFIG.network, CONFIG.outputs, CONFIG.class_names, CONFIG.input_size, CONFIG.mean, CONFIG.std, "SBI"
+    )
+    return read_foreign(defaults, checkpoint, conventions, efficientnet_pytorch)
 
 
 def recognises(checkpoint: Checkpoint) -> bool:
     """Whether a file's keys and shapes are the published network's."""
-    if not any("_conv_stem." in key for key in checkpoint.state_dict):
+    if not any(f".{_PUBLISHED}_conv_stem." in f".{key}" for key in checkpoint.state_dict):
         return False
     with torch.device("meta"):
         network = create_network(CONFIG.network, CONFIG.outputs)

@@ -7,54 +7,71 @@ import torch
 from timm.models import load_model_config_from_hf
 
 from common.errors import InputError
-from data.frames import CLASS_NAMES
-from detectors.base import REAL, Detector
-from detectors.checkpoints import Checkpoint, aligned, looks_like
+from detectors.base import Detector
+from detectors.checkpoints import Checkpoint
+from detectors.class_names import BINARY, class_names, labels_in, order_unknown
+from detectors.conventions import Colour, Conventions
+from detectors.nearest_network import looks_like
+from detectors.reading import Defaults, check_own, read_foreign
 from detectors.saving import config_in, model_in
-from detectors.timm_network import (
-    TimmConfig,
-    TimmDetector,
-    check_known,
-    count,
-    downloading,
-    from_checkpoint,
-)
+from detectors.timm_network import TimmConfig, TimmDetector, check_known, downloading, from_checkpoint
+from detectors.weight_loading import align
 
 _HUB = "hf-hub:"
-BINARY = (REAL, "Fake")
-_NAMES_BY_OUTPUTS = {1: BINARY, 2: BINARY, len(CLASS_NAMES): CLASS_NAMES}
 
 
-def build_timm(network: str, checkpoint: Checkpoint | None) -> Detector:
+def build_timm(network: str, checkpoint: Checkpoint | None, conventions: Conventions) -> Detector:
     """A timm network with a checkpoint's weights, else with its published ones, if those distinguish Real from fake.
 
-    Raises InputError for an unknown network, a checkpoint of another one, and published weights whose classes are
-    not a detector's (ImageNet's).
+    Raises InputError for an unknown network, a checkpoint of another one, one that does not say which output is Real
+    where the user does not either, and published weights whose classes are not a detector's (ImageNet's).
     """
     check_known(network)
     if checkpoint is None:
-        published = _published(network)
-        outputs = int(published.get("num_classes", 0))
-        return TimmDetector(_config(network, outputs, published, f"timm:{network} without a checkpoint"), True)
-    own = config_in(checkpoint, TimmConfig) if model_in(checkpoint) is not None else None
-    config = own if own is not None and own.network == network else config_for(network, checkpoint)
-    return from_checkpoint(config, checkpoint)
+        return _published_detector(network, conventions)
+    if model_in(checkpoint) is None:
+        return from_foreign_file(network, checkpoint, conventions)
+    own = config_in(checkpoint, TimmConfig)
+    if own.network != network:
+        raise InputError(f"{checkpoint.path} says itself that it is of {own.network}, not {network}: give it alone")
+    check_own(own, checkpoint, conventions)
+    return from_checkpoint(own, checkpoint)
 
 
-def config_for(network: str, checkpoint: Checkpoint) -> TimmConfig:
-    """The settings of `network` with a foreign file's weights: size and normalisation as timm's, classes by number.
+def from_foreign_file(network: str, checkpoint: Checkpoint, conventions: Conventions) -> TimmDetector:
+    """The detector of `network` with a foreign file's weights: size and normalisation, if nobody says them, as timm's.
 
-    One or two logits are (Real, Fake), five the attribution classes. Raises InputError for any other number.
+    A single logit is taken to mean fake. Raises InputError as `build_timm` does.
     """
     check_known(network)
-    return _config(network, outputs_in(checkpoint, network), _published(network), str(checkpoint.path))
+    outputs, published = outputs_in(checkpoint, network), _published(network)
+    names = BINARY if outputs == 1 else None
+    size, mean, std = _input(published)
+    defaults = Defaults(network, outputs, names, size, mean, std, f"timm's {network}")
+    return read_foreign(defaults, checkpoint, conventions)
+
+
+def _published_detector(network: str, conventions: Conventions) -> TimmDetector:
+    """A network with its published weights, whose description may name the classes."""
+    published, who = _published(network), f"timm:{network} without a checkpoint"
+    outputs, labels = int(published.get("num_classes", 0)), labels_in(published)
+    if conventions.labels is not None:
+        names = class_names(conventions.labels, outputs, "--classes")
+    elif labels is not None and len(labels) == outputs:
+        names = class_names(labels, outputs, f"{who}: its classes")
+    else:
+        raise order_unknown(outputs, who)
+    size, mean, std = _input(published)
+    if conventions.normalisation is not None or conventions.input_size is not None:
+        raise InputError(f"{who} says itself how it is read; leave out --normalise, --mean, --std and --size")
+    return TimmDetector(TimmConfig(network, names, outputs, size, mean, std), True)
 
 
 def published_config(network: str, class_names: tuple[str, ...]) -> TimmConfig:
     """The settings of a new detector: timm's size and normalisation for `network`, one logit per class."""
     check_known(network)
-    published = {**_published(network), "label_names": class_names}
-    return _config(network, len(class_names), published, f"timm:{network}")
+    size, mean, std = _input(_published(network))
+    return TimmConfig(network, class_names, len(class_names), size, mean, std)
 
 
 def outputs_in(checkpoint: Checkpoint, network: str) -> int:
@@ -62,39 +79,22 @@ def outputs_in(checkpoint: Checkpoint, network: str) -> int:
     with torch.device("meta"):
         empty = timm.create_model(network)
     wanted = empty.state_dict()
-    tensors = aligned(checkpoint.state_dict, wanted)
+    tensors = align(checkpoint.state_dict, wanted).tensors
     heads = _published(network).get("classifier", "head")
     key = f"{heads if isinstance(heads, str) else heads[0]}.weight"
     if key not in tensors or tensors[key].ndim == 0:
         raise InputError(
             f"{checkpoint.path} does not fit {network}: it looks like {looks_like(checkpoint.state_dict)} and has no "
-            f"last layer {key}; expected keys such as {next(iter(wanted))}"
+            f"classifier ({key}); expected keys such as {next(iter(wanted))}"
         )
     return int(tensors[key].shape[0])
 
 
-def names_for(outputs: int, where: str) -> tuple[str, ...]:
-    """The classes that a number of logits stands for; InputError, naming `where`, for any but 1, 2 and 5."""
-    if outputs not in _NAMES_BY_OUTPUTS:
-        raise InputError(
-            f"{where} tells {count(outputs)} without saying which is {REAL!r}: train it first "
-            "(python -m detectors train --model timm:NETWORK), or wrap it as your own package.module:Name"
-        )
-    return _NAMES_BY_OUTPUTS[outputs]
-
-
-def _config(network: str, outputs: int, published: dict[str, Any], where: str) -> TimmConfig:
-    labels = tuple(published.get("label_names") or ())
-    names = labels if REAL in labels else names_for(outputs, where)
+def _input(published: dict[str, Any]) -> tuple[int, Colour, Colour]:
+    """The side of the input in pixels, and the normalisation, of published weights."""
     size = published.get("test_input_size") or published.get("input_size") or (3, 224, 224)
-    return TimmConfig(
-        network,
-        names,
-        outputs,
-        int(size[-1]),
-        tuple(published.get("mean", TimmConfig.mean)),
-        tuple(published.get("std", TimmConfig.std)),
-    )
+    mean, std = published.get("mean", TimmConfig.mean), published.get("std", TimmConfig.std)
+    return int(size[-1]), (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 
 def _published(network: str) -> dict[str, Any]:

@@ -1,43 +1,50 @@
 """Xception as a detector of fakes (Chollet, CVPR 2017; Roessler et al., ICCV 2019), mostly published with one logit."""
 
-from dataclasses import replace
-
 import torch
 
 from common.errors import InputError
-from detectors.base import REAL
-from detectors.checkpoints import Checkpoint, fits
+from detectors.checkpoints import Checkpoint
+from detectors.class_names import BINARY
+from detectors.conventions import Conventions
 from detectors.published_keys import renamed_modules
+from detectors.published_wrappers import wrapper_of
+from detectors.reading import Defaults, own_detector, read_foreign
 from detectors.saving import model_in
-from detectors.timm_network import TimmConfig, TimmDetector, create_network, from_checkpoint, from_own_file
-from detectors.timm_source import names_for
+from detectors.timm_network import TimmConfig, TimmDetector, create_network
+from detectors.weight_loading import fits
 
 CONFIG = TimmConfig(
     network="legacy_xception",
-    class_names=(REAL, "Fake"),
+    class_names=BINARY,
     outputs=1,
     input_size=299,
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
 )
-"""Its logit stands for fake unless `load`'s `positive` says otherwise: published files differ, and do not say."""
+"""Its logit stands for fake unless `load`'s `conventions` say otherwise: published files differ, and do not say."""
 
 _HEADS = ("last_linear", "last_linear.1", "fc")
 """What published files call the last layer, which is `fc` in timm; the second follows a dropout layer."""
 
 
-def build_xception(checkpoint: Checkpoint | None) -> TimmDetector:
-    """The detector with a checkpoint's weights: a published file of one or two logits, or one of our own."""
+def build_xception(checkpoint: Checkpoint | None, conventions: Conventions) -> TimmDetector:
+    """The detector with a checkpoint's weights: a published file of one or more logits, or one of our own."""
     if checkpoint is None:
         raise InputError(
             "detector xception needs a checkpoint: a published one, or one that "
             "`python -m detectors train --model xception` made"
         )
     if model_in(checkpoint) is not None:
-        return from_own_file(checkpoint)
+        return own_detector(checkpoint, conventions)
+    wrapper = wrapper_of(checkpoint)
+    if wrapper is not None and wrapper.network == CONFIG.network:
+        return wrapper.build(checkpoint, conventions)
     head, outputs = _head(checkpoint) or (_HEADS[0], CONFIG.outputs)
-    config = replace(CONFIG, outputs=outputs, class_names=names_for(outputs, str(checkpoint.path)))
-    return from_checkpoint(config, checkpoint, lambda network: renamed_modules(network, {"fc": head}))
+    names = CONFIG.class_names if outputs == 1 else None
+    defaults = Defaults(
+        CONFIG.network, outputs, names, CONFIG.input_size, CONFIG.mean, CONFIG.std, "most published Xceptions"
+    )
+    return read_foreign(defaults, checkpoint, conventions, lambda network: renamed_modules(network, {"fc": head}))
 
 
 def recognises(checkpoint: Checkpoint) -> bool:

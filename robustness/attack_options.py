@@ -10,6 +10,7 @@ import typer
 from attacks.budgets import fraction, read_budget
 from common.errors import InputError
 from detectors import Detector
+from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.registry import load, short_name
 from robustness.deep_image_prior import DIP, DeepImagePrior, DipDefence
 from robustness.gradient_masking import MaskingCheck
@@ -123,40 +124,40 @@ class NamedDetector:
         label: what tables call it.
         detector: its name or checkpoint file.
         checkpoint: the weights of a detector given by name.
-        positive: what the logit of a one-logit network stands for, where its file does not say.
+        conventions: what is said of it, where its file does not.
     """
 
     label: str
     detector: str
     checkpoint: Path | None = None
-    positive: str | None = None
+    conventions: Conventions = NOTHING_SAID
 
     def load(self, device: str) -> Detector:
         """Loads the detector. Raises InputError where there is none such."""
-        return load(self.detector, self.checkpoint, device, positive=self.positive)
+        return load(self.detector, self.checkpoint, device, conventions=self.conventions)
 
 
 def attacked_detector(
-    detector: str | None, checkpoint: Path | None, positive: str | None, frames: Path | None
+    detector: str | None, checkpoint: Path | None, conventions: Conventions, frames: Path | None
 ) -> NamedDetector:
     """Chooses the detector of the attack command.
 
     Args:
         detector: its name or file, or None for the checkpoint alone, or for the demo's.
         checkpoint: the weights of a detector given by name, or a file that is recognised by itself.
-        positive: what a high logit means, "fake" or "real", of a network with just one.
+        conventions: what is said of it, where its file does not.
         frames: the index that it is attacked on; None for demo faces.
 
     Raises:
         InputError: frames are given and no detector is.
     """
     if detector is not None:
-        return NamedDetector(short_name(detector), detector, checkpoint, positive)
+        return NamedDetector(short_name(detector), detector, checkpoint, conventions)
     if checkpoint is not None:
-        return NamedDetector(short_name(str(checkpoint)), str(checkpoint), None, positive)
+        return NamedDetector(short_name(str(checkpoint)), str(checkpoint), None, conventions)
     if frames is not None:
         raise InputError("--frames needs --detector, a name or a checkpoint: the demo's detector knows demo faces only")
-    return NamedDetector("demo", "demo", None, positive)
+    return NamedDetector("demo", "demo", None, conventions)
 
 
 def compared_detectors(texts: Sequence[str]) -> list[NamedDetector]:

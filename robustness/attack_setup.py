@@ -189,7 +189,7 @@ def _settings(
     if (defence := options.dip_defence) is not None:
         settings["dip"] = asdict(defence)
     if transfer is not None:
-        settings["transfer"] = asdict(identify_detector(transfer.detector, source))
+        settings["transfer"] = identify_detector(transfer.detector, source).as_values()
     return settings
 
 

@@ -10,7 +10,8 @@ import typer
 from common import log
 from common.commands import with_options
 from common.console import application, paragraph
-from detectors.options import CheckpointOption, DetectorOption, PositiveOption
+from detectors.conventions import Conventions
+from detectors.options import CheckpointOption, DetectorOption
 from detectors.registry import short_name
 from robustness.attack_options import AttackOptions, NamedDetector, attacked_detector, compared_detectors
 from robustness.attack_setup import open_frames_of, prepare_attack
@@ -27,9 +28,9 @@ app = application("Attack whole frames, and compare hardened detectors.")
 @with_options()
 def attack_fakes(
     options: AttackOptions,
+    conventions: Conventions,
     detector: DetectorOption = None,
     checkpoint: CheckpointOption = None,
-    positive: PositiveOption = None,
     transfer_from: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +50,7 @@ def attack_fakes(
     """
     _use_threads(options)
     folder = results / folder_name(name)
-    judged = attacked_detector(detector, checkpoint, positive, options.frames)
+    judged = attacked_detector(detector, checkpoint, conventions, options.frames)
     source = None if transfer_from is None else NamedDetector(short_name(transfer_from), transfer_from)
     setup = prepare_attack(options, judged, open_frames_of(options), source)
     log.open_in(folder)

@@ -29,12 +29,20 @@ class DetectorIdentity:
         weights: the SHA-256 of its checkpoint, or of its weights where there is none.
         class_names: its classes, in the order of its logits.
         input_size: side of its input, in pixels.
+        reading: of another software's file, its normalisation, and what the user said and what was assumed of it; empty
+            for other detectors.
     """
 
     name: str
     weights: str
     class_names: tuple[str, ...]
     input_size: int
+    reading: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_values(self) -> dict[str, Any]:
+        """The fields by name, without the reading where there is none, as configurations have always been."""
+        values = asdict(self)
+        return values if self.reading else {name: value for name, value in values.items() if name != "reading"}
 
 
 @dataclass(frozen=True)
@@ -95,10 +103,10 @@ class Configuration:
 
     def to_json(self) -> str:
         """The configuration as JSON text with sorted keys."""
-        settings = asdict(self)
+        values = {**asdict(self), "detector": self.detector.as_values()}
         if not self.survives:
-            del settings["survives"]
-        return json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+            del values["survives"]
+        return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def bind(path: Path, configuration: Configuration) -> None:
@@ -167,7 +175,11 @@ def changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[s
 def identify_detector(name: str, detector: Detector) -> DetectorIdentity:
     """Identifies a loaded detector by its weights, wherever they came from."""
     return DetectorIdentity(
-        Path(name).name, str(detector.weights_sha256), tuple(detector.class_names), detector.input_size
+        Path(name).name,
+        str(detector.weights_sha256),
+        tuple(detector.class_names),
+        detector.input_size,
+        {} if detector.reading is None else asdict(detector.reading),
     )
 
 

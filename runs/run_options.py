@@ -4,14 +4,15 @@ Each is declared once, here, with its help; `common.commands.with_options` makes
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from detectors.batch_size import ON_CPU
-from detectors.options import CheckpointOption, DetectorOption, DeviceOption, PositiveOption
+from detectors.conventions import Conventions
+from detectors.options import CheckpointOption, DetectorOption, DeviceOption
 from scoring.baselines.table import BASELINES
 from scoring.protocol import EVERY, NONE
 
@@ -63,15 +64,16 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class EvaluationOptions(RunOptions):
+class EvaluationOptions(RunOptions, Conventions):
     """What is explained, and how it is put to the test; None or nothing stands for the default.
+
+    What is said of the detector, where its file does not, are the fields of `Conventions`.
 
     Attributes:
         methods: "All", or names of methods.
         saliency: folders of maps that were made elsewhere, each judged as a method of its own.
         detector: a detector's name or checkpoint file; None for the demo's.
         checkpoint: the weights of a detector given by name.
-        positive: what a high logit means, "fake" or "real", of a network with just one; None for its own declaration.
         attacks: names of attacks.
         budgets: L-infinity budgets of every attack, as "8/255" or "0.03"; nothing for their own.
         baselines: names of baselines, "All" or "none"; nothing for the preset's.
@@ -98,7 +100,6 @@ class EvaluationOptions(RunOptions):
     ] = ()
     detector: DetectorOption = None
     checkpoint: CheckpointOption = None
-    positive: PositiveOption = None
     attacks: Annotated[
         Sequence[str],
         typer.Option(
@@ -157,6 +158,11 @@ class EvaluationOptions(RunOptions):
             "--set", metavar="COMPONENT.FIELD=VALUE", help="Override a setting, as RISE.samples=500; repeatable."
         ),
     ] = ()
+
+    @property
+    def said_of_detector(self) -> Conventions:
+        """What is said of the detector, where its file does not."""
+        return Conventions(**{field.name: getattr(self, field.name) for field in fields(Conventions)})
 
     @property
     def every_method(self) -> tuple[str, ...]:

@@ -287,9 +287,13 @@ def open_selection(options: EvaluationOptions, keep_real: bool = False) -> Selec
 def open_detector(options: EvaluationOptions) -> tuple[str, Detector]:
     """The detector that the options name, and its name. Raises InputError where there is none, or none is named."""
     if options.detector is not None:
-        return options.detector, load(options.detector, options.checkpoint, options.device, positive=options.positive)
+        return options.detector, load(
+            options.detector, options.checkpoint, options.device, conventions=options.said_of_detector
+        )
     if options.checkpoint is not None:
-        return options.checkpoint.name, load(str(options.checkpoint), None, options.device, positive=options.positive)
+        return options.checkpoint.name, load(
+            str(options.checkpoint), None, options.device, conventions=options.said_of_detector
+        )
     if options.frames is not None:
         raise InputError("--frames needs --detector, a name or a checkpoint: the demo's detector knows demo faces only")
-    return "demo", load("demo", None, options.device, positive=options.positive)
+    return "demo", load("demo", None, options.device, conventions=options.said_of_detector)

@@ -12,6 +12,7 @@ from attacks.malafide.filter_test import held_out
 from attacks.malafide.fitting import TargetDetector
 from attacks.malafide.open_videos import open_videos
 from common.errors import InputError
+from detectors.conventions import Conventions
 from detectors.registry import load as load_detector
 from detectors.registry import short_name
 
@@ -19,7 +20,7 @@ from detectors.registry import short_name
 def open_target(
     detector: str,
     checkpoint: Path | None,
-    positive: str | None,
+    conventions: Conventions,
     name: str | None,
     device: str,
     batch_size: int,
@@ -30,7 +31,7 @@ def open_target(
     Args:
         detector: as `detectors.registry.load` takes it: a name, timm:NETWORK, package.module:Name or a checkpoint file.
         checkpoint: a file of weights, or None.
-        positive: "fake" or "real", what the logit of a network with just one stands for, or None.
+        conventions: what is said of the detector, where its file does not.
         name: what the results call the detector; None for its own name.
         device: auto, cpu, cuda, cuda:N or mps.
         batch_size: images in a forward pass, at least 1.
@@ -42,7 +43,7 @@ def open_target(
     if threads is not None:
         torch.set_num_threads(threads)
     return TargetDetector(
-        name_of(detector, name), load_detector(detector, checkpoint, device, positive=positive), batch_size
+        name_of(detector, name), load_detector(detector, checkpoint, device, conventions=conventions), batch_size
     )
 
 

@@ -1,5 +1,6 @@
 """`python -m attacks malafide`: train filters, test them, and show what they do."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from attacks.malafide.filter_options import (
     OutOption,
     SizeOption,
     SomeFramesOption,
+    TargetConventions,
     TargetOptions,
     ThreadsOption,
     VideosOption,
@@ -43,7 +45,7 @@ from common.commands import with_options
 from common.console import application, say, table
 from data.preprocess.crop_records import PreprocessSettings
 from data.source import warn_of_doubt
-from detectors.options import CheckpointOption, DeviceOption, PositiveOption
+from detectors.options import CheckpointOption, DeviceOption
 
 malafide_app = application("2D-Malafide: filters that make fakes pass as real.")
 
@@ -51,7 +53,11 @@ malafide_app = application("2D-Malafide: filters that make fakes pass as real.")
 @malafide_app.command("train")
 @with_options()
 def train_filters(
-    target: TargetOptions, options: FilterOptions, out: OutOption = OUT, config: ConfigOption = None
+    target: TargetOptions,
+    conventions: TargetConventions,
+    options: FilterOptions,
+    out: OutOption = OUT,
+    config: ConfigOption = None,
 ) -> None:
     """Train a filter for each manipulation and size, so that fakes pass a detector.
 
@@ -59,7 +65,7 @@ def train_filters(
     config.json, history.csv, last.ckpt; and OUT/DETECTOR/train.yaml, to be given as --config.
     """
     specs, settings = options.specs, options.settings(target.batch_size)
-    detector = target.open()
+    detector = target.open(conventions)
     dataset = open_dataset(target.frames, target.images)
     warn_of_doubt(dataset.entries)
     manipulations = dataset.chosen(options.manipulation)
@@ -69,9 +75,15 @@ def train_filters(
         f"{len(halves.test)} to test on"
     )
     log.open_in(out / detector.name)
-    shared = ("frames", "images", "detector", "checkpoint", "positive", "device")
+    shared = ("frames", "images", "detector", "checkpoint", "device")
     resolved = options.resolved(settings, manipulations, halves.way)
-    named = {**{name: getattr(target, name) for name in shared}, "name": detector.name, **resolved, "out": out}
+    named = {
+        **{name: getattr(target, name) for name in shared},
+        **asdict(conventions),
+        "name": detector.name,
+        **resolved,
+        "out": out,
+    }
     write_config(out / detector.name / "train.yaml", named)
     fitting = Fitting(detector, dataset, halves, options.limit)
     for family in manipulations:
@@ -81,12 +93,13 @@ def train_filters(
 
 
 @malafide_app.command("test")
+@with_options()
 def run_test(
+    conventions: TargetConventions,
     frames: FramesOption,
     detector: DetectorOption,
     images: ImagesOption = None,
     checkpoint: CheckpointOption = None,
-    positive: PositiveOption = None,
     name: NameOption = None,
     filters: FilterOption = None,
     manipulation: ManipulationOption = None,
@@ -104,7 +117,7 @@ def run_test(
     Writes tests/DETECTOR.json beside each filter.
     """
     chosen = chosen_filters(out, filters, manipulation, size)
-    target_detector = open_target(detector, checkpoint, positive, name, device, batch_size, threads)
+    target_detector = open_target(detector, checkpoint, conventions, name, device, batch_size, threads)
     dataset = open_dataset(frames, images)
     warn_of_doubt(dataset.entries)
     testing = Testing(target_detector, dataset, limit)
@@ -143,14 +156,15 @@ def make_table(out: OutOption = OUT, config: ConfigOption = None) -> None:
 
 
 @malafide_app.command("images")
+@with_options()
 def make_images(
+    conventions: TargetConventions,
     detector: DetectorOption,
     frames: SomeFramesOption = None,
     images: ImagesOption = None,
     videos: VideosOption = None,
     face_detector: FaceDetectorOption = PreprocessSettings.face_detector,
     checkpoint: CheckpointOption = None,
-    positive: PositiveOption = None,
     name: NameOption = None,
     filters: FilterOption = None,
     manipulation: ManipulationOption = None,
@@ -163,7 +177,7 @@ def make_images(
 ) -> None:
     """Show real, fake and filtered frames, side by side and singly: OUT/images/DETECTOR/MANIPULATION/page.png."""
     chosen = chosen_filters(out, filters, manipulation, size, trained_on=None if filters else name_of(detector, name))
-    target_detector = open_target(detector, checkpoint, positive, name, device, 16, threads)
+    target_detector = open_target(detector, checkpoint, conventions, name, device, 16, threads)
     dataset, positions = frames_to_show(frames, images, videos, face_detector, count, out, chosen)
     for family, kept in by_manipulation(dataset, chosen, manipulation).items():
         shown = filtered_frames(dataset, positions, family, target_detector, kept, count)
@@ -175,14 +189,15 @@ def make_images(
 
 
 @malafide_app.command("gradcam")
+@with_options()
 def make_maps(
+    conventions: TargetConventions,
     detector: DetectorOption,
     frames: SomeFramesOption = None,
     images: ImagesOption = None,
     videos: VideosOption = None,
     face_detector: FaceDetectorOption = PreprocessSettings.face_detector,
     checkpoint: CheckpointOption = None,
-    positive: PositiveOption = None,
     name: NameOption = None,
     filters: FilterOption = None,
     manipulation: ManipulationOption = None,
@@ -198,7 +213,7 @@ def make_maps(
 ) -> None:
     """Show what a detector looks at (Grad-CAM): OUT/gradcam/DETECTOR/MANIPULATION/page.png, maps as NPY and PNG."""
     chosen = chosen_filters(out, filters, manipulation, size, trained_on=None if filters else name_of(detector, name))
-    target_detector = open_target(detector, checkpoint, positive, name, device, 16, threads)
+    target_detector = open_target(detector, checkpoint, conventions, name, device, 16, threads)
     cam = grad_cam(target_detector.detector, layer)
     dataset, positions = frames_to_show(frames, images, videos, face_detector, count, out, chosen)
     for family, kept in by_manipulation(dataset, chosen, manipulation).items():
@@ -218,7 +233,7 @@ def _earlier(path: Path, testing: Testing, stored: StoredFilter, facts: Facts, m
         same = (
             isinstance(values, dict)
             and values.get("filter_sha256") == stored.sha256
-            and values.get("tested_sha256") == testing.target_detector.detector.weights_sha256
+            and values.get("tested_sha256") == testing.target_detector.detector.identity
             and values.get("manipulation") == manipulation
             and values.get("frames") == testing.fingerprint(facts, manipulation)
         )

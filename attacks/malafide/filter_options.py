@@ -12,7 +12,8 @@ from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.filter import IMAGE, FilterSpec
 from attacks.malafide.filter_settings import FilterTrainingSettings
 from attacks.malafide.fitting import TargetDetector
-from detectors.options import CheckpointOption, DeviceOption, PositiveOption
+from detectors.conventions import Conventions
+from detectors.options import CheckpointOption, DeviceOption
 
 OUT = Path("results/malafide")
 
@@ -53,6 +54,16 @@ OutOption = Annotated[Path, typer.Option("--out", help="Folder of the results.")
 
 
 @dataclass(frozen=True)
+class TargetConventions(Conventions):
+    """What is said of the detector, where its file does not; here `--size` is the filter's."""
+
+    input_size: Annotated[
+        int | None,
+        typer.Option("--input-size", metavar="N", min=1, help="The side of its input in pixels, likewise."),
+    ] = None
+
+
+@dataclass(frozen=True)
 class TargetOptions:
     """The detector that filters are trained against or tested on, and the frames.
 
@@ -61,7 +72,6 @@ class TargetOptions:
         detector: a name, or a checkpoint file.
         images: the store or folder that the index's images are in; None for the index's folder.
         checkpoint: the weights of a detector given by name.
-        positive: what a high logit means, "fake" or "real", of a network with just one.
         name: of the detector in the results; None for that of `detector`.
         batch_size: images in a forward pass, and of a training step.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -72,16 +82,15 @@ class TargetOptions:
     detector: DetectorOption
     images: ImagesOption = None
     checkpoint: CheckpointOption = None
-    positive: PositiveOption = None
     name: NameOption = None
     batch_size: BatchSizeOption = 32
     device: DeviceOption = "auto"
     threads: ThreadsOption = None
 
-    def open(self) -> TargetDetector:
-        """The detector. Raises InputError where there is none such."""
+    def open(self, conventions: Conventions) -> TargetDetector:
+        """The detector, by what is said of it where its file does not. Raises InputError where there is none such."""
         return open_target(
-            self.detector, self.checkpoint, self.positive, self.name, self.device, self.batch_size, self.threads
+            self.detector, self.checkpoint, conventions, self.name, self.device, self.batch_size, self.threads
         )
 
 

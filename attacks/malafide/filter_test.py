@@ -35,7 +35,7 @@ class FilterTest:
         filter: the label of its kind.
         size, range, fidelity: its kind.
         filter_sha256: of its file.
-        tested_sha256: of the weights of the detector under test.
+        tested_sha256: of the weights of the detector under test, and what the user said of them.
         input_size: the side in pixels at which the filter was applied: that of the detector under test, whatever the
             filter was trained at.
         frames: the SHA-256 of the frames tested on, see `FilterDataset.fingerprint`.
@@ -121,7 +121,7 @@ class Testing:
             range=known["range"],
             fidelity=known["fidelity"],
             filter_sha256=stored.sha256,
-            tested_sha256=str(self.target_detector.detector.weights_sha256),
+            tested_sha256=self.target_detector.detector.identity,
             input_size=self.target_detector.detector.input_size,
             frames=self.fingerprint(facts, manipulation),
             fakes=len(fakes),

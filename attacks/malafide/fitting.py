@@ -157,7 +157,7 @@ class Fitting:
         detector = self.target_detector.detector
         return {
             "detector": self.target_detector.name,
-            "detector_sha256": detector.weights_sha256,
+            "detector_sha256": detector.identity,
             "input_size": detector.input_size,
             "manipulations": list(manipulations),
             "split_by": self.halves.way,

@@ -20,7 +20,7 @@ from torch.nn import functional
 from common.console import progress
 from common.errors import InputError
 from common.seeds import derive_seed
-from detectors.checkpoints import load_into, read
+from detectors.checkpoints import read
 from detectors.devices import several
 from detectors.memory import keep_freed_memory
 from detectors.saving import METADATA_KEY, NetworkDetector, save
@@ -28,6 +28,7 @@ from detectors.training.data import FrameData, steps_of
 from detectors.training.progress import Budget, History
 from detectors.training.recipe import Recipe, TrainingBatch
 from detectors.training.training_frames import Labelled, class_weights
+from detectors.weight_loading import load_into
 
 SETTINGS_KEY = "training"
 FREE_TO_CHANGE = ("max_minutes", "workers")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import detectors
 from common.errors import InputError
 from data.frames import CLASS_NAMES
-from detectors import Detector, Queries, caddm, sbi, xception
+from detectors import Conventions, Detector, Queries, caddm, sbi, xception
 from detectors.base import REAL
 from detectors.ff_attribution import DEMO_WEIGHTS
 from detectors.queries import log_odds
@@ -72,6 +72,9 @@ CHECKPOINTS: dict[str, Callable[[Path], object]] = {
 }
 """What writes the checkpoint of a detector that has no weights of its own."""
 
+CLASSES = {TIMM[1]: "Fake,Real", TIMM[2]: ",".join(CLASS_NAMES)}
+"""What is said of the files that do not say which output is Real."""
+
 NAMES = [*SOURCES, *TIMM, OWN]
 
 
@@ -93,7 +96,7 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         checkpoint = tmp_path_factory.mktemp("detector") / "weights.safetensors"
         checkpoint = checkpoint.with_suffix(".pth") if name in TIMM else checkpoint
         CHECKPOINTS[name](checkpoint)
-    detector = detectors.load(name, checkpoint)
+    detector = detectors.load(name, checkpoint, conventions=Conventions(classes=CLASSES.get(name)))
     if checkpoint is not None:
         checkpoint.unlink()  # some are large
     size = detector.input_size

@@ -22,17 +22,23 @@ class Reference:
 
 def reference_network(folder: Path, name: str) -> Reference:
     """The reference of one detector, its weights and inputs made by the folder's own recipe."""
-    module_spec = importlib.util.spec_from_file_location("deterministic", folder / "deterministic.py")
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    recipe = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(recipe)
+    deterministic = recipe(folder)
     spec = json.loads((folder / f"{name}.json").read_text())
-    weights = recipe.state_dict(spec["state_dict"], spec["gain"])
-    images = recipe.images(spec["input"]["name"], spec["input"]["batch"], spec["input"]["size"])
+    weights = deterministic.state_dict(spec["state_dict"], spec["gain"])
+    images = deterministic.images(spec["input"]["name"], spec["input"]["batch"], spec["input"]["size"])
     return Reference(weights, images, torch.tensor(spec["logits"]), spec)
 
 
 def relative_error(logits: Tensor, expected: Tensor) -> float:
     """The largest |difference| / |expected| over all logits."""
     return float(((logits - expected).abs() / expected.abs()).max())
+
+
+def recipe(folder: Path) -> Any:
+    """The folder's module that makes weights and images: `tensor`, `state_dict` and `images`."""
+    module_spec = importlib.util.spec_from_file_location("deterministic", folder / "deterministic.py")
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    return module

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from common.errors import InputError
 from data.frames import Frame
+from detectors.base import Reading
 from detectors.detector_test import fake_scores, measure_detector, run_test
 from detectors.predictions import Predictions, predict
 from tests.toys import LinearDetector, PatchDetector
@@ -172,3 +174,49 @@ def test_predictions_keep_what_is_known_of_their_frames() -> None:
     assert found.left_out == {"FaceShifter": 2, "no label": 1}
     one_by_one = [detector(detector.prepare(each.image)[None]).softmax(1)[0] for each in FRAMES[:8]]
     assert torch.allclose(found.probabilities, torch.stack(one_by_one), atol=1e-6)
+
+
+def swapped(frames: Sequence[Frame]) -> list[Frame]:
+    return [replace(frame, family="Deepfakes" if frame.family == "Real" else "Real") for frame in frames]
+
+
+def many(videos: int) -> list[Frame]:
+    return [frame(10 + number, "Real", f"r/{number}") for number in range(videos)] + [
+        frame(200 + number, "Deepfakes", f"d/{number}") for number in range(videos)
+    ]
+
+
+def test_an_area_under_chance_says_that_classes_may_be_swapped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector = by_brightness()
+    run_test(detector, many(8), tmp_path)
+    assert "swapped" not in capsys.readouterr().err
+    report = run_test(detector, swapped(many(8)), tmp_path)
+    assert report.of("video").auc == 0
+    message = capsys.readouterr().err
+    assert "the videos' AUC is 0.0000 (95 % interval 0.0000 to 0." in message
+    assert "which it says itself are Real, Fake, or the index's labels may be swapped" in message
+    detector.reading = Reading((0.0,) * 3, (1.0,) * 3)
+    run_test(detector, swapped(many(8)), tmp_path)
+    assert "give --classes Fake,Real, else look at the index's labels" in capsys.readouterr().err
+    run_test(detector, swapped(many(2)), tmp_path)  # two of each are no evidence
+    assert "swapped" not in capsys.readouterr().err
+
+
+def test_frames_of_one_video_are_no_further_samples(tmp_path: Path) -> None:
+    once = measure_detector(by_brightness(), FRAMES)
+    often = measure_detector(
+        by_brightness(), [replace(each, key=f"{n}/{each.key}") for n in range(9) for each in FRAMES]
+    )
+    assert (often.of("frame").auc_low, often.of("frame").auc_high) == pytest.approx(
+        (once.of("frame").auc_low, once.of("frame").auc_high)
+    )
+
+
+def test_how_a_foreign_file_was_read_stands_in_the_scores(tmp_path: Path) -> None:
+    detector = by_brightness()
+    detector.reading = Reading((0.0,) * 3, (1.0,) * 3, said=("classes Real, Fake",), assumed=("input 8 x 8 pixels",))
+    run_test(detector, many(2), tmp_path)
+    reading = json.loads((tmp_path / "metrics.json").read_text())["reading"]
+    assert (reading["said"], reading["assumed"]) == (["classes Real, Fake"], ["input 8 x 8 pixels"])

@@ -13,6 +13,7 @@ from torch import Tensor
 import detectors
 from common.errors import InputError
 from detectors.caddm import CaddmConfig, CaddmDetector
+from detectors.conventions import Conventions
 from detectors.timm_network import TimmDetector
 from tests.detectors.reference_networks import Reference, reference_network, relative_error
 
@@ -92,7 +93,7 @@ def test_files_are_recognised(sbi: tuple[Reference, Path], xception: tuple[Refer
 def test_what_one_logit_stands_for_can_be_said(xception: tuple[Reference, Path]) -> None:
     known, file = xception
     for name, checkpoint in (("xception", file), (str(file), None)):
-        detector = detectors.load(name, checkpoint, optimise=False, positive="real")
+        detector = detectors.load(name, checkpoint, optimise=False, conventions=Conventions(classes="Fake,Real"))
         assert (detector.class_names, detector.real) == (("Fake", "Real"), 1)
         assert (detector.label_of("Real"), detector.label_of("Deepfakes")) == (1, 0)
         p_real = detectors.Queries(detector).probabilities(known.images[:1])[:, detector.real]
@@ -103,7 +104,7 @@ def test_what_one_logit_stands_for_can_be_said(xception: tuple[Reference, Path])
     ("name", "other", "words"),
     [
         ("caddm", "sbi", "does not fit CADDM on tf_efficientnet_b3: it looks like an EfficientNet of efficientnet_py"),
-        ("sbi", "xception", "does not fit tf_efficientnet_b4 with 2 classes: it looks like Xception; missing: "),
+        ("sbi", "xception", "does not fit tf_efficientnet_b4 with 2 classes: it looks like Xception .by its shapes"),
         ("xception", "sbi", "does not fit legacy_xception with one logit: it looks like an EfficientNet of"),
     ],
 )

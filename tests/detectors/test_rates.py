@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from detectors.rates import ErrorRates, auc, equal_error_rate, error_rates
+from detectors.rates import ErrorRates, auc, auc_interval, equal_error_rate, error_rates
 
 
 def random_scores(seed: int, levels: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -146,3 +146,31 @@ def test_wrong_input() -> None:
         auc([0.1, 0.2], [True, False, True])
     with pytest.raises(ValueError, match="1 of 2 scores are not a number"):
         equal_error_rate([0.1, float("nan")], [True, False])
+
+
+@pytest.mark.parametrize("area", [0.5, 0.8, 0.95])
+def test_intervals_hold_the_true_area_as_often_as_they_say(area: float) -> None:
+    """Of scores from two normal distributions, whose area is known, in 2,000 draws of 15 and 25."""
+    generator = np.random.default_rng(0)
+    shift = np.sqrt(2) * norm.ppf(area)
+    fake = np.arange(40) >= 15
+    held = []
+    for _ in range(2000):
+        found = auc(generator.standard_normal(40) + shift * fake, fake)
+        assert found is not None
+        low, high = auc_interval(found, 15, 25)
+        assert 0 <= low <= found <= high <= 1
+        held.append(low <= area <= high)
+    assert 0.93 <= np.mean(held) <= 0.99
+
+
+def test_intervals_of_perfect_areas_have_a_length() -> None:
+    for real, fake in ((2, 2), (5, 40), (300, 300)):
+        low, high = auc_interval(0.0, real, fake)
+        assert low == 0
+        assert 0 < high < 1
+        mirrored = auc_interval(1.0, real, fake)
+        assert mirrored[1] == 1
+        assert mirrored[0] == pytest.approx(1 - high)
+    assert auc_interval(0.0, 2, 2)[1] > 0.5  # one draw in six looks so
+    assert auc_interval(0.0, 10, 10)[1] < 0.5

@@ -14,6 +14,7 @@ from torch import Tensor
 import detectors
 from common.errors import InputError
 from data.frames import CLASS_NAMES
+from detectors.conventions import Conventions
 from detectors.saving import METADATA_KEY, save
 from detectors.timm_network import TimmConfig, TimmDetector
 from tests.detectors.reference_networks import reference_network, relative_error
@@ -135,35 +136,13 @@ def test_one_logit_is_presented_as_two_classes() -> None:
     assert torch.allclose(logits[:, 1:], by_hand, atol=1e-5)
 
 
-@pytest.mark.parametrize(("positive", "names"), [("fake", ("Real", "Fake")), ("real", ("Fake", "Real"))])
-def test_what_a_foreign_files_logit_stands_for(tmp_path: Path, positive: str, names: tuple[str, ...]) -> None:
-    network = timm.create_model("test_efficientnet", num_classes=1).eval()
-    torch.save(network.state_dict(), tmp_path / "x.pth")
-    detector = detectors.load("timm:test_efficientnet", tmp_path / "x.pth", optimise=False, positive=positive)
-    assert detector.class_names == names
-    assert names[detector.real] == "Real"
-    batch = images(size=detector.input_size)
-    z = network((batch - _column(detector.config.mean)) / _column(detector.config.std))[:, 0]
-    expected = torch.sigmoid(z if positive == "fake" else -z)
-    assert torch.allclose(1 - detector(batch).softmax(1)[:, detector.real], expected, atol=1e-5)
-
-
 def test_our_own_files_say_what_their_logit_stands_for(tmp_path: Path) -> None:
-    for names, said, other in ((("Fake", "Real"), "real", "fake"), (("Real", "Fake"), "fake", "real")):
+    for names, other in ((("Fake", "Real"), "Real,Fake"), (("Real", "Fake"), "Fake,Real")):
         save(tiny(replace(TINY, class_names=names, outputs=1)), tmp_path / "x.safetensors")
-        for positive in (None, said):
-            assert detectors.load(str(tmp_path / "x.safetensors"), positive=positive).class_names == names
-        with pytest.raises(InputError, match=rf"x\.safetensors says itself .* stands for {said.title()}, not {other}"):
-            detectors.load(str(tmp_path / "x.safetensors"), positive=other)
-
-
-def test_only_one_logit_stands_for_something(own: str) -> None:
-    with pytest.raises(InputError, match="with 5 classes has no single logit that could stand for real"):
-        detectors.load("demo", positive="real")
-    with pytest.raises(InputError, match="what a single logit stands for is fake or real, got 'yes'"):
-        detectors.load("demo", positive="yes")
-    with pytest.raises(InputError, match="names its classes itself"):
-        detectors.load(f"{own}:Mine", positive="real")
+        for said in (Conventions(), Conventions(classes=",".join(names)), Conventions(positive=names[1].lower())):
+            assert detectors.load(str(tmp_path / "x.safetensors"), conventions=said).class_names == names
+        with pytest.raises(InputError, match=rf"x\.safetensors says itself: classes {', '.join(names)}, and not"):
+            detectors.load(str(tmp_path / "x.safetensors"), conventions=Conventions(classes=other))
 
 
 def _column(values: tuple[float, ...]) -> Tensor:
@@ -180,13 +159,12 @@ def test_forward_is_the_network_on_normalised_images() -> None:
 
 @pytest.mark.parametrize(("outputs", "names"), [(1, ("Real", "Fake")), (2, ("Real", "Fake")), (5, CLASS_NAMES)])
 @pytest.mark.parametrize("network", ["test_efficientnet", "test_resnet", "test_vit"])
-def test_timm_networks_take_their_classes_from_the_file(
-    tmp_path: Path, network: str, outputs: int, names: tuple[str, ...]
-) -> None:
+def test_timm_networks_of_foreign_files(tmp_path: Path, network: str, outputs: int, names: tuple[str, ...]) -> None:
     torch.manual_seed(0)
     weights = timm.create_model(network, num_classes=outputs).eval()
     torch.save({"model": {f"net.{key}": value for key, value in weights.state_dict().items()}}, tmp_path / "x.pth")
-    detector = detectors.load(f"timm:{network}", tmp_path / "x.pth")
+    said = Conventions(classes=",".join(names))
+    detector = detectors.load(f"timm:{network}", tmp_path / "x.pth", conventions=said)
     assert isinstance(detector, TimmDetector)
     assert detector.class_names == names
     size = detector.input_size
@@ -199,7 +177,7 @@ def test_timm_networks_take_their_classes_from_the_file(
 
 
 def test_published_imagenet_weights_are_no_detector() -> None:
-    with pytest.raises(InputError, match="tells 1000 classes without saying which is 'Real': train it first"):
+    with pytest.raises(InputError, match="has 1000 outputs and does not say which is Real"):
         detectors.load("timm:resnet10t")
 
 

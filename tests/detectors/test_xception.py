@@ -10,6 +10,7 @@ from torch import Tensor
 import detectors
 from common.errors import InputError
 from detectors.checkpoints import Checkpoint
+from detectors.conventions import Conventions
 from detectors.timm_network import TimmDetector
 from detectors.xception import recognises
 
@@ -31,9 +32,10 @@ def renamed(weights: dict[str, Tensor], head: str, outputs: int) -> dict[str, Te
 def test_heads(weights: dict[str, Tensor], tmp_path: Path, head: str, prefix: str, outputs: int) -> None:
     tensors = {f"{prefix}{key}": tensor for key, tensor in renamed(weights, head, outputs).items()}
     torch.save(tensors, tmp_path / "x.pth")
-    detector = detectors.load(str(tmp_path / "x.pth"), optimise=False)
+    said = Conventions(classes="Fake,Real")
+    detector = detectors.load(str(tmp_path / "x.pth"), optimise=False, conventions=said)
     assert isinstance(detector, TimmDetector)
-    assert (detector.config.outputs, detector.input_size, detector.real) == (outputs, 299, 0)
+    assert (detector.config.outputs, detector.input_size, detector.real) == (outputs, 299, 1)
     found = detector.network.state_dict()
     assert torch.equal(found["fc.weight"], weights["fc.weight"][:outputs])
     assert torch.equal(found["block12.rep.4.pointwise.weight"], weights["block12.rep.4.pointwise.weight"])
@@ -43,5 +45,5 @@ def test_imagenets_xception_is_none(weights: dict[str, Tensor], tmp_path: Path) 
     tensors = {**weights, "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
     assert not recognises(Checkpoint(Path("x"), tensors, {}, ""))
     torch.save(tensors, tmp_path / "imagenet.pth")
-    with pytest.raises(InputError, match=r"imagenet\.pth tells 1000 classes without saying which is 'Real'"):
+    with pytest.raises(InputError, match=r"imagenet\.pth has 1000 outputs and does not say which is Real"):
         detectors.load("xception", tmp_path / "imagenet.pth")

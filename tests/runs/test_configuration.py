@@ -111,3 +111,22 @@ def test_a_detector_is_its_weights_not_its_path() -> None:
     found = identify_detector("/home/someone/best.ckpt", detector)
     assert found == DetectorIdentity("best.ckpt", "34" * 32, detector.class_names, detector.input_size)
     assert describe_device(torch.device("cpu")) == "cpu"
+
+
+def test_how_a_foreign_file_is_read_is_part_of_the_configuration(tmp_path: Path) -> None:
+    """And of other detectors' runs nothing changes, so that they are continued."""
+    assert "reading" not in json.loads(CONFIGURATION.to_json())["detector"]
+    read = [
+        replace(
+            CONFIGURATION,
+            detector=replace(CONFIGURATION.detector, reading={"mean": mean, "assumed": ["classes Real, Fake"]}),
+        )
+        for mean in ((0.5, 0.5, 0.5), (0.0, 0.0, 0.0))
+    ]
+    bind(tmp_path / "config.json", read[0])
+    assert json.loads((tmp_path / "config.json").read_text())["detector"]["reading"]["assumed"] == [
+        "classes Real, Fake"
+    ]
+    bind(tmp_path / "config.json", read[0])
+    with pytest.raises(InputError, match=r"detector\.reading\.mean was \[0\.5, 0\.5, 0\.5\] and is now \[0\.0"):
+        bind(tmp_path / "config.json", read[1])

@@ -1,0 +1,215 @@
+"""What a file leaves unsaid is said by the user, once; the file is not contradicted; what is assumed is named."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+import detectors
+from common.errors import InputError
+from detectors import Conventions
+from detectors.conventions import NORMALISATIONS
+from detectors.timm_network import TimmDetector
+
+NAME = "timm:test_efficientnet"
+
+
+def network(outputs: int) -> nn.Module:
+    torch.manual_seed(0)
+    return timm.create_model("test_efficientnet", num_classes=outputs).eval()
+
+
+def saved(folder: Path, outputs: int, **beside: Any) -> Path:
+    weights = network(outputs).state_dict()
+    torch.save({"state_dict": weights, **beside} if beside else weights, folder / "x.pth")
+    return folder / "x.pth"
+
+
+def load(path: Path, **said: Any) -> TimmDetector:
+    detector = detectors.load(NAME, path, optimise=False, conventions=Conventions(**said))
+    assert isinstance(detector, TimmDetector)
+    return detector
+
+
+def images(size: int) -> Tensor:
+    return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def column(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values).view(3, 1, 1)
+
+
+@pytest.mark.parametrize(("classes", "real"), [("Real,Fake", 0), ("Fake,Real", 1), ("fake, original", 1)])
+def test_the_order_of_two_outputs(tmp_path: Path, classes: str, real: int) -> None:
+    detector = load(saved(tmp_path, 2), classes=classes)
+    assert detector.real == real
+    assert (detector.label_of("Real"), detector.label_of("Deepfakes")) == (real, 1 - real)
+    batch = images(detector.input_size)
+    mean, std = NORMALISATIONS["imagenet"]
+    expected = network(2)((batch - column(mean)) / column(std))
+    assert torch.allclose(detector(batch), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [2, 3, 5])
+def test_an_unknown_order_is_asked_for(tmp_path: Path, outputs: int) -> None:
+    with pytest.raises(InputError, match=rf"x\.pth has {outputs} outputs and does not say which is Real; say it"):
+        load(saved(tmp_path, outputs))
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ({}, ("Real", "Fake")),
+        ({"classes": "Real,Fake"}, ("Real", "Fake")),
+        ({"classes": "Fake,Real"}, ("Fake", "Real")),
+        ({"classes": "real"}, ("Fake", "Real")),
+        ({"positive": "fake"}, ("Real", "Fake")),
+        ({"positive": "real"}, ("Fake", "Real")),
+    ],
+)
+def test_what_one_logit_stands_for(tmp_path: Path, said: dict[str, str], names: tuple[str, ...]) -> None:
+    detector = load(saved(tmp_path, 1), **said)
+    assert detector.class_names == names
+    batch = images(detector.input_size)
+    z = network(1)((batch - column(detector.config.mean)) / column(detector.config.std))[:, 0]
+    p_real = detector(batch).softmax(1)[:, detector.real]
+    assert torch.allclose(p_real, torch.sigmoid(z if names[1] == "Real" else -z), atol=1e-5)
+
+
+def test_the_earlier_spelling_says_the_new_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(saved(tmp_path, 1), positive="real")
+    assert "--positive real is now written --classes Fake,Real" in capsys.readouterr().err
+    with pytest.raises(InputError, match="--classes are Real: expected 2 names"):
+        load(saved(tmp_path, 2), positive="real")
+    with pytest.raises(InputError, match="fake or real, got 'yes'"):
+        load(saved(tmp_path, 1), positive="yes")
+    with pytest.raises(InputError, match="give --classes alone"):
+        load(saved(tmp_path, 1), positive="real", classes="Real")
+
+
+def test_what_is_assumed_is_said_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    detector = load(saved(tmp_path, 1))
+    message = capsys.readouterr().err
+    assert "x.pth does not say how it is read; assumed, as for timm's test_efficientnet" in message
+    assert "classes Real, Fake (a high logit means Fake); normalisation mean 0.485, 0.456, 0.406" in message
+    assert "--classes" in message
+    assert "--size" in message
+    assert detector.reading is not None
+    assert [text.split()[0] for text in detector.reading.assumed] == ["classes", "normalisation", "input"]
+    said = load(saved(tmp_path, 1), classes="Fake", normalise="half", input_size=64)
+    assert capsys.readouterr().err == ""
+    assert said.reading is not None
+    assert (len(said.reading.said), said.reading.assumed) == (3, ())
+    assert said.identity != said.weights_sha256
+    assert detector.identity == detector.weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("said", "mean", "std"),
+    [
+        ({"normalise": "half"}, (0.5,) * 3, (0.5,) * 3),
+        ({"normalise": "none"}, (0.0,) * 3, (1.0,) * 3),
+        ({"mean": "0.1,0.2,0.3", "std": "0.5,0.6,0.7"}, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)),
+    ],
+)
+def test_normalisation_and_size(
+    tmp_path: Path, said: dict[str, str], mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    detector = load(saved(tmp_path, 2), classes="Real,Fake", input_size=48, **said)
+    assert (detector.input_size, detector.mean) == (48, mean)
+    expected = network(2)((images(48) - column(mean)) / column(std))
+    assert torch.allclose(detector(images(48)), expected, atol=1e-5)
+
+
+def test_a_vision_transformer_is_made_for_the_size(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = timm.create_model("test_vit", num_classes=1, img_size=96).eval()
+    torch.save(weights.state_dict(), tmp_path / "x.pth")
+    said = Conventions(input_size=96, normalise="none")
+    detector = detectors.load("timm:test_vit", tmp_path / "x.pth", optimise=False, conventions=said)
+    assert torch.allclose(detector(images(96))[:, 1:], weights(images(96)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"normalise": "caffe"}, "unknown --normalise 'caffe'; known: imagenet, half, none"),
+        ({"mean": "0.5,0.5,0.5"}, "--mean needs --std"),
+        ({"std": "0.5,0.5,0.5"}, "--std needs --mean"),
+        ({"mean": "0.5", "std": "1,1,1"}, "expected three numbers"),
+        ({"mean": "104,117,123", "std": "1,1,1"}, "divide by 255"),
+        ({"mean": "0,0,0", "std": "1,0,1"}, "the std above 0"),
+        ({"mean": "0,0,nan", "std": "1,1,1"}, "expected numbers from 0"),
+        ({"normalise": "half", "mean": "0,0,0", "std": "1,1,1"}, "say the same"),
+        ({"classes": "Real,"}, "names with commas"),
+        ({"classes": "cat,dog"}, "one of them Real"),
+        ({"input_size": 100_000}, "unusable input size"),
+    ],
+)
+def test_what_cannot_be_meant(tmp_path: Path, said: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        load(saved(tmp_path, 2), **{"classes": "Real,Fake", **said})
+
+
+def test_timms_own_training_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The averaged copy is taken, and the options are read without running code, as timm reads them itself."""
+    weights = network(2).state_dict()
+    averaged = {key: value * 0.5 if value.is_floating_point() else value for key, value in weights.items()}
+    args = Namespace(model="test_efficientnet", mean=[0.4, 0.5, 0.6], std=[0.2, 0.2, 0.2], img_size=64, num_classes=2)
+    content = {"epoch": 3, "arch": "test_efficientnet", "state_dict": weights, "optimizer": {}, "version": 2,
+               "args": args, "state_dict_ema": {f"module.{key}": value for key, value in averaged.items()},
+               "metric": 0.5}  # fmt: skip
+    torch.save(content, tmp_path / "model_best.pth.tar")
+    said = Conventions(classes="fake,real")
+    detector = detectors.load(str(tmp_path / "model_best.pth.tar"), optimise=False, conventions=said)
+    assert isinstance(detector, TimmDetector)
+    theirs = network(2)
+    theirs.load_state_dict(timm.models.load_state_dict(str(tmp_path / "model_best.pth.tar")))
+    expected = theirs((images(64) - column((0.4, 0.5, 0.6))) / column((0.2, 0.2, 0.2)))
+    assert torch.allclose(detector(images(64)), expected, atol=1e-5)
+    message = capsys.readouterr().err
+    assert "its state_dict_ema, the moving average of the weights, is taken, as timm does" in message
+    assert "assumed" not in message
+    with pytest.raises(InputError, match="says itself: input size 64, and not 32; leave out --size"):
+        detectors.load(
+            str(tmp_path / "model_best.pth.tar"), conventions=Conventions(classes="Fake,Real", input_size=32)
+        )
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"class_to_idx": {"0_fake": 0, "1_real": 1}},
+        {"classes": ["Fake", "Original"]},
+        {"args": Namespace(labels=["FAKE", "REAL"])},
+        {"hyper_parameters": {"id2label": {0: "spoof", 1: "live"}}},
+    ],
+)
+def test_classes_that_a_file_names(tmp_path: Path, beside: dict[str, Any]) -> None:
+    path = saved(tmp_path, 2, **beside)
+    assert load(path).class_names == ("Fake", "Real")
+    assert load(path, classes="Fake,Real").class_names == ("Fake", "Real")
+    with pytest.raises(InputError, match="says itself: classes Fake, Real, and not Real, Fake"):
+        load(path, classes="Real,Fake")
+
+
+def test_classes_of_a_file_that_settle_nothing_are_the_users_to_say(tmp_path: Path) -> None:
+    path = saved(tmp_path, 2, classes=["a", "b"])
+    with pytest.raises(InputError, match="say which is which by --classes"):
+        load(path)
+    assert load(path, classes="Fake,Real").real == 1
+
+
+def test_detectors_that_leave_nothing_open() -> None:
+    demo = "Real,NeuralTextures,Face2Face,Deepfakes,FaceSwap"
+    assert detectors.load("demo", conventions=Conventions(classes=demo)).real == 0
+    with pytest.raises(InputError, match="says itself: classes"):
+        detectors.load("demo", conventions=Conventions(classes="Deepfakes,Real,NeuralTextures,Face2Face,FaceSwap"))
+    with pytest.raises(InputError, match="says itself: input size 224, and not 64"):
+        detectors.load("demo", conventions=Conventions(input_size=64))
+    with pytest.raises(InputError, match="says itself how it is read; leave out --classes"):
+        detectors.load("tests.contracts.own:Brightness", conventions=Conventions(classes="Real,Fake"))
