@@ -111,6 +111,7 @@ class Companions:
         lines += [
             f"no {self._missed(path)} for {count(beyond, 'frame')}, beyond the {self.lengths[path]} of {path}"
             for path, beyond in self.beyond.items()
+            if not self.problems.get(path)
         ]
         if self.black:
             lines.append(f"no mask for {count(self.black, 'crop')}: {self.mask} marks nothing there")
@@ -151,13 +152,14 @@ def companions_of(clip: Clip, info: VideoInfo, sources: bool = False) -> tuple[C
     if not clip.fake:
         return Companions(), remarks
     lengths: dict[Path, int] = {}
+    problems: dict[Path, list[str]] = {}
     mask = original = None
     if clip.mask is not None:
-        problem = _unfit(clip.mask, info, lengths)
+        problem = _unfit(clip.mask, info, lengths, problems)
         mask = None if problem else clip.mask
         remarks += [f"no masks from {problem}"] if problem else []
     if clip.original is not None and (sources or mask is None or lengths[mask] < ENOUGH * info.frames):
-        problem = _unfit(clip.original, info, lengths)
+        problem = _unfit(clip.original, info, lengths, problems)
         original = None if problem else clip.original
         wanted = "masks" if not sources else "source pictures" if mask else "masks or source pictures"
         remarks += [f"no {wanted} from {problem}"] if problem and (sources or mask is None) else []
@@ -168,11 +170,12 @@ def companions_of(clip: Clip, info: VideoInfo, sources: bool = False) -> tuple[C
         original = None
     if sources and clip.original is None:
         remarks.append("no source pictures: its original is not there")
-    return Companions(mask, original, sources, info.size, lengths), remarks
+    used = {path: problems[path] for path in (mask, original) if path}
+    return Companions(mask, original, sources, info.size, lengths, problems=used), remarks
 
 
-def _unfit(path: Path, info: VideoInfo, lengths: dict[Path, int]) -> str | None:
-    """Why a mask video or original cannot go with a clip, beginning with its path, or None; notes its length.
+def _unfit(path: Path, info: VideoInfo, lengths: dict[Path, int], problems: dict[Path, list[str]]) -> str | None:
+    """Why a mask video or original cannot go with a clip, beginning with its path, or None; notes its length and damage.
 
     It may be longer: where two videos were combined, the result ends with the shorter one; of a shorter one the common
     frames are used. Its pixels may have another shape: programs that make fakes and masks often leave out what the
@@ -185,6 +188,7 @@ def _unfit(path: Path, info: VideoInfo, lengths: dict[Path, int]) -> str | None:
     if other.size != info.size and other.display.grid != info.display.grid:
         return f"{path}: it is {other.width}x{other.height}, the clip {info.width}x{info.height}"
     lengths[path] = other.frames
+    problems[path] = [other.damage] if other.damage else []
     return None
 
 
