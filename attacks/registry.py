@@ -1,7 +1,7 @@
 """Attacks by name, with presets and overrides."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,7 @@ from attacks.torchattacks_bridge import TorchAttack, torch_attack
 from common.errors import InputError
 from common.registry import resolve
 from common.settings import override
+from detectors.base import Detector
 
 BUDGET = "epsilon"
 
@@ -57,6 +58,17 @@ def build_attack(
     if BUDGET in overrides:
         built = with_budget(built, override(built, {BUDGET: overrides[BUDGET]}, name).epsilon)
     return override(built, overrides, name)
+
+
+def unusable(attacks: Iterable[RegionAttack], detector: Detector) -> list[str]:
+    """What cannot work on a detector, whatever the image: a sentence for each such attack."""
+    problems = []
+    for attack in attacks:
+        try:
+            attack.check(detector)
+        except InputError as error:
+            problems.append(str(error))
+    return problems
 
 
 def describe_attack(attack: RegionAttack) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from analysis.adversarial_images import adversarial_share
+from analysis.attackable_frames import frames_with_few_segments
 from analysis.headline import Headline
 from analysis.score_subsets import Rows
 from analysis.statistics import Estimate
@@ -111,6 +112,20 @@ def adversarial_fill(rows: Rows, frames: Rows) -> str:
     if not share.flipped:
         return f"{flips}: the fill is noise that is not adversarial."
     return f"{flips}; on the others the fill is noise that is not adversarial."
+
+
+def few_segments(frames: Rows) -> str:
+    """On how many frames the regions are larger than asked for, and what helps; "" for none.
+
+    `frames` are the lines of the run's frames (`runs.frame_table`).
+    """
+    few = frames_with_few_segments(frames)
+    if not few:
+        return ""
+    return (
+        f"Divided into fewer than half of the segments asked for: {count(few, 'frame')}, whose regions are larger than "
+        "the others'; where frames are noisy, --set segments.sigma=1 smooths them first."
+    )
 
 
 def some(names: Sequence[str]) -> str:
