@@ -235,8 +235,7 @@ class ScoreTableBuilder:
         self._schema, self._keys = schema, keys
         self._store = ColumnStore(len(keys), schema.measures, folder)
         self._numbers: dict[tuple[object, ...], int] = {}
-        self._order: list[int] = []
-        self._orders: set[bytes] = set()
+        self._orders: dict[bytes, np.ndarray] = {}
         self._parts: list[pd.DataFrame] = []
         self._filled = 0
 
@@ -251,7 +250,7 @@ class ScoreTableBuilder:
             raise ValueError("a row is of a frame that is not among those added")
         known = len(self._numbers)
         of_column = self._columns(table)
-        self._place(of_column, of_frame)
+        self._note(of_column, of_frame)
         taken = np.zeros((len(self._numbers), len(keys)), dtype=bool)
         taken[of_column, of_frame] = True
         if np.count_nonzero(taken) != len(table):
@@ -282,26 +281,32 @@ class ScoreTableBuilder:
         numbers = [self._numbers.setdefault(column, len(self._numbers)) for column in columns]
         return np.array(numbers)[code]
 
-    def _place(self, of_column: np.ndarray, of_frame: np.ndarray) -> None:
-        """Puts new columns into the order in which frames have theirs, though the first frames may lack some.
-
-        What comes first stands for the run: its main attack, budget and segmentation. A new column goes behind the one
-        before it in its frame, or in front of all where it is the first.
-        """
+    def _note(self, of_column: np.ndarray, of_frame: np.ndarray) -> None:
+        """Notes each order in which frames have their columns."""
         by_frame = np.argsort(of_frame, kind="stable")
-        parts = np.split(of_column[by_frame], np.flatnonzero(np.diff(of_frame[by_frame])) + 1)
-        for columns in parts:
-            if (order := columns.tobytes()) in self._orders:
+        for columns in np.split(of_column[by_frame], np.flatnonzero(np.diff(of_frame[by_frame])) + 1):
+            self._orders.setdefault(columns.tobytes(), columns)
+
+    def _ordered(self) -> list[int]:
+        """The columns in the order in which frames have theirs, though the first frames may lack some.
+
+        What comes first stands for the run: its main attack, budget and segmentation. The frames with the most columns
+        come first; one that those lack goes behind what it follows in its own frame, or in front of all.
+        """
+        ordered: list[int] = []
+        placed: set[int] = set()
+        for columns in sorted(self._orders.values(), key=len, reverse=True):
+            if placed.issuperset(columns.tolist()):
                 continue
-            self._orders.add(order)
-            placed, position = set(self._order), -1
+            position = -1
             for column in columns.tolist():
                 if column in placed:
-                    position = max(position, self._order.index(column))
+                    position = max(position, ordered.index(column))
                 else:
                     position += 1
-                    self._order.insert(position, column)
+                    ordered.insert(position, column)
                     placed.add(column)
+        return ordered
 
     def score_table(self) -> ScoreTable:
         """The score table, once every frame was added. Raises ValueError before."""
@@ -311,7 +316,7 @@ class ScoreTableBuilder:
         for name in {"video", "family", "predicted"} & set(frames):
             frames[name] = pd.Categorical(frames[name].astype(object))  # categories in the order of names
         columns = pd.DataFrame(list(self._numbers), columns=list(self._schema.column))
-        return ScoreTable(self._store, frames, columns.loc[self._order])
+        return ScoreTable(self._store, frames, columns.loc[self._ordered()])
 
 
 def as_score_table(table: "pd.DataFrame | ScoreTable", schema: ColumnSchema = SCORES) -> ScoreTable:
