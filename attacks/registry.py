@@ -1,7 +1,7 @@
 """Attacks by name, with presets and overrides."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -60,14 +60,14 @@ def build_attack(
     return override(built, overrides, name)
 
 
-def unusable(attacks: Iterable[RegionAttack], detector: Detector) -> list[str]:
-    """What cannot work on a detector, whatever the image: a sentence for each such attack."""
+def unusable(attacks: Mapping[str, RegionAttack], detector: Detector) -> list[str]:
+    """What cannot work on a detector, whatever the image: a sentence for each such attack, by name."""
     problems = []
-    for attack in attacks:
+    for name, attack in attacks.items():
         try:
             attack.check(detector)
         except InputError as error:
-            problems.append(str(error))
+            problems.append(str(error) if name in str(error) else f"{name}: {error}")
     return problems
 
 

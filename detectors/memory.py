@@ -8,10 +8,11 @@ from pathlib import Path
 import psutil
 import torch
 
+from common import memory
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # parameters of mallopt(3)
 _KEPT = 2**31 - 1  # bytes of free memory at the end of the heap from which on glibc gives some back
 _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # as a container sees its own
-_CPU_WORDS = ("can't allocate memory", "not enough memory")  # of torch's allocator on a CPU, which raises RuntimeError
 
 
 def keep_freed_memory() -> bool:
@@ -32,9 +33,7 @@ def keep_freed_memory() -> bool:
 
 def ran_out(error: BaseException) -> bool:
     """Whether an error says that the device, or the CPU, has no memory left."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_WORDS)
+    return isinstance(error, torch.OutOfMemoryError) or memory.ran_out(error)
 
 
 def total_memory(device: torch.device) -> int:

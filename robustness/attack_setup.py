@@ -224,8 +224,8 @@ def _try_out(
     source: Detector, planned: Sequence[WholeFrameAttack], check: MaskingCheck | None, device: torch.device
 ) -> None:
     """Raises InputError where attacks cannot work on the detector, cannot lead it to Real, or get no gradients."""
-    if problems := unusable([frame_attack.attack for frame_attack in planned], source):
-        raise InputError("; ".join(dict.fromkeys(problems)))
+    if problems := unusable({frame_attack.name: frame_attack.attack for frame_attack in planned}, source):
+        raise InputError("; ".join(problems))
     for frame_attack in planned:
         check_aim(frame_attack.attack, source)
     if check is not None or any(frame_attack.name in ("fgsm", "pgd") for frame_attack in planned):

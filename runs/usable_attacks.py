@@ -59,7 +59,7 @@ def usable_on_first_frame(
         every[ADVERSARIAL] = asked.adversarial
     if asked.flip_thresholds:
         every[THRESHOLDS] = PGD()
-    found = [*problems, *unusable(every.values(), detector)]
+    found = [*problems, *unusable(every, detector)]
     image = _first_image(selection, detector) if every else None
     usable = every
     if image is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from common.errors import InputError, one_line
+from common.memory import no_memory
 from detectors.memory import ran_out
 
 FAILED = (Exception, SystemExit)
@@ -76,7 +77,7 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, InputError):
         return text
     if ran_out(error):
-        return f"no memory is left ({text or type(error).__name__})"
+        return one_line(no_memory(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

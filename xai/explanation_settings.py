@@ -119,12 +119,12 @@ def check_settings(settings: ExplanationSettings, detector: Detector) -> None:
 def unsuitable(settings: ExplanationSettings, detector: Detector) -> list[str]:
     """What does not suit a detector: a sentence for each such explainer."""
     problems = []
-    for explainer in settings.explainers.values():
+    for name, explainer in settings.explainers.items():
         if isinstance(explainer, DetectorSpecificExplainer):
             try:
                 explainer.check(detector)
             except InputError as error:
-                problems.append(str(error))
+                problems.append(str(error) if name in str(error) else f"{name}: {error}")
     return problems
 
 

@@ -487,7 +487,8 @@ def test_attacks_that_need_more_classes_say_so() -> None:
         attack = build_attack(f"torchattacks:{name}", overrides=overrides)
         with pytest.raises(InputError, match=r"at least [34] classes, this one has 2"):
             attack(detector, some_images(1), everywhere(1), [0])
-        assert len(unusable([attack, PGD(), build_attack("torchattacks:CW")], detector)) == 1
+        every = {f"torchattacks:{name}": attack, "pgd": PGD(), "torchattacks:CW": build_attack("torchattacks:CW")}
+        assert len(unusable(every, detector)) == 1
 
 
 def test_few_images_at_a_time_where_gradients_are_kept() -> None:

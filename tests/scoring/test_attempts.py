@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from attacks import Batch, RegionAttack
@@ -186,9 +187,31 @@ def test_failures_are_kept_as_text_and_read_back() -> None:
 
 
 def test_reasons_name_the_error_and_memory_that_ran_out() -> None:
-    torchs = RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to")
-    assert reason_of(torchs).startswith("no memory is left ([enforce fail")
+    cpu = RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory: you tried to allocate 90607165440 bytes.")
+    assert reason_of(cpu) == "no memory is left (tried to allocate 90607165440 bytes)"
+    assert reason_of(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 84.38 GiB. GPU 0")).endswith(
+        "(Tried to allocate 84.38 GiB)"
+    )
     assert reason_of(MemoryError()) == "no memory is left (MemoryError)"
     assert reason_of(ValueError("two\nlines")) == "ValueError: two lines"
     assert reason_of(AssertionError()) == "AssertionError"
     assert reason_of(InputError("its own words")) == "its own words"
+
+
+def test_a_frame_in_few_segments_is_warned_of_with_what_helps(capsys: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.03 * 255, (48, 48, 3))
+    whole = frame()
+    noisy = replace(whole, image=(whole.image + noise).clip(0, 255).astype(np.uint8))
+    plain, smoothed = (
+        build_settings("quick", {"segments": {"count": 20, "sigma": sigma}}, chosen_methods([GUESS]))
+        for sigma in (0.0, 2.0)
+    )
+    made = scorer(GUESS, attacks={}, protocol=replace(PROTOCOL, baselines=()))
+    (verdict,) = replace(made, settings=plain)(noisy).frame_verdicts
+    told = " ".join(capsys.readouterr().err.split())
+    assert 0 < verdict.segments < 10
+    assert f"{whole.key} falls into {verdict.segments} segments, where 20 were asked for" in told
+    assert "--set segments.sigma=1 smooths it first" in told
+    (verdict,) = replace(made, settings=smoothed)(noisy).frame_verdicts
+    assert verdict.segments >= 10
+    assert capsys.readouterr().err == ""
