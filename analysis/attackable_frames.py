@@ -34,7 +34,8 @@ def frames_with_few_segments(frames: Rows) -> int:
     """How many frames fell into far fewer segments than asked for, in any trial (`xai.segments.fewest_expected`)."""
     lines = as_score_table(frames, FRAMES)
     few = np.zeros(len(lines), dtype=bool)
-    for segmentation, part in lines.by("segmentation").items() if len(lines.columns) else ():
+    known = "segments" in lines.store.measures
+    for segmentation, part in lines.by("segmentation").items() if known else ():
         for counts in part.each("segments"):
             few |= counts < fewest_expected(segmentation)
     return int(few.sum())
