@@ -9,6 +9,7 @@ from runs.conditions import detected
 from runs.frame_table import FRAMES
 from runs.score_table import ScoreTable, as_score_table
 from scoring.baselines.table import WHOLE
+from xai.segments import fewest_expected
 
 
 def unattackable(frames: Rows) -> tuple[str, ...]:
@@ -27,6 +28,17 @@ def attackable(rows: Rows, stubborn: Collection[str]) -> ScoreTable:
     """The detected frames in scores without the `stubborn`, which are those of `unattackable`."""
     fakes = detected(as_score_table(rows))
     return fakes.with_frames(~fakes.frames["key"].isin(list(stubborn)).to_numpy(dtype=bool))
+
+
+def frames_with_few_segments(frames: Rows) -> int:
+    """How many frames fell into far fewer segments than asked for, in any trial (`xai.segments.fewest_expected`)."""
+    lines = as_score_table(frames, FRAMES)
+    few = np.zeros(len(lines), dtype=bool)
+    known = "segments" in lines.store.measures
+    for segmentation, part in lines.by("segmentation").items() if known else ():
+        for counts in part.each("segments"):
+            few |= counts < fewest_expected(segmentation)
+    return int(few.sum())
 
 
 def whole_attacks(frames: Rows) -> int:
@@ -66,7 +78,7 @@ def first_flip(rows: Rows, attack: str) -> dict[tuple[str, str], str]:
 
 
 def _keys(rows: Rows, wanted: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> dict[str, tuple[str, ...]]:
-    """By attack that was tried on the whole frame, the keys of the detected frames that are wanted.
+    """By attack, the keys of the detected frames that are wanted, of those on whose whole it was tried.
 
     `wanted` takes whether some region flips each frame, and whether the whole of it does, (n,) bool.
     """
@@ -75,6 +87,7 @@ def _keys(rows: Rows, wanted: Callable[[np.ndarray, np.ndarray], np.ndarray]) ->
     chosen = {}
     for attack in unique_names(tried.columns.loc[is_whole, "attack"]):
         own = tried.columns["attack"] == attack
+        there = ~np.isnan(tried.with_columns(own & is_whole).mean("flipped_to_real"))
         region, whole = (tried.with_columns(own & part).any("flipped_to_real") for part in (~is_whole, is_whole))
-        chosen[attack] = tuple(keys[wanted(region, whole)].tolist())
+        chosen[attack] = tuple(keys[there & wanted(region, whole)].tolist())
     return chosen

@@ -49,7 +49,8 @@ class HeadlineLine:
         flips: the same of the share of verdicts flipped.
         drop: the mean fall of p(target).
         flip_rate: the share of verdicts flipped to Real.
-        frames: detected frames that these are means of.
+        frames: detected frames that drop and flip rate are means of; the scores are of those with random regions and
+            the oracle, too.
         videos: that those are from.
         undefined: parts (frames, families, ...) without a score as random regions did as well as the oracle.
         is_significant: whether the score differs from 0 beyond chance, corrected for the methods compared.
@@ -205,8 +206,8 @@ def _headline(score_table: ScoreTable, frames: Rows, condition: Condition, seed:
                 flips=flip_scores[index].score,
                 drop=means[index],
                 flip_rate=rates[index],
-                frames=len(drop.videos),
-                videos=how_many(drop.videos),
+                frames=means[index].frames,
+                videos=means[index].videos,
                 undefined=scores[index].coincide,
                 is_significant=significant.get(method, False),
                 better_than=better.get(method, ()) if significant.get(method) else (),

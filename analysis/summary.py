@@ -18,7 +18,7 @@ from analysis.statistics import (
     sign_flip_p,
     with_holm,
 )
-from analysis.statistics.videos import how_many
+from analysis.statistics.videos import how_many, known
 from analysis.surviving_flips import SurvivingFlips, surviving_flips, transforms
 from common.seeds import generator
 from runs.conditions import MEAN, conditions, depth_groups, detected
@@ -46,7 +46,7 @@ class MethodSummary:
         flip_rate: the share of fake verdicts that became Real.
         drop: the mean fall of p(target).
         accuracy: the share of verdicts that are correct after the attack, over all frames with a class.
-        accuracy_frames: how many those are.
+        accuracy_frames: how many those are, that this method was scored on.
         flip_rate_vs_random: compared with random regions; empty for a baseline, and without random regions.
         drop_vs_random: likewise.
         survives: how many of its flips outlive each transform that the run asks for, by the transform's name.
@@ -143,7 +143,10 @@ def flip_rate_p_values(rows: Rows, attack: str, method: str, others: Sequence[st
     columns = columns[columns["depth"].isin((*depth_groups(columns)[MEAN], ALL))]
     values = _values(detected(scores.with_columns(columns)), "flipped_to_real")
     draws = generator(seed, "compare", attack)
-    p = [sign_flip_p(values.of(method) - values.of(other), values.videos, draws) for other in others]
+    p = []
+    for other in others:
+        videos, (own, theirs) = known(values.videos, values.of(method), values.of(other))
+        p.append(sign_flip_p(own - theirs, videos, draws))
     return dict(zip(others, holm(np.array(p)).tolist(), strict=True))
 
 
@@ -194,7 +197,7 @@ def _lines(scores: ScoreTable, frames: Rows, attack: str, top: str, seed: int) -
                 flip_rate=rates.get(method, Estimate()),
                 drop=means.get(method, Estimate()),
                 accuracy=accuracies.get(method, Estimate()),
-                accuracy_frames=int((~np.isnan(classed.table)).any(axis=1).sum()),
+                accuracy_frames=int((~np.isnan(classed.of(method))).sum()),
                 flip_rate_vs_random=flip_comparisons.get(method, NOT_COMPARED),
                 drop_vs_random=drop_comparisons.get(method, NOT_COMPARED),
                 survives={name: by_method[method] for name, by_method in survives.items()},
@@ -205,25 +208,14 @@ def _lines(scores: ScoreTable, frames: Rows, attack: str, top: str, seed: int) -
 
 def _estimates(values: _Values, bounds: tuple[float, float], seed: int) -> dict[str, Estimate]:
     """The means by method, each over the frames where the method has a value ("mask" needs a mask)."""
-    there = ~np.isnan(values.table)
-    patterns: dict[bytes, list[int]] = {}
-    for index in range(len(values.methods)):
-        patterns.setdefault(there[:, index].tobytes(), []).append(index)
-    by_method: dict[str, Estimate] = {}
-    for alike in patterns.values():
-        kept = there[:, alike[0]]
-        if kept.any():
-            part = estimates(
-                values.table[np.ix_(kept, alike)], values.videos[kept], generator(seed, "interval"), bounds
-            )
-            by_method |= dict(zip((values.methods[index] for index in alike), part, strict=True))
-    return by_method
+    means = estimates(values.table, values.videos, generator(seed, "interval"), bounds)
+    return dict(zip(values.methods, means, strict=True))
 
 
 def _comparisons(
     scores: ScoreTable, values: _Values, measure: str, bounds: tuple[float, float], seed: int
 ) -> dict[str, PairedComparison]:
-    """Each method against random regions, frame by frame; `bounds` are those of a difference."""
+    """Each method against random regions, on the frames that have both; `bounds` are those of a difference."""
     methods = [method for method in values.methods if method not in BASELINES]
     if not methods or RANDOM not in values.methods or not len(scores):
         return {}
@@ -232,7 +224,10 @@ def _comparisons(
     chance = np.stack(
         [control.with_columns(control.columns["draw"] == draw).mean(measure) for draw in _draws(control)], axis=1
     )
-    p_values = [against_draws_p(values.of(m), chance, values.videos, generator(seed, "permutation")) for m in methods]
+    p_values = []
+    for m in methods:
+        videos, (own, random) = known(values.videos, values.of(m), chance)
+        p_values.append(against_draws_p(own, random, videos, generator(seed, "permutation")))
     compared = paired_comparisons(differences, p_values, values.videos, generator(seed, "interval"), bounds)
     return dict(zip(methods, with_holm(compared), strict=True))
 

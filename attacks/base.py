@@ -88,6 +88,12 @@ class RegionAttack(ABC):
         """Whether `propose` must get one pair at a time, as it uses different forwards for each or mixes them."""
         return False
 
+    def check(self, detector: Detector) -> None:  # noqa: B027 - most attacks work on every detector
+        """Raises InputError where the attack cannot work on the detector, whatever the image; by default never.
+
+        It is asked before any frame is attacked, so it should take no more than a few forwards.
+        """
+
     @abstractmethod
     def propose(self, queries: Queries, batch: Batch) -> Tensor | Proposal:
         """New images (n, 3, H, W) for the pairs of `batch`, unprojected; NaN and infinity count as no change.
@@ -119,8 +125,11 @@ class RegionAttack(ABC):
 
         Raises:
             ValueError: shapes, counts, types or values are not as above.
-            InputError: the attack uses gradients and the detector gives none, or one that is not finite.
+            InputError: the attack cannot work on the detector (`check`), or it uses gradients and the detector gives
+                none, or one that is not finite.
+            RuntimeError: memory does not even hold one image at a time.
         """
+        self.check(detector)
         _check(images, regions, seeds)
         queries = Queries(detector, batch_size)
         most = gradient_batch(batch_size) if self.uses_gradients else batch_size
@@ -158,6 +167,7 @@ class RegionAttack(ABC):
     def _round(self, queries: Queries, pairs: Sequence[Pair], account: Account) -> None:
         """One round of pairs: what is proposed, projected, and what the detector says of it."""
         real, states = queries.detector.real, [pair.generator.get_state() for pair in pairs]
+        size, most, halved = queries.batch_size, queries.detector.most_images, False
         account.forget()
         while True:
             batch = together(pairs, self.uses_gradients)
@@ -165,11 +175,15 @@ class RegionAttack(ABC):
                 proposal = self.propose(Queries(queries.detector, queries.batch_size), batch)
                 break
             except RuntimeError as error:
-                if not queries.retry_smaller(error):
+                if not queries.halve(error):
+                    queries.detector.most_images = most  # fewer images did not help: it is not they that fill memory
                     raise
+                halved = True
             account.forget()
             for pair, state in zip(pairs, states, strict=True):
                 pair.generator.set_state(state)
+        if halved:
+            queries.say_smaller(size)
         went_back, spent = account.went_back, account.charges(proposal, len(pairs))
         before = together(pairs, False)  # the attack may have written over what it was given
         proposed = proposal.images if isinstance(proposal, Proposal) else proposal

@@ -14,6 +14,7 @@ from attacks.torchattacks_bridge import TorchAttack, torch_attack
 from common.errors import InputError
 from common.registry import resolve
 from common.settings import override
+from detectors.base import Detector
 
 BUDGET = "epsilon"
 
@@ -57,6 +58,17 @@ def build_attack(
     if BUDGET in overrides:
         built = with_budget(built, override(built, {BUDGET: overrides[BUDGET]}, name).epsilon)
     return override(built, overrides, name)
+
+
+def unusable(attacks: Mapping[str, RegionAttack], detector: Detector) -> list[str]:
+    """What cannot work on a detector, whatever the image: a sentence for each such attack, by name."""
+    problems = []
+    for name, attack in attacks.items():
+        try:
+            attack.check(detector)
+        except InputError as error:
+            problems.append(str(error) if name in str(error) else f"{name}: {error}")
+    return problems
 
 
 def describe_attack(attack: RegionAttack) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from attacks.torchattacks_model import AllFlippedError, ShownModel, View
 from common.errors import InputError
 from common.global_generators import isolated
 from detectors.base import Detector
+from detectors.memory import total_memory
 from detectors.queries import Queries
 
 BATCHED = frozenset({"FGSM", "BIM", "PGD", "RFGSM", "FFGSM", "MIFGSM", "NIFGSM"})
@@ -26,8 +27,8 @@ BATCHED = frozenset({"FGSM", "BIM", "PGD", "RFGSM", "FFGSM", "MIFGSM", "NIFGSM"}
 WITHOUT_GRADIENTS = frozenset({"Square", "SPSA", "OnePixel", "Pixle", "GN", "VANILA"})
 """Attacks that only ask."""
 
-JSMA_BYTES = 2**31
-"""The most memory that JSMA's table of all pairs of pixel values may take."""
+JSMA_BYTES = 32
+"""What JSMA takes at its height for every two of an image's values: measured, and eight numbers in its tables."""
 
 
 class Aim(Enum):
@@ -81,7 +82,8 @@ class TorchAttack(RegionAttack):
     after `torch.manual_seed(s)`, s drawn from the pair's generator, whoever else is in the batch; no global generator
     changes.
 
-    Raises InputError where the attack needs gradients and the detector gives none.
+    Raises InputError where the attack needs gradients and the detector gives none, more classes than the detector has,
+    or more memory than the machine has.
     """
 
     algorithm: ClassVar[type[torchattacks.attack.Attack]]
@@ -138,7 +140,6 @@ class TorchAttack(RegionAttack):
 
     def propose(self, queries: Queries, batch: Batch) -> Proposal:
         """The best of what the library asks about and makes of the pairs, some at a time."""
-        self._check(queries.detector)
         seeds = [int(torch.randint(2**31, (), generator=generator)) for generator in batch.generators]
         size = queries.gradient_batch
         images, forwards = list[Tensor](), list[int]()
@@ -149,18 +150,23 @@ class TorchAttack(RegionAttack):
                 forwards += model.forwards
         return Proposal(torch.cat(images), forwards)
 
-    def _check(self, detector: Detector) -> None:
+    def check(self, detector: Detector) -> None:
+        """Raises InputError where the loss compares more classes than the detector has, or the memory cannot do."""
         name, classes = self.algorithm.__name__, len(detector.class_names)
         least = 4 if name in _AWAY else 3 if self.aim is Aim.AWAY else 2
         if classes < least:
             raise InputError(
-                f"torchattacks:{name} needs a detector of at least {least} classes, this one has {classes}"
+                f"torchattacks:{name}{' with the loss dlr' if name not in _AWAY and self.aim is Aim.AWAY else ''} "
+                f"needs a detector of at least {least} classes, this one has {classes}: attack with torchattacks:APGD "
+                "and the loss ce, or with torchattacks:Square"
             )
-        needed = 8 * (3 * detector.input_size**2) ** 2
-        if name == "JSMA" and needed > JSMA_BYTES:
+        size = detector.input_size
+        needed, most = JSMA_BYTES * (3 * size**2) ** 2, total_memory(Queries(detector).device)
+        if name == "JSMA" and needed > most:
             raise InputError(
-                f"torchattacks:JSMA makes a table of every two values of an image, {needed / 2**30:.0f} GiB at "
-                f"{detector.input_size} x {detector.input_size} pixels: attack with another, as torchattacks:OnePixel"
+                f"torchattacks:JSMA makes tables of every two values of an image, {needed / 2**30:.0f} GiB at {size} x "
+                f"{size} pixels, and there are {most / 2**30:.0f} GiB of memory: attack with another, as "
+                "torchattacks:OnePixel"
             )
 
     def _attack(self, queries: Queries, originals: Tensor, regions: Tensor, seeds: list[int]) -> list[ShownModel]:

@@ -169,6 +169,7 @@ class _Batch:
             "predicted": text.of_frame(classes, says),
             "target": text.of_frame(FAMILIES, self.family),
             "probabilities": text.of_frame(spoken, says),
+            "unscored": text.of_frame(("",), 0 * says),
         }
         return _table(FrameVerdict, texts, numbers, text.there)
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import typer
 
 from analysis.headline import Condition

@@ -5,6 +5,7 @@ import signal
 import sys
 import textwrap
 import threading
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -26,6 +27,7 @@ from typer.exceptions import TyperException
 
 from common import log
 from common.errors import InputError, one_line, printable
+from common.memory import no_memory, place, ran_out
 
 console = Console()
 errors = Console(stderr=True)
@@ -49,8 +51,9 @@ def application(description: str) -> typer.Typer:
 def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
     """Runs a command and exits: 0 done, 1 could not do its job, 2 used wrongly, 130 interrupted, 143 terminated.
 
-    InputError, OSError and wrong usage print one line on stderr, without a traceback. Anything else is a bug and
-    shows where it happened. SIGTERM and SIGHUP stop a command as Ctrl-C does, unless they were ignored before (nohup).
+    InputError, OSError, memory that ran out and wrong usage print one line on stderr, without a traceback. Anything
+    else is a bug and shows where it happened. SIGTERM and SIGHUP stop a command as Ctrl-C does, unless they were
+    ignored before (nohup).
     """
     sys.exit(status(app, arguments))
 
@@ -75,6 +78,14 @@ def _status(app: typer.Typer, arguments: Sequence[str] | None, received: Sequenc
         fail(str(error))
     except OSError as error:
         fail(_explain(error))
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out(error):
+            raise
+        log.trace("".join(traceback.format_exception(error)))
+        fail(
+            f"{no_memory(error)}, at {place(error)}: free some, or give a smaller --batch-size or fewer --workers; "
+            "what was finished is saved"
+        )
     return 1
 
 

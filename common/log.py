@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from common.errors import one_line
+from common.errors import LONGEST, one_line, printable
 
 NAME = "log.txt"
 _logger = logging.getLogger("flipscope")
@@ -63,6 +63,12 @@ def warning(message: str) -> None:
 def error(message: str) -> None:
     """Logs why a command ends."""
     _log(logging.ERROR, message)
+
+
+def trace(text: str) -> None:
+    """Logs where in the code an error came from: each line of a traceback as a line; nothing for ""."""
+    for line in text.splitlines() if _logger.handlers else ():
+        _logger.log(logging.INFO, "| %s", printable(line)[:LONGEST])
 
 
 def _log(level: int, message: str) -> None:

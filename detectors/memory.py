@@ -1,13 +1,18 @@
 """Memory of the machine that a detector runs on: kept between forward passes, and noticed when it runs out."""
 
 import ctypes
+import resource
 import sys
+from pathlib import Path
 
+import psutil
 import torch
+
+from common import memory
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # parameters of mallopt(3)
 _KEPT = 2**31 - 1  # bytes of free memory at the end of the heap from which on glibc gives some back
-_CPU_WORDS = ("can't allocate memory", "not enough memory")  # of torch's allocator on a CPU, which raises RuntimeError
+_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # as a container sees its own
 
 
 def keep_freed_memory() -> bool:
@@ -26,6 +31,26 @@ def keep_freed_memory() -> bool:
     return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, _KEPT))
 
 
-def ran_out(error: Exception) -> bool:
-    """Whether an error of torch says that the device, or the CPU, has no memory left."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _CPU_WORDS)
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that the device, or the CPU, has no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or memory.ran_out(error)
+
+
+def total_memory(device: torch.device) -> int:
+    """The bytes that a computation can take on a device at the very most, if nothing else ran there.
+
+    Of a GPU its own memory; else the machine's, or what the process's container and limits leave of it.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    most = [psutil.virtual_memory().total]
+    most += [int(text) for file in _CGROUPS if (text := _content(Path(file))).isdecimal()]
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return min(most if soft == resource.RLIM_INFINITY else [*most, soft])
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""  # there is no such limit

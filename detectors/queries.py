@@ -88,11 +88,22 @@ class Queries:
         The detector remembers, for whoever asks it next.
         """
         size = self.batch_size
+        if not self.halve(error):
+            return False
+        self.say_smaller(size)
+        return True
+
+    def halve(self, error: RuntimeError) -> bool:
+        """`retry_smaller` without a word: for who does not know yet whether fewer images help (`say_smaller`)."""
+        size = self.batch_size
         if size == 1 or not ran_out(error):
             return False
         self.detector.most_images = size // 2
-        self._say_smaller(size, "", size // 2)
         return True
+
+    def say_smaller(self, size: int) -> None:
+        """Warns that `size` images at a time were too many, and how many now are not."""
+        self._say_smaller(size, "", self.batch_size)
 
     def retry_smaller_gradient(self, error: RuntimeError) -> bool:
         """The same of a pass forward and backward; how many images go forward alone does not change."""
@@ -100,15 +111,15 @@ class Queries:
         if size == 1 or not ran_out(error):
             return False
         self.detector.most_gradient_images = size // 2
-        self._say_smaller(size, ", forward and backward,", GRADIENT_SHARE * (size // 2))
+        self._say_smaller(size, ", forward and backward,", size // 2, GRADIENT_SHARE * (size // 2))
         return True
 
-    def _say_smaller(self, size: int, how: str, batch_size: int) -> None:
+    def _say_smaller(self, size: int, how: str, now: int, batch_size: int | None = None) -> None:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         warn(
-            f"{size} images at a time{how} do not fit into memory: going on with {size // 2}. Another batch size "
-            f"rounds otherwise; --batch-size {batch_size} makes runs the same again"
+            f"{size} images at a time{how} do not fit into memory: going on with {now}. Another batch size "
+            f"rounds otherwise; --batch-size {batch_size or now} makes runs the same again"
         )
 
     def probabilities(self, images: Tensor) -> Tensor:

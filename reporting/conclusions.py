@@ -1,7 +1,7 @@
 """The conclusions of a run in sentences: which methods can be trusted, and what was left out of which number."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from data.frames import REAL
 from reporting import words
 from runs.conditions import MEAN
 from runs.frame_table import ATTACKS_NEEDED
+from runs.partial_frames import MissingPart, partial_frames
 from runs.score_table import as_score_table
 from scoring.baselines.table import BASELINES, RANDOM, RANDOM_AREA
 
@@ -69,7 +70,13 @@ def _few(videos: int, tests: int, draws: int) -> list[str]:
     ]
 
 
-def counts(rows: Rows, summary: Summary, failures: Mapping[str, str], lines_of_frames: Rows | None = None) -> list[str]:
+def counts(
+    rows: Rows,
+    summary: Summary,
+    failures: Mapping[str, str],
+    lines_of_frames: Rows | None = None,
+    missing: Sequence[MissingPart] = (),
+) -> list[str]:
     """How many frames there were, what was left out of what, and what flips no verdict.
 
     Args:
@@ -77,6 +84,7 @@ def counts(rows: Rows, summary: Summary, failures: Mapping[str, str], lines_of_f
         summary: the statistics of each method and baseline, of the same rows.
         failures: frames that could not be scored, with the reason.
         lines_of_frames: what is known of each frame (`runs.frame_table`); None for nothing.
+        missing: what of the frames failed while the rest of each was scored.
     """
     known = pd.DataFrame() if lines_of_frames is None else lines_of_frames
     frames = as_score_table(rows).frames
@@ -84,6 +92,7 @@ def counts(rows: Rows, summary: Summary, failures: Mapping[str, str], lines_of_f
     lines = [f"Scored {len(frames)} of {count(total, 'frame')}, from {count(frames['video'].nunique(), 'video')}."]
     if failures:
         lines.append(f"Failed: {len(failures)}; failures.csv says why, and the same command tries them again.")
+    lines += filter(None, [partial_frames(missing), words.few_segments(known)])
     real = int((frames["predicted"] == REAL).sum())
     if real:
         lines.append(
@@ -105,7 +114,8 @@ def counts(rows: Rows, summary: Summary, failures: Mapping[str, str], lines_of_f
     if weak_rankings:
         listing = ", ".join(f"{method} {number}" for method, number in weak_rankings.items())
         lines.append(
-            f"Weak rankings (fewer than three regions speak for the verdict; counted as any other): {listing}."
+            f"Weak rankings (fewer than three regions speak for the verdict, or the best are tied; counted as any "
+            f"other): {listing}."
         )
     return lines
 

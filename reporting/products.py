@@ -13,13 +13,14 @@ from analysis.headline import Headline, rank_methods
 from analysis.statistics import estimates
 from analysis.summary import Summary, summarise_methods
 from common.seeds import generator
-from reporting import flip_rate_figure, paper, tables
+from reporting import flip_rate_figure, paper, tables, words
 from reporting.evidence_files import write_evidence
 from reporting.page.write import write_page
 from runs import row_files
 from runs.finished_run import FinishedRun
 from runs.frame_table import FRAMES
 from runs.gathering import gather
+from runs.partial_frames import MissingPart, partial_frames
 from runs.run_folder import RunFolder
 from runs.score_table import ScoreTable, as_score_table
 
@@ -39,6 +40,7 @@ class RunResults:
         failures: frames that could not be scored, with the reason.
         files: what was written for people.
         frames: what is known of each frame (`runs.frame_table`), as a score table.
+        missing: what of the frames failed while the rest of each was scored.
     """
 
     rows: ScoreTable
@@ -49,6 +51,7 @@ class RunResults:
     failures: dict[str, str]
     files: tuple[Path, ...]
     frames: ScoreTable = field(default_factory=lambda: as_score_table(pd.DataFrame(), FRAMES))
+    missing: tuple[MissingPart, ...] = ()
 
 
 def write_products(
@@ -75,18 +78,27 @@ def write_products(
     summary = summarise_methods(scores, seed, gathered.frames)
     headlines = rank_methods(scores, seed, gathered.frames)
     files = [*tables.write_tables(folder.path, name, scores, summary), *gathered.files]
-    row_files.write_failures(folder.path, failures)
+    row_files.write_failures(folder.path, failures, gathered.missing)
     if headlines:
         picture = folder.path / f"summary_{name}.png"
         flip_rate_figure.save_summary(picture, summary)
         content = FinishedRun(
-            scores, flip_thresholds, metrics, gathered.costs, configuration, failures, gathered.frames
+            scores, flip_thresholds, metrics, gathered.costs, configuration, failures, gathered.frames, gathered.missing
         )
-        page = write_page(folder.path, content, headlines, interval=_interval(seed))
+        cautions = [*filter(None, [partial_frames(gathered.missing), words.few_segments(gathered.frames)])]
+        page = write_page(folder.path, content, headlines, cautions, interval=_interval(seed))
         files = [page, *files, picture, *paper.write_paper_files(folder.path, content, headlines)]
         files += write_evidence(folder.path, evidence(scores, flip_thresholds, seed))
     return RunResults(
-        scores, flip_thresholds, metrics, summary, headlines, dict(failures), tuple(files), gathered.frames
+        scores,
+        flip_thresholds,
+        metrics,
+        summary,
+        headlines,
+        dict(failures),
+        tuple(files),
+        gathered.frames,
+        gathered.missing,
     )
 
 

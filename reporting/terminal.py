@@ -49,7 +49,7 @@ def show_results(results: RunResults, seed: int, folder: Path) -> None:
         for sentence in conclude(results.rows, results.summary, attack, seed, headline):
             paragraph(sentence)
         say("")
-    for sentence in counts(results.rows, results.summary, results.failures, results.frames):
+    for sentence in counts(results.rows, results.summary, results.failures, results.frames, results.missing):
         paragraph(sentence)
     paragraph(f"Files in {folder}: {', '.join(path.name for path in results.files)}")
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from analysis.adversarial_images import adversarial_share
+from analysis.attackable_frames import frames_with_few_segments
 from analysis.headline import Headline, HeadlineLine
 from analysis.score_subsets import Rows
 from analysis.statistics import Estimate
@@ -145,6 +146,20 @@ def turned_by_transforms(rows: Rows, frames: Rows) -> str:
     return (
         f"Fake verdicts that a transform turns to Real without any attack: {join(parts)}. That is not the attack's "
         f"merit, so on those frames, which frames.csv names, flips do not count for that transform."
+    )
+
+
+def few_segments(frames: Rows) -> str:
+    """On how many frames the regions are larger than asked for, and what helps; "" for none.
+
+    `frames` are the lines of the run's frames (`runs.frame_table`).
+    """
+    few = frames_with_few_segments(frames)
+    if not few:
+        return ""
+    return (
+        f"Divided into fewer than half of the segments asked for: {count(few, 'frame')}, whose regions are larger than "
+        "the others'; where frames are noisy, --set segments.sigma=1 smooths them first."
     )
 
 

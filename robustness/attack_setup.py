@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from attacks.nes import FINITE, NES
-from attacks.registry import describe_attack
+from attacks.registry import describe_attack, unusable
 from common.errors import InputError
 from data.source import open_frames, warn_of_doubt
 from detectors import Detector
@@ -225,7 +225,9 @@ def _usable_overrides(
 def _try_out(
     source: Detector, planned: Sequence[WholeFrameAttack], check: MaskingCheck | None, device: torch.device
 ) -> None:
-    """Raises InputError where an attack cannot lead the detector to Real, or needs gradients and gets none."""
+    """Raises InputError where attacks cannot work on the detector, cannot lead it to Real, or get no gradients."""
+    if problems := unusable({frame_attack.name: frame_attack.attack for frame_attack in planned}, source):
+        raise InputError("; ".join(problems))
     for frame_attack in planned:
         check_aim(frame_attack.attack, source)
     if check is not None or any(frame_attack.name in ("fgsm", "pgd") for frame_attack in planned):

@@ -24,9 +24,10 @@ def measure_costs(folder: RunFolder, setup: RunSetup) -> tuple[Mapping[str, Sequ
     keys, failures = setup.selection.keys, {}
     tasks = [Task(index, pictured=False) for index, key in enumerate(keys) if not folder.costs(key)]
     for key, answer in answers(setup.selection, tasks, len(keys), _warmed(setup.scorer)):
-        if isinstance(answer, Failure):
-            failures[key] = answer.reason
-            warn(f"{key} is left out: {answer.reason}")
+        reason = answer.reason if isinstance(answer, Failure) else "; ".join(map(str, answer.failures))
+        if isinstance(answer, Failure) or reason:
+            failures[key] = reason
+            warn(f"{key} is left out: {reason}")
         else:
             folder.save_costs(key, answer.costs)
     write_failures(folder.path, failures)

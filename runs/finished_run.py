@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from runs.frame_table import FRAMES
+from runs.partial_frames import MissingPart
 from runs.score_table import COSTS, FLIP_THRESHOLDS, METRIC_VALUES, ScoreTable, as_score_table
 
 
@@ -23,6 +24,7 @@ class FinishedRun:
         failures: frames that could not be scored, with the reason.
         frames: the verdict and the adversarial image of each frame, and whether anything flips it; empty where that is
             not known.
+        missing: what of the frames failed while the rest of each was scored.
     """
 
     rows: pd.DataFrame | ScoreTable
@@ -32,6 +34,7 @@ class FinishedRun:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     frames: pd.DataFrame | ScoreTable = field(default_factory=pd.DataFrame)
+    missing: tuple[MissingPart, ...] = ()
 
     @property
     def score_tables(self) -> "FinishedTables":
@@ -44,6 +47,7 @@ class FinishedRun:
             self.configuration,
             self.failures,
             as_score_table(self.frames, FRAMES),
+            self.missing,
         )
 
 
@@ -58,3 +62,4 @@ class FinishedTables:
     configuration: Mapping[str, Any]
     failures: Mapping[str, str]
     frames: ScoreTable
+    missing: tuple[MissingPart, ...] = ()

@@ -16,6 +16,7 @@ from data.frames import REAL
 from runs.parquet_records import TEXT
 from runs.score_table import COUNT, FLAG, ColumnSchema
 from runs.transform_columns import REAL_AFTER, frame_columns
+from scoring.attempts import from_text
 from scoring.baselines.table import BASELINES, WHOLE
 from scoring.records import tidy
 from xai.methods import ADVERSARIAL
@@ -27,7 +28,7 @@ _TRIAL = ["key", "seed", "segmentation"]
 _DESCRIBED = ["key", "video", "family", "label", "seed", "segmentation", "predicted", "correct", "target", "before"]
 _MEASURED = [
     "probabilities", "segments", "adversarial_flipped", "adversarial_steps", "adversarial_forwards",
-    "adversarial_queries",
+    "adversarial_queries", "unscored",
 ]  # fmt: skip
 _FLAGS = ("adversarial_flipped", "flipped_by_region", "flipped_as_whole", "attackable")
 _COUNTS = ("segments", "adversarial_steps", "adversarial_forwards", "adversarial_queries", "whole_attacks")
@@ -65,6 +66,7 @@ def frame_lines(
     flips = flips.astype("boolean").groupby(lines["key"]).transform("any")
     doubtful = lines["whole_attacks"].fillna(0) < ATTACKS_NEEDED
     lines["attackable"] = flips.astype("boolean").mask(~fake | ~flips.astype(bool) & doubtful.astype(bool))
+    lines["unscored"] = _texts(lines[["unscored"]])["unscored"].map(_stages, na_action="ignore")
     return lines.assign(seconds=lines["key"].map(_seconds(rows, costs)).astype(float))
 
 
@@ -110,6 +112,11 @@ def _seconds(rows: pd.DataFrame, costs: pd.DataFrame) -> pd.Series:
     return own.groupby(costs["key"]).sum()
 
 
+def _stages(unscored: str) -> str:
+    """The stages of a trial that failed, parted by semicolons."""
+    return "; ".join(dict.fromkeys(failure.stage for failure in from_text(unscored)))
+
+
 def _texts(table: pd.DataFrame) -> pd.DataFrame:
     """The table with plain texts in place of categories, which differ from table to table."""
     named = table.select_dtypes("category").columns
@@ -141,7 +148,7 @@ def class_columns(classes: Sequence[str]) -> list[str]:
 
 def columns(classes: Sequence[str], transforms: Sequence[str] = ()) -> pa.Schema:
     """The columns of `frames.parquet`, in the order of `shown`."""
-    texts = {"key", "video", "family", "segmentation", "predicted", "target"}
+    texts = {"key", "video", "family", "segmentation", "predicted", "target", "unscored"}
     kinds: dict[str, Any] = dict.fromkeys((*_COUNTS, "label", "seed", "correct"), pa.int64())
     kinds |= dict.fromkeys((*_FLAGS, *frame_columns(transforms)), pa.bool_()) | dict.fromkeys(texts, TEXT)
     names = [*_DESCRIBED, *class_columns(classes), *_MEASURED[1:], *_FLAGS[1:3], "whole_attacks", "attackable"]

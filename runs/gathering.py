@@ -13,6 +13,7 @@ from runs import npy_records, parquet_records
 from runs.conditions import main_condition
 from runs.configuration import FORMAT
 from runs.frame_table import FRAMES, class_names, frame_lines
+from runs.partial_frames import MissingPart, missing_parts
 from runs.row_files import TableWriter, row_files
 from runs.run_folder import RunFolder
 from runs.score_table import (
@@ -58,6 +59,7 @@ class Gathered:
         costs: forwards, calls and seconds by frame and stage.
         frames: the verdict and the adversarial image of each frame, and whether anything flips it (`runs.frame_table`).
         files: the tidy tables that were written, those of the costs apart.
+        missing: what of the frames failed while the rest of each was scored.
     """
 
     scores: ScoreTable
@@ -66,6 +68,7 @@ class Gathered:
     costs: ScoreTable
     frames: ScoreTable
     files: tuple[Path, ...]
+    missing: tuple[MissingPart, ...] = ()
 
 
 def gather(
@@ -91,6 +94,7 @@ def gather(
         for kind, schema in COLUMN_SCHEMAS.items()
     }
     files: list[Path] = []
+    missing: list[MissingPart] = []
     with contextlib.ExitStack() as stack:
         write: TableWriter | None = None
         for start in range(0, len(keys), BATCH):
@@ -98,6 +102,7 @@ def gather(
             tables = {kind: parquet_records.to_frame(table) for kind, table in folder.tables(batch).items()}
             transformed = tables.pop(TransformedVerdict)
             tables[Row] = with_survival(tables[Row], transformed, transforms)
+            missing += missing_parts(tables[FrameVerdict])
             lines = frame_lines(tables[FrameVerdict], tables[Row], tables[FlipThreshold], tables[FrameCost])
             lines = with_transformed(lines, transformed, transforms)
             tables[FrameVerdict] = lines if len(tables[FrameVerdict]) else lines.iloc[:0]
@@ -120,6 +125,7 @@ def gather(
         costs=scores[FrameCost],
         frames=scores[FrameVerdict],
         files=tuple(files),
+        missing=tuple(missing),
     )
 
 
@@ -134,7 +140,7 @@ def queries(rows: pd.DataFrame, configuration: Mapping[str, Any]) -> pd.DataFram
     They are taken from the rows of one attack, NES where it is among them, else the first whose queries are known; a
     frame that did not flip is censored at the queries that its attack took.
     """
-    chosen = main_condition(rows) if len(rows) else rows
+    chosen = _of_main_condition(rows, configuration)
     chosen = chosen[(chosen["predicted"] != REAL) & chosen["depth"].isin((THRESHOLD_DEPTH, "all"))]
     asked = chosen["queries"]
     if configuration.get("format", FORMAT) < QUERIES_SINCE:
@@ -148,6 +154,15 @@ def queries(rows: pd.DataFrame, configuration: Mapping[str, Any]) -> pd.DataFram
         value=asked[chosen.index].astype(float),
         reached=chosen["flipped_to_real"].astype(bool),
     )
+
+
+def _of_main_condition(rows: pd.DataFrame, configuration: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows of the main budget on the main segments: by the configuration, as the first frame may lack either."""
+    segmentations, budgets = configuration.get("segmentations"), configuration.get("budgets")
+    if segmentations:
+        rows = rows[rows["segmentation"] == segmentations[0]]
+    rows = rows[rows["epsilon"] == float(budgets[0])] if budgets else rows
+    return main_condition(rows) if len(rows) else rows
 
 
 def _of_nes(configuration: Mapping[str, Any]) -> list[str]:

@@ -104,7 +104,7 @@ def _with_added(array: np.ndarray, kind: type) -> np.ndarray:
     added = [name for name in column_names(kind) if name in ADDED and name not in names]
     if not added or names != tuple(name for name in column_names(kind) if name not in added):
         return array
-    codes = {field.name: _CODES.get(field.type) for field in fields(kind)}  # type: ignore[arg-type]
+    codes = {field.name: _code(field.type, ()) for field in fields(kind)}
     whole = np.empty(array.shape, dtype=[(n, codes[n] if n in added else array.dtype[n]) for n in column_names(kind)])
     for name in column_names(kind):
         whole[name] = ADDED[name] if name in added else array[name]

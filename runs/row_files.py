@@ -11,6 +11,7 @@ import pyarrow as pa
 from common.console import say
 from common.csv_files import save_csv
 from runs import frame_table, npy_records, parquet_records
+from runs.partial_frames import MissingPart
 from runs.transform_columns import row_columns, row_kind
 from scoring.costs import Cost, FrameCost
 from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row, tidy
@@ -134,6 +135,7 @@ def _costs(path: Path, table: pd.DataFrame) -> None:
     save_csv(path, table.assign(seconds=table["seconds"].map("{:.3f}".format)))
 
 
-def write_failures(folder: Path, failures: Mapping[str, str]) -> None:
-    """Writes the frames that could not be scored, with the reason."""
-    save_csv(folder / "failures.csv", pd.DataFrame(list(failures.items()), columns=["key", "reason"]))
+def write_failures(folder: Path, failures: Mapping[str, str], missing: Sequence[MissingPart] = ()) -> None:
+    """Writes the frames that could not be scored, with the reason, and below them what others are missing."""
+    lines = [(key, "", reason) for key, reason in failures.items()] + [astuple(part) for part in missing]
+    save_csv(folder / "failures.csv", pd.DataFrame(lines, columns=["key", "stage", "reason"]))

@@ -246,6 +246,7 @@ class ScoreTableBuilder:
         self._schema, self._keys = schema, keys
         self._store = ColumnStore(len(keys), schema.measures, folder)
         self._numbers: dict[tuple[object, ...], int] = {}
+        self._orders: dict[bytes, np.ndarray] = {}
         self._parts: list[pd.DataFrame] = []
         self._filled = 0
 
@@ -260,6 +261,7 @@ class ScoreTableBuilder:
             raise ValueError("a row is of a frame that is not among those added")
         known = len(self._numbers)
         of_column = self._columns(table)
+        self._note(of_column, of_frame)
         taken = np.zeros((len(self._numbers), len(keys)), dtype=bool)
         taken[of_column, of_frame] = True
         if np.count_nonzero(taken) != len(table):
@@ -290,6 +292,33 @@ class ScoreTableBuilder:
         numbers = [self._numbers.setdefault(column, len(self._numbers)) for column in columns]
         return np.array(numbers)[code]
 
+    def _note(self, of_column: np.ndarray, of_frame: np.ndarray) -> None:
+        """Notes each order in which frames have their columns."""
+        by_frame = np.argsort(of_frame, kind="stable")
+        for columns in np.split(of_column[by_frame], np.flatnonzero(np.diff(of_frame[by_frame])) + 1):
+            self._orders.setdefault(columns.tobytes(), columns)
+
+    def _ordered(self) -> list[int]:
+        """The columns in the order in which frames have theirs, though the first frames may lack some.
+
+        What comes first stands for the run: its main attack, budget and segmentation. The frames with the most columns
+        come first; one that those lack goes behind what it follows in its own frame, or in front of all.
+        """
+        ordered: list[int] = []
+        placed: set[int] = set()
+        for columns in sorted(self._orders.values(), key=len, reverse=True):
+            if placed.issuperset(columns.tolist()):
+                continue
+            position = -1
+            for column in columns.tolist():
+                if column in placed:
+                    position = max(position, ordered.index(column))
+                else:
+                    position += 1
+                    ordered.insert(position, column)
+                    placed.add(column)
+        return ordered
+
     def score_table(self) -> ScoreTable:
         """The score table, once every frame was added. Raises ValueError before."""
         if self._filled != len(self._keys):
@@ -297,7 +326,8 @@ class ScoreTableBuilder:
         frames = pd.concat(self._parts, ignore_index=True) if self._parts else pd.DataFrame(columns=self._schema.frame)
         for name in {"video", "family", "predicted"} & set(frames):
             frames[name] = pd.Categorical(frames[name].astype(object))  # categories in the order of names
-        return ScoreTable(self._store, frames, pd.DataFrame(list(self._numbers), columns=list(self._schema.column)))
+        columns = pd.DataFrame(list(self._numbers), columns=list(self._schema.column))
+        return ScoreTable(self._store, frames, columns.loc[self._ordered()])
 
 
 def as_score_table(table: "pd.DataFrame | ScoreTable", schema: ColumnSchema = SCORES) -> ScoreTable:

@@ -36,9 +36,9 @@ from scoring.protocol import PRESETS as PROTOCOLS
 from xai.explanation_settings import (
     ExplanationSettings,
     build_settings,
-    check_settings,
     describe_settings,
     parse_override,
+    unsuitable,
 )
 from xai.methods import ADVERSARIAL, ALL, Method, parse_method, title
 from xai.segments import parse_segments
@@ -92,16 +92,15 @@ def prepare_run(
     selection = open_selection(options, keep_real)
     device = resolve_device(options.device)
     name, detector = open_detector(options)
-    check_settings(settings, detector)
     if device.type == "cpu":
         keep_freed_memory()
     batch_size = chosen_batch_size(options, detector, device, folder)
     Queries(detector, batch_size, options.precision)  # refuses what no frame could be scored with
     filled = any(method.fill == ADVERSARIAL for method in methods)
-    if (options.attacks or filled) and not as_written:
+    if not as_written:
         thresholds = bool(options.attacks) and protocol.finds_thresholds
         wanted = UsableAttacks(attacks, settings.adversarial if filled else None, thresholds)
-        usable = usable_on_first_frame(wanted, selection, detector, batch_size)
+        usable = usable_on_first_frame(wanted, selection, detector, batch_size, unsuitable(settings, detector))
         attacks = dict(usable.attacks)
         settings = replace(settings, adversarial=usable.adversarial or settings.adversarial)
         if thresholds and not usable.flip_thresholds:

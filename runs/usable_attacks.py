@@ -1,6 +1,6 @@
 """A run's attacks as they can run on its detector, by what its gradient is worth on the first frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from attacks import NES, RegionAttack
 from attacks.derivatives import usable_attacks
 from attacks.pgd import PGD
+from attacks.registry import unusable
 from common.errors import InputError
 from detectors import Detector
 from runs.selection import Selection
@@ -35,30 +36,39 @@ class UsableAttacks:
 
 
 def usable_on_first_frame(
-    asked: UsableAttacks, selection: Selection, detector: Detector, batch_size: int
+    asked: UsableAttacks, selection: Selection, detector: Detector, batch_size: int, problems: Sequence[str] = ()
 ) -> UsableAttacks:
     """A run's attacks with finite differences, and without flip thresholds, where the detector's gradient is of no use.
 
-    The first frame of the whole selection that can be read decides, so that workers and shards agree.
+    The first frame of the whole selection that can be read decides, so that workers and shards agree. What cannot work
+    at all is refused here, before any frame is scored and all of it together.
 
     Args:
         asked: what the run is to attack with.
         selection: the frames of the run, not of a shard alone.
         detector: what is attacked.
         batch_size: images in a forward pass.
+        problems: what else of the run cannot work on the detector, a sentence each.
 
     Raises:
-        InputError: as `attacks.derivatives.usable_attacks`.
+        InputError: there are problems, attacks cannot work on the detector (`attacks.RegionAttack.check`), or as
+            `attacks.derivatives.usable_attacks`.
     """
-    image = _first_image(selection, detector)
-    if image is None:
-        return asked
     every: dict[str, RegionAttack] = {**asked.attacks}
     if asked.adversarial is not None:
         every[ADVERSARIAL] = asked.adversarial
     if asked.flip_thresholds:
         every[THRESHOLDS] = PGD()
-    usable = usable_attacks(every, detector, image, batch_size, {THRESHOLDS: WITHOUT_THRESHOLDS})
+    found = [*problems, *unusable(every, detector)]
+    image = _first_image(selection, detector) if every else None
+    usable = every
+    if image is not None:
+        try:
+            usable = usable_attacks(every, detector, image, batch_size, {THRESHOLDS: WITHOUT_THRESHOLDS})
+        except InputError as error:
+            found.append(str(error))
+    if found:
+        raise InputError("; ".join(found))
     return UsableAttacks(
         {name: usable[name] for name in asked.attacks},
         cast(NES | None, usable.get(ADVERSARIAL)),

@@ -8,7 +8,7 @@ from common import log
 from common.console import warn
 from runs.gallery import sprites
 from runs.run_folder import RunFolder
-from runs.workers.messages import FRAME_ERRORS, Answer, Failure, failure
+from runs.workers.messages import Answer, Failure, failure
 
 
 class ResultWriter:
@@ -41,14 +41,20 @@ class ResultWriter:
             if answer.pictures is not None:
                 sprites.save(self._folder.path, answer.pictures)
             self._folder.save(key, answer.records, answer.costs)
-        except FRAME_ERRORS as error:
-            self._leave_out(key, failure(error))
+        except OSError:
+            raise
+        except Exception as error:
+            self._leave_out(key, failure(error, "writing"))
             return
         log.info(f"{key}: scored in {answer.seconds:.1f} s")
+        for failed in answer.failures:
+            warn(f"{key} is scored without {failed.stage}: {failed.reason}")
+            log.trace(failed.trace)
 
     def _leave_out(self, key: str, failed: Failure) -> None:
         self.failures[key] = failed.reason
         warn(f"{key} is left out: {failed.reason}")
+        log.trace(failed.trace)
 
 
 @contextmanager

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from common.console import warn
 from data.frames import Frame
 from data.masks import at_size
 from detectors import Detector
+from scoring.attempts import Attempts
 from scoring.costs import CostTracker
 from xai.explanation import AdversarialImage, Explanation, FrameExplanations
 from xai.explanation_settings import with_share_of_queries
 from xai.methods import ADVERSARIAL, Method
 from xai.ranking import top_region
 from xai.regions import RankedRegion, Ranking, regions_at
+from xai.segments import Segments, fewest_expected
 
 SHOWN = 3
 
@@ -26,8 +29,8 @@ class Explained:
     Attributes:
         image: (3, H, W) float32 in [0, 1], at the detector's size.
         frames: what made the explanations, to make more on the same segments and fills.
-        explanations: by the name of the method.
-        rankings: one for each method.
+        explanations: by the name of the method, without methods that failed.
+        rankings: one for each of these.
         ranked_regions: the methods' regions, by method and depth.
         mask: (H, W) bool, the manipulated pixels at the detector's size, or None where unknown.
         adversarial: the frame attacked as a whole, or None where no method's fill uses it.
@@ -53,9 +56,16 @@ class Explained:
 
 
 def explain_frame(
-    frames: FrameExplanations, frame: Frame, methods: Sequence[Method], depths: tuple[str, ...], tracker: CostTracker
-) -> Explained:
-    """Explains a frame by every method.
+    frames: FrameExplanations,
+    frame: Frame,
+    methods: Sequence[Method],
+    depths: tuple[str, ...],
+    tracker: CostTracker,
+    attempts: Attempts,
+) -> Explained | None:
+    """Explains a frame by every method; None where none of them could, or the frame could not be divided.
+
+    A frame that falls into far fewer segments than asked for is warned of: its regions are larger than others'.
 
     Args:
         frames: makes the explanations.
@@ -63,28 +73,50 @@ def explain_frame(
         methods: what explains it.
         depths: of the methods' regions (`xai.regions.Depth`).
         tracker: is charged the segments, the adversarial image and each method.
-
-    Raises:
-        InputError: a method cannot explain the frame.
+        attempts: notes what fails; a method that cannot explain the frame has no part in what is returned.
     """
-    with tracker.stage("segments"):
+    segments = adversarial = None
+    with attempts.at("segments"), tracker.stage("segments"):
         segments = frames.segments
-    adversarial = None
+    if segments is None:
+        return None
+    _warn_of_few(segments, frames.settings.segments, frame.key)
     if any(method.fill == ADVERSARIAL for method in methods):
-        with tracker.stage(ADVERSARIAL):
+        with attempts.at(ADVERSARIAL), tracker.stage(ADVERSARIAL):
             adversarial = frames.adversarial
-    explanations = {}
+    explanations: dict[str, Explanation] = {}
+    ranked: list[Ranking] = []
     for method in methods:
-        with tracker.stage(method.name, including=ADVERSARIAL if method.fill == ADVERSARIAL else None):
-            explanations[method.name] = frames.explain(method)
-    ranked = [_ranking(method, explanations[method.name]) for method in methods]
+        uses = method.fill == ADVERSARIAL
+        if uses and adversarial is None:
+            continue  # what it hides pixels with has failed
+        with attempts.at(method.name), tracker.stage(method.name, including=ADVERSARIAL if uses else None):
+            explanation = frames.explain(method)
+            ranked.append(_ranking(method, explanation))
+            explanations[method.name] = explanation
+    if methods and not ranked:
+        return None
     ranked_regions = [ranked_region for ranking in ranked for ranked_region in regions_at(ranking, segments, depths)]
     mask = at_size(frame.mask, segments.shape)
     return Explained(frames.image, frames, explanations, ranked, ranked_regions, mask, adversarial)
 
 
+def _warn_of_few(segments: np.ndarray, settings: Segments, key: str) -> None:
+    count = int(segments.max()) + 1
+    if count < fewest_expected(settings.name):
+        warn(
+            f"{key} falls into {count} segments, where {settings.count} were asked for, so that its regions are larger "
+            f"than other frames': where it is noisy, {settings.smoother} smooths it first"
+        )
+
+
 def explain_randomised(
-    explained: Explained, randomised_detector: Detector, methods: Sequence[Method], baseline: str, share: float = 1.0
+    explained: Explained,
+    randomised_detector: Detector,
+    methods: Sequence[Method],
+    baseline: str,
+    attempts: Attempts,
+    share: float = 1.0,
 ) -> list[Ranking]:
     """Every method's ranking when it explains a detector with random weights, on the same segments and fills.
 
@@ -93,14 +125,17 @@ def explain_randomised(
         randomised_detector: of the same classes and input size as the frame's own.
         methods: what explains it.
         baseline: the name under which the rankings go.
+        attempts: notes what fails; a method that cannot explain the detector has no ranking.
         share: of the methods' queries that it is asked.
-
-    Raises:
-        InputError: a method cannot explain the detector.
     """
     settings = with_share_of_queries(explained.frames.settings, share)
     frames = explained.frames.again(explained.image, randomised_detector, settings)
-    return [_ranking(method, frames.explain(method), baseline) for method in methods]
+    rankings = []
+    for method in methods:
+        if method.name in explained.explanations:
+            with attempts.at(f"{baseline} of {method.name}"):
+                rankings.append(_ranking(method, frames.explain(method), baseline))
+    return rankings
 
 
 def _ranking(method: Method, explanation: Explanation, baseline: str = "") -> Ranking:

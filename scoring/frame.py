@@ -9,13 +9,14 @@ import numpy as np
 from torch import Tensor
 
 from attacks import RegionAttack
-from attacks.budgets import with_budget
+from attacks.budgets import fraction, with_budget
 from data.frames import Frame
 from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
+from scoring.attempts import Attempts, NothingScoredError, StageFailure
 from scoring.baselines import oracle
 from scoring.baselines.baseline_regions import baseline_regions, unexplained
 from scoring.baselines.table import ORACLE, RANDOM_MODEL
@@ -61,6 +62,7 @@ class Scored:
         views: of the first trial; None where the detector calls the frame Real, so that nothing was explained.
         frame_verdicts: what the detector says of the frame and of its adversarial image, by trial.
         transformed: what it says of the frame and of every flip after each transform; None where none is asked for.
+        failures: what of the frame could not be scored; all else stands as if that had not been asked for.
     """
 
     rows: list[Row]
@@ -70,6 +72,7 @@ class Scored:
     views: Views | None
     frame_verdicts: list[FrameVerdict] = field(default_factory=list)
     transformed: list[TransformedVerdict] | None = None
+    failures: list[StageFailure] = field(default_factory=list)
 
     @property
     def records(self) -> dict[type, Sequence[Any]]:
@@ -154,7 +157,8 @@ class Scorer:
 
         A method with the adversarial fill is charged the adversarial image, which is made once and is also a stage of
         its own. A frame that the detector calls Real already has no verdict to explain: its regions are empty and
-        nothing changes. Raises InputError for a frame that cannot be explained.
+        nothing changes. A method, attack or metric that fails leaves the others standing (`Scored.failures`). Raises
+        NothingScoredError where every method or every attack fails.
         """
         image = self.detector.prepare(frame.image)
         with counting(self.detector) as meter:
@@ -162,6 +166,10 @@ class Scorer:
             with tracker.stage("verdict"):
                 verdict = self._judge(frame, image)
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
+        failures = [failure for part in parts for failure in part.failures]
+        stands = any(part.rows if self.attacks else part.views for part in parts)
+        if failures and not stands:
+            raise NothingScoredError(failures)
         return Scored(
             rows=[row for part in parts for row in part.rows],
             flip_thresholds=[flip_threshold for part in parts for flip_threshold in part.flip_thresholds],
@@ -170,6 +178,7 @@ class Scorer:
             views=parts[0].views,
             frame_verdicts=[frame_verdict for part in parts for frame_verdict in part.frame_verdicts],
             transformed=[verdict for part in parts for verdict in part.transformed or ()] if self.transforms else None,
+            failures=failures,
         )
 
     def _judge(self, frame: Frame, image: Tensor) -> Verdict:
@@ -199,12 +208,33 @@ class _FrameTrial:
             frame_verdict = self._recorder.frame_verdict(None, None)
             return Scored(self._rows(ranked_regions, None)[0], [], [], self.tracker.costs, None, [frame_verdict])
         explained = self._explain()
+        if explained is None:
+            return self._scored([], [], [], None)
         ranked_regions = explained.ranked_regions + self._baseline_regions(explained)
         rows, with_oracle, attacked, transformed = self._rows(ranked_regions, explained)
-        flip_thresholds = self._flip_thresholds(with_oracle, explained) if self.scorer.attacks else []
-        metric_values, views = self._metric_values(explained), Views(explained, attacked)
-        frame_verdicts = [self._recorder.frame_verdict(explained.segments, explained.adversarial)]
-        return Scored(rows, flip_thresholds, metric_values, self.tracker.costs, views, frame_verdicts, transformed)
+        flip_thresholds = self._flip_thresholds(with_oracle, explained) if rows else []
+        views = Views(explained, attacked)
+        return self._scored(rows, flip_thresholds, self._metric_values(explained), views, transformed)
+
+    def _scored(
+        self,
+        rows: list[Row],
+        flip_thresholds: list[FlipThreshold],
+        metric_values: list[MetricValue],
+        views: Views | None,
+        transformed: list[TransformedVerdict] | None = None,
+    ) -> Scored:
+        """What became of a trial whose verdict is fake."""
+        segments, adversarial = (views.explained.segments, views.explained.adversarial) if views else (None, None)
+        failures = self._attempts.failures
+        frame_verdict = self._recorder.frame_verdict(segments, adversarial, failures)
+        return Scored(
+            rows, flip_thresholds, metric_values, self.tracker.costs, views, [frame_verdict], transformed, failures
+        )
+
+    @cached_property
+    def _attempts(self) -> Attempts:
+        return Attempts()
 
     @cached_property
     def _attacker(self) -> RegionAttacker:
@@ -223,7 +253,7 @@ class _FrameTrial:
     def _recorder(self) -> Recorder:
         return Recorder(self.frame, self.verdict, self.scorer.detector, self.trial.seed, self.trial.segmentation)
 
-    def _explain(self) -> Explained:
+    def _explain(self) -> Explained | None:
         scorer, trial = self.scorer, self.trial
         frames = FrameExplanations(
             scorer.detector,
@@ -235,13 +265,18 @@ class _FrameTrial:
             scorer.batch_size,
             scorer.precision,
         )
-        return explain_frame(frames, self.frame, scorer.methods, scorer.protocol.depths, self.tracker)
+        depths = scorer.protocol.depths
+        return explain_frame(frames, self.frame, scorer.methods, depths, self.tracker, self._attempts)
 
     def _baseline_regions(self, explained: Explained) -> list[RankedRegion]:
         def randomised_rankings() -> list[Ranking]:
-            other, share = self.scorer.randomised_detector, self.scorer.protocol.random_model_share
-            with self.tracker.stage(RANDOM_MODEL), self.tracker.also(other):
-                return explain_randomised(explained, other, self.scorer.methods, RANDOM_MODEL, share)
+            rankings: list[Ranking] = []
+            scorer, attempts = self.scorer, self._attempts
+            with attempts.at(RANDOM_MODEL), self.tracker.stage(RANDOM_MODEL):
+                other, share = scorer.randomised_detector, scorer.protocol.random_model_share
+                with self.tracker.also(other):
+                    rankings = explain_randomised(explained, other, scorer.methods, RANDOM_MODEL, attempts, share)
+            return rankings
 
         return baseline_regions(explained, self.scorer.protocol, self.trial.seed, self.frame.key, randomised_rankings)
 
@@ -250,27 +285,30 @@ class _FrameTrial:
     ) -> tuple[list[Row], list[RankedRegion], dict[str, Tensor], list[TransformedVerdict]]:
         """The rows of all attacks, the regions with the first attack's oracle among them, its attacked images, and
         what the detector says of the frame and of every flip after each transform.
+
+        An attack that fails has no rows; the first is the first of those that do not.
         """
         rows: list[Row] = []
         transformed = self._transformed.of_frame(self.image) if explained else []
         first: tuple[list[RankedRegion], dict[str, Tensor]] | None = None
         shown = {method: digest_of(region) for method, region in explained.shown.items()} if explained else {}
         for name, attack in self.scorer.attack_variants:
-            with self.tracker.stage(f"attack {name}"):
+            at_budget = f" at {fraction(attack.epsilon)}" if self.scorer.budgets else ""
+            with self._attempts.at(f"attack {name}{at_budget}"), self.tracker.stage(f"attack {name}"):
                 regions = {ranked_region.digest: ranked_region.region for ranked_region in ranked_regions}
                 outcomes, images = self._attacker.outcomes(name, attack, regions, () if first else shown.values())
                 with_oracle = ranked_regions + (
                     self._oracle(name, attack, ranked_regions, explained, outcomes) if explained else []
                 )
-            rows += [
-                self._recorder.row(ranked_region, name, attack.epsilon, outcomes[ranked_region.digest])
-                for ranked_region in with_oracle
-            ]
-            transformed += self._transformed.of_flips(name, attack.epsilon, with_oracle, outcomes)
-            first = first or (
-                with_oracle,
-                {method: images[digest] for method, digest in shown.items() if digest in images},
-            )
+                transformed += self._transformed.of_flips(name, attack.epsilon, with_oracle, outcomes)
+                rows += [
+                    self._recorder.row(ranked_region, name, attack.epsilon, outcomes[ranked_region.digest])
+                    for ranked_region in with_oracle
+                ]
+                first = first or (
+                    with_oracle,
+                    {method: images[digest] for method, digest in shown.items() if digest in images},
+                )
         return rows, *(first or (ranked_regions, {})), transformed
 
     def _oracle(
@@ -299,19 +337,25 @@ class _FrameTrial:
 
     def _flip_thresholds(self, ranked_regions: list[RankedRegion], explained: Explained) -> list[FlipThreshold]:
         (_, main), *_ = self.scorer.attack_variants
-        with self.tracker.stage("grades"):
-            flip_thresholds = FlipThresholdSearch(
-                self._attacker, explained.segments, self.scorer.protocol, main.epsilon
-            )(ranked_regions)
-        return [self._recorder.flip_threshold(*threshold) for threshold in flip_thresholds]
+        found: list[FlipThreshold] = []
+        with self._attempts.at("grades"), self.tracker.stage("grades"):
+            search = FlipThresholdSearch(self._attacker, explained.segments, self.scorer.protocol, main.epsilon)
+            found = [self._recorder.flip_threshold(*threshold) for threshold in search(ranked_regions)]
+        return found
 
     def _metric_values(self, explained: Explained) -> list[MetricValue]:
-        metric_values = []
-        for method in self.scorer.methods if self.scorer.metrics else ():
-            with self.tracker.stage(f"metrics of {method.name}"):
-                case = case_of(explained.frames, method, explained.explanations[method.name], self.frame.mask)
-                metric_values += [
-                    self._recorder.metric_value(method, measurement)
-                    for measurement in measure_case(case, self.scorer.metrics, self.tracker.also)
-                ]
+        metric_values: list[MetricValue] = []
+        attempts, metrics = self._attempts, self.scorer.metrics
+        for method in self.scorer.methods if metrics else ():
+            if (explanation := explained.explanations.get(method.name)) is None:
+                continue
+            stage = f"metrics of {method.name}"
+            with attempts.at(stage), self.tracker.stage(stage):
+                case = case_of(explained.frames, method, explanation, self.frame.mask)
+                for name, metric in metrics.items():
+                    with attempts.at(f"metric {name} of {method.name}"):
+                        metric_values += [
+                            self._recorder.metric_value(method, measurement)
+                            for measurement in measure_case(case, {name: metric}, self.tracker.also)
+                        ]
         return metric_values

@@ -10,6 +10,7 @@ import numpy as np
 from data.frames import Frame
 from data.masks import at_size
 from detectors import Detector
+from scoring.attempts import StageFailure, as_text
 from scoring.metrics.measuring import Measurement
 from scoring.records import UNKNOWN, FlipThreshold, FrameVerdict, MetricValue, Row, TransformedVerdict
 from scoring.region_attacker import Outcome, Verdict
@@ -59,12 +60,15 @@ class Recorder:
             "before": float(verdict.probabilities[verdict.target]),
         }
 
-    def frame_verdict(self, segments: np.ndarray | None, adversarial: AdversarialImage | None) -> FrameVerdict:
+    def frame_verdict(
+        self, segments: np.ndarray | None, adversarial: AdversarialImage | None, failures: Sequence[StageFailure] = ()
+    ) -> FrameVerdict:
         """What the detector says of the frame, and of its adversarial image.
 
         Args:
             segments: (H, W) labels 0..K-1; None where the frame was not divided.
             adversarial: the frame attacked as a whole, as fills use it; None where none was made.
+            failures: what of the trial could not be scored.
         """
         return FrameVerdict(
             **self._shared,
@@ -75,6 +79,7 @@ class Recorder:
             adversarial_steps=adversarial.steps if adversarial else UNKNOWN,
             adversarial_forwards=adversarial.forwards if adversarial else UNKNOWN,
             adversarial_queries=adversarial.queries if adversarial else UNKNOWN,
+            unscored=as_text(failures),
         )
 
     def row(self, ranked_region: RankedRegion, attack: str, epsilon: float, outcome: Outcome) -> Row:

@@ -148,6 +148,7 @@ class FrameVerdict:
         adversarial_forwards: images passed to the detector to make it; likewise.
         adversarial_queries: forwards that an attacker without gradients would have needed for it; -1 also where the
             attack cannot do without.
+        unscored: the parts of the trial that failed, with the reasons (`scoring.attempts.as_text`); "" for none.
     """
 
     key: str
@@ -166,6 +167,7 @@ class FrameVerdict:
     adversarial_steps: int
     adversarial_forwards: int
     adversarial_queries: int
+    unscored: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Any class activation map of the grad-cam package (Gildenblat 2021) as an explainer: `cam:GradCAM`, ..."""
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Iterator
@@ -10,10 +11,12 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytorch_grad_cam
+import torch
 from pytorch_grad_cam import score_cam
 from pytorch_grad_cam.ablation_layer import AblationLayer
 from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common.errors import InputError
 from common.global_generators import isolated
@@ -29,8 +32,12 @@ FAMILY = "cam"
 _LAYERS: WeakKeyDictionary[Detector, dict[tuple[str, bool], str]] = WeakKeyDictionary()
 """The layer of each detector by the one asked for: looking for it takes forwards that no single frame should pay."""
 
+_TRIED: WeakKeyDictionary[Detector, set["ClassActivationMap"]] = WeakKeyDictionary()
+"""The maps that need second derivatives and were seen to work, by detector."""
+
 _MASKING = frozenset({"ScoreCAM"})  # hides pixels
 _PLAIN = frozenset({"AblationCAM", "ShapleyCAM"})  # take a layer's output as it is
+_SECOND_ORDER = frozenset({"ShapleyCAM"})  # differentiate gradients, which fused attention does not allow
 _GIVEN = frozenset({"self", "model", "target_layers", "reshape_transform", "ablation_layer", "batch_size"})
 
 
@@ -41,7 +48,8 @@ class ClassActivationMap:
     What is explained is the log-odds of the class, at one layer: the last feature map that everything passes through,
     or `layer`. The package sees the frame's difference to the fill's background (see `LogOdds`), which matters only
     to what masks pixels (ScoreCAM). Maps are what the package makes of them: at least 0, scaled to [0, 1], enlarged
-    bilinearly.
+    bilinearly. Maps that differentiate gradients (ShapleyCAM) have attention computed by its formula, since the fused
+    kernels have no second derivative.
 
     Attributes:
         layer: its dotted name in the detector; "" finds it (see `detectors.layers.feature_layer`).
@@ -57,11 +65,31 @@ class ClassActivationMap:
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> np.ndarray:
         """The map, (H, W) float32 in [0, 1]. Raises InputError where the package cannot explain the detector."""
-        detector = score.queries.detector
-        layer = self._layer(detector)
-        hidden = background(fill, image)
-        difference = (image - hidden)[None].requires_grad_()
         seed = int(generator.integers(2**31))
+        return self._explained(
+            score.queries.detector, score.target, image, background(fill, image), seed, score.batch_size
+        )
+
+    def check(self, detector: Detector) -> None:
+        """Tries what could fail on every frame.
+
+        Raises InputError where the detector has no such layer, or none that could be found, or where the map needs
+        second derivatives and the detector has none.
+        """
+        self._layer(detector)
+        tried = _TRIED.setdefault(detector, set())
+        if self.algorithm.__name__ in _SECOND_ORDER and self not in tried:
+            sides = detector.input_size, detector.input_size
+            image = torch.rand(3, *sides, generator=torch.Generator().manual_seed(0)).to(Queries(detector).device)
+            self._explained(detector, detector.real, image, torch.full_like(image, 0.5), seed=0, batch_size=1)
+            tried.add(self)
+
+    def _explained(
+        self, detector: Detector, target: int, image: Tensor, hidden: Tensor, seed: int, batch_size: int
+    ) -> np.ndarray:
+        """The map (H, W) of an image (3, H, W), of which `hidden` (3, H, W) is the background."""
+        layer, difference = self._layer(detector), (image - hidden)[None].requires_grad_()
+        second_order = self.algorithm.__name__ in _SECOND_ORDER
         with (
             one_line_errors(self._name, detector),
             differentiable(image.device),
@@ -69,13 +97,10 @@ class ClassActivationMap:
             exact_float32(),
             isolated(seed),
             _without_bars(),
+            sdpa_kernel(SDPBackend.MATH) if second_order else contextlib.nullcontext(),
         ):
-            maps = self._map(LogOdds(detector, score.target, hidden), layer, difference, score.batch_size)
+            maps = self._map(LogOdds(detector, target, hidden), layer, difference, batch_size)
         return np.asarray(maps[0], dtype=np.float32)
-
-    def check(self, detector: Detector) -> None:
-        """Raises InputError where the detector has no such layer, or none that could be found."""
-        self._layer(detector)
 
     def _layer(self, detector: Detector) -> str:
         known = _LAYERS.setdefault(detector, {})

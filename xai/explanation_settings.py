@@ -111,10 +111,21 @@ def build_settings(
 
 
 def check_settings(settings: ExplanationSettings, detector: Detector) -> None:
-    """Raises InputError where one of the explainers does not suit the detector."""
-    for explainer in settings.explainers.values():
+    """Raises InputError where explainers do not suit the detector; it names all of them."""
+    if problems := unsuitable(settings, detector):
+        raise InputError("; ".join(problems))
+
+
+def unsuitable(settings: ExplanationSettings, detector: Detector) -> list[str]:
+    """What does not suit a detector: a sentence for each such explainer."""
+    problems = []
+    for name, explainer in settings.explainers.items():
         if isinstance(explainer, DetectorSpecificExplainer):
-            explainer.check(detector)
+            try:
+                explainer.check(detector)
+            except InputError as error:
+                problems.append(str(error) if name in str(error) else f"{name}: {error}")
+    return problems
 
 
 def parse_override(text: str) -> tuple[str, str, str]:

@@ -4,6 +4,9 @@ import numpy as np
 
 from common.errors import InputError
 
+TOP = 3  # the segments of a ranking that are attacked in every run
+_ROUNDING = 1e-12  # of means in float64, relative to the largest: what differs by less is tied
+
 
 def segment_scores(saliency: np.ndarray, segments: np.ndarray) -> np.ndarray:
     """The mean saliency in each segment, (K,) float64.
@@ -38,12 +41,14 @@ def top_region(segments: np.ndarray, ranking: np.ndarray, k: int) -> np.ndarray:
 
 
 def is_weak(saliency: np.ndarray, segments: np.ndarray) -> bool:
-    """Whether a ranking says little: fewer than three segments speak for the class, or all count alike.
+    """Whether a ranking says little: fewer than three segments speak for the class, or its best three are tied.
 
     A segment speaks for the class where its mean saliency is above zero. Zero is neutral for LIME's weights, SHAP's
-    values and Sobol indices. RISE's saliency is a mean score and so above zero everywhere; its ranking is weak only
-    when all segments count alike. The published code drops an image from LIME's row for fewer than three positive
-    segments; here every image is ranked, and the weak rankings are counted.
+    values and Sobol indices; RISE's saliency is a mean score and so above zero everywhere. The best three are tied
+    where two of them count alike, or the third and the fourth: which is attacked first, or at all, then follows from
+    the segments' labels and not from the explanation. The published code drops an image from LIME's row for fewer than
+    three positive segments; here every image is ranked, and the weak rankings are counted.
     """
-    scores = segment_scores(saliency, segments)
-    return bool((scores > 0).sum() < 3 or scores.max() == scores.min())
+    scores = np.sort(segment_scores(saliency, segments))[::-1]
+    gaps = -np.diff(scores[: TOP + 1])
+    return bool((scores > 0).sum() < TOP or (gaps <= _ROUNDING * np.abs(scores).max()).any())

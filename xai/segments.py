@@ -9,6 +9,7 @@ from torch import Tensor
 from common.errors import InputError
 
 FEWEST = 3  # regions of the top 1, 2 and 3 segments are attacked
+FEW = 0.5  # of the segments asked for: with fewer, regions are twice as large as those of other frames
 SLIC, GRID = "slic", "grid"
 
 
@@ -41,6 +42,11 @@ class Segments:
         """ "slic-50"."""
         return f"{self.kind}-{self.count}"
 
+    @property
+    def smoother(self) -> str:
+        """The setting that helps where noise leaves few segments, as on a command line."""
+        return f"--set segments.sigma={max(1.0, 2 * self.sigma):g}"
+
     def __call__(self, image: Tensor) -> np.ndarray:
         """The segment of each pixel, (H, W) int32: labels 0..K-1, none of them empty.
 
@@ -61,10 +67,18 @@ class Segments:
         distinct, consecutive = np.unique(labels, return_inverse=True)
         if len(distinct) < FEWEST:
             raise InputError(
-                f"the image falls into {len(distinct)} segment(s) and at least {FEWEST} are needed: is it noise, or "
-                f"too small? Otherwise raise segments.sigma or segments.compactness"
+                f"the image falls into {len(distinct)} segment(s) and at least {FEWEST} are needed: where it is noisy, "
+                f"{self.smoother} smooths it first; a higher segments.compactness makes segments squarer"
             )
         return consecutive.reshape(labels.shape).astype(np.int32)
+
+
+def fewest_expected(segmentation: str) -> float:
+    """The number of segments below which a frame fell into far fewer than were asked for, as noisy ones do.
+
+    `segmentation` is the name of a way to divide frames, which says how many those are: "slic-50".
+    """
+    return FEW * int(segmentation.rpartition("-")[2])
 
 
 def parse_segments(text: str) -> Segments:

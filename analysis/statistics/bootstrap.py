@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from analysis.statistics.estimate import Estimate
-from analysis.statistics.videos import DRAWS, how_many, known, per_video, placed, pooled, resamples
+from analysis.statistics.videos import DRAWS, how_many, per_video, placed, pooled, resamples
 
 LEVEL = 0.95
 _SAME = 1e-9  # relative: values closer than this differ by rounding alone
@@ -76,19 +76,34 @@ def mean_of(values: np.ndarray, videos: np.ndarray) -> Statistic:
 def estimates(
     values: np.ndarray, videos: np.ndarray, generator: np.random.Generator, bounds: tuple[float, float]
 ) -> list[Estimate]:
-    """Estimates the mean of each column with its 95 % interval, over the frames where no column is NaN.
+    """Estimates the mean of each column with its 95 % interval, over the frames where that column is not NaN.
 
-    Without a frame everything is NaN.
+    Columns that are known on the same frames share their resamples. Without a frame everything is NaN.
 
     Args:
         values: (n, m), a column for each quantity.
         videos: (n,) the name or number of each frame's video.
-        generator: of the resamples of videos, which all columns share.
+        generator: of the resamples of videos.
         bounds: the least and the greatest value possible.
     """
-    videos, (values,) = known(videos, values)
-    if not len(values):
-        return [Estimate()] * values.shape[1]
+    values, state = values.astype(float), generator.bit_generator.state
+    there, found = ~np.isnan(values), [Estimate()] * values.shape[1]
+    alike: dict[bytes, list[int]] = {}
+    for index in range(values.shape[1]):
+        alike.setdefault(there[:, index].tobytes(), []).append(index)
+    for columns in alike.values():
+        kept = there[:, columns[0]]
+        if kept.any():
+            generator.bit_generator.state = state
+            part = _complete_estimates(values[np.ix_(kept, columns)], videos[kept], generator, bounds)
+            for index, estimate in zip(columns, part, strict=True):
+                found[index] = estimate
+    return found
+
+
+def _complete_estimates(
+    values: np.ndarray, videos: np.ndarray, generator: np.random.Generator, bounds: tuple[float, float]
+) -> list[Estimate]:
     limits, count = intervals(values, videos, generator, bounds), how_many(videos)
     means = values.mean(axis=0)
     return [

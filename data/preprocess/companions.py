@@ -175,7 +175,7 @@ def companions_of(clip: Clip, info: VideoInfo, sources: bool = False) -> tuple[C
 
 
 def _unfit(path: Path, info: VideoInfo, lengths: dict[Path, int], problems: dict[Path, list[str]]) -> str | None:
-    """Why a mask video or original cannot go with a clip, beginning with its path, or None; notes its length and damage.
+    """Why a mask video or original cannot go with a clip, beginning with its path, or None; notes length and damage.
 
     It may be longer: where two videos were combined, the result ends with the shorter one; of a shorter one the common
     frames are used. Its pixels may have another shape: programs that make fakes and masks often leave out what the

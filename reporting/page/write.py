@@ -27,6 +27,7 @@ from runs.finished_run import FinishedRun, FinishedTables
 from runs.frame_table import ATTACKS_NEEDED
 from runs.gallery.drawing import TILE
 from runs.gallery.sprites import COLUMNS
+from runs.partial_frames import partial_frames
 from runs.score_table import ScoreTable
 from scoring.baselines.table import BASELINES, STRONGEST_FIRST
 
@@ -258,6 +259,9 @@ def _left_out(run: FinishedTables) -> dict[str, Any]:
     region_only = attackable_frames.flipped_by_region_only(rows)
     return {
         "failures": ShownNames(list(run.failures.items())),
+        "missing": ShownNames([(part.key, part.stage, part.reason) for part in run.missing]),
+        "partial": partial_frames(run.missing),
+        "few_segments": words.few_segments(run.frames),
         "stubborn": ShownNames(stubborn),
         "attacks_needed": ATTACKS_NEEDED,
         "one_attack": attackable_frames.whole_attacks(run.frames) < ATTACKS_NEEDED,

@@ -9,13 +9,14 @@ from common.errors import InputError
 from data.frames import Frame
 from runs.gallery.albums import album
 from runs.gallery.sprites import Album
+from scoring.attempts import FAILED, NothingScoredError, StageFailure
 from scoring.costs import Cost
 from scoring.frame import ProgressCallback, Scored
 
 Score = Callable[[Frame, ProgressCallback], Scored]
 """Scores a frame, and calls back with the name of each stage that begins."""
 
-FRAME_ERRORS = (ValueError, ArithmeticError, RuntimeError)  # what numerical code raises on an image it cannot handle
+READING = "reading"
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,41 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class FrameResult:
-    """What is kept of a scored frame: its records by kind, its costs, its pictures where asked for, and its seconds."""
+    """What is kept of a scored frame.
+
+    Attributes:
+        records: by kind.
+        costs: by stage.
+        pictures: where they are asked for.
+        seconds: that it took.
+        failures: what of the frame could not be scored.
+    """
 
     records: Mapping[type, Sequence[Any]]
     costs: Sequence[Cost]
     pictures: Album | None
     seconds: float
+    failures: Sequence[StageFailure] = ()
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a frame cannot be scored."""
+    """Why a frame cannot be scored.
+
+    Attributes:
+        reason: on one line.
+        trace: where in the code, over several lines; "" where the reason says all.
+    """
 
     reason: str
+    trace: str = ""
 
 
 Answer = FrameResult | Failure
 
 
 def score_frame(score: Score, frame: Callable[[], Frame], task: Task, on_stage: ProgressCallback) -> Answer:
-    """Scores a frame; an error that is the frame's fault (FRAME_ERRORS) becomes a failure.
+    """Scores a frame; whatever error this meets becomes a failure of the frame, but for a disk that cannot be read.
 
     Args:
         score: scores a frame.
@@ -56,19 +72,30 @@ def score_frame(score: Score, frame: Callable[[], Frame], task: Task, on_stage: 
         on_stage: called with the name of each stage that begins.
 
     Raises:
-        Exception: any other error of `frame` or `score`.
+        OSError: of `frame`.
     """
-    started = time.perf_counter()
+    started, stage, read = time.perf_counter(), READING, None
+
+    def tell(begun: str) -> None:
+        nonlocal stage
+        stage = begun
+        on_stage(begun)
+
     try:
         read = frame()
-        scored = score(read, on_stage)
+        scored = score(read, tell)
+        stage = "pictures"
         pictures = album(read, scored) if task.pictured else None
-    except FRAME_ERRORS as error:
-        return failure(error)
-    return FrameResult(scored.records, scored.costs, pictures, time.perf_counter() - started)
+    except FAILED as error:
+        if read is None and isinstance(error, OSError):
+            raise
+        return failure(error, stage)
+    return FrameResult(scored.records, scored.costs, pictures, time.perf_counter() - started, scored.failures)
 
 
-def failure(error: Exception) -> Failure:
-    """A failure in the words of the error."""
-    text = " ".join(str(error).split())
-    return Failure(text if isinstance(error, InputError) else f"{type(error).__name__}: {text}")
+def failure(error: BaseException, stage: str) -> Failure:
+    """A failure in the words of the error; where they do not say so themselves, with the stage at which it was met."""
+    failed = StageFailure.of(stage, error)
+    if isinstance(error, NothingScoredError):
+        return Failure(failed.reason, "\n".join(filter(None, (part.trace for part in error.failures))))
+    return Failure(failed.reason if isinstance(error, InputError) else str(failed), failed.trace)

@@ -204,9 +204,32 @@ def test_an_attack_goes_on_with_fewer_images_where_memory_runs_out(
     assert differing.sum() <= 0.01 * changed.sum()  # the sign of a slope of nearly 0 follows the rounding of a batch
     assert torch.equal(result.forwards, expected.forwards)
     told = capsys.readouterr().err
-    assert told.count("do not fit into memory") == detector.refused
+    assert "do not fit into memory" in told
+    assert f"going on with {detector.most_images}." in " ".join(told.split())
     attack(detector, images, regions, seeds, 32)
     assert capsys.readouterr().err == ""  # it remembers
+
+
+@dataclass(frozen=True)
+class Hungry(RegionAttack):
+    """One whose own tables take more than there is, whatever the number of images."""
+
+    @property
+    def rounds(self) -> int:
+        return 1
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        raise RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9e10 bytes"
+        )
+
+
+def test_memory_that_no_smaller_batch_frees_changes_nothing_for_others(capsys: pytest.CaptureFixture[str]) -> None:
+    detector = ConvDetector()
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        Hungry()(detector, some_images(2), squares((0, 4), (2, 4)), [0, 1], 32)
+    assert detector.most_images is None
+    assert capsys.readouterr().err == ""
 
 
 def test_no_memory_for_gradients_leaves_passes_forward_alone(capsys: pytest.CaptureFixture[str]) -> None:

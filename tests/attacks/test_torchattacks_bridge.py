@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attacks import Batch, build_attack
 from attacks.base import UNKNOWN, AttackResult
+from attacks.registry import unusable
 from attacks.torchattacks_bridge import BATCHED, WITHOUT_GRADIENTS, Aim, TorchAttack, torch_attack
 from attacks.torchattacks_model import AllFlippedError, ShownModel, View
 from common.errors import InputError
@@ -401,10 +402,16 @@ def test_too_few_iterations_of_the_elastic_net_are_refused_in_one_line(name: str
     attack(ConvDetector(), some_images(1), everywhere(1), [0])
 
 
-def test_a_table_of_all_pairs_of_pixels_is_refused_where_it_is_too_large() -> None:
-    detector = LinearDetector(torch.zeros(3, 224, 224), bias=5.0)
-    with pytest.raises(InputError, match=r"JSMA makes a table of every two values of an image, 169 GiB"):
-        torch_attack("JSMA")()(detector, torch.rand(1, 3, 224, 224), torch.ones(1, 224, 224, dtype=torch.bool), [0])
+def test_tables_of_all_pairs_of_pixels_are_refused_where_the_memory_is_too_small(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("attacks.torchattacks_bridge.total_memory", lambda device: 16 * 2**30)
+    detector, attack = LinearDetector(torch.zeros(3, 224, 224), bias=5.0), torch_attack("JSMA")()
+    with pytest.raises(InputError, match=r"every two values of an image, 675 GiB at 224 x .* there are 16 GiB"):
+        attack.check(detector)
+    with pytest.raises(InputError, match=r"675 GiB"):
+        attack(detector, torch.rand(1, 3, 224, 224), torch.ones(1, 224, 224, dtype=torch.bool), [0])
+    attack.check(LinearDetector(torch.zeros(3, 80, 80), bias=5.0))  # 11 GiB
 
 
 @pytest.mark.parametrize(
@@ -476,9 +483,12 @@ FEW = {"Square": {"n_queries": 5}, "SPSA": {"nb_sample": 4}, "OnePixel": {"steps
 
 def test_attacks_that_need_more_classes_say_so() -> None:
     detector = LinearDetector(torch.zeros(3, SIZE, SIZE), bias=5.0)
-    for name, overrides in (("APGDT", {}), ("AutoAttack", {}), ("APGD", {"loss": "dlr"})):
+    for name, overrides in (("APGDT", {}), ("AutoAttack", {}), ("APGD", {"loss": "dlr"}), ("UPGD", {"loss": "dlr"})):
+        attack = build_attack(f"torchattacks:{name}", overrides=overrides)
         with pytest.raises(InputError, match=r"at least [34] classes, this one has 2"):
-            build_attack(f"torchattacks:{name}", overrides=overrides)(detector, some_images(1), everywhere(1), [0])
+            attack(detector, some_images(1), everywhere(1), [0])
+        every = {f"torchattacks:{name}": attack, "pgd": PGD(), "torchattacks:CW": build_attack("torchattacks:CW")}
+        assert len(unusable(every, detector)) == 1
 
 
 def test_few_images_at_a_time_where_gradients_are_kept() -> None:

@@ -107,13 +107,21 @@ def test_the_table_has_a_probability_for_each_class_and_nothing_for_what_is_not_
     assert list(table.columns) == [
         "key", "video", "family", "label", "seed", "segmentation", "predicted", "correct", "target", "before",
         "p(Real)", "p(NeuralTextures)", "p(Face2Face)", "p(Deepfakes)", "p(FaceSwap)", "segments",
-        "adversarial_flipped", "adversarial_steps", "adversarial_forwards", "adversarial_queries",
+        "adversarial_flipped", "adversarial_steps", "adversarial_forwards", "adversarial_queries", "unscored",
         "flipped_by_region", "flipped_as_whole", "whole_attacks", "attackable", "seconds",
     ]  # fmt: skip
     assert (table["p(FaceSwap)"].tolist(), table["p(Real)"].tolist()) == ([0.9, 0.025], [0.025, 0.9])
     text = table.to_csv(index=False).splitlines()[2].split(",")
     line = dict(zip(table.columns, text, strict=True))
-    empty = {"family", "label", "segments", "seconds", *FLAGS, *(n for n in line if n.startswith("adversarial"))}
+    empty = {
+        "family",
+        "label",
+        "segments",
+        "seconds",
+        "unscored",
+        *FLAGS,
+        *(n for n in line if n.startswith("adversarial")),
+    }
     assert {name for name, value in line.items() if not value} == empty
     stored = parquet_records.of_frame(columns(CLASS_NAMES), table)
     assert stored.column_names == list(table.columns)

@@ -2,7 +2,7 @@
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from common import log
 from common.errors import InputError
 from data.frames import CLASS_NAMES, Frame
 from data.source import open_frames
@@ -40,7 +41,7 @@ def selection(tmp_path: Path) -> Selection:
 class Scores:
     """A scorer that only notes what it was asked; some frames it cannot score."""
 
-    def __init__(self, failing: dict[str, Exception] | None = None) -> None:
+    def __init__(self, failing: Mapping[str, BaseException] | None = None) -> None:
         self.asked: list[str] = []
         self.failing = failing or {}
 
@@ -160,7 +161,7 @@ def test_one_bad_frame_never_ends_a_run(
     assert len(told["reason"][0]) > 10
     assert key in capsys.readouterr().err
     if damage == "numerical":
-        assert told["reason"][0] == "RuntimeError: the solver did not converge"
+        assert told["reason"][0] == "LIME: RuntimeError: the solver did not converge"
 
 
 def test_a_failed_frame_is_tried_again(tmp_path: Path, selection: Selection) -> None:
@@ -170,7 +171,7 @@ def test_a_failed_frame_is_tried_again(tmp_path: Path, selection: Selection) -> 
     results = finished(tmp_path / "run", selection, again)
     assert again.asked == [key]
     assert results.failures == {}
-    assert (tmp_path / "run" / "failures.csv").read_text() == "key,reason\n"
+    assert (tmp_path / "run" / "failures.csv").read_text() == "key,stage,reason\n"
     finished(tmp_path / "whole", selection, Scores())
     assert contents(tmp_path / "whole") == contents(tmp_path / "run")
 
@@ -181,10 +182,37 @@ def test_when_every_frame_fails_the_run_says_why(tmp_path: Path, selection: Sele
     assert len(pd.read_csv(tmp_path / "run" / "failures.csv")) == 8
 
 
-def test_a_mistake_in_the_program_is_not_taken_for_a_bad_frame(tmp_path: Path, selection: Selection) -> None:
-    with pytest.raises(TypeError, match="bug"):
-        start(tmp_path / "run", selection, Scores({selection.keys[1]: TypeError("bug")}))
-    assert RunFolder(tmp_path / "run").finished(selection.keys[0]) is not None
+ERRORS = [TypeError("bug"), KeyError("logits"), AssertionError(), MemoryError(), OSError(24, "too many"), SystemExit(0)]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_whatever_a_users_code_raises_leaves_that_frame_out_and_its_traceback_in_the_log(
+    tmp_path: Path, selection: Selection, error: BaseException
+) -> None:
+    path, key = tmp_path / "run", selection.keys[1]
+    with log.closing():
+        log.open_in(path)
+        results = finished(path, selection, Scores({key: error}))
+    assert list(results.failures) == [key]
+    assert len(results.rows) == 7
+    expected = "no memory is left" if isinstance(error, MemoryError) else type(error).__name__
+    assert results.failures[key].startswith(f"LIME: {expected}")
+    logged = (path / "log.txt").read_text()
+    assert "| Traceback (most recent call last):" in logged
+    assert "raise error" in logged
+    assert f"| {type(error).__name__}" in logged
+
+
+def test_a_frame_that_cannot_be_scored_for_a_known_reason_needs_no_traceback(
+    tmp_path: Path, selection: Selection
+) -> None:
+    path, key = tmp_path / "run", selection.keys[1]
+    with log.closing():
+        log.open_in(path)
+        assert finished(path, selection, Scores({key: InputError("no explanation")})).failures == {
+            key: "no explanation"
+        }
+    assert "Traceback" not in (path / "log.txt").read_text()
 
 
 def test_an_interruption_loses_the_frame_in_work_only(tmp_path: Path, selection: Selection) -> None:

@@ -1,5 +1,7 @@
 """Class activation maps are their papers' formulas at the layer that decides, and captum's where captum has them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -215,6 +217,86 @@ def test_transformers_have_maps_too(network: str, size: int, layer: str, shape: 
     found = mapped(made("GradCAM"), detector, image, torch.zeros_like(image), target=1)
     assert found.shape == (size, size)
     assert found.std() > 0.01
+
+
+class Attending(Detector):
+    """Patches that attend to each other by torch's fused attention, or by its formula; then means, a linear layer."""
+
+    class_names = ("Real", "Face2Face", "Deepfakes")
+    real = 0
+    input_size = 32
+
+    def __init__(self, fused: bool, differentiable_twice: bool = True) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 8, stride=8)
+        self.mixed, self.end, self.head = nn.Linear(8, 24), nn.Identity(), nn.Linear(8, 3)
+        self.fused, self.twice = fused, differentiable_twice
+        draws = torch.Generator().manual_seed(3)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.7, generator=draws)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.end(self.patches(images - 0.5))
+        query, key, value = self.mixed(maps.flatten(2).transpose(1, 2))[:, None].chunk(3, dim=3)
+        if self.fused:
+            attended = functional.scaled_dot_product_attention(query, key, value)
+        else:
+            attended = (query @ key.transpose(2, 3) / 8**0.5).softmax(dim=3) @ value
+        tokens = attended[:, 0].mean(dim=1)
+        return self.head(tokens if self.twice else OnceDifferentiable.apply(tokens))
+
+
+class OnceDifferentiable(torch.autograd.Function):
+    """x squared, whose gradient has no gradient: as fused kernels are."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x**2
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return Doubled.apply(*ctx.saved_tensors, gradient)
+
+
+class Doubled(torch.autograd.Function):
+    """2 x gradient, with no derivative of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gradient: Tensor) -> Tensor:
+        return 2 * x * gradient
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        raise NotImplementedError("derivative for kernel_backward is not implemented")
+
+
+def test_second_derivatives_go_through_fused_attention() -> None:
+    """ShapleyCAM differentiates gradients, which fused kernels do not allow; its weights are those of the formula."""
+    image, background = photo(32), photo(32, seed=5)
+    fused, plain = Attending(fused=True), Attending(fused=False)
+    explainer = made("ShapleyCAM", layer="end")
+    explainer.check(fused)
+    found = mapped(explainer, fused, image, background)
+    assert np.abs(found - mapped(explainer, plain, image, background)).max() < 1e-4
+    features = plain.end(plain.patches(image[None] - 0.5)).detach().requires_grad_()
+    query, key, value = plain.mixed(features.flatten(2).transpose(1, 2)).chunk(3, dim=2)
+    tokens = ((query @ key.transpose(1, 2) / 8**0.5).softmax(dim=2) @ value).mean(dim=1)
+    p = plain.head(tokens).softmax(dim=1)[:, TARGET]
+    (g,) = torch.autograd.grad((p.log() - (1 - p).log()).sum(), features, create_graph=True)
+    (hvp,) = torch.autograd.grad(g, features, features.detach())
+    small = ((g - hvp / 2).mean(dim=(2, 3), keepdim=True) * features).sum(dim=1)[0]
+    assert np.abs(found - finished(small)).max() < 1e-3
+    assert found.std() > 0.05
+
+
+def test_a_detector_without_second_derivatives_is_refused_before_any_frame() -> None:
+    detector, fill = Attending(fused=False, differentiable_twice=False), photo(32, seed=5)
+    first_order = made("GradCAM", layer="end")
+    first_order.check(detector)
+    assert mapped(first_order, detector, photo(32), fill).any()
+    with pytest.raises(InputError, match="cam:ShapleyCAM cannot explain Attending: derivative for kernel_backward"):
+        made("ShapleyCAM", layer="end").check(detector)
 
 
 def test_outputs_as_maps() -> None:

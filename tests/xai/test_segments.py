@@ -10,7 +10,7 @@ from skimage.segmentation import slic
 from common.errors import InputError
 from tests.xai.helpers import photo
 from xai.ranking import is_weak, rank, segment_scores, top_region
-from xai.segments import Segments
+from xai.segments import Segments, fewest_expected
 
 
 def test_segments_are_slics_without_gaps() -> None:
@@ -32,9 +32,29 @@ def test_labels_with_gaps_are_renumbered_in_order(monkeypatch: pytest.MonkeyPatc
 
 def test_an_image_in_one_piece_is_refused() -> None:
     noise = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
-    with pytest.raises(InputError, match=r"raise segments\.sigma"):
+    with pytest.raises(InputError, match=r"--set segments\.sigma=1 smooths it"):
         Segments()(noise)
     assert Segments(sigma=3.0)(noise).max() > 10
+
+
+def test_noise_leaves_few_segments_and_smoothing_brings_them_back() -> None:
+    noise = 0.1 * torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(0))
+    noisy = (photo(96) + noise).clamp(0, 1)
+    counts = [int(Segments(sigma=sigma)(noisy).max()) + 1 for sigma in (0.0, 1.0)]
+    assert [count < fewest_expected(Segments().name) for count in counts] == [True, False]
+
+
+def test_few_is_less_than_half_of_those_asked_for() -> None:
+    assert (fewest_expected("slic-50"), fewest_expected("grid-49")) == (25, 24.5)
+    assert Segments(kind="grid", count=50)(torch.zeros(3, 64, 64)).max() + 1 > fewest_expected("grid-50")
+
+
+def test_equal_values_are_tied_whatever_the_size_of_their_segments() -> None:
+    """The mean of many equal float32 values rounds: 0.1 over 7 pixels is not exactly 0.1 over 1000."""
+    segments = np.repeat(np.arange(4), [7, 1000, 333, 12])[None]
+    saliency = np.array([0.1, 0.1, 0.9, 0.8], dtype=np.float32)[segments]
+    assert is_weak(saliency, segments)
+    assert not is_weak(np.array([0.1, 0.11, 0.9, 0.8], dtype=np.float32)[segments], segments)
 
 
 @pytest.mark.parametrize("values", [{"count": 2}, {"compactness": 0.0}, {"sigma": -1.0}, {"sigma": float("nan")}])
@@ -100,7 +120,11 @@ def test_top_region_holds_the_best_segments_and_nothing_else() -> None:
         ([-1.0, -2.0, -3.0, -4.0], True),
         ([0.7, 0.7, 0.7, 0.7], True),
         ([0.0, 0.0, 0.0, 0.0], True),
-        ([0.7, 0.7, 0.7, 0.8], False),
+        ([0.7, 0.7, 0.7, 0.8], True),
+        ([0.8, 0.9, 0.9, 0.1], True),
+        ([0.8, 0.9, 0.7, 0.7], True),  # which of the two is attacked is the label's doing
+        ([0.9, 0.8, 0.7, 0.6], False),
+        ([-1.0, 0.9, 0.8, 0.7], False),
     ],
 )
 def test_weak_rankings(values: list[float], expected: bool) -> None:

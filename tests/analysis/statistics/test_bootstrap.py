@@ -99,8 +99,8 @@ def test_estimates_carry_what_they_were_counted_on() -> None:
     values = np.array([[0.0, 1.0], [1.0, np.nan], [1.0, 1.0], [0.0, 1.0]])
     videos = np.array(["a", "a", "b", "c"])
     first, second = estimates(values, videos, generator(0), (0.0, 1.0))
-    assert (first.value, first.frames, first.videos) == (pytest.approx(1 / 3), 3, 3)
-    assert (second.value, second.high) == (1.0, 1.0)
+    assert (first.value, first.frames, first.videos) == (pytest.approx(1 / 2), 4, 3)
+    assert (second.value, second.high, second.frames, second.videos) == (1.0, 1.0, 3, 3)
     assert second.low == pytest.approx(stats.binomtest(3, 3).proportion_ci(method="exact").low)
     assert first.low <= first.value <= first.high
     (empty,) = estimates(np.full((2, 1), np.nan), np.array(["a", "b"]), generator(0), (0.0, 1.0))
@@ -110,6 +110,18 @@ def test_estimates_carry_what_they_were_counted_on() -> None:
     assert single.value == 1.0
     assert math.isnan(single.low)
     assert Estimate(0.5, 0.4, 0.6) == Estimate(0.5, 0.4, 0.6, 0, 0)
+
+
+def test_a_column_with_gaps_is_estimated_as_alone_on_its_frames_and_changes_no_other() -> None:
+    values, videos = clustered(3, 6, 4)
+    complete = np.column_stack([values, 1 - values, values**2])
+    gaps = complete.copy()
+    gaps[[0, 5, 7], 1] = np.nan
+    whole = estimates(complete, videos, generator(4), (-5.0, 5.0))
+    first, second, third = estimates(gaps, videos, generator(4), (-5.0, 5.0))
+    assert (first, third) == (whole[0], whole[2])
+    kept = ~np.isnan(gaps[:, 1])
+    assert [second] == estimates(gaps[kept, 1:2], videos[kept], generator(4), (-5.0, 5.0))
 
 
 def test_2000_resamples_are_drawn() -> None:

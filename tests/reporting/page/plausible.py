@@ -179,6 +179,7 @@ def _verdicts(scores: pd.DataFrame) -> pd.DataFrame:
     made = {"segments": 49, "adversarial_steps": 30, "adversarial_forwards": 60, "adversarial_queries": 2431}
     return frames[names].assign(
         probabilities="0.01 0.97 0.01 0.005 0.005",
+        unscored="",
         adversarial_flipped=np.where(fake, flipped, -1).astype(int),
         **{name: np.where(fake, value, -1) for name, value in made.items()},
     )

@@ -1,0 +1,27 @@
+"""Memory that has run out, by what errors say of it."""
+
+import re
+import traceback
+from pathlib import Path
+
+_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")  # of torch, in a RuntimeError
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that the process, or its device, has no memory left."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
+    )
+
+
+def no_memory(error: BaseException) -> str:
+    """That no memory is left, and what was asked for as far as an error says: "no memory is left (tried to ...)"."""
+    text = " ".join(str(error).split())
+    asked = re.search(r"tried to allocate [\d.]+ \w+", text, re.IGNORECASE)  # torch's words around it are of no use
+    return f"no memory is left ({asked[0] if asked else text or type(error).__name__})"
+
+
+def place(error: BaseException) -> str:
+    """Where in the code an error was raised: "decode in images.py, line 12"."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].name} in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "the start"
