@@ -13,7 +13,7 @@ from common.console import application, run, say, table
 from data.demo.demo_frames import DemoFrames
 from data.frames import Frame
 from data.source import open_split, warn_of_doubt
-from detectors.conventions import Conventions
+from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.detector_test import number
 from detectors.options import CheckpointOption, DeviceOption
 from detectors.predictions import predict, report_left_out
@@ -33,9 +33,9 @@ app.command("train")(run_training)
 @app.command("test")
 @with_options()
 def run_test(
-    conventions: Conventions,
     detector: Annotated[str, typer.Option(help="A detector's name or a checkpoint.")] = "demo",
     checkpoint: CheckpointOption = None,
+    conventions: Conventions = NOTHING_SAID,
     frames: FramesOption = None,
     images: ImagesOption = None,
     split: Annotated[str, typer.Option(help="Test on this split of --frames; all for the whole index.")] = "test",

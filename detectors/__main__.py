@@ -11,7 +11,7 @@ from common import console
 from common.commands import with_options
 from common.errors import InputError
 from data.source import open_split, warn_of_doubt
-from detectors.conventions import Conventions
+from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.detector_test import run_test
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption
 from detectors.registry import load
@@ -37,10 +37,10 @@ for _name in ("attack", "compare"):
 @app.command("test")
 @with_options()
 def run_testing(
-    conventions: Conventions,
     frames: Annotated[Path, typer.Option(metavar="FILE", help="Index of the frames (CSV).")],
     detector: DetectorOption = None,
     checkpoint: CheckpointOption = None,
+    conventions: Conventions = NOTHING_SAID,
     images: Annotated[
         Path | None, typer.Option(metavar="PATH", help="LMDB store or folder; default: the index's folder.")
     ] = None,

@@ -113,7 +113,7 @@ def build_caddm(checkpoint: Checkpoint | None, conventions: Conventions) -> Cadd
     detector = CaddmDetector(_published_config(checkpoint) or CaddmConfig())
     used = replace(checkpoint, state_dict=_without_unused(checkpoint.state_dict))
     load_into(detector.network, used, detector.config.title, published_names(detector.network))
-    stated = stated_classes(len(BINARY), checkpoint, conventions)
+    stated = stated_classes(len(BINARY), checkpoint.metadata, str(checkpoint.path), conventions)
     detector.class_names = stated or BINARY
     detector.real = detector.class_names.index(REAL)
     text = (f"classes {', '.join(detector.class_names)}",)

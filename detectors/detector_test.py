@@ -121,9 +121,7 @@ def swapped_classes(detector: Detector, report: Report) -> str | None:
     videos = report.of("video")
     if videos.auc is None or videos.auc_high is None or videos.auc_high >= 0.5:
         return None
-    found = (
-        f"the videos' AUC is {videos.auc:.4f} (95 % interval {videos.auc_low:.4f} to {videos.auc_high:.4f}), under 0.5"
-    )
+    found = f"the videos' AUC is {videos.auc:.4f} (95 % interval {_interval(videos)}), under 0.5"
     names = ",".join(reversed(detector.class_names))
     if len(detector.class_names) > 2:
         names = f"the names of the outputs in their order, not {','.join(detector.class_names)}"
@@ -176,22 +174,27 @@ def show_report(report: Report) -> None:
                 row.manipulation,
                 str(row.real),
                 str(row.fake),
-                number(row.auc),
-                "-" if row.auc_low is None else f"{number(row.auc_low)} to {number(row.auc_high)}",
-                *map(number, (row.eer, row.accuracy, row.false_positive, row.false_negative)),
+                *map(number, (row.auc, row.eer, row.accuracy, row.false_positive, row.false_negative)),
             ]
             for row in report.separations
             if row.level == level
         ]
-        columns = ["fakes", "real", "fake", "AUC", "95 % interval", "EER", "accuracy", "FPR", "FNR"]
+        columns = ["fakes", "real", "fake", "AUC", "EER", "accuracy", "FPR", "FNR"]
         table(f"{level}s: each kind of fake against all real ones", columns, rows)
     say(f"accuracy, FPR (real called fake) and FNR (fake called real) are at p(fake) {DECISION}")
+    videos = report.of("video")
+    if videos.auc is not None:
+        say(f"the AUC of all videos, {number(videos.auc)}, has the 95 % interval {_interval(videos)}")
     report_left_out(report.predictions)
 
 
 def number(value: float | None) -> str:
     """A score in four decimals, or a dash where it is not defined."""
     return "-" if value is None else f"{value:.4f}"
+
+
+def _interval(separation: Separation) -> str:
+    return f"{number(separation.auc_low)} to {number(separation.auc_high)}"
 
 
 def _is_fake(family: str | None) -> int | None:

@@ -14,8 +14,10 @@ _ENOUGH = 0.8
 _FEWEST = 20
 """Files of fewer tensors are of no published network."""
 
+_CADDM = "CADDM"
+
 _SIGNATURES: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "CADDM": (("adm.", "base_model."), ""),
+    _CADDM: (("adm.", "base_model."), ""),
     "an EfficientNet of efficientnet_pytorch": (("_conv_stem.", "_blocks."), "tf_efficientnet_b"),
     "Xception": (("block1.rep.", "block12.rep."), "legacy_xception"),
     "a timm EfficientNet": (("conv_stem.", "blocks."), "tf_efficientnet"),
@@ -37,29 +39,24 @@ _KNOWN = (
 
 def looks_like(state_dict: Mapping[str, Tensor]) -> str:
     """A guess, in words, at the network that weights belong to: its family by the keys, itself by the shapes."""
-    family = next(
-        (
-            name
-            for name, (parts, _) in _SIGNATURES.items()
-            if all(any(part in key for key in state_dict) for part in parts)
-        ),
-        None,
-    )
-    near = nearest(state_dict, "" if family is None else _SIGNATURES[family][1]) if family != "CADDM" else None
+    family, near = _family(state_dict), nearest(state_dict)
     known = f"by its shapes timm:{near}" if near else ""
     if family is None:
         return known or f"another network (its first key is {next(iter(state_dict))})"
     return f"{family} ({known})" if known else family
 
 
-def nearest(state_dict: Mapping[str, Tensor], beginning: str = "") -> str | None:
+def nearest(state_dict: Mapping[str, Tensor], beginning: str | None = None) -> str | None:
     """The common network of timm whose tensors' shapes are nearest to a file's, or None where none is near.
 
-    `beginning` limits the search to networks whose names begin so. The last layer's shape, which follows the number
-    of classes, hardly counts.
+    `beginning` limits the search to networks whose names begin so; by default they are of the family that the keys show.
+    The last layer's shape, which follows the number of classes, hardly counts.
     """
-    if len(state_dict) < _FEWEST:
+    family = _family(state_dict)
+    if len(state_dict) < _FEWEST or family == _CADDM:
         return None
+    if beginning is None:
+        beginning = "" if family is None else _SIGNATURES[family][1]
     given = _shapes(state_dict)
     best, share = None, _ENOUGH
     for name in _KNOWN:
@@ -69,6 +66,13 @@ def nearest(state_dict: Mapping[str, Tensor], beginning: str = "") -> str | None
             if overlap > share:
                 best, share = name, overlap
     return best
+
+
+def _family(state_dict: Mapping[str, Tensor]) -> str | None:
+    for name, (parts, _) in _SIGNATURES.items():
+        if all(any(part in key for key in state_dict) for part in parts):
+            return name
+    return None
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> Counter[tuple[int, ...]]:

@@ -81,7 +81,7 @@ def settle(defaults: Defaults, checkpoint: Checkpoint, conventions: Conventions)
     that cannot be used.
     """
     where, said, assumed = str(checkpoint.path), [], []
-    names = stated_classes(defaults.outputs, checkpoint, conventions)
+    names = stated_classes(defaults.outputs, checkpoint.metadata, where, conventions)
     if names is None and defaults.class_names is None:
         raise order_unknown(defaults.outputs, where)
     normalisation = _agreed(
@@ -159,9 +159,13 @@ def network_in(said: Mapping[str, Any]) -> str | None:
     return next((said[key] for key in ("model_name", "arch") if isinstance(said.get(key), str)), None)
 
 
-def stated_classes(outputs: int, checkpoint: Checkpoint, conventions: Conventions) -> tuple[str, ...] | None:
-    """The classes that the file states, else those that the user gives, or None. Raises InputError as `settle` does."""
-    where, said = str(checkpoint.path), checkpoint.metadata
+def stated_classes(
+    outputs: int, said: Mapping[str, Any], where: str, conventions: Conventions
+) -> tuple[str, ...] | None:
+    """The classes that the description of weights states, else those that the user gives, or None.
+
+    `where` names the weights in messages. Raises InputError as `settle` does.
+    """
     given = None if conventions.labels is None else class_names(conventions.labels, outputs, "--classes")
     labels = labels_in(said)
     if labels is None or len(labels) not in {outputs, max(outputs, 2)}:  # a list of something else

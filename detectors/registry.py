@@ -15,18 +15,18 @@ from common.errors import InputError
 from common.files import sha256
 from common.registry import resolve
 from detectors import caddm, ff_attribution, sbi, timm_source, xception
-from detectors.base import REAL, Detector
+from detectors.base import Detector
 from detectors.checkpoints import Checkpoint, read
-from detectors.consistency import probes, require_consistent
+from detectors.contract import check_contract
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.devices import resolve_device
-from detectors.memory import ran_out
-from detectors.nearest_network import looks_like
+from detectors.nearest_network import looks_like, nearest
 from detectors.optimise import optimise as optimised
 from detectors.published_wrappers import nearest_wrapper, wrapper_of
 from detectors.reading import assumption, network_in, none_said, own_detector
 from detectors.saving import model_in
-from detectors.timm_network import TimmConfig
+from detectors.timm_network import TimmConfig, create_network
+from detectors.weight_loading import missing_parts
 
 
 @dataclass(frozen=True)
@@ -120,33 +120,6 @@ def short_name(name: str) -> str:
     return path.stem if path.stem.strip(".") else path.name
 
 
-def check_contract(detector: Detector, name: str) -> None:
-    """Raises InputError, saying what is wrong, where a detector does not do what the Detector class says."""
-    for attribute in ("input_size", "class_names", "real"):
-        if not hasattr(detector, attribute):
-            raise InputError(f"detector {name} does not set {attribute!r}, see detectors/base.py")
-    names, real = detector.class_names, detector.real
-    if not 0 <= real < len(names) or names[real] != REAL:
-        raise InputError(
-            f"detector {name}: its class {real} must be named {REAL!r}; its classes are {', '.join(names)}"
-        )
-    kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
-    try:
-        require_consistent(detector, probes(detector))
-    except InputError:
-        raise
-    except Exception as error:
-        if ran_out(error):
-            raise
-        advice = (
-            f"its weights are in {' and '.join(sorted(kinds))}; call .float() on it" if kinds else "mend its forward"
-        )
-        raise InputError(
-            f"detector {name} fails on images (N, 3, {detector.input_size}, {detector.input_size}) in float32 "
-            f"({type(error).__name__}: {error}); {advice}"
-        ) from error
-
-
 def _is_own(name: str) -> bool:
     return ":" in name and not name.startswith(_TIMM) and not _is_file(name)
 
@@ -213,10 +186,21 @@ def _recognised(checkpoint: Checkpoint, conventions: Conventions) -> Detector:
         return timm_source.from_foreign_file(named, checkpoint, conventions)
     if (wrapper := nearest_wrapper(checkpoint)) is not None:
         return wrapper.build(checkpoint, conventions)  # says what is missing or not expected
+    guess = f"{looks_like(checkpoint.state_dict)}{_lacking(checkpoint)}"
     raise InputError(
-        f"{checkpoint.path} is not recognised: it looks like {looks_like(checkpoint.state_dict)}; name its detector "
-        f"({', '.join(SOURCES)}, timm:NETWORK or your own package.module:Name) and give the file as its checkpoint"
+        f"{checkpoint.path} is not recognised: it looks like {guess}; name its detector ({', '.join(SOURCES)}, "
+        "timm:NETWORK or your own package.module:Name) and give the file as its checkpoint"
     )
+
+
+def _lacking(checkpoint: Checkpoint) -> str:
+    """What is not in a file of the network that its shapes are nearest to, as a clause; else nothing."""
+    near = nearest(checkpoint.state_dict)
+    if near is None:
+        return ""
+    with torch.device("meta"):
+        parts = missing_parts(checkpoint.state_dict, create_network(near, 2))
+    return f", but has {parts}" if parts else ""
 
 
 def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None]:

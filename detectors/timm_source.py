@@ -9,13 +9,13 @@ from timm.models import load_model_config_from_hf
 from common.errors import InputError
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint
-from detectors.class_names import BINARY, class_names, labels_in, order_unknown
+from detectors.class_names import BINARY, order_unknown
 from detectors.conventions import Colour, Conventions
 from detectors.nearest_network import looks_like
-from detectors.reading import Defaults, check_own, read_foreign
+from detectors.reading import Defaults, check_own, read_foreign, stated_classes
 from detectors.saving import config_in, model_in
 from detectors.timm_network import TimmConfig, TimmDetector, check_known, downloading, from_checkpoint
-from detectors.weight_loading import align
+from detectors.weight_loading import align, difference
 
 _HUB = "hf-hub:"
 
@@ -54,12 +54,9 @@ def from_foreign_file(network: str, checkpoint: Checkpoint, conventions: Convent
 def _published_detector(network: str, conventions: Conventions) -> TimmDetector:
     """A network with its published weights, whose description may name the classes."""
     published, who = _published(network), f"timm:{network} without a checkpoint"
-    outputs, labels = int(published.get("num_classes", 0)), labels_in(published)
-    if conventions.labels is not None:
-        names = class_names(conventions.labels, outputs, "--classes")
-    elif labels is not None and len(labels) == outputs:
-        names = class_names(labels, outputs, f"{who}: its classes")
-    else:
+    outputs = int(published.get("num_classes", 0))
+    names = stated_classes(outputs, published, who, conventions)
+    if names is None:
         raise order_unknown(outputs, who)
     size, mean, std = _input(published)
     if conventions.normalisation is not None or conventions.input_size is not None:
@@ -84,8 +81,8 @@ def outputs_in(checkpoint: Checkpoint, network: str) -> int:
     key = f"{heads if isinstance(heads, str) else heads[0]}.weight"
     if key not in tensors or tensors[key].ndim == 0:
         raise InputError(
-            f"{checkpoint.path} does not fit {network}: it looks like {looks_like(checkpoint.state_dict)} and has no "
-            f"classifier ({key}); expected keys such as {next(iter(wanted))}"
+            f"{checkpoint.path} does not fit {network}: it looks like {looks_like(checkpoint.state_dict)}; "
+            f"{difference(checkpoint.state_dict, empty)}"
         )
     return int(tensors[key].shape[0])
 

@@ -51,15 +51,13 @@ def load_into(
         InputError: keys or shapes differ, or the file holds the network twice, with other weights.
     """
     wanted = _as_the_file_calls_it(network, names)
-    try:
-        alignment = align(checkpoint.state_dict, wanted)
-    except InputError as error:
-        raise InputError(f"{checkpoint.path}: {error}") from None
+    _refuse_two(checkpoint, wanted)
+    alignment = align(checkpoint.state_dict, wanted)
     tensors, left = _without(alignment.tensors, unused)
-    difference = _difference(tensors, network, names)
-    if difference:
+    differing = _difference(tensors, network, names)
+    if differing:
         guess = looks_like(checkpoint.state_dict)
-        raise InputError(f"{checkpoint.path} does not fit {expected}: it looks like {guess}; {difference}")
+        raise InputError(f"{checkpoint.path} does not fit {expected}: it looks like {guess}; {differing}")
     for key, tensor in wanted.items():  # files from before batch norm counted its batches
         if key.endswith("num_batches_tracked"):
             tensors.setdefault(key, torch.zeros_like(tensor, device="cpu"))
@@ -79,23 +77,40 @@ def fits(
     return not _difference(tensors, network, names)
 
 
-def align(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Alignment:
-    """A network's tensors in a file: those behind the prefix (which may be empty) under which most of `wanted` stand.
+def difference(state_dict: Mapping[str, Tensor], network: nn.Module) -> str:
+    """What a file's tensors differ in from a network's, in words: parts that are missing first; empty for nothing."""
+    return _difference(align(state_dict, network.state_dict()).tensors, network, None)
 
-    Raises InputError where two prefixes have the same number of them, with other weights.
-    """
+
+def missing_parts(state_dict: Mapping[str, Tensor], network: nn.Module) -> str:
+    """What of a network a file does not have, in words; empty where it has all, or nothing, by its name."""
+    tensors = align(state_dict, network.state_dict()).tensors
+    return ", ".join(filter(None, _missing(tensors, network, None))) if tensors.keys() & network.state_dict() else ""
+
+
+def align(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Alignment:
+    """A network's tensors in a file: those behind the prefix, maybe none, under which most of `wanted` stand."""
+    prefix = _prefixes(state_dict, wanted)[0]
+    return Alignment(_behind(prefix, state_dict), tuple(key for key in state_dict if not key.startswith(prefix)))
+
+
+def _prefixes(state_dict: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """The prefixes under which most of `wanted` stand, the shortest first."""
     found = Counter(key[: len(key) - len(rest)] for key in state_dict for rest in _endings(key) if rest in wanted)
     most = max(found.values(), default=0)
-    prefixes = sorted((prefix for prefix, number in found.items() if number == most), key=len) or [""]
-    copies = [_behind(prefix, state_dict) for prefix in prefixes]
-    if most == len(wanted):
-        for prefix, copy in zip(prefixes[1:], copies[1:], strict=True):
-            if any(not torch.equal(copy[key], copies[0][key]) for key in wanted):
-                raise InputError(
-                    f"it holds the network twice, under {prefixes[0] or 'no prefix'} and under {prefix}, with other "
-                    "weights; save a file of the one that is meant"
-                )
-    return Alignment(copies[0], tuple(key for key in state_dict if not key.startswith(prefixes[0])))
+    return sorted((prefix for prefix, number in found.items() if number == most), key=len) or [""]
+
+
+def _refuse_two(checkpoint: Checkpoint, wanted: Mapping[str, Tensor]) -> None:
+    """Raises InputError where a file holds all of a network under two prefixes, with other weights."""
+    prefixes = _prefixes(checkpoint.state_dict, wanted)
+    copies = [_behind(prefix, checkpoint.state_dict) for prefix in prefixes]
+    for prefix, copy in zip(prefixes[1:], copies[1:], strict=True):
+        if copy.keys() >= wanted.keys() and any(not torch.equal(copy[key], copies[0][key]) for key in wanted):
+            raise InputError(
+                f"{checkpoint.path} holds the network twice, under {prefixes[0] or 'no prefix'} and under {prefix}, "
+                "with other weights; save a file of the one that is meant"
+            )
 
 
 def _behind(prefix: str, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

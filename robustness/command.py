@@ -10,7 +10,7 @@ import typer
 from common import log
 from common.commands import with_options
 from common.console import application, paragraph
-from detectors.conventions import Conventions
+from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.options import CheckpointOption, DetectorOption
 from detectors.registry import short_name
 from robustness.attack_options import AttackOptions, NamedDetector, attacked_detector, compared_detectors
@@ -28,9 +28,9 @@ app = application("Attack whole frames, and compare hardened detectors.")
 @with_options()
 def attack_fakes(
     options: AttackOptions,
-    conventions: Conventions,
     detector: DetectorOption = None,
     checkpoint: CheckpointOption = None,
+    conventions: Conventions = NOTHING_SAID,
     transfer_from: Annotated[
         str | None,
         typer.Option(

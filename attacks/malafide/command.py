@@ -12,6 +12,7 @@ from attacks.malafide.config_file import ConfigOption, write_config
 from attacks.malafide.filter_dataset import open_dataset, split
 from attacks.malafide.filter_files import Facts, StoredFilter
 from attacks.malafide.filter_options import (
+    NOTHING_SAID,
     OUT,
     BatchSizeOption,
     CountOption,
@@ -95,11 +96,11 @@ def train_filters(
 @malafide_app.command("test")
 @with_options()
 def run_test(
-    conventions: TargetConventions,
     frames: FramesOption,
     detector: DetectorOption,
     images: ImagesOption = None,
     checkpoint: CheckpointOption = None,
+    conventions: TargetConventions = NOTHING_SAID,
     name: NameOption = None,
     filters: FilterOption = None,
     manipulation: ManipulationOption = None,
@@ -158,13 +159,13 @@ def make_table(out: OutOption = OUT, config: ConfigOption = None) -> None:
 @malafide_app.command("images")
 @with_options()
 def make_images(
-    conventions: TargetConventions,
     detector: DetectorOption,
     frames: SomeFramesOption = None,
     images: ImagesOption = None,
     videos: VideosOption = None,
     face_detector: FaceDetectorOption = PreprocessSettings.face_detector,
     checkpoint: CheckpointOption = None,
+    conventions: TargetConventions = NOTHING_SAID,
     name: NameOption = None,
     filters: FilterOption = None,
     manipulation: ManipulationOption = None,
@@ -191,13 +192,13 @@ def make_images(
 @malafide_app.command("gradcam")
 @with_options()
 def make_maps(
-    conventions: TargetConventions,
     detector: DetectorOption,
     frames: SomeFramesOption = None,
     images: ImagesOption = None,
     videos: VideosOption = None,
     face_detector: FaceDetectorOption = PreprocessSettings.face_detector,
     checkpoint: CheckpointOption = None,
+    conventions: TargetConventions = NOTHING_SAID,
     name: NameOption = None,
     filters: FilterOption = None,
     manipulation: ManipulationOption = None,

@@ -63,6 +63,9 @@ class TargetConventions(Conventions):
     ] = None
 
 
+NOTHING_SAID = TargetConventions()
+
+
 @dataclass(frozen=True)
 class TargetOptions:
     """The detector that filters are trained against or tested on, and the frames.
