@@ -16,7 +16,7 @@ from common.files import atomic_write, parse_json
 from detectors.base import Detector
 from runs.earlier_names import renamed_settings
 
-FORMAT = 4  # of the rows; a change of their meaning raises it, and older runs are not continued
+FORMAT = 5  # of the rows; a change of their meaning raises it, and older runs are not continued
 LIBRARIES = ("torch", "numpy", "scikit-image", "scikit-learn", "scipy", "timm", "lime", "shap", "torchattacks")
 
 
@@ -134,16 +134,6 @@ def stored_batch_size(path: Path) -> int | None:
         return None
     size = stored.get("batch_size") if isinstance(stored, dict) else None
     return size if isinstance(size, int) and size >= 1 else None
-
-
-def stored_format(path: Path) -> int:
-    """The format of the run whose configuration is at `path`; the present one where that says none."""
-    try:
-        stored = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return FORMAT
-    found = stored.get("format") if isinstance(stored, dict) else None
-    return found if isinstance(found, int) else FORMAT
 
 
 def changes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:

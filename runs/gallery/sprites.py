@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, stem
 from runs.gallery.drawing import TILE, difference, drawn_map, full_size, mark, small
-from runs.run_folder import stem
 
 MOST = 500  # albums of a run
 COLUMNS = 6  # of tiles in a sprite
