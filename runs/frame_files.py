@@ -69,7 +69,7 @@ class FrameFiles:
             if self._seals.required:
                 self._load_costs(key)
         except (InputError, FileNotFoundError) as error:
-            warn(f"{in_words(error)}; the frame counts as not finished, and the run's command scores it again")
+            warn(f"{in_words(error)}; the frame is left out until the run's command has scored it again")
             return None
         return records
 

@@ -60,9 +60,7 @@ class Packed:
                 try:
                     keys = self._keys(file)
                 except (InputError, FileNotFoundError) as error:
-                    warn(
-                        f"{in_words(error)}; its frames count as not finished, and the run's command scores them again"
-                    )
+                    warn(f"{in_words(error)}; its frames are left out until the run's command has scored them again")
                     self._damaged.add(file.name)
                 else:
                     self._where |= dict.fromkeys(keys, file.name)
@@ -122,9 +120,8 @@ class Packed:
             return _Part(parquet_records.read_table(path, kind, self._seals))
         except (InputError, FileNotFoundError) as error:
             rows = self._file(Row, name)
-            raise InputError(
-                f"{in_words(error)}; remove {rows}, and the same command scores its frames again"
-            ) from error
+            again = f"remove {rows}, and the same command scores its frames again"
+            raise InputError(f"{in_words(error)}; {again}") from error
 
     def _file(self, kind: type, name: str) -> Path:
         return self._path / FOLDERS.get(kind, COSTS) / name

@@ -198,7 +198,7 @@ def test_frames_of_a_part_that_cannot_be_read_are_scored_again(
     assert RunFolder(tmp_path).missing(keys) == keys
     told = capsys.readouterr().err
     assert part.name in told
-    assert "the run's command scores them again" in told
+    assert "its frames are left out until the run's command has scored them again" in told
 
 
 @pytest.mark.parametrize("kind", ["frames", "grades", "metrics", "verdicts", "costs"])

@@ -74,7 +74,7 @@ def test_a_frame_without_its_grades_is_not_finished(tmp_path: Path, capsys: pyte
     folder.save(ROW.key, {Row: [ROW]}, COSTS)
     folder.file(FlipThreshold, ROW.key).unlink()
     assert folder.finished(ROW.key) is None
-    assert "scored again" in capsys.readouterr().err
+    assert "is gone; the frame is left out until the run's command has scored it again" in capsys.readouterr().err
 
 
 def test_a_frame_with_damaged_costs_is_not_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
