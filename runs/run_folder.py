@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from common.errors import InputError
+from common.files import sweep
 from runs import npy_records, parquet_records
 from runs.configuration import Configuration, bind
 from runs.frame_files import FrameFiles, Records
@@ -195,13 +196,9 @@ class RunFolder:
                 part = stack.enter_context(open(self.path / f".lock-{shard.index + 1}-of-{shard.count}", "a"))
                 self._lock(part, fcntl.LOCK_EX)
             if shard.whole:
-                self._sweep()
+                for place in (self.path, *filter(Path.is_dir, self.path.iterdir())):
+                    sweep(place)
             yield
-
-    def _sweep(self) -> None:
-        """Removes what killed processes left half written."""
-        for part in [*self.path.glob(".*.part"), *self.path.glob("*/.*.part")]:
-            part.unlink(missing_ok=True)
 
     def _lock(self, file: IO[str], kind: int) -> None:
         try:
