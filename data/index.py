@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from common.csv_files import as_read, save_rows
 from common.errors import InputError
-from common.files import atomic_write
 from data.frames import CLASS_NAMES, family_of, video_of
 
 REQUIRED = ("relative_path", "bin_label", "mc_label")
@@ -52,8 +52,9 @@ def read_index(path: str | Path) -> list[Entry]:
 
     The file is UTF-8 CSV with a header, separated by commas or by single spaces (the header shows which), with
     the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path`, in any order;
-    other columns are ignored. Cells are quoted where they contain the separator. All but the first two columns may
-    be empty; an empty `mc_label` of a real frame is read as 0.
+    other columns are ignored. Cells are quoted where they contain the separator, and a text that begins with one of
+    `=+-@` may have an apostrophe before it (`common.csv_files`). All but the first two columns may be empty; an empty
+    `mc_label` of a real frame is read as 0.
 
     Raises InputError, with the file and line, for anything else.
     """
@@ -74,7 +75,7 @@ def read_index(path: str | Path) -> list[Entry]:
                     f"{path}, line {line}: {len(cells)} cells where the header has {len(header)}; "
                     f"put a cell that contains the separator {separator!r} in double quotes"
                 )
-            entry = _entry(f"{path}, line {line}", {name: cells[index] for name, index in columns.items()})
+            entry = _entry(f"{path}, line {line}", {name: as_read(cells[index]) for name, index in columns.items()})
             first = lines.setdefault(entry.key, line)
             if first != line:
                 raise InputError(f"{path}, line {line}: {entry.key!r} is already on line {first}; keep one of them")
@@ -101,10 +102,7 @@ def write_index(path: str | Path, entries: Iterable[Entry], separator: str = ","
     _refuse_unwritable(path, entries)
     rows = [_cells(entry) for entry in entries]
     names = [*REQUIRED, *(name for name in OPTIONAL if any(row[name] for row in rows))]
-    with atomic_write(path) as file:
-        writer = csv.writer(file, delimiter=separator, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([row[name] for name in names] for row in rows)
+    save_rows(path, [names, *([row[name] for name in names] for row in rows)], separator)
 
 
 def pictures(entries: Iterable[Entry]) -> list[str]:
