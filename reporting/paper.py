@@ -56,7 +56,7 @@ def write_paper_files(folder: Path, run: FinishedRun, headlines: Sequence[Headli
     files = [folder / "summary.csv", folder / "headline.tex"]
     save_csv(files[0], summary_table(headlines))
     with atomic_write(files[1]) as file:
-        file.write(latex(main, words.adversarial_fill(run.rows, run.frames)))
+        file.write(latex(main, words.adversarial_fill(run.rows, run.frames, [line.method for line in main.lines])))
     files += _save(ranking(main), folder / "ranking")
     for attack in score_subsets.attacks(rows):
         if len(attackable_frames.attackable(score_subsets.under(rows, attack), stubborn)):
@@ -89,7 +89,7 @@ def summary_table(headlines: Sequence[Headline]) -> pd.DataFrame:
 def latex(headline: Headline, remark: str = "") -> str:
     """The headline as a LaTeX table (needs the package booktabs), scores in percent with their 95 % intervals.
 
-    A `remark`, in whole sentences, ends its caption.
+    Its caption says what the table holds, and nothing of what it does not. A `remark`, in whole sentences, ends it.
     """
     tiers = headline_tiers(headline)
     best = {*tiers.best, *tiers.level}
@@ -99,18 +99,13 @@ def latex(headline: Headline, remark: str = "") -> str:
         mark = "$^{*}$" if line.is_significant else ""
         cells = (_cell(estimate) for estimate in (line.score, line.flips, line.drop, line.flip_rate))
         lines.append(rf"{name}{mark} & {' & '.join(cells)} \\")
-    caption = (
-        f"Headline scores (%): 0 is no better than random regions of the same size, 100 as good as the best regions "
-        f"that can be found. Attack {headline.condition.attack}; {words.sample(headline)}; 95 % intervals "
-        f"by a bootstrap over videos."
-    )
-    starred = r"$^{*}$ differs from 0 beyond chance; bold: not shown to be worse than the highest."
+    caption = " ".join(filter(None, [escape(_caption(headline)), _marks(headline, best), escape(remark)]))
     return "\n".join(
         [
             r"% \usepackage{booktabs}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escape(caption)} {starred}{' ' * bool(remark)}{escape(remark)}}}",
+            rf"\caption{{{caption}}}",
             r"\label{tab:headline}",
             r"\begin{tabular}{lrrrr}",
             r"\toprule",
@@ -123,6 +118,25 @@ def latex(headline: Headline, remark: str = "") -> str:
             "",
         ]
     )
+
+
+def _caption(headline: Headline) -> str:
+    """What the numbers of the table are, and of how many frames."""
+    scores = [estimate for line in headline.lines for estimate in (line.score, line.flips)]
+    numbers = [estimate for line in headline.lines for estimate in (line.score, line.flips, line.drop, line.flip_rate)]
+    scale = ": 0 is no better than random regions of the same size, 100 as good as the best regions that can be found"
+    known = scale if any(not math.isnan(score.value) for score in scores) else "; none can be given of these frames"
+    intervals = any(not math.isnan(number.low) for number in numbers)
+    spread = "; 95 % intervals by a bootstrap over videos" if intervals else ""
+    return f"Headline scores (%){known}. Attack {headline.condition.attack}; {words.sample(headline)}{spread}."
+
+
+def _marks(headline: Headline, best: set[str]) -> str:
+    """What stars and bold names mean, where there are any."""
+    star = r"$^{*}$ differs from 0 beyond chance" if any(line.is_significant for line in headline.lines) else ""
+    bold = "bold: not shown to be worse than the highest" if best & {line.method for line in headline.lines} else ""
+    said = "; ".join(filter(None, [star, bold]))
+    return f"{said[0].upper()}{said[1:]}." if said else ""
 
 
 def escape(text: str) -> str:

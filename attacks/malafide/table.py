@@ -8,7 +8,7 @@ from pathlib import Path
 from attacks.malafide.filter_results import TESTS, read_json
 from attacks.malafide.filter_test import FilterTest
 from common.csv_files import save_rows
-from common.errors import InputError
+from common.errors import InputError, printable
 from common.files import atomic_write
 
 NONE = "none"
@@ -134,7 +134,7 @@ def markdown(table: Table) -> str:
 def write_markdown(path: Path, table: Table) -> None:
     """Writes `markdown`."""
     with atomic_write(path) as file:
-        file.write(markdown(table))
+        file.write(printable(markdown(table)))
 
 
 def _shown(value: TableValue | None) -> str:
