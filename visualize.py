@@ -15,6 +15,7 @@ from common.errors import InputError
 from reporting.frame_inspection import (
     describe_inspection,
     file_name,
+    has_display,
     pick_frame,
     save_inspection,
     show_inspection,
@@ -69,6 +70,9 @@ def visualize(
     """
     if image is not None and options.frames is not None:
         raise InputError("give --image or --frames, not both")
+    if display and not has_display():
+        console.warn("--show needs a display, and there is none here: the picture is saved, and no window opens")
+        display = False
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     named = [*([EVERY] if every else []), *(method or ()), *options.every_method]

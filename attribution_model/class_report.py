@@ -10,10 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from attribution_model.metrics import ClassScores, Scores, score
+from common.csv_files import save_rows
 from common.files import atomic_write
 from detectors.base import Detector
 from detectors.predictions import Predictions
-from detectors.report_files import write_csv, write_report_files
+from detectors.report_files import write_report_files
 
 
 def write_class_scores(out: Path, detector: Detector, predictions: Predictions) -> Scores:
@@ -31,7 +32,7 @@ def write_class_scores(out: Path, detector: Detector, predictions: Predictions) 
     }
     write_report_files(out, detector, predictions, summary, _metric_rows(scores), columns)
     counts = [[name, *row] for name, row in zip(names, scores.confusion.tolist(), strict=True)]
-    write_csv(out / "confusion.csv", [["true", *names], *counts])
+    save_rows(out / "confusion.csv", [["true", *names], *counts])
     with atomic_write(out / "confusion.png", "wb") as file:
         file.write(confusion_picture(scores, names))
     return scores

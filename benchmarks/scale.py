@@ -21,6 +21,7 @@ from common.errors import InputError
 from reporting.products import write_products
 from runs.packed_frames import Packed
 from runs.run_folder import PACK, RunFolder
+from runs.seals import Seals
 from runs.selection import FAMILIES
 from scoring.protocol import PRESETS
 
@@ -68,7 +69,7 @@ def write_run(made_up: MadeUpRun, out: Path, seed: int) -> None:
         "detector": {"name": "made up", "class_names": ["Real", *FAMILIES]},
     }
     (out / "config.json").write_text(json.dumps(configuration))
-    packed = Packed(out)
+    packed = Packed(out, Seals(out / "config.json"))
     with progress() as bar:
         task = bar.add_task("frames", total=made_up.frames)
         for start in range(0, made_up.frames, PACK):

@@ -1,6 +1,7 @@
 """What every command shares: one-line errors and exit status, signals, progress bars, tables."""
 
 import errno
+import os
 import signal
 import sys
 import textwrap
@@ -9,6 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, TextIO
 
 import typer
 from rich.console import Console
@@ -55,12 +57,18 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
     else is a bug and shows where it happened. SIGTERM and SIGHUP stop a command as Ctrl-C does, unless they were
     ignored before (nohup).
     """
-    sys.exit(status(app, arguments))
+    code = status(app, arguments)
+    try:
+        sys.stdout.flush()
+    except OSError:  # said already; Python would try once more at its end, and print a traceback
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or 1
+    sys.exit(code)
 
 
 def status(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     """Runs a command as `run` does and returns its exit status."""
-    with log.closing(), _stoppable() as received:
+    with log.closing(), _named_output(), _stoppable() as received:
         return _status(app, arguments, received)
 
 
@@ -87,6 +95,49 @@ def _status(app: typer.Typer, arguments: Sequence[str] | None, received: Sequenc
             "what was finished is saved"
         )
     return 1
+
+
+class OutputError(OSError):
+    """The standard output cannot be written: the disk that it goes to is full, say."""
+
+
+class _NamedOutput:
+    """A stream that raises OutputError in place of an OSError without a file's name."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _as_output_error():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _as_output_error():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _as_output_error() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # rich ends the command: whoever read has enough
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror, "standard output") from error
+
+
+@contextmanager
+def _named_output() -> Iterator[None]:
+    """Has what cannot be printed raise OutputError, so that it is not taken for a result that cannot be saved."""
+    before = sys.stdout
+    sys.stdout = _NamedOutput(before)
+    try:
+        yield
+    finally:
+        sys.stdout = before
 
 
 @contextmanager
@@ -200,7 +251,11 @@ def listed(counts: Mapping[str, int]) -> str:
 
 
 def _explain(error: OSError) -> str:
+    if isinstance(error, OutputError):
+        return f"the standard output cannot be written ({error.strerror}); finished work is kept"
     where = f" ({error.filename})" if error.filename else ""
+    if error.errno == errno.EFBIG:
+        return f"a file would be larger than this process may write{where}: raise the limit (ulimit -f) and try again"
     if error.errno == errno.ENOSPC:
         return f"the disk is full{where}: free some space and run the same command again; finished work is kept"
     return f"{error.strerror or error}{where}"

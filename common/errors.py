@@ -24,4 +24,4 @@ def printable(text: str) -> str:
     """A text with what no terminal should be sent (control characters, lone surrogates) escaped, but line breaks."""
     if text.isprintable():
         return text
-    return "".join(mark if mark.isprintable() or mark == "\n" else ascii(mark)[1:-1] for mark in text)
+    return text.translate({ord(m): ascii(m)[1:-1] for m in set(text) if not m.isprintable() and m != "\n"})

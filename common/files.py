@@ -16,23 +16,41 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Opens a temporary file beside `path`; on success it is flushed to disk and renamed to `path`.
 
     On any exception the temporary file is removed and an older `path` stays as it was. `mode` is "w" (UTF-8,
-    newlines as written) or "wb". Missing parent folders are made. Raises OSError where the folder cannot be
-    written or the disk is full.
+    newlines as written) or "wb". Missing parent folders are made. Raises OSError, which names `path`, where the folder
+    cannot be written, the disk is full or the file would be larger than the process may write.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
-        os.fchmod(descriptor, 0o666 & ~_umask())
-        with os.fdopen(descriptor, mode, **text) as file:  # type: ignore[call-overload]
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path):
+            os.fchmod(descriptor, 0o666 & ~_umask())
+            with os.fdopen(descriptor, mode, **text) as file:  # type: ignore[call-overload]
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        raise
+
+
+def sweep(folder: Path) -> None:
+    """Removes what killed processes left half written in a folder; no other process may be writing there."""
+    for part in folder.glob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Gives an OSError that is raised inside the name of a file, where it has none: writing knows only a number."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
         raise
 
 

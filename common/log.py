@@ -19,6 +19,11 @@ class _Handler(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Lets a line go that cannot be written: a full disk ends the run where it writes its results."""
 
+    def close(self) -> None:
+        """Closes the file, also where lines that wait cannot be written."""
+        with contextlib.suppress(OSError):
+            super().close()
+
 
 def open_in(folder: Path) -> None:
     """Writes what is logged from now on to log.txt in a folder as well, at its end, until the command ends.

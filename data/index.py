@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.console import count, warn
+from common.csv_files import as_read, save_rows
 from common.errors import InputError
-from common.files import atomic_write
 from data.class_words import FAKE, class_of
 from data.frames import CLASS_NAMES, REAL, family_of, video_of
 from data.keys import forward_slashes, index_problem, key_problem, text_problem
@@ -63,9 +63,10 @@ def read_index(path: str | Path) -> list[Entry]:
 
     The file is UTF-8 CSV with a header, separated by commas or by single spaces (the header shows which), with
     the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path family video faces`,
-    in any order; other columns are ignored. Cells are quoted where they contain the separator. All but the first two
-    columns may be empty; an empty `mc_label` of a real frame is read as 0. Backslashes in paths separate folders, on
-    every system, and one warning says that there are some.
+    in any order; other columns are ignored. Cells are quoted where they contain the separator, and a text that begins
+    with one of `=+-@` may have an apostrophe before it (`common.csv_files`). All but the first two columns may be
+    empty; an empty `mc_label` of a real frame is read as 0. Backslashes in paths separate folders, on every system, and
+    one warning says that there are some.
 
     Raises InputError, with the file and line, for anything else.
     """
@@ -87,7 +88,7 @@ def read_index(path: str | Path) -> list[Entry]:
                     f"{path}, line {line}: {len(cells)} cells where the header has {len(header)}; "
                     f"put a cell that contains the separator {separator!r} in double quotes"
                 )
-            known = {name: cells[index] for name, index in columns.items()}
+            known = {name: as_read(cells[index]) for name, index in columns.items()}
             if any("\\" in known.get(name, "") for name in PATHS):
                 backslashes.append(line)
             entry = _entry(f"{path}, line {line}", known)
@@ -119,10 +120,7 @@ def write_index(path: str | Path, entries: Iterable[Entry], separator: str = ","
     _refuse_unwritable(path, entries)
     rows = [_cells(entry) for entry in entries]
     names = [*REQUIRED, *(name for name in OPTIONAL if any(row[name] for row in rows))]
-    with atomic_write(path) as file:
-        writer = csv.writer(file, delimiter=separator, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([row[name] for name in names] for row in rows)
+    save_rows(path, [names, *([row[name] for name in names] for row in rows)], separator)
 
 
 def pictures(entries: Iterable[Entry]) -> list[str]:

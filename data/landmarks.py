@@ -8,14 +8,16 @@ mouth, left and right. A pixel's centre has whole coordinates.
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from skimage.transform import SimilarityTransform
 
+from common.csv_files import as_read, save_rows
 from common.errors import InputError
-from common.files import atomic_write, parse_json
+from common.files import parse_json
 from data.images import SUFFIXES
 from data.mean_face import mean_face
 from data.npy_landmarks import FOLDER, read_npy_files
@@ -123,11 +125,8 @@ def write_landmarks(path: str | Path, landmarks: Iterable[tuple[str, np.ndarray]
         raise InputError(
             f"{path}: {counts[one]} has {one} landmarks, {counts[other]} has {other}; a file has one number for all"
         )
-    with atomic_write(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_header(next(iter(counts))))
-        for key, points in rows:
-            writer.writerow([key, *(f"{value:.3f}" for value in points.ravel())])
+    lines = ([key, *(Decimal(f"{value:.3f}") for value in points.ravel())] for key, points in rows)
+    save_rows(path, [_header(next(iter(counts))), *lines])
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
@@ -204,9 +203,10 @@ def _from_csv(path: Path, text: str) -> dict[str, np.ndarray]:
             where = f"{path}, line {reader.line_num}"
             if len(cells) != len(header):
                 raise InputError(f"{where}: {len(cells)} cells where the header has {len(header)}")
-            if cells[0] in points:
-                raise InputError(f"{where}: {cells[0]!r} occurs twice; keep one of them")
-            points[cells[0]] = _points(cells[1:], count, where)
+            key = as_read(cells[0])
+            if key in points:
+                raise InputError(f"{where}: {key!r} occurs twice; keep one of them")
+            points[key] = _points(cells[1:], count, where)
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
     return points

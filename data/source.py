@@ -73,9 +73,9 @@ class IndexedFrames(Sequence[Frame]):
     def fingerprint(self) -> str:
         """A SHA-256, in hexadecimal, of the entries in order and of each image's, mask's and source picture's stamp.
 
-        It changes with any label, split, mask, source, family, video or order, and with a picture's size in bytes or
-        last bytes (for PNG a checksum of the pixels), but not with where they lie: a folder and a store with the same
-        files agree.
+        It changes with any label, split, mask, source, family, video or order and with any byte of a picture, but not
+        with where they lie: a folder and a store with the same files agree. Every picture is read, at most as fast as
+        the disk.
         """
         digest = hashlib.sha256()
         for entry in self.entries:

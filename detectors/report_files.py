@@ -1,12 +1,12 @@
 """The files that a test of a detector writes: its scores, and what the detector says of every frame."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from common.csv_files import save_rows
 from common.files import atomic_write
 from detectors.base import Detector
 from detectors.predictions import Predictions
@@ -43,14 +43,8 @@ def write_report_files(
     with atomic_write(out / "metrics.json") as file:
         json.dump({**summary, **provenance}, file, indent=2)
         file.write("\n")
-    write_csv(out / "metrics.csv", metrics)
+    save_rows(out / "metrics.csv", metrics)
     header = ["key", *columns, *(f"p_{name}" for name in detector.class_names)]
     probabilities = [[f"{value:.6g}" for value in row] for row in predictions.probabilities.tolist()]
     rows = zip(predictions.keys, *columns.values(), probabilities, strict=True)
-    write_csv(out / "predictions.csv", [header, *([*cells, *values] for *cells, values in rows)])
-
-
-def write_csv(path: Path, rows: Sequence[Sequence[object]]) -> None:
-    """Writes rows, the header first, as a CSV file, whole or not at all; None is an empty cell."""
-    with atomic_write(path) as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    save_rows(out / "predictions.csv", [header, *([*cells, *values] for *cells, values in rows)])

@@ -40,7 +40,7 @@ def conclude(rows: Rows, summary: Summary, attack: str, seed: int, headline: Hea
     if not tests:
         return ["Only baselines were scored; name methods to compare with them."]
     if first.videos < 2:
-        return ["All frames are from one video: no interval and no test can be given. Score frames of more videos."]
+        return [_one_video(rows, first.frames)]
     columns = as_score_table(rows).columns
     draws = columns.loc[columns["method"] == (RANDOM_AREA if headline else RANDOM), "draw"].nunique()
     if headline and any(not math.isnan(line.score.value) for line in headline.lines):
@@ -57,6 +57,19 @@ def conclude(rows: Rows, summary: Summary, attack: str, seed: int, headline: Hea
             lines.append(f"{what}: {words.join(names)}.")
     lines.append(_by_drop(mean))
     return [*lines, *_by_mask(mean), *_few(first.videos, tests, draws)]
+
+
+def _one_video(rows: Rows, fakes: int) -> str:
+    """Why there are no statistics: all frames are from one video, or those are that the detector calls fake."""
+    frames = as_score_table(rows).frames
+    videos = frames["video"].nunique()
+    if videos < 2:
+        return "All frames are from one video: no interval and no test can be given. Score frames of more videos."
+    called = f"only {fakes} is called fake" if fakes == 1 else f"the {fakes} that are called fake are all from one"
+    return (
+        f"Of {count(len(frames), 'frame')} from {videos} videos {called}: no interval and no test can be given. Score "
+        f"frames of more videos."
+    )
 
 
 def _few(videos: int, tests: int, draws: int) -> list[str]:

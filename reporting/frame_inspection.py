@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.backends.registry import BackendFilter, backend_registry
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -77,10 +78,17 @@ def save_inspection(inspection: FrameInspection, path: Path) -> None:
     save_png(figure, path, dpi=110)
 
 
+def has_display() -> bool:
+    """Whether a window can be opened here: matplotlib falls back to a backend without windows where none can."""
+    try:
+        backend = matplotlib.get_backend()
+    except ImportError:  # the one that MPLBACKEND names needs a display
+        return False
+    return backend.lower() in map(str.lower, backend_registry.list_builtin(BackendFilter.INTERACTIVE))
+
+
 def show_inspection(inspection: FrameInspection) -> None:
-    """Displays the picture in a window until it is closed. Raises InputError where there is no display."""
-    if matplotlib.get_backend().lower() == "agg":
-        raise InputError("--show needs a display; the saved picture is the same")
+    """Displays the picture in a window until it is closed; to be called where `has_display`."""
     draw_view(inspection.view, plt.figure(dpi=110))
     plt.show()
 

@@ -59,7 +59,11 @@ def write_paper_files(folder: Path, run: FinishedRun, headlines: Sequence[Headli
     files = [folder / "summary.csv", folder / "headline.tex"]
     save_csv(files[0], summary_table(headlines))
     with atomic_write(files[1]) as file:
-        remarks = [words.adversarial_fill(run.rows, run.frames), words.turned_by_transforms(run.rows, run.frames)]
+        methods = [line.method for line in main.lines]
+        remarks = [
+            words.adversarial_fill(run.rows, run.frames, methods),
+            words.turned_by_transforms(run.rows, run.frames),
+        ]
         file.write(latex(main, " ".join(filter(None, remarks))))
     files += _save(ranking(main), folder / "ranking")
     for attack in score_subsets.attacks(rows):
@@ -94,7 +98,7 @@ def summary_table(headlines: Sequence[Headline]) -> pd.DataFrame:
 def latex(headline: Headline, remark: str = "") -> str:
     """The headline as a LaTeX table (needs the package booktabs), scores in percent with their 95 % intervals.
 
-    A `remark`, in whole sentences, ends its caption.
+    Its caption says what the table holds, and nothing of what it does not. A `remark`, in whole sentences, ends it.
     """
     tiers = headline_tiers(headline)
     best = {*tiers.best, *tiers.level}
@@ -106,23 +110,13 @@ def latex(headline: Headline, remark: str = "") -> str:
         cells = [_cell(estimate) for estimate in (line.score, line.flips, line.drop, line.flip_rate)]
         cells += [_surviving_cell(line.survives[name]) for name in asked]
         lines.append(rf"{name}{mark} & {' & '.join(cells)} \\")
-    caption = (
-        f"Headline scores (%): 0 is no better than random regions of the same size, 100 as good as the best regions "
-        f"that can be found. Attack {headline.condition.attack}; {words.sample(headline)}; 95 % intervals "
-        f"by a bootstrap over videos."
-    )
-    if asked:
-        caption += (
-            f" {words.join(asked)}: the share of flips that the detector still calls Real after the picture went "
-            f"through {'that' if len(asked) > 1 else 'it'}, of so many."
-        )
-    starred = r"$^{*}$ differs from 0 beyond chance; bold: not shown to be worse than the highest."
+    caption = " ".join(filter(None, [escape(_caption(headline, asked)), _marks(headline, best), escape(remark)]))
     return "\n".join(
         [
             r"% \usepackage{booktabs}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escape(caption)} {starred}{' ' * bool(remark)}{escape(remark)}}}",
+            rf"\caption{{{caption}}}",
             r"\label{tab:headline}",
             rf"\begin{{tabular}}{{lrrrr{'r' * len(asked)}}}",
             r"\toprule",
@@ -135,6 +129,31 @@ def latex(headline: Headline, remark: str = "") -> str:
             "",
         ]
     )
+
+
+def _caption(headline: Headline, asked: Sequence[str]) -> str:
+    """What the numbers of the table are, and of how many frames; `asked` are transforms whose survivors it shows."""
+    scores = [estimate for line in headline.lines for estimate in (line.score, line.flips)]
+    numbers = [estimate for line in headline.lines for estimate in (line.score, line.flips, line.drop, line.flip_rate)]
+    scale = ": 0 is no better than random regions of the same size, 100 as good as the best regions that can be found"
+    known = scale if any(not math.isnan(score.value) for score in scores) else "; none can be given of these frames"
+    intervals = any(not math.isnan(number.low) for number in numbers)
+    spread = "; 95 % intervals by a bootstrap over videos" if intervals else ""
+    through = "that" if len(asked) > 1 else "it"
+    survivors = (
+        f" {words.join(asked)}: the share of flips that the detector still calls Real after the picture went through "
+        f"{through}, of so many."
+    )
+    about = f"Headline scores (%){known}. Attack {headline.condition.attack}; {words.sample(headline)}{spread}."
+    return about + survivors * bool(asked)
+
+
+def _marks(headline: Headline, best: set[str]) -> str:
+    """What stars and bold names mean, where there are any."""
+    star = r"$^{*}$ differs from 0 beyond chance" if any(line.is_significant for line in headline.lines) else ""
+    bold = "bold: not shown to be worse than the highest" if best & {line.method for line in headline.lines} else ""
+    said = "; ".join(filter(None, [star, bold]))
+    return f"{said[0].upper()}{said[1:]}." if said else ""
 
 
 def escape(text: str) -> str:

@@ -1,7 +1,7 @@
 """The answer in words, for people who weigh evidence and not machine learning."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from analysis.adversarial_images import adversarial_share
 from analysis.attackable_frames import frames_with_few_segments
@@ -93,14 +93,17 @@ def sample(headline: Headline) -> str:
     return f"{count(frames, 'frame')} from {count(videos, 'video')}"
 
 
-def adversarial_fill(rows: Rows, frames: Rows) -> str:
+def adversarial_fill(rows: Rows, frames: Rows, methods: Collection[str] | None = None) -> str:
     """On what share of the frames the adversarial image is adversarial; "" where no method's fill uses it.
 
     Args:
         rows: the scores, whose columns say what hid pixels.
         frames: the lines of the run's frames (`runs.frame_table`).
+        methods: those that it is about; None for all.
     """
     columns, share = as_score_table(rows).columns, adversarial_share(frames)
+    if methods is not None:
+        columns = columns[columns["method"].isin(methods)]
     if "fill" not in columns or not (columns["fill"] == ADVERSARIAL).any():
         return ""
     if not share.images:

@@ -10,6 +10,7 @@ import pandas as pd
 from attacks.budgets import fraction
 from common.console import paragraph, say, table
 from common.csv_files import save_csv
+from common.errors import printable
 from common.files import atomic_write
 from robustness import robustness_curves
 from robustness.deep_image_prior import DIP
@@ -102,7 +103,7 @@ def write_hardening_comparison(folder: Path, summaries: Sequence[Robustness]) ->
     text, csv, picture = (folder / f"comparison.{suffix}" for suffix in ("md", "csv", "png"))
     save_csv(csv, comparison_rows(summaries), float_format="%.6g")
     with atomic_write(text) as file:
-        file.write(_markdown(summaries))
+        file.write(printable(_markdown(summaries)))
     if all(summary.overall[0].frames for summary in summaries):
         first = summaries[0].overall[0]
         title = (

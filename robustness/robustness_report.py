@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attacks.budgets import fraction
 from common.console import count, paragraph, say, table
+from common.errors import printable
 from common.files import atomic_write
 from data.frames import SHORT_NAMES
 from robustness.attack_setup import AttackSetup
@@ -82,7 +83,7 @@ def write_markdown(path: Path, summary: Robustness, setup: AttackSetup) -> None:
         parts += [f"## {_defence_heading(setup)}\n", markdown_table(*restored_table(summary.restored))]
         parts += defence_sentences(summary)
     with atomic_write(path) as file:
-        file.write("\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts))
+        file.write(printable("\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts)))
 
 
 def heading(setup: AttackSetup) -> str:

@@ -1,14 +1,16 @@
 """The records of a stage, one per frame, and the files that they are kept in."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from common.console import warn
-from common.files import atomic_write, parse_json, stem
+from common.errors import InputError
+from common.files import stem
 from robustness.gradient_norms import GradientCheck
+from runs import json_records
+from runs.seals import Seals
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,14 @@ class Parts:
     }  # fmt: skip
     """The records by the names that they have in files."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, seals: Seals) -> None:
+        self.folder, self.seals = folder, seals
 
     def save(self, stage: str, first: str, part: Part) -> None:
         """Keeps a part of a stage; it counts as finished once this returns. `first` is its first frame's key."""
         names = {kind: name for name, kind in self.KINDS.items()}
         records = [{"kind": names[type(record)], **asdict(record)} for record in part.records]
-        with atomic_write(self._file(stage, first)) as file:
-            json.dump({"seconds": part.seconds, "records": records}, file)
+        json_records.save_records(self._file(stage, first), records, self.seals, {"seconds": part.seconds})
 
     def begun(self, stage: str, first: str) -> bool:
         """Whether there is a file of this part, finished or damaged."""
@@ -115,10 +116,13 @@ class Parts:
         """A finished part with records of exactly the frames `keys`, else None; a damaged file is warned of."""
         path = self._file(stage, first)
         try:
-            kept = parse_json(path.read_text(encoding="utf-8"))
-            records = tuple(self._record(dict(record)) for record in kept["records"])
+            kept = json_records.load_records(path, self.seals)
+            records = tuple(self._record(dict(record)) for record in kept[json_records.RECORDS])
             part = Part(records, float(kept["seconds"]))
         except FileNotFoundError:
+            return None
+        except InputError as error:
+            warn(f"{error}; its frames are done again")
             return None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             warn(f"{path} is not readable ({error}); its frames are done again")

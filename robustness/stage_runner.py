@@ -13,8 +13,10 @@ from robustness.attacked_frames import AttackedFrames, FrameEntry
 from robustness.stage_records import Part, Parts, Record
 from robustness.stages import Stage, StageFrames
 from robustness.threat_model import ThreatModel
-from runs.configuration import Configuration, bind
+from runs.configuration import Configuration
 from runs.run_folder import RunFolder, Shard
+
+PARTS = "parts"  # the folder of finished parts
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ def carry_out(path: Path, plan: AttackPlan, title: str = "") -> StageResults:
     """
     folder = RunFolder(path)
     with folder.locked(Shard()):
-        bind(folder.config, plan.configuration)
-        results = _Work(Parts(path / "parts"), plan).everything(title)
+        folder.bind(plan.configuration, [PARTS])
+        results = _Work(Parts(path / PARTS, folder.seals), plan).everything(title)
     if not any(frame.key in results.records[plan.stages[0].name] for frame in plan.chosen.fakes):
         raise InputError(f"none of the fakes could be read; the first: {next(iter(results.failures.values()))}")
     return results

@@ -16,7 +16,7 @@ from common.files import atomic_write, parse_json
 from detectors.base import Detector
 from runs.earlier_names import renamed_settings
 
-FORMAT = 4  # of the rows; a change of their meaning raises it, and older runs are not continued
+FORMAT = 5  # of the rows; a change of their meaning raises it, and older runs are not continued
 LIBRARIES = ("torch", "numpy", "scikit-image", "scikit-learn", "scipy", "timm", "lime", "shap", "torchattacks")
 
 
@@ -143,17 +143,6 @@ def stored_batch_size(path: Path) -> int | None:
     """The batch size of the configuration at `path`, or None where there is none; `bind` reports a broken file."""
     size = _stored(path, "batch_size")
     return size if isinstance(size, int) and size >= 1 else None
-
-
-def stored_format(path: Path) -> int:
-    """The format of the run whose configuration is at `path`; the present one where that says none."""
-    found = _stored(path, "format")
-    return found if isinstance(found, int) else FORMAT
-
-
-def stored_survives(path: Path) -> bool:
-    """Whether the run whose configuration is at `path` asks which transforms its flips outlive."""
-    return bool(_stored(path, "survives"))
 
 
 def _stored(path: Path, key: str) -> Any:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from common.console import warn
 from data.frames import Frame
-from runs.configuration import bind
 from runs.row_files import write_costs, write_failures
 from runs.run import answers
 from runs.run_folder import RunFolder
@@ -20,7 +19,7 @@ def measure_costs(folder: RunFolder, setup: RunSetup) -> tuple[Mapping[str, Sequ
     A frame that was measured earlier, in the same configuration, is not measured again. `setup` is one without
     attacks; the folder is locked by the caller. Raises InputError where the folder was made with another configuration.
     """
-    bind(folder.config, setup.configuration)
+    folder.bind(setup.configuration)
     keys, failures = setup.selection.keys, {}
     tasks = [Task(index, pictured=False) for index, key in enumerate(keys) if not folder.costs(key)]
     for key, answer in answers(setup.selection, tasks, len(keys), _warmed(setup.scorer)):

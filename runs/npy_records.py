@@ -1,8 +1,11 @@
-"""Flat dataclasses as structured arrays and NPY files: read back exactly as they were, or not at all."""
+"""Flat dataclasses as structured arrays and NPY files: read back exactly as they were, or not at all.
+
+The files of a run end in a seal (`runs.seals`) behind the array, which `numpy.load` passes over.
+"""
 
 import io
+import json
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import Field, astuple, fields
@@ -16,6 +19,7 @@ import pandas as pd
 from common.errors import InputError
 from common.files import atomic_write
 from runs.earlier_names import ADDED, renamed_columns
+from runs.seals import Seals, closed, require_rows
 
 _CODES = {int: "<i8", float: "<f8", bool: "?"}
 _DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, RecursionError)
@@ -62,26 +66,38 @@ def stack(kind: type, arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(arrays) if arrays else to_array(kind, [])
 
 
-def save_records(path: str | Path, array: np.ndarray) -> None:
-    """Writes an array as NPY without pickle, whole or not at all. Raises OSError where the disk is full."""
+def save_records(path: Path, array: np.ndarray, seals: Seals | None = None) -> None:
+    """Writes an array as NPY without pickle, whole or not at all; one of a run's record files with its seal.
+
+    Raises OSError where the disk is full.
+    """
     content = io.BytesIO()  # numpy's own writing to a full disk loses the reason
     np.save(content, array, allow_pickle=False)
+    if seals is not None:
+        content.write(f"{json.dumps(seals.blank(path, len(array)))}\n".encode())
     with atomic_write(path, "wb") as file:
-        file.write(content.getbuffer())
+        file.write(content.getbuffer() if seals is None else closed(content.getvalue()))
 
 
-def load_records(path: str | Path, kind: type) -> np.ndarray:
-    """Reads records of one kind. Raises InputError where the file is truncated or holds something else."""
+def load_records(path: Path, kind: type, seals: Seals | None = None) -> np.ndarray:
+    """Reads records of one kind; with `seals`, only what the run sealed.
+
+    Raises InputError where the file is damaged, truncated, of another run, or holds something else.
+    """
     what = f"{kind_name(kind)} of scores"
+    content = path.read_bytes()
+    sealed = None if seals is None else seals.check(path, content)
+    file = io.BytesIO(content)
     try:
-        with open(path, "rb") as file:
-            shape, dtype = _header(file)
-            if math.prod(shape) * dtype.itemsize != os.fstat(file.fileno()).st_size - file.tell():
-                raise ValueError("its length is not what its header says")
-            file.seek(0)
-            array = np.lib.format.read_array(file, allow_pickle=False)
+        shape, dtype = _header(file)
+        size = math.prod(shape) * dtype.itemsize
+        if size > len(content) - file.tell() or (sealed is None and size < len(content) - file.tell()):
+            raise ValueError("its length is not what its header says")
+        file.seek(0)
+        array = np.lib.format.read_array(file, allow_pickle=False)
     except _DAMAGED as error:
         raise InputError(f"{path} is not readable as {what} ({error})") from error
+    require_rows(path, len(array) if array.ndim else 0, sealed)
     if array.dtype.names is not None:
         array.dtype.names = renamed_columns(array.dtype.names)
         array = _with_added(array, kind)

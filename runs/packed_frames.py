@@ -6,7 +6,6 @@ go only once the part is whole, so a process may be killed at any moment: a fram
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 from common.console import warn
 from common.errors import InputError
 from runs import parquet_records
-from runs.configuration import stored_format, stored_survives
+from runs.seals import Seals, in_words
 from scoring.costs import FrameCost
 from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row, TransformedVerdict
 
@@ -32,44 +31,56 @@ FOLDERS: Mapping[type, str] = {
 SINCE: Mapping[type, int] = {FrameVerdict: 4}
 """The format of runs since which a kind is kept (`runs.configuration.FORMAT`); a run of an earlier one has no file."""
 
+COSTS = "costs"
+"""The folder of the costs, which are no part of the frames' results."""
+
 KINDS = (FrameCost, *FOLDERS)
 Tables = Mapping[type, pa.Table]
+
+
+def has(seals: Seals, kind: type) -> bool:
+    """Whether the run with these seals has records of a kind: it is new enough, and asks for them."""
+    return seals.format >= SINCE.get(kind, 0) and (kind is not TransformedVerdict or seals.survives)
 
 
 class Packed:
     """The parts of one run's folder."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, seals: Seals) -> None:
+        self._path, self._seals = path, seals
         self._where: dict[str, str] = {}
+        self._damaged: set[str] = set()
         self._read: set[str] = set()
         self._open: dict[tuple[str, type], _Part] = {}
-
-    @cached_property
-    def _format(self) -> int:
-        """The format of the run."""
-        return stored_format(self._path / "config.json")
-
-    @cached_property
-    def _survives(self) -> bool:
-        """Whether the run asks which transforms its flips outlive."""
-        return stored_survives(self._path / "config.json")
-
-    def lacks(self, kind: type) -> bool:
-        """Whether the run has no records of a kind: it is too old, or does not ask for them."""
-        return self._format < SINCE.get(kind, 0) or (kind is TransformedVerdict and not self._survives)
 
     def find(self) -> None:
         """Reads which frames new parts hold, also those of other processes; warns of damaged parts, and skips them."""
         for file in sorted((self._path / FOLDERS[Row]).glob("part-*.parquet")):
             if file.name not in self._read:
-                try:
-                    keys = _keys(parquet_records.read_table(file, Row, ["key"]))
-                except (InputError, FileNotFoundError) as error:
-                    warn(f"{error}; its frames are scored again")
-                    keys = []
                 self._read.add(file.name)
-                self._where |= dict.fromkeys(keys, file.name)
+                try:
+                    keys = self._keys(file)
+                except (InputError, FileNotFoundError) as error:
+                    warn(f"{in_words(error)}; its frames are left out until the run's command has scored them again")
+                    self._damaged.add(file.name)
+                else:
+                    self._where |= dict.fromkeys(keys, file.name)
+
+    def _keys(self, rows: Path) -> list[str]:
+        """The frames of a part; raises InputError or FileNotFoundError where not all its files are there and whole."""
+        for kind in KINDS:
+            path = self._file(kind, rows.name)
+            if kind is not Row and (path.exists() or has(self._seals, kind)):
+                self._seals.check(path, path.read_bytes())
+        keys = parquet_records.read_table(rows, Row, self._seals, ["key"]).column("key")
+        return [str(key) for key in pc.unique(keys).to_pylist()]
+
+    def remove_damaged(self) -> None:
+        """Removes the parts that `find` skipped; to be called once their frames are scored again."""
+        for name in self._damaged:
+            for kind in KINDS:
+                self._file(kind, name).unlink(missing_ok=True)
+        self._damaged = set()
 
     def __contains__(self, key: str) -> bool:
         return key in self._where
@@ -80,9 +91,10 @@ class Packed:
     def add(self, keys: Sequence[str], tables: Tables) -> None:
         """Writes a part of finished frames, its rows last."""
         name = f"part-{hashlib.sha256(chr(0).join(keys).encode()).hexdigest()[:16]}.parquet"
-        for kind in (kind for kind in KINDS if len(tables[kind]) or not self.lacks(kind)):
-            parquet_records.write_table(self._file(kind, name), kind, tables[kind])
+        for kind in (kind for kind in KINDS if len(tables[kind]) or has(self._seals, kind)):
+            parquet_records.write_table(self._file(kind, name), kind, tables[kind], self._seals)
         self._read.add(name)
+        self._damaged.discard(name)
         self._where |= dict.fromkeys(keys, name)
 
     def of(self, kind: type, keys: Iterable[str]) -> pa.Table:
@@ -103,16 +115,17 @@ class Packed:
         if known is not None:
             return known
         path = self._file(kind, name)
-        if not path.exists() and self.lacks(kind):
+        if not path.exists() and not has(self._seals, kind):
             return _Part(parquet_records.schema(kind).empty_table())
         try:
-            return _Part(parquet_records.read_table(path, kind))
+            return _Part(parquet_records.read_table(path, kind, self._seals))
         except (InputError, FileNotFoundError) as error:
             rows = self._file(Row, name)
-            raise InputError(f"{error}; remove {rows}, and the same command scores its frames again") from error
+            again = f"remove {rows}, and the same command scores its frames again"
+            raise InputError(f"{in_words(error)}; {again}") from error
 
     def _file(self, kind: type, name: str) -> Path:
-        return self._path / FOLDERS.get(kind, "costs") / name
+        return self._path / FOLDERS.get(kind, COSTS) / name
 
 
 class _Part:
@@ -134,7 +147,3 @@ class _Part:
         if len(indices) == len(self._table) and (np.diff(indices) == 1).all():
             return self._table
         return self._table.take(pa.array(indices))
-
-
-def _keys(table: pa.Table) -> list[str]:
-    return [str(key) for key in pc.unique(table.column("key")).to_pylist()]

@@ -1,11 +1,13 @@
 """Records in column files (Parquet), for runs of more frames than a file each, or one table in memory, can carry.
 
 Texts are kept once per file (dictionaries), so that a row takes a twentieth of what it takes as NPY. A file is written
-whole or not at all, its pages have checksums, and a damaged one is refused.
+whole or not at all; those of a run have a seal (`runs.seals`) among their metadata, and a damaged one is refused.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,15 @@ from common.errors import InputError
 from common.files import atomic_write
 from runs.earlier_names import ADDED, renamed_columns
 from runs.npy_records import kind_name
+from runs.seals import Seals, closed, require_rows
+
+SEAL = "flipscope.seal"
+"""The name of the seal among the metadata."""
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 _TYPES = {str: TEXT, int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _DAMAGED = (pa.ArrowException, OSError, ValueError, KeyError)
-"""What pyarrow raises for damaged bytes; a file that is not there is handled before."""
+"""What pyarrow raises for damaged bytes."""
 
 
 def schema(kind: type) -> pa.Schema:
@@ -95,8 +101,10 @@ class Writer:
         if len(table):
             self._writer.write_table(table.unify_dictionaries().combine_chunks(), row_group_size=len(table))
 
-    def close(self) -> None:
-        """Writes what ends the file."""
+    def close(self, metadata: Mapping[str, str] | None = None) -> None:
+        """Writes what ends the file, with further metadata in it."""
+        if metadata:
+            self._writer.add_key_value_metadata(dict(metadata))
         self._writer.close()
 
 
@@ -114,33 +122,40 @@ def writing(path: Path, columns: pa.Schema) -> Iterator[Writer]:
         writer.close()
 
 
-def write_table(path: Path, kind: type, table: pa.Table) -> None:
-    """Writes one table, whole or not at all."""
-    with writing(path, schema(kind)) as writer:
-        writer.add(table)
+def write_table(path: Path, kind: type, table: pa.Table, seals: Seals) -> None:
+    """Writes one table of a run's records with its seal, whole or not at all."""
+    content = io.BytesIO()
+    writer = Writer(content, schema(kind))
+    writer.add(table)
+    writer.close({SEAL: json.dumps(seals.blank(path, len(table)))})
+    with atomic_write(path, "wb") as file:
+        file.write(closed(content.getvalue()))
 
 
-def read_table(path: Path, kind: type, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(path: Path, kind: type, seals: Seals, columns: Sequence[str] | None = None) -> pa.Table:
     """Reads what was written of a kind, or some of its columns.
 
-    Raises InputError where the file is damaged or holds something else, FileNotFoundError where it is not there.
+    Raises InputError where the file is damaged, of another run, or holds something else, FileNotFoundError where it is
+    not there.
     """
+    content = path.read_bytes()
+    sealed = seals.check(path, content)
     wanted = schema(kind) if columns is None else pa.schema([schema(kind).field(name) for name in columns])
     try:
-        stored = {present: name for name in pq.read_schema(path).names for present in renamed_columns([name])}
+        names = pq.read_schema(pa.BufferReader(content)).names
+        stored = {present: name for name in names for present in renamed_columns([name])}
         added = [name for name in wanted.names if name in ADDED and name not in stored]
         names = [stored.get(name, name) for name in wanted.names if name not in added]
-        table = pq.read_table(path, columns=names, page_checksum_verification=True, memory_map=False)
+        table = pq.read_table(pa.BufferReader(content), columns=names, page_checksum_verification=True)
         table = table.rename_columns(list(renamed_columns(table.column_names)))
         for name in added:
             values = pa.array(np.full(len(table), ADDED[name]), wanted.field(name).type)
             table = table.add_column(wanted.names.index(name), name, values)
-    except FileNotFoundError:
-        raise
     except _DAMAGED as error:
         raise InputError(f"{path} is not readable as {kind_name(kind)} of scores ({_line(error)})") from error
     if table.schema.remove_metadata() != wanted:
         raise InputError(f"{path} does not hold {kind_name(kind)} of scores of this version")
+    require_rows(path, len(table), sealed)
     return table
 
 

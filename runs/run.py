@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from common.console import count, progress
 from common.errors import InputError
-from runs.configuration import Configuration, bind
+from runs.configuration import Configuration
 from runs.gallery import sprites
 from runs.row_files import write_failures
 from runs.run_folder import RunFolder, Shard
@@ -57,10 +57,11 @@ def score_frames(
         pool: workers that score in place of `score`; None for this process.
 
     Raises:
-        InputError: the folder was made with another configuration, or no frame of a whole run could be scored.
+        InputError: the folder was made with another configuration, or has lost it, or no frame of a whole run could be
+            scored.
         OSError: the folder cannot be written.
     """
-    bind(folder.config, configuration)
+    folder.bind(configuration)
     failures = _score_missing(folder, selection, score, shard, pool)
     if shard.whole:
         write_failures(folder.path, failures)
@@ -71,6 +72,8 @@ def score_frames(
     if not finished:
         reason = next(iter(failures.values()))
         raise InputError(f"none of the {len(failures)} frames could be scored; the first: {reason}")
+    if not missing:
+        folder.remove_damaged()
     return RunOutcome(finished, 0, failures)
 
 

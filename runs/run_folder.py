@@ -3,22 +3,22 @@
 import contextlib
 import errno
 import fcntl
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 
-from common.console import warn
 from common.errors import InputError
-from common.files import atomic_write, parse_json, stem
-from common.settings import from_json
+from common.files import sweep
 from runs import npy_records, parquet_records
-from runs.packed_frames import FOLDERS, KINDS, Packed, Tables
+from runs.configuration import Configuration, bind
+from runs.frame_files import FrameFiles, Records
+from runs.packed_frames import COSTS, FOLDERS, KINDS, Packed, Tables
+from runs.seals import Seals
 from scoring.costs import Cost, FrameCost
 from scoring.records import Row
 
@@ -53,9 +53,6 @@ class Shard:
 PACK = 2000
 """Frames in a part: at 3 to 4 files and 100 to 500 KB a frame, a million frames would be millions of files."""
 
-Records = Mapping[type, np.ndarray]
-"""The records of a scored frame by kind, as `runs.npy_records.to_array` makes them."""
-
 
 class RunFolder:
     """The files of one run.
@@ -66,7 +63,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._packed = Packed(path)
+        self.seals = Seals(self.config)
+        self._packed, self._own = Packed(path, self.seals), FrameFiles(path, self.seals)
         self._loose: list[str] = []
 
     @property
@@ -74,19 +72,31 @@ class RunFolder:
         """The configuration's file."""
         return self.path / "config.json"
 
+    def bind(self, configuration: Configuration, folders: Sequence[str] = (*FOLDERS.values(), COSTS)) -> None:
+        """Binds the folder to a configuration: writes config.json, or makes sure that it holds the same.
+
+        Raises InputError where it holds another, is not readable, or is gone although these folders have records.
+        """
+        if not self.config.exists():
+            files = (file for folder in folders for file in sorted((self.path / folder).glob("[!.]*")))
+            if record := next(files, None):
+                raise InputError(
+                    f"{self.path} has finished work ({record.relative_to(self.path)}), but its config.json, which says "
+                    f"what made it, is gone: put that back, or give another --run NAME to start anew"
+                )
+        bind(self.config, configuration)
+
     def file(self, kind: type, key: str) -> Path:
         """The file of a frame's records of one kind."""
-        return self.path / FOLDERS[kind] / f"{stem(key)}.npy"
+        return self._own.file(kind, key)
 
     def costs_file(self, key: str) -> Path:
         """The file of a frame's costs."""
-        return self.path / "costs" / f"{stem(key)}.json"
+        return self._own.costs_file(key)
 
     def save(self, key: str, records: Mapping[type, Sequence[Any]], costs: Sequence[Cost]) -> None:
         """Writes a frame's records, a list of each kind, and its costs; it counts as finished once this returns."""
-        self.save_costs(key, costs)
-        for kind in (kind for kind in FOLDERS if kind in records or not self._packed.lacks(kind)):
-            npy_records.save_records(self.file(kind, key), npy_records.to_array(kind, records.get(kind, ())))
+        self._own.save(key, records, costs)
         self._loose.append(key)
         if len(self._loose) >= PACK:
             self.pack(self._loose)
@@ -97,30 +107,31 @@ class RunFolder:
 
         Only frames that this process saved, or while no other works on the folder.
         """
-        keys = [key for key in dict.fromkeys(keys) if self._whole(key) is not None]
+        keys = [key for key in dict.fromkeys(keys) if self._own.whole(key) is not None]
         if keys:
             self._packed.add(keys, self._small(keys))
         for key in keys:
-            for kind in reversed(list(FOLDERS)):
-                self.file(kind, key).unlink(missing_ok=True)
-            self.costs_file(key).unlink(missing_ok=True)
+            self._own.remove(key)
 
     def save_costs(self, key: str, costs: Sequence[Cost]) -> None:
         """Writes a frame's costs."""
-        with atomic_write(self.costs_file(key)) as file:
-            json.dump([asdict(cost) for cost in costs], file)
+        self._own.save_costs(key, costs)
+
+    def remove_damaged(self) -> None:
+        """Removes packed frames that were found damaged; to be called once every frame of the run is finished."""
+        self._packed.remove_damaged()
 
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Which of the frames are not finished; damaged files count as missing, with a warning."""
         self._packed.find()
-        return [key for key in keys if key not in self._packed and self._whole(key) is None]
+        return [key for key in keys if key not in self._packed and self._own.whole(key) is None]
 
     def finished(self, key: str) -> Records | None:
         """The records of a finished frame, or None; a damaged file counts as not finished, with a warning.
 
         For many frames, `missing` says faster which are finished.
         """
-        records = self._whole(key)
+        records = self._own.whole(key)
         if records is None and key not in self._packed:
             self._packed.find()
         if records is not None or key not in self._packed:
@@ -133,9 +144,7 @@ class RunFolder:
         Raises InputError where a frame's own file is damaged.
         """
         self._packed.find()
-        files = sorted((self.path / FOLDERS[Row]).glob("*.npy"))
-        loose = [key for file in files for key in dict.fromkeys(npy_records.load_records(file, Row)["key"].tolist())]
-        return list(dict.fromkeys([*self._packed, *loose]))
+        return list(dict.fromkeys([*self._packed, *self._own.keys()]))
 
     def tables(self, keys: Sequence[str]) -> Tables:
         """All records of finished frames, by kind, in the order of `keys`, wherever they lie.
@@ -162,43 +171,16 @@ class RunFolder:
         return {FrameCost: parquet_records.of_values(FrameCost, costs), **tables}
 
     def _there(self, key: str) -> Records:
-        records = self._whole(key)
+        records = self._own.whole(key)
         if records is None:
             raise InputError(f"{self.file(Row, key)} is gone or damaged; the same command scores its frame again")
         return records
 
-    def _whole(self, key: str) -> Records | None:
-        """The records in a frame's own files, or None where they are not all there and whole."""
-        if not self.file(Row, key).exists():
-            return None
-        try:
-            records = {kind: self._load(kind, key) for kind in FOLDERS}
-            if not len(records[Row]):
-                raise InputError(f"{self.file(Row, key)} holds no row")
-        except (InputError, FileNotFoundError) as error:
-            warn(f"{error}; the frame is scored again")
-            return None
-        return records
-
-    def _load(self, kind: type, key: str) -> np.ndarray:
-        path = self.file(kind, key)
-        if not path.exists() and self._packed.lacks(kind):
-            return npy_records.to_array(kind, [])
-        array = npy_records.load_records(path, kind)
-        if set(array["key"].tolist()) - {key}:
-            raise InputError(f"{path} does not hold the {npy_records.kind_name(kind)} of {key!r}")
-        return array
-
     def costs(self, key: str) -> list[Cost]:
-        """The costs of a finished frame; none where their file was removed or damaged."""
+        """The costs of a frame; none where they are not known, and with a warning where their file is damaged."""
         if key in self._packed and not self.costs_file(key).exists():
             return [Cost(*line[1:]) for line in _lines(self._packed.of(FrameCost, [key]))]
-        try:
-            return [
-                from_json(Cost, cost, "a cost") for cost in parse_json(self.costs_file(key).read_text(encoding="utf-8"))
-            ]
-        except (FileNotFoundError, ValueError, TypeError):
-            return []
+        return self._own.costs(key)
 
     @contextlib.contextmanager
     def locked(self, shard: Shard) -> Iterator[None]:
@@ -214,13 +196,9 @@ class RunFolder:
                 part = stack.enter_context(open(self.path / f".lock-{shard.index + 1}-of-{shard.count}", "a"))
                 self._lock(part, fcntl.LOCK_EX)
             if shard.whole:
-                self._sweep()
+                for place in (self.path, *filter(Path.is_dir, self.path.iterdir())):
+                    sweep(place)
             yield
-
-    def _sweep(self) -> None:
-        """Removes what killed processes left half written."""
-        for part in [*self.path.glob(".*.part"), *self.path.glob("*/.*.part")]:
-            part.unlink(missing_ok=True)
 
     def _lock(self, file: IO[str], kind: int) -> None:
         try:

@@ -48,6 +48,7 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
+from common.files import naming
 from scoring.records import SURVIVES
 
 FLAG, FLOAT, COUNT = np.dtype("i1"), np.dtype("f8"), np.dtype("f4")
@@ -211,6 +212,7 @@ class ColumnStore:
         self.frames, self.measures = frames, dict(measures)
         widths = np.cumsum([0, *(kind.itemsize for kind in self.measures.values())])
         self._start, self._stride = dict(zip(self.measures, widths.tolist(), strict=False)), int(widths[-1])
+        self._folder = folder or tempfile.gettempdir()
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the store
 
     def write(self, measure: str, column: int, first: int, values: np.ndarray) -> None:
@@ -222,14 +224,16 @@ class ColumnStore:
             first: index of the first of the frames.
             values: (k,) the numbers, in the measure's own type.
         """
-        self._file.seek(self._at(measure, column) + first * values.itemsize)
-        self._file.write(values.tobytes())
+        with naming(self._folder):
+            self._file.seek(self._at(measure, column) + first * values.itemsize)
+            self._file.write(values.tobytes())
 
     def read(self, measure: str, column: int) -> np.ndarray:
         """A measure of one column, (n,) float."""
         kind = self.measures[measure]
-        self._file.seek(self._at(measure, column))
-        values = np.frombuffer(self._file.read(self.frames * kind.itemsize), dtype=kind)
+        with naming(self._folder):  # what is written last may reach the disk only now
+            self._file.seek(self._at(measure, column))
+            values = np.frombuffer(self._file.read(self.frames * kind.itemsize), dtype=kind)
         if kind == FLAG:
             return np.where(values == _NONE, np.nan, values)
         return values.astype(float, copy=False)

@@ -55,7 +55,11 @@ class Selection:
 
 
 def select_frames(
-    frames: IndexedFrames, split: str | None = None, limit: int | None = None, keep_real: bool = False
+    frames: IndexedFrames,
+    split: str | None = None,
+    limit: int | None = None,
+    keep_real: bool = False,
+    fingerprinted: bool = True,
 ) -> Selection:
     """Every frame that is not real, or `limit` of them: as many of each family, spread evenly over the index.
 
@@ -64,6 +68,8 @@ def select_frames(
         split: the split that the frames were opened with, for the run's configuration.
         limit: how many frames at most, 1 or more; None for all.
         keep_real: whether real frames stay too.
+        fingerprinted: whether their pictures are read for the fingerprint of the identity; else it is empty, as no
+            worker needs it.
 
     Raises:
         InputError: `limit` is below 1, or no frame is left.
@@ -78,7 +84,7 @@ def select_frames(
         kept[index] for index in spread_over_families([frames.entries[index].family or "" for index in kept], limit)
     )
     chosen = IndexedFrames([frames.entries[index] for index in indices], frames.images)
-    identity = FramesIdentity(len(indices), chosen.fingerprint(), split, limit)
+    identity = FramesIdentity(len(indices), chosen.fingerprint() if fingerprinted else "", split, limit)
     return Selection(frames, indices, tuple(entry.key for entry in chosen.entries), identity, real)
 
 

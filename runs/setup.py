@@ -89,7 +89,7 @@ def prepare_run(
     }
     budgets = tuple(read_budget(budget, "--budget") for budget in options.budgets)
     transforms = parse_transforms(options.survives)
-    selection = open_selection(options, keep_real)
+    selection = open_selection(options, keep_real, fingerprinted=not as_written)
     device = resolve_device(options.device)
     name, detector = open_detector(options)
     if device.type == "cpu":
@@ -272,11 +272,14 @@ def folder_name(given: str) -> str:
     return given
 
 
-def open_selection(options: EvaluationOptions, keep_real: bool = False) -> Selection:
-    """The frames that the options name, with the real ones where asked for. Raises InputError for none."""
+def open_selection(options: EvaluationOptions, keep_real: bool = False, fingerprinted: bool = True) -> Selection:
+    """The frames that the options name, with the real ones where asked for; see `select_frames`.
+
+    Raises InputError for none.
+    """
     if options.frames is not None:
         source = open_frames(options.frames, options.images, options.split)
-        return select_frames(source, options.split, options.limit, keep_real)
+        return select_frames(source, options.split, options.limit, keep_real, fingerprinted)
     for name, value in (("--images", options.images), ("--split", options.split)):
         if value is not None:
             raise InputError(f"{name} needs --frames: the demo's frames have their own")

@@ -1,7 +1,9 @@
 """The visualize command as a user runs it."""
 
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +11,8 @@ from PIL import Image
 import visualize
 from common import console
 from data.index import read_index
+from reporting.frame_inspection import has_display
+from runs.setup import RunSetup
 from tests.scoring.stand_ins import TINY, write_frames
 from xai.figure import grid
 
@@ -50,6 +54,44 @@ def test_one_fill_of_a_method(
     printed = capsys.readouterr().out
     assert [line.split(":")[0] for line in printed.splitlines() if "forwards" in line] == methods
     assert ("Adversarial image" in printed) == (mask == "Yes")
+
+
+def test_without_a_display_the_picture_is_saved_and_that_is_said_before_the_work(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--method", "RISE", "--adversarial-mask", "No", "--frames", index, *PLANTED, "--show", "--out")
+    shown: list[object] = []
+    said: list[str] = []
+    prepare = visualize.prepare_run
+
+    def prepared(*given: Any, **named: Any) -> RunSetup:
+        said.append(capsys.readouterr().err)
+        return prepare(*given, **named)
+
+    monkeypatch.setattr(visualize, "show_inspection", shown.append)
+    monkeypatch.setattr(visualize, "prepare_run", prepared)
+    assert matplotlib.get_backend().lower() == "agg"  # as everywhere without a display
+    assert run(*words, tmp_path / "a.png") == 0
+    assert said[0].startswith("warning: --show needs a display, and there is none here")
+    assert (tmp_path / "a.png").is_file()
+    assert shown == []
+    monkeypatch.setattr(visualize, "has_display", lambda: True)
+    assert run(*words, tmp_path / "b.png") == 0
+    assert (said[1], len(shown)) == ("", 1)
+
+
+@pytest.mark.parametrize(("backend", "windows"), [("tkagg", True), ("webagg", True), ("pdf", False), ("agg", False)])
+def test_a_backend_with_windows_is_a_display(monkeypatch: pytest.MonkeyPatch, backend: str, windows: bool) -> None:
+    monkeypatch.setattr(matplotlib, "get_backend", lambda: backend)
+    assert has_display() == windows
+
+
+def test_a_backend_that_cannot_start_is_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> str:
+        raise ImportError("Cannot load backend 'TkAgg', as 'headless' is currently running")
+
+    monkeypatch.setattr(matplotlib, "get_backend", refused)
+    assert not has_display()
 
 
 def test_a_picture_alone(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,14 @@
 """The paper's table of equal error rates from whatever tests there are, as CSV, Markdown and a heat map."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
 from pathlib import Path
 
 from attacks.malafide.filter_results import TESTS, read_json
 from attacks.malafide.filter_test import FilterTest
-from common.errors import InputError
+from common.csv_files import save_rows
+from common.errors import InputError, printable
 from common.files import atomic_write
 
 NONE = "none"
@@ -103,19 +104,19 @@ def tabulate(tests: Sequence[FilterTest]) -> Table:
 
 def write_csv(path: Path, table: Table) -> None:
     """The table's equal error rates in per cent; a cell without a test is empty."""
-    lines: list[list[str]] = [["trained_on", "tested_on", "filter", *table.manipulations]]
+    lines: list[list[object]] = [["trained_on", "tested_on", "filter", *table.manipulations]]
     for row in table.rows:
         values = (table.at(row, manipulation) for manipulation in table.manipulations)
-        cells = ["" if value is None else f"{100 * value.eer:.2f}" for value in values]
+        cells = [None if value is None else Decimal(f"{100 * value.eer:.2f}") for value in values]
         lines.append([row.trained_on or "", row.tested_on, row.filter, *cells])
-    _write_csv(path, lines)
+    save_rows(path, lines)
 
 
 def write_tests(path: Path, tests: Iterable[FilterTest]) -> None:
     """Every number of every test, one test a row."""
     names = [field.name for field in fields(FilterTest)]
     lines = [[_cell(value) for value in asdict(test).values()] for test in tests]
-    _write_csv(path, [names, *lines])
+    save_rows(path, [names, *lines])
 
 
 def markdown(table: Table) -> str:
@@ -133,7 +134,7 @@ def markdown(table: Table) -> str:
 def write_markdown(path: Path, table: Table) -> None:
     """Writes `markdown`."""
     with atomic_write(path) as file:
-        file.write(markdown(table))
+        file.write(printable(markdown(table)))
 
 
 def _shown(value: TableValue | None) -> str:
@@ -144,12 +145,5 @@ def _shown(value: TableValue | None) -> str:
     return f"{100 * value.eer:.1f}" + (f" ({', '.join(beside)})" if beside else "")
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _write_csv(path: Path, lines: Sequence[Sequence[str]]) -> None:
-    with atomic_write(path) as file:
-        csv.writer(file, lineterminator="\n").writerows(lines)
+def _cell(value: object) -> object:
+    return Decimal(f"{value:.6g}") if isinstance(value, float) else value

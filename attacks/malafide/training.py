@@ -1,6 +1,5 @@
 """Training a filter: the published optimisation, checkpointed every epoch, ended when half of the fakes pass."""
 
-import csv
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from attacks.malafide.optimisers import NormalisedMomentum
 from attacks.malafide.prepared_images import PreparedImages
 from attacks.malafide.scores import eer, score_filtered
 from attacks.malafide.whitening import Whitening, mean_spectrum
+from common.csv_files import save_records
 from common.errors import InputError
 from common.files import atomic_write
 from common.seeds import derive_seed, generator
@@ -262,10 +262,7 @@ def _optimiser(coefficients: nn.Module, spec: FilterSpec, settings: FilterTraini
 
 def write_history(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Writes the rows of a training as CSV with the columns COLUMNS."""
-    with atomic_write(path) as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
+    save_records(path, COLUMNS, history)
 
 
 def _read(checkpoint: Path) -> dict[str, Any]:

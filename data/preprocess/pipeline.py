@@ -1,6 +1,5 @@
 """All videos of a data set: in parallel, resumable, to an index and a report that no timing can change."""
 
-import csv
 import multiprocessing
 import os
 import signal
@@ -15,8 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from common.csv_files import save_records
 from common.errors import InputError
-from common.files import atomic_write
 from data.index import Entry
 from data.preprocess.clip import process
 from data.preprocess.crop_records import CropFolder, PreprocessSettings, Record, crop_key, mask_key, source_key
@@ -116,10 +115,7 @@ def write_report(path: Path, clips: Sequence[Clip], records: Mapping[str, Record
         OSError: the file cannot be written.
     """
     rows = [_row(clip, records[clip.key], recipe) for clip in clips]
-    with atomic_write(path) as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    save_records(path, list(rows[0]), rows)
 
 
 def _row(clip: Clip, record: Record, recipe: PreprocessSettings) -> dict[str, str | int | float | None]:

@@ -1,9 +1,8 @@
 """What an image source is: encoded images by their relative paths."""
 
+import hashlib
 from pathlib import Path
 from typing import Protocol
-
-TAIL = 32
 
 
 class ImageSource(Protocol):
@@ -27,14 +26,13 @@ class ImageSource(Protocol):
         ...
 
     def stamp(self, key: str) -> str | None:
-        """What differs between versions of an image and is cheap to get: its size and last bytes; None where missing.
+        """The SHA-256 of an image's bytes, in hexadecimal; None where it is missing.
 
-        The same for the same bytes in any source. The last bytes of a PNG hold a checksum of its pixels, so this
-        is as good as a hash of the whole for PNG, and nearly so for other compressed formats.
+        The whole image is read: bytes at its end tell nothing of the pixels of a BMP, a PPM or an uncompressed TIFF.
         """
         ...
 
 
-def stamp_of(size: int, tail: bytes) -> str:
-    """The stamp of an image of `size` bytes of which the last TAIL are `tail`."""
-    return f"{size}:{tail.hex()}"
+def stamp_of(image: bytes | memoryview) -> str:
+    """The stamp of an encoded image."""
+    return hashlib.sha256(image).hexdigest()

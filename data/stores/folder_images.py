@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.errors import InputError
+from common.files import sha256
 from data.images import SUFFIXES, refuse_size
 from data.keys import key_problem
-from data.stores.base import TAIL, stamp_of
 from data.stores.lmdb_format import refuse_incomplete
 
 
@@ -65,13 +65,8 @@ class FolderImages:
         return sorted(keys)
 
     def stamp(self, key: str) -> str | None:
-        """The file's size and last bytes; None where it is missing."""
-        if key not in self:
-            return None
-        with self._file(key).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL))
-            return stamp_of(size, file.read(TAIL))
+        """The SHA-256 of the file, in hexadecimal; None where it is missing."""
+        return sha256(self._file(key)) if key in self else None
 
     def _file(self, key: str) -> Path:
         problem = key_problem(key)

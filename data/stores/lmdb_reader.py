@@ -19,7 +19,7 @@ import lmdb
 
 from common.errors import InputError
 from data.images import refuse_size
-from data.stores.base import TAIL, stamp_of
+from data.stores.base import stamp_of
 from data.stores.lmdb_format import (
     data_file,
     explained,
@@ -86,15 +86,14 @@ class LmdbImages:
         return pairs
 
     def stamp(self, key: str) -> str | None:
-        """The image's size and last bytes; None where the store does not have it."""
+        """The SHA-256 of the image, in hexadecimal; None where the store does not have it."""
         stored = stored_key(key)
 
         def stamped(transaction: Snapshot) -> str | None:
             value = transaction.get(stored)
             if value is None:
                 return None
-            image = value[image_start(stored, value) :]
-            return stamp_of(len(image), bytes(image[-TAIL:]))
+            return stamp_of(value[image_start(stored, value) :])
 
         return self._read(stamped) if stored else None
 

@@ -12,18 +12,19 @@ from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 from torch.nn import functional
 
 from common.console import progress
 from common.errors import InputError
+from common.files import sweep
 from common.seeds import derive_seed
 from detectors.checkpoints import read
 from detectors.devices import several
 from detectors.memory import keep_freed_memory
 from detectors.saving import METADATA_KEY, NetworkDetector, save
+from detectors.training.checkpoint_files import WholeCheckpoints, checkpoints
 from detectors.training.data import FrameData, steps_of
 from detectors.training.progress import Budget, History
 from detectors.training.recipe import Recipe, TrainingBatch
@@ -171,6 +172,8 @@ def train(
     if torch_device.type == "cpu":
         keep_freed_memory()
     last = _earlier(out, _described(detector, recipe, settings), resume)
+    if is_first_process():
+        sweep(out)
     steps = settings.epochs * steps_of(len(frames), settings.batch_size, settings.devices)
     budget = Budget(steps, settings.max_minutes, shared=settings.devices > 1)
     weights = class_weights(frames.labels, len(detector.class_names))
@@ -190,8 +193,9 @@ def train(
             callbacks=[
                 budget,
                 History(out / "history.csv", bar, budget),
-                *_checkpoints(out, best=validation is not None and recipe.keeps_best),
+                *checkpoints(out, best=validation is not None and recipe.keeps_best),
             ],
+            plugins=[WholeCheckpoints()],
             default_root_dir=out,
             logger=False,
             enable_progress_bar=False,
@@ -233,12 +237,6 @@ def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
                 f"{last} was made with {key}={before.get(key)}, not {now[part][key]}; choose another --out"
             )
     return last
-
-
-def _checkpoints(out: Path, best: bool) -> list[ModelCheckpoint]:
-    last = ModelCheckpoint(out, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    lowest = ModelCheckpoint(out, "best", monitor="val_loss", enable_version_counter=False)
-    return [last, lowest] if best else [last]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """How far a training is, by steps and by the clock, and what it shows and keeps of its way."""
 
-import csv
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.progress import Progress, TaskID
 
 from common import log
-from common.files import atomic_write
+from common.csv_files import save_records
 
 
 class Budget(Callback):
@@ -104,10 +103,7 @@ class History(Callback):
         if not trainer.is_global_zero:
             return
         log.info(", ".join(f"{name} {value}" for name, value in self.rows[-1].items() if value is not None))
-        with atomic_write(self.path) as file:
-            writer = csv.DictWriter(file, self.COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
+        save_records(self.path, self.COLUMNS, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far, kept in the checkpoint."""

@@ -12,10 +12,10 @@ from analysis.attackable_frames import first_flip, unattackable
 from analysis.score_subsets import attacks, baselines, methods
 from common.console import count, warn
 from common.errors import InputError
+from common.files import stem
 from data.frames import REAL
 from runs.gallery import sprites
 from runs.gallery.sprites import ATTACKED, FRAME, MAP, MASK, Sprite
-from runs.run_folder import stem
 from runs.score_table import ScoreTable, as_score_table
 from scoring.baselines.table import BASELINES
 

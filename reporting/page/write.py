@@ -16,6 +16,7 @@ from analysis.curves import CURVE_BASELINES, Interval
 from analysis.headline import Condition, Headline
 from analysis.surviving_flips import transforms
 from analysis.tiers import headline_tiers
+from common.errors import printable
 from common.files import atomic_write
 from data.frames import REAL
 from reporting import words
@@ -64,7 +65,7 @@ def write_page(
     path = folder / FILE
     text = render_page(run, headlines, cards(run.rows, folder, run.frames), notes, attack_of_fill, interval)
     with atomic_write(path, "wb") as file:
-        file.write(text.encode("utf-8", errors="replace"))  # a name may hold half a surrogate pair
+        file.write(text.encode())
     return path
 
 
@@ -76,7 +77,7 @@ def render_page(
     attack_of_fill: Mapping[str, str] = FILL_ATTACKS,
     interval: Interval | None = None,
 ) -> str:
-    """The page as text.
+    """The page as text; what no terminal should be sent (`common.errors.printable`) is escaped here, too.
 
     Args:
         run: what is reported.
@@ -98,7 +99,7 @@ def render_page(
     environment = _environment()
     css, script = ((files("reporting.page") / _TEMPLATES / name).read_text("utf-8") for name in ("page.css", "page.js"))
     css += _tiles(max((len(card.judged) for card in gallery), default=0))
-    page = environment.get_template("page.html").render(
+    page: str = environment.get_template("page.html").render(
         css=Markup(css),
         script=Markup(script),
         policy=_policy(css, script),
@@ -114,7 +115,7 @@ def render_page(
         outcomes=OUTCOMES,
         configuration=flat_configuration(run.configuration),
     )
-    return page
+    return printable(page)
 
 
 def _environment() -> Environment:

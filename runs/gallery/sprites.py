@@ -6,6 +6,7 @@ fit in a run's folder. A frame takes at most about 150 KB; the same album gives 
 
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,17 @@ import numpy as np
 from PIL import Image
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, stem
 from runs.gallery.drawing import TILE, difference, drawn_map, full_size, mark, small
-from runs.run_folder import stem
 
 MOST = 500  # albums of a run
 COLUMNS = 6  # of tiles in a sprite
 FRAME, MASK, MAP, ATTACKED = "frame", "mask", "map", "attacked"
 SPRITE, FIGURE = 50_000, 100_000  # bytes at most, so that a report of MOST frames stays under 40 MB
+_DAMAGED = (
+    ValueError, TypeError, LookupError, EOFError, SyntaxError, NotImplementedError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+"""What zipfile and numpy raise for damaged bytes."""
 _QUALITIES = (68, 54, 42, 30)  # of WebP, tried in turn; the last may be larger
 
 
@@ -148,6 +152,8 @@ def load(folder: Path, key: str) -> Sprite | None:
     if not path.exists():
         return None
     try:
+        if not zipfile.is_zipfile(path):
+            raise InputError("it is no NPZ file")
         with np.load(path, allow_pickle=False) as stored:
             loaded = Sprite(
                 key=str(stored["key"]),
@@ -157,7 +163,7 @@ def load(folder: Path, key: str) -> Sprite | None:
                 picture=stored["picture"].tobytes(),
             )
         Image.open(io.BytesIO(loaded.picture), formats=["WEBP"]).verify()
-    except (ValueError, KeyError, EOFError, OSError, SyntaxError, zipfile.BadZipFile) as error:
+    except (*_DAMAGED, OSError) as error:
         raise InputError(f"{path} is not readable as pictures of a frame ({error}); remove it") from error
     if loaded.key != key:
         raise InputError(f"{path} does not hold the pictures of {key!r}; remove it")

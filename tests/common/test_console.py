@@ -3,7 +3,10 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -12,6 +15,7 @@ import typer
 from common.console import application, status, warn, with_default, withheld
 from common.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[2]
 app = application("A command to test with.")
 
 
@@ -21,6 +25,7 @@ def command(kind: str, count: Annotated[int, typer.Option(min=1)] = 1) -> None:
     raises = {
         "input": InputError("frames.csv, line 3:\n bin_label is 7; use 0 or 1"),
         "disk": OSError(errno.ENOSPC, "No space left on device", "results/a.npy"),
+        "limit": OSError(errno.EFBIG, "File too large", "results/a.npy"),
         "missing": FileNotFoundError(errno.ENOENT, "No such file or directory", "a.csv"),
         "interrupt": KeyboardInterrupt(),
         "bug": KeyError("a bug"),
@@ -43,6 +48,12 @@ def command(kind: str, count: Annotated[int, typer.Option(min=1)] = 1) -> None:
             "error: the disk is full (results/a.npy): free some space and run the same command again; "
             "finished work is kept\n",
         ),
+        (
+            ["limit"],
+            1,
+            "error: a file would be larger than this process may write (results/a.npy): raise the limit (ulimit -f) "
+            "and try again\n",
+        ),
         (["missing"], 1, "error: No such file or directory (a.csv)\n"),
         (["SIGTERM"], 143, "error: terminated; what was finished is saved\n"),
         (["SIGHUP"], 129, "error: terminated; what was finished is saved\n"),
@@ -64,6 +75,39 @@ def test_one_line_and_a_status(
     printed = capsys.readouterr()
     assert printed.err == line
     assert printed.out == ""
+
+
+FULL = """
+from common.console import application, run, say
+
+app = application("A command that says something.")
+
+@app.command()
+def command() -> None:
+    say("so much")
+
+run(app)
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_a_full_output_is_not_the_disk_of_the_results(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-c", FULL, *arguments]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    line = "error: the standard output cannot be written (No space left on device); finished work is kept\n"
+    assert (ended.returncode, ended.stderr) == (1, line)
+
+
+def test_an_output_that_nobody_reads_any_more_ends_the_command_quietly() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", FULL]
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    os.close(writing)
+    assert "Traceback" not in ended.stderr
+    assert "disk" not in ended.stderr
+    assert ended.returncode == 1
 
 
 def test_a_bug_is_not_hidden() -> None:

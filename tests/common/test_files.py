@@ -2,11 +2,15 @@
 
 import errno
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from common.files import atomic_write, sha256
+from common.files import atomic_write, sha256, sweep
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_file_and_its_folders_appear_with_their_content(tmp_path: Path) -> None:
@@ -27,6 +31,40 @@ def test_failure_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path, er
         raise error
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+LIMITED = """
+import errno, resource, sys
+from common.files import atomic_write
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    with atomic_write(sys.argv[1], "wb") as file:
+        file.write(bytes(5000))
+except OSError as error:
+    print(errno.errorcode[error.errno], error.filename)
+"""
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """The system's own error has no name: it knows the open file's number only."""
+    path = tmp_path / "large.npy"
+    told = subprocess.run([sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, cwd=ROOT)
+    assert told.stdout == f"EFBIG {path}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_keeps_the_name_that_it_has(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as told, atomic_write(tmp_path / "a"):
+        (tmp_path / "not there").read_bytes()
+    assert told.value.filename == str(tmp_path / "not there")
+
+
+def test_half_written_files_are_swept(tmp_path: Path) -> None:
+    for name in (".a.npy.x1.part", "a.npy", ".hidden", "b.part"):
+        (tmp_path / name).write_text("x")
+    sweep(tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"a.npy", ".hidden", "b.part"}
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:

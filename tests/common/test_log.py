@@ -1,6 +1,8 @@
 """The log of a command: what was said, in a file of its folder, and nothing of other commands."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,23 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.
     (tmp_path / "file").touch()
     assert status(app, [str(tmp_path / "file"), "hello"]) == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from common import log
+from common.console import status
+from tests.common.test_log import app
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+sys.exit(status(app, [sys.argv[1], "x" * 2000]))
+"""
+
+
+def test_a_log_that_cannot_grow_ends_nothing(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-c", LIMITED, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+    assert ended.stderr == "warning: watch out\nerror: no good\n"
+    assert ended.returncode == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.errors import InputError
 from data.images import encode_png
@@ -122,6 +123,25 @@ def test_the_fingerprint_is_that_of_entries_and_images_wherever_they_lie(folder:
     assert IndexedFrames(ENTRIES, source).fingerprint() not in seen
     (folder / FAKE).unlink()
     assert IndexedFrames(ENTRIES, source).fingerprint() not in seen
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("a.bmp", {}), ("a.ppm", {}), ("a.tiff", {"compression": None}), ("a.png", {}), ("a.jpg", {"quality": 90})],
+)
+def test_a_changed_pixel_changes_the_fingerprint_in_every_format(
+    tmp_path: Path, name: str, options: dict[str, object]
+) -> None:
+    """Also where the file keeps its length and last bytes, as it does where pixels are not compressed."""
+    prints, ends = set(), set()
+    for value in (0, 1):
+        picture = np.full((20, 24, 3), 120, np.uint8)
+        picture[5:8, 5:8, 1] = 90 * value
+        Image.fromarray(picture).save(tmp_path / name, **options)
+        prints.add(open_frames(tmp_path / name).fingerprint())
+        ends.add(((tmp_path / name).stat().st_size, (tmp_path / name).read_bytes()[-32:]))
+    assert len(prints) == 2
+    assert (len(ends) == 1) == (name in ("a.bmp", "a.ppm", "a.tiff"))
 
 
 def test_a_folder_of_pictures_has_no_labels(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Image stores: what goes in comes out, in any process, at any size, after any accident."""
 
+import hashlib
 import os
 import shutil
 import struct
@@ -135,7 +136,7 @@ def test_missing_keys_are_named(tmp_path: Path) -> None:
 
 
 def test_folder_and_store_agree(tmp_path: Path) -> None:
-    """Keys, bytes and stamps are the same; a stamp changes with the size and with the last bytes."""
+    """Keys, bytes and stamps are the same; a stamp changes with the size and with any byte."""
     wanted = {"b/2.png": b"x" * 100, "b/10.JPG": b"", "a.png": b"y" * 5, "ü/z.webp": b"z" * 40}
     for key, image in wanted.items():
         (tmp_path / "faces" / key).parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +155,8 @@ def test_folder_and_store_agree(tmp_path: Path) -> None:
         assert "b" not in source
     assert [folder.stamp(key) for key in wanted] == [store.stamp(key) for key in wanted]
     before = folder.stamp("b/2.png")
-    for changed in (b"x" * 101, b"x" * 99 + b"y"):
+    assert before == hashlib.sha256(b"x" * 100).hexdigest()
+    for changed in (b"x" * 101, b"x" * 99 + b"y", b"y" + b"x" * 99):
         (tmp_path / "faces" / "b" / "2.png").write_bytes(changed)
         assert folder.stamp("b/2.png") != before
     for outside in ("../faces.lmdb", str(tmp_path / "faces" / "a.png")):

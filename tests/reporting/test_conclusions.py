@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from analysis.summary import summarise_methods
 from analysis.tiers import flip_rate_tiers
@@ -82,7 +83,17 @@ def test_too_few_videos_prove_nothing_and_say_how_many_would() -> None:
         if not enough:
             assert "at least 8 videos" in text
     rows = table(make(flipping, METHODS, videos=1))
-    assert "one video" in conclude(rows, summarise_methods(rows), "nes", 0)[0]
+    assert "All frames are from one video:" in conclude(rows, summarise_methods(rows), "nes", 0)[0]
+
+
+@pytest.mark.parametrize("called", [1, 2])
+def test_one_video_of_several_whose_frames_are_called_fake(called: int) -> None:
+    made = make(flipping, METHODS, videos=4, frames=2)
+    keys = sorted({row.key for row in made})
+    rows = table([row if row.key in keys[:called] else unseen(row) for row in made])
+    (said,) = conclude(rows, summarise_methods(rows), "nes", 0)
+    what = "only 1 is called fake" if called == 1 else "the 2 that are called fake are all from one"
+    assert said.startswith(f"Of 8 frames from 4 videos {what}: no interval and no test can be given.")
 
 
 def test_no_fake_verdict_and_no_control() -> None:

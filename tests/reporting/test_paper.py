@@ -125,6 +125,39 @@ def test_the_latex_table_is_complete() -> None:
         assert text.count(rule) == 1
 
 
+def caption_of(*lines: HeadlineLine) -> str:
+    text = paper.latex(Headline(Condition("nes"), lines))
+    (caption,) = [line for line in text.splitlines() if line.startswith(r"\caption")]
+    return caption
+
+
+def test_the_latex_caption_speaks_of_what_its_table_holds() -> None:
+    certain = HeadlineLine("A", Estimate(0.7, 0.6, 0.8), is_significant=True, frames=9, videos=3)
+    unsure = HeadlineLine("B", Estimate(0.1, -0.2, 0.3), frames=9, videos=3)
+    alone = HeadlineLine("C", Estimate(0.4), drop=Estimate(0.2), frames=4, videos=1)
+    nothing = HeadlineLine("D", Estimate(), drop=Estimate(0.2), frames=4, videos=1)
+    scale, star, bold, spread = "0 is no better", "differs from 0", "old: not shown", "bootstrap"
+    for lines, there in (
+        ((certain, unsure), {scale, star, bold, spread}),
+        ((unsure,), {scale, spread}),
+        ((alone,), {scale}),
+        ((nothing,), set()),
+        ((), set()),
+    ):
+        caption = caption_of(*lines)
+        table = paper.latex(Headline(Condition("nes"), lines))
+        assert {said for said in (scale, star, bold, spread) if said in caption} == there
+        assert (r"\textbf" in table) == (bold in there)
+        assert ("$^{*}$ &" in table) == (star in there)
+        assert caption.endswith(".}")
+    assert "none can be given of these frames. Attack nes; 4 frames from 1 video." in caption_of(nothing)
+
+
+def test_the_latex_caption_names_no_fill_of_methods_that_the_table_lacks(run: FinishedRun) -> None:
+    assert words.adversarial_fill(run.rows, run.frames, ["LIME_adv", "RISE"])
+    assert words.adversarial_fill(run.rows, run.frames, ["LIME", "RISE"]) == ""
+
+
 def test_the_latex_caption_says_on_what_share_a_fill_is_adversarial(run: FinishedRun, tmp_path: Path) -> None:
     said = words.adversarial_fill(run.rows, run.frames)
     assert "flips the verdict on" in said

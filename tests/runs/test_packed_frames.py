@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from common.errors import InputError
@@ -20,6 +19,7 @@ from runs import run_folder as folder_module
 from runs.gathering import gather
 from runs.packed_frames import FOLDERS
 from runs.run_folder import RunFolder
+from runs.seals import Seals
 from runs.stored_run import read_run
 from scoring.costs import Cost
 from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row
@@ -67,6 +67,8 @@ def frames() -> dict[str, list[Row]]:
 
 def fill(path: Path, pack: int = 0) -> tuple[RunFolder, list[str]]:
     """A folder with frames, of which so many are packed, not the first ones and in another order."""
+    path.mkdir(exist_ok=True)
+    (path / "config.json").write_text(json.dumps(CONFIGURATION))
     folder = RunFolder(path)
     for number, (key, rows) in enumerate(frames().items()):
         flip_thresholds = [replace(GRADE, key=key, video=rows[0].video, value=number / 255)] if number % 3 else []
@@ -76,7 +78,6 @@ def fill(path: Path, pack: int = 0) -> tuple[RunFolder, list[str]]:
     keys = list(frames())
     if pack:
         folder.pack(keys[-1 : -1 - pack : -1])
-    (path / "config.json").write_text(json.dumps(CONFIGURATION))
     return folder, keys
 
 
@@ -197,23 +198,66 @@ def test_frames_of_a_part_that_cannot_be_read_are_scored_again(
     assert RunFolder(tmp_path).missing(keys) == keys
     told = capsys.readouterr().err
     assert part.name in told
-    assert "its frames are scored again" in told
+    assert "its frames are left out until the run's command has scored them again" in told
 
 
-@pytest.mark.parametrize("kind", ["frames", "grades", "verdicts", "costs"])
-def test_damage_that_shows_later_is_one_line_that_says_what_to_do(tmp_path: Path, kind: str) -> None:
-    """A flipped bit in a page, of a column that nothing read to find out which frames are there."""
+@pytest.mark.parametrize("kind", ["frames", "grades", "metrics", "verdicts", "costs"])
+def test_a_bit_anywhere_in_a_part_is_noticed_before_anything_is_scored(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the first pages, in the last, and in what ends the file, which no checksum of pages covers."""
     _, keys = fill(tmp_path, 18)
     (part,) = (tmp_path / kind).glob("part-*.parquet")
-    column = pq.ParquetFile(part).metadata.row_group(0).column(3 if kind == "costs" else 7)
-    whole, at = bytearray(part.read_bytes()), column.data_page_offset + column.total_compressed_size // 2
-    whole[at] ^= 0x55
-    part.write_bytes(whole)
+    whole = part.read_bytes()
+    for at in np.linspace(0, len(whole) - 1, 40).astype(int).tolist():
+        part.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        assert RunFolder(tmp_path).missing(keys) == keys, at
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1
+        assert str(part) in told
+    part.unlink()
+    assert RunFolder(tmp_path).missing(keys) == keys
+    assert f"{part} is gone" in capsys.readouterr().err or kind == "frames"
+
+
+def test_damage_while_a_run_is_read_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    _, keys = fill(tmp_path, 18)
     folder = RunFolder(tmp_path)
     assert folder.missing(keys) == []
-    with pytest.raises(InputError, match=rf"{kind}/part-.*remove .*frames/part-.*scores its frames again") as told:
+    (part,) = (tmp_path / "grades").glob("part-*.parquet")
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"grades/part-.*remove .*frames/part-.*scores its frames again") as told:
         gather(folder, CONFIGURATION, keys)
     assert "\n" not in str(told.value)
+
+
+def test_a_part_of_another_part_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its metric values would be nobody's, and those of its frames missing without a word."""
+    folder, keys = fill(tmp_path)
+    folder.pack(keys[:9])
+    folder.pack(keys[9:])
+    one, other = sorted((tmp_path / "metrics").glob("part-*.parquet"))
+    one.write_bytes(other.read_bytes())
+    assert len(RunFolder(tmp_path).missing(keys)) == 9
+    assert f"{one} is a copy of {other.name}" in capsys.readouterr().err
+
+
+def test_damaged_parts_go_once_their_frames_are_scored_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, keys = fill(tmp_path, 18)
+    (part,) = (tmp_path / "metrics").glob("part-*.parquet")
+    part.write_bytes(part.read_bytes()[:-1])
+    again = RunFolder(tmp_path)
+    assert again.missing(keys) == keys
+    for key, rows in frames().items():
+        again.save(key, {Row: rows}, COSTS)
+    assert again.missing(keys) == []
+    again.remove_damaged()
+    capsys.readouterr()
+    assert RunFolder(tmp_path).missing(keys) == []
+    assert not list(tmp_path.glob("*/part-*"))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_file_of_columns_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -223,5 +267,7 @@ def test_a_file_of_columns_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         writer.add(parquet_records.of_frame(columns, rows))
         raise RuntimeError("power cut")
     assert list(tmp_path.iterdir()) == []
-    parquet_records.write_table(path, Row, parquet_records.of_frame(columns, rows))
-    assert parquet_records.read_table(path, Row, ["key"]).column("key").to_pylist() == rows["key"].tolist()
+    seals = Seals(tmp_path / "config.json")
+    parquet_records.write_table(path, Row, parquet_records.of_frame(columns, rows), seals)
+    read = parquet_records.read_table(path, Row, seals, ["key"])
+    assert read.column("key").to_pylist() == rows["key"].tolist() == pd.read_parquet(path)["key"].tolist()

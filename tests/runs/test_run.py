@@ -18,6 +18,7 @@ from reporting.products import RunResults
 from runs import npy_records
 from runs import run_folder as folder_module
 from runs.run_folder import RunFolder, Shard
+from runs.seals import Seals
 from runs.selection import Selection, demo_selection, select_frames
 from runs.workers.messages import Score
 from scoring.costs import Cost
@@ -118,6 +119,45 @@ def test_only_missing_and_damaged_frames_are_scored_again(tmp_path: Path, select
     again = Scores()
     finished(path, selection, again)
     assert again.asked == [selection.keys[2], selection.keys[5]]
+    assert contents(path) == before
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_damage_that_keeps_its_length_is_scored_again_and_leaves_no_trace(
+    tmp_path: Path, selection: Selection, packed: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, other = tmp_path / "run", tmp_path / "other"
+    finished(path, selection, Scores())
+    before = contents(path)
+    start(other, selection, Scores(), seed=3)
+    if packed:
+        RunFolder(path).pack(selection.keys[4:])
+    bit = RunFolder(path).file(Row, selection.keys[0])
+    whole = bit.read_bytes()
+    bit.write_bytes(whole[:-500] + bytes([whole[-500] ^ 4]) + whole[-499:])
+    halved = RunFolder(path).file(Row, selection.keys[1])
+    np.save(halved, np.load(halved)[::2])
+    foreign = RunFolder(path).file(Row, selection.keys[2])
+    foreign.write_bytes(RunFolder(other).file(Row, selection.keys[2]).read_bytes())
+    for part in path.glob("metrics/part-*"):
+        part.write_bytes(part.read_bytes().replace(b"PAR1", b"PAR2"))
+    again = Scores()
+    finished(path, selection, again)
+    assert again.asked == [*selection.keys[:3], *(selection.keys[4:] if packed else ())]
+    assert contents(path) == before
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(told) == 3 + packed
+    assert all("scored it again" in line or "scored them again" in line for line in told)
+
+
+def test_a_run_that_lost_its_configuration_is_refused_untouched(tmp_path: Path, selection: Selection) -> None:
+    path, score = tmp_path / "run", Scores()
+    finished(path, selection, Scores())
+    (path / "config.json").unlink()
+    before = contents(path)
+    with pytest.raises(InputError, match=r"its config\.json, which says what made it, is gone"):
+        start(path, selection, score, seed=3)
+    assert score.asked == []
     assert contents(path) == before
 
 
@@ -235,12 +275,12 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, selection: Selection, monkeyp
     saved = npy_records.save_records
     written = 0
 
-    def full(path: Path, array: np.ndarray) -> None:
+    def full(path: Path, array: np.ndarray, seals: Seals) -> None:
         nonlocal written
         written += 1
         if written > 16:  # a frame has four files
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        saved(path, array)
+        saved(path, array, seals)
 
     with monkeypatch.context() as patched:
         patched.setattr(folder_module.npy_records, "save_records", full)

@@ -64,7 +64,7 @@ def test_a_damaged_frame_is_not_finished_and_says_so(tmp_path: Path, capsys: pyt
     path.write_bytes(path.read_bytes()[:-10])
     assert folder.finished(ROW.key) is None
     assert path.name in capsys.readouterr().err
-    npy_records.save_records(path, npy_records.to_array(Row, [replace(ROW, key="another frame")]))
+    npy_records.save_records(path, npy_records.to_array(Row, [replace(ROW, key="another frame")]), folder.seals)
     assert folder.finished(ROW.key) is None
     assert "does not hold the rows of" in capsys.readouterr().err
 
@@ -74,15 +74,16 @@ def test_a_frame_without_its_grades_is_not_finished(tmp_path: Path, capsys: pyte
     folder.save(ROW.key, {Row: [ROW]}, COSTS)
     folder.file(FlipThreshold, ROW.key).unlink()
     assert folder.finished(ROW.key) is None
-    assert "scored again" in capsys.readouterr().err
+    assert "is gone; the frame is left out until the run's command has scored it again" in capsys.readouterr().err
 
 
-def test_missing_costs_lose_nothing_else(tmp_path: Path) -> None:
+def test_a_frame_with_damaged_costs_is_not_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = RunFolder(tmp_path)
     folder.save(ROW.key, {Row: [ROW]}, COSTS)
     folder.costs_file(ROW.key).write_text('[{"stage": ')
+    assert folder.finished(ROW.key) is None
     assert folder.costs(ROW.key) == []
-    assert folder.finished(ROW.key) is not None
+    assert "count as not measured" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/2/3"])

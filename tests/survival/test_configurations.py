@@ -208,7 +208,7 @@ def test_damaged_costs_and_parts_count_as_not_there(tmp_path_factory: pytest.Tem
     folder.costs_file("a.png").parent.mkdir()
     folder.costs_file("a.png").write_bytes(content)
     assert not survives("costs and parts", lambda: folder.costs("a.png"))
-    parts = Parts(folder.path)
+    parts = Parts(folder.path, folder.seals)
     parts.save("clean", "a.png", type("Part", (), {"seconds": 1.0, "records": ()})())
     next(folder.path.glob("clean*")).write_bytes(content)
     assert not survives("costs and parts", lambda: parts.finished("clean", "a.png", ["a.png"]))

@@ -76,8 +76,7 @@ def test_any_npy_is_rows_or_one_line(tmp_path_factory: pytest.TempPathFactory, c
     if not survives("NPY files of rows", lambda: found.append(npy_records.load_records(path, Row)), str(path)):
         assert found[0].dtype.names == npy_records.column_names(Row)
         assert len(tidy(pd.DataFrame(found[0]))) == len(found[0])
-    finished = folder.finished(ROW.key)
-    assert finished is None or set(finished[Row]["key"]) == {ROW.key}
+    assert folder.finished(ROW.key) is None  # what no run sealed
 
 
 class Hostile:
@@ -95,7 +94,9 @@ def test_no_pickle_in_an_npy_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "plain": pickle.dumps(Hostile(), protocol=2),
     }.items():
         Path(name).write_bytes(data)
-        assert survives("NPY files of rows", lambda name=name: npy_records.load_records(name, Row), name) is not None  # type: ignore[misc]
+        assert (
+            survives("NPY files of rows", lambda name=name: npy_records.load_records(Path(name), Row), name) is not None
+        )  # type: ignore[misc]
         assert not Path("pwned").exists()
     np.load("object", allow_pickle=True)  # the test's own teeth
     assert Path("pwned").exists()

@@ -10,6 +10,7 @@ from hypothesis import given
 
 from common.console import application, status, table
 from common.errors import InputError
+from common.files import stem
 from data.images import encode_png
 from data.index import Entry, read_index, write_index
 from data.keys import key_problem
@@ -20,7 +21,7 @@ from data.source import open_frames
 from data.stores import FolderImages, LmdbWriter, open_images
 from data.stores.transfer import add
 from detectors.registry import short_name
-from runs.run_folder import RunFolder, stem
+from runs.run_folder import RunFolder
 from runs.setup import folder_name
 from scoring.records import Row
 from tests.survival.inputs import survives, tried

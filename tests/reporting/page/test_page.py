@@ -177,6 +177,9 @@ def test_any_name_stays_text(tmp_path: Path) -> None:
     assert [each for each in elements.of("script") if each.get("type") != "application/octet-stream"] == [{}]
     assert text.count("window.hacked=1") == text.count("window.hacked=1&lt;/script") * 2  # each name holds it twice
     assert "{{7*7}}" in text
+    assert r"Deepfakes\u202e" in text
+    assert r"half a pair \udcff" in text
+    assert {mark for mark in text if not mark.isprintable()} == {"\n"}
     assert len(cards(run.rows, tmp_path)) == 3
 
 

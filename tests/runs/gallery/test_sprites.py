@@ -135,7 +135,7 @@ def test_methods_that_do_not_agree_are_refused(made: Album) -> None:
         replace(made, outcomes={"LIME": "Real"})
 
 
-@pytest.mark.parametrize("damage", ["cut", "other", "text", "pickle"])
+@pytest.mark.parametrize("damage", ["cut", "other", "text", "pickle", "array", "number"])
 def test_a_damaged_file_is_told(tmp_path: Path, made: Album, damage: str) -> None:
     sprites.save(tmp_path, made)
     path = sprites.sprite_file(tmp_path, made.key)
@@ -145,11 +145,32 @@ def test_a_damaged_file_is_told(tmp_path: Path, made: Album, damage: str) -> Non
         path.write_text("not an archive")
     elif damage == "pickle":
         np.savez(path, key=np.array([{"a": 1}], dtype=object))
+    elif damage == "array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros((3, 3)))
+    elif damage == "number":
+        with np.load(path) as stored:
+            parts = dict(stored)
+        np.savez(path, **{**parts, "methods": np.array(3)})
     else:
         sprites.save(tmp_path, replace(made, key="another"))
         path.write_bytes(sprites.sprite_file(tmp_path, "another").read_bytes())
     with pytest.raises(InputError, match="remove it"):
         sprites.load(tmp_path, made.key)
+
+
+def test_no_changed_byte_is_shown_as_another_picture(tmp_path: Path, made: Album) -> None:
+    """Either the same pictures come back, or one line."""
+    sprites.save(tmp_path, made)
+    path, kept = sprites.sprite_file(tmp_path, made.key), sprites.load(tmp_path, made.key)
+    whole, refused = path.read_bytes(), 0
+    for at in range(0, len(whole), len(whole) // 150):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :])
+        try:
+            assert sprites.load(tmp_path, made.key) == kept, at
+        except InputError:
+            refused += 1
+    assert refused > 50
 
 
 @pytest.mark.parametrize("count", [1, 500, 501, 1234])
