@@ -139,13 +139,14 @@ def _caption(headline: Headline, asked: Sequence[str]) -> str:
     known = scale if any(not math.isnan(score.value) for score in scores) else "; none can be given of these frames"
     intervals = any(not math.isnan(number.low) for number in numbers)
     spread = "; 95 % intervals by a bootstrap over videos" if intervals else ""
-    through = "that" if len(asked) > 1 else "it"
-    survivors = (
-        f" {words.join(asked)}: the share of flips that the detector still calls Real after the picture went through "
-        f"{through}, of so many."
-    )
     about = f"Headline scores (%){known}. Attack {headline.condition.attack}; {words.sample(headline)}{spread}."
-    return about + survivors * bool(asked)
+    if not asked:
+        return about
+    through = "that" if len(asked) > 1 else "it"
+    return (
+        f"{about} {words.join(asked)}: the share of flips that the detector still calls Real after the picture went "
+        f"through {through}, of so many."
+    )
 
 
 def _marks(headline: Headline, best: set[str]) -> str:
