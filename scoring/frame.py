@@ -272,9 +272,9 @@ class _FrameTrial:
         def randomised_rankings() -> list[Ranking]:
             rankings: list[Ranking] = []
             scorer, attempts = self.scorer, self._attempts
-            with attempts.at(RANDOM_MODEL), self.tracker.stage(RANDOM_MODEL):
+            with attempts.at(RANDOM_MODEL):
                 other, share = scorer.randomised_detector, scorer.protocol.random_model_share
-                with self.tracker.also(other):
+                with self.tracker.stage(RANDOM_MODEL), self.tracker.also(other):
                     rankings = explain_randomised(explained, other, scorer.methods, RANDOM_MODEL, attempts, share)
             return rankings
 
