@@ -106,7 +106,7 @@ def counts(rows: Rows, summary: Summary, failures: Mapping[str, str], lines_of_f
         lines.append(
             f"Weak rankings (fewer than three regions speak for the verdict; counted as any other): {listing}."
         )
-    return lines
+    return lines + [said for said in [words.map_sums(rows)] if said]
 
 
 def _stubborn(rows: Rows, frames: Rows) -> list[str]:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 from analysis.adversarial_images import adversarial_share
 from analysis.headline import Headline
+from analysis.map_completeness import map_completeness
 from analysis.score_subsets import Rows
 from analysis.statistics import Estimate
 from analysis.tiers import MethodTiers, headline_tiers
 from common.console import count
 from runs.score_table import as_score_table
+from xai import completeness
 from xai.methods import ADVERSARIAL
 
 MANY = 3  # names that an answer does not list
@@ -111,6 +113,22 @@ def adversarial_fill(rows: Rows, frames: Rows) -> str:
     if not share.flipped:
         return f"{flips}: the fill is noise that is not adversarial."
     return f"{flips}; on the others the fill is noise that is not adversarial."
+
+
+def map_sums(rows: Rows) -> str:
+    """How far maps are from adding up to what their methods promise; "" where no method promises anything."""
+    lines = map_completeness(rows)
+    if not lines:
+        return ""
+    said = []
+    for line in lines:
+        marked = f", beyond {percent(completeness.TOLERATED)} on {line.broken} of {count(line.frames, 'frame')}"
+        said.append(f"{line.method} {completeness.percent(line.median)}{marked if line.broken else ''}")
+    broken = ", and a map beyond that is not what its method promises" if any(line.broken for line in lines) else ""
+    return (
+        "How far the sum of a map is from the change of the score that its method shares out (median; column "
+        f"completeness_error{broken}): {'; '.join(said)}."
+    )
 
 
 def some(names: Sequence[str]) -> str:

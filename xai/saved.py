@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tokenize import TokenError
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -60,6 +61,7 @@ class SavedMaps:
 class SavedMap:
     """One map in a file: a numpy array (h, w) of any size and any real type, higher is more important."""
 
+    uses_segments: ClassVar[bool] = False
     path: Path
 
     def __call__(
