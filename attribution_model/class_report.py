@@ -19,8 +19,8 @@ from detectors.report_files import write_csv, write_report_files
 def write_class_scores(out: Path, detector: Detector, predictions: Predictions) -> Scores:
     """Scores predictions and writes them to `out`, each file whole or not at all.
 
-    metrics.json holds all scores and over which classes their means are, metrics.csv one row per class and one for all, predictions.csv one row per frame,
-    confusion.csv the counts, and confusion.png their picture.
+    metrics.json holds all scores and over which classes their means are, metrics.csv one row per class and one for all,
+    predictions.csv one row per frame, confusion.csv the counts, and confusion.png their picture.
     """
     names = detector.class_names
     scores = score(predictions.probabilities, predictions.labels, names)

@@ -3,10 +3,10 @@
 # there.
 #
 # DeepLift promises summation to delta: attributions add up to the score of the input less that of the baseline. captum
-# replaces the gradient of modules that it has a rule for (ReLU, GELU, softmax, max pooling, ...) and passes the plain
-# gradient through all else. In a transformer that is what matters: the product of attention and values, the fused
-# attention's softmax inside one function, the layer norms. One would expect an error or a warning, as DeepLift gives
-# where a module is used twice; `return_convergence_delta=True` would tell, and is off by default.
+# replaces the gradient of modules that it has a rule for (ReLU, softmax, max pooling, ...) and passes the plain gradient
+# through all else. In a transformer all that bends is of that kind: the GELUs, the layer norms, the softmax inside the
+# fused attention, the product of attention and values; what is left is gradient times input. One would expect an error
+# or a warning, as where a module is used twice; `return_convergence_delta=True` would tell, and is off by default.
 #
 # Seen (ViT tiny, random weights, seed 0, an image of noise): the scores differ by -0.676, DeepLift's attributions sum
 # to -0.049; integrated gradients with its 50 steps sum to -0.676. The script fails where DeepLift is within 5 % of

@@ -35,6 +35,13 @@ PIXELS_ADD_UP = frozenset({"IntegratedGradients", "GradientShap", "DeepLift", "L
 SEGMENTS_ADD_UP = frozenset({"ShapleyValueSampling", "KernelShap"})
 """Attributions whose segments do."""
 
+_REMEDIES = {
+    "IntegratedGradients": "raise captum:IntegratedGradients.most_steps or n_steps, or begin at another image: "
+    "captum:IntegratedGradients_adv",
+    "GradientShap": "it adds up on the mean over draws: raise captum:GradientShap.n_samples",
+    "KernelShap": "raise captum:KernelShap.n_samples",
+}
+
 _DRAWN_TOGETHER = 4  # samples of GradientShap in one forward; a number of its own, as draws follow no batch size
 
 
@@ -110,10 +117,8 @@ class CaptumAttribution:
             return None
         frame, hidden = score.log_odds(torch.stack([image, background(fill, image)])).tolist()
         found = Completeness(total, frame if name == "LRP" else frame - hidden)
-        if name != "IntegratedGradients" or found.error <= self._tolerance:
-            return found
-        remedy = f"raise {FAMILY}:{name}.most_steps or n_steps, or begin at another image: {FAMILY}:{name}_adv"
-        return replace(found, remedy=remedy)
+        missed = found.error > self._tolerance if name == "IntegratedGradients" else found.broken
+        return replace(found, remedy=_REMEDIES.get(name, "") if missed else "")
 
     def check(self, detector: Detector) -> None:
         """Raises InputError where the attribution has no rule for the detector's activations."""

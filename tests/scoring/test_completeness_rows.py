@@ -1,4 +1,4 @@
-"""Rows say how far a map is from adding up to what its method promises, and leave that empty where it promises nothing."""
+"""Rows say how far a map is from adding up, and leave that empty where its method promises nothing."""
 
 from dataclasses import replace
 
