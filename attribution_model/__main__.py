@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import detectors
-from attribution_model.class_report import write_class_scores
+from attribution_model.class_report import averaged, write_class_scores
 from common.commands import with_options
 from common.console import application, run, say, table
 from data.demo.demo_frames import DemoFrames
@@ -67,6 +67,7 @@ def run_test(
     say(f"macro AUROC              {number(scores.auroc)}")
     say(f"weighted F1              {number(scores.f1)}")
     say(f"macro average precision  {number(scores.average_precision)}")
+    say(averaged(scores))
     say(f"written to {out}: metrics.json, metrics.csv, predictions.csv, confusion.csv, confusion.png")
 
 

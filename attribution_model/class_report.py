@@ -20,12 +20,13 @@ from detectors.report_files import write_report_files
 def write_class_scores(out: Path, detector: Detector, predictions: Predictions) -> Scores:
     """Scores predictions and writes them to `out`, each file whole or not at all.
 
-    metrics.json holds all scores, metrics.csv one row per class and one for all, predictions.csv one row per frame,
-    confusion.csv the counts, and confusion.png their picture.
+    metrics.json holds all scores and over which classes their means are, metrics.csv one row per class and one for all,
+    predictions.csv one row per frame, confusion.csv the counts, and confusion.png their picture.
     """
     names = detector.class_names
     scores = score(predictions.probabilities, predictions.labels, names)
     summary = {**asdict(scores), "confusion": scores.confusion.tolist(), "class_names": list(names)}
+    summary["averaged_classes"] = list(scores.present)
     columns = {
         "label": [names[label] for label in predictions.labels],
         "predicted": [names[label] for label in predictions.probabilities.numpy().argmax(axis=1)],
@@ -36,6 +37,16 @@ def write_class_scores(out: Path, detector: Detector, predictions: Predictions) 
     with atomic_write(out / "confusion.png", "wb") as file:
         file.write(confusion_picture(scores, names))
     return scores
+
+
+def averaged(scores: Scores) -> str:
+    """Over which classes the macro means are, in a line."""
+    absent = [row.name for row in scores.per_class if not row.frames]
+    if not absent:
+        return f"macro means are over all {len(scores.per_class)} classes"
+    if len(scores.present) == 1:
+        return f"all frames are {scores.present[0]}: no class can be told from the rest, so there are no macro means"
+    return f"macro means are over {', '.join(scores.present)}; without frames, and left out: {', '.join(absent)}"
 
 
 def confusion_picture(scores: Scores, names: Sequence[str]) -> bytes:

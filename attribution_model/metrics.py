@@ -45,17 +45,24 @@ class Scores:
         per_class: the same for each class alone.
         confusion: (C, C) counts, row the true class, column the predicted one.
 
-    Classes without frames take no part in any mean. AUROC needs two classes with frames and is None with fewer.
+    Classes without frames take no part in any mean (torchmetrics' own macro AUROC counts 0 for them, its macro average
+    precision leaves them out). AUROC and average precision set a class against the rest: with frames of one class alone
+    both are None.
     """
 
     frames: int
     accuracy: float
     auroc: float | None
     f1: float
-    average_precision: float
+    average_precision: float | None
     balanced_accuracy: float
     per_class: tuple[ClassScores, ...]
     confusion: np.ndarray
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The classes with frames: those that means are over."""
+        return tuple(row.name for row in self.per_class if row.frames)
 
 
 def score(probabilities: Tensor, labels: Sequence[int], class_names: Sequence[str]) -> Scores:
@@ -69,12 +76,13 @@ def score(probabilities: Tensor, labels: Sequence[int], class_names: Sequence[st
     counts = torch.bincount(truth, minlength=count)
     present = counts > 0
     several = int(present.sum()) > 1
+    none = torch.full((count,), torch.nan)
     parts = {
         "precision": multiclass_precision(probabilities, truth, count, average=None),
         "recall": multiclass_recall(probabilities, truth, count, average=None),
         "f1": multiclass_f1_score(probabilities, truth, count, average=None),
-        "auroc": _against_rest(binary_auroc, probabilities, truth) if several else torch.full((count,), torch.nan),
-        "average_precision": _against_rest(binary_average_precision, probabilities, truth),
+        "auroc": _against_rest(binary_auroc, probabilities, truth) if several else none,
+        "average_precision": _against_rest(binary_average_precision, probabilities, truth) if several else none,
     }
     per_class = tuple(
         ClassScores(
@@ -92,7 +100,7 @@ def score(probabilities: Tensor, labels: Sequence[int], class_names: Sequence[st
         accuracy=float(multiclass_accuracy(probabilities, truth, count, average="weighted")),
         auroc=float(parts["auroc"][present].mean()) if several else None,
         f1=float(multiclass_f1_score(probabilities, truth, count, average="weighted")),
-        average_precision=float(parts["average_precision"][present].mean()),
+        average_precision=float(parts["average_precision"][present].mean()) if several else None,
         balanced_accuracy=float(parts["recall"][present].mean()),
         per_class=per_class,
         confusion=multiclass_confusion_matrix(probabilities, truth, count).numpy(),

@@ -123,6 +123,7 @@ class _Batch:
             "seed": 0,
             "draw": np.array([draw for *_, draw in named]),
             "weak": self.draws.random(shape) < 0.02,
+            "completeness_error": -1.0,
             "epsilon": EPSILON,
             "k": np.where(self.real[:, None], 0, np.minimum(np.ceil(sizes), SEGMENTS)),
             "area": area,

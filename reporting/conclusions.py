@@ -130,7 +130,7 @@ def counts(
             f"Weak rankings (fewer than three regions speak for the verdict, or the best are tied; counted as any "
             f"other): {listing}."
         )
-    return lines
+    return lines + [said for said in [words.map_sums(rows)] if said]
 
 
 def _stubborn(rows: Rows, frames: Rows) -> list[str]:

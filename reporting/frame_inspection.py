@@ -101,6 +101,7 @@ def file_name(frame: Frame) -> str:
 def _points_at(name: str, explanation: Explanation, mask: np.ndarray | None) -> str:
     best = explanation.ranking[:TOP].tolist()
     weak = ", weak: fewer than three regions speak for the class" if explanation.weak else ""
+    weak += f"; the map {explanation.completeness}" if explanation.completeness else ""
     line = f"{name}: segments {', '.join(map(str, best))}; {explanation.forwards} forwards, {explanation.seconds:.1f} s"
     if mask is None or not mask.any():
         return line + weak

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from analysis.adversarial_images import adversarial_share
 from analysis.attackable_frames import frames_with_few_segments
 from analysis.headline import Headline, HeadlineLine
+from analysis.map_completeness import map_completeness
 from analysis.score_subsets import Rows
 from analysis.statistics import Estimate
 from analysis.surviving_flips import transforms, turned_alone
@@ -13,6 +14,7 @@ from analysis.tiers import MethodTiers, headline_tiers
 from common.console import count
 from runs.conditions import detected
 from runs.score_table import as_score_table
+from xai import completeness
 from xai.methods import ADVERSARIAL
 
 MANY = 3  # names that an answer does not list
@@ -163,6 +165,22 @@ def few_segments(frames: Rows) -> str:
     return (
         f"Divided into fewer than half of the segments asked for: {count(few, 'frame')}, whose regions are larger than "
         "the others'; where frames are noisy, --set segments.sigma=1 smooths them first."
+    )
+
+
+def map_sums(rows: Rows) -> str:
+    """How far maps are from adding up to what their methods promise; "" where no method promises anything."""
+    lines = map_completeness(rows)
+    if not lines:
+        return ""
+    said = []
+    for line in lines:
+        marked = f", beyond {percent(completeness.TOLERATED)} on {line.broken} of {count(line.frames, 'frame')}"
+        said.append(f"{line.method} {completeness.percent(line.median)}{marked if line.broken else ''}")
+    broken = ", and a map beyond that is not what its method promises" if any(line.broken for line in lines) else ""
+    return (
+        "How far the sum of a map is from the change of the score that its method shares out (median; column "
+        f"completeness_error{broken}): {'; '.join(said)}."
     )
 
 

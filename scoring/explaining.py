@@ -145,4 +145,5 @@ def _ranking(method: Method, explanation: Explanation, baseline: str = "") -> Ra
         of=method.name if baseline else "",
         fill=method.fill,
         weak=explanation.weak,
+        completeness_error=explanation.completeness.error if explanation.completeness else None,
     )

@@ -97,6 +97,7 @@ class Recorder:
             **self._judged,
             **_named(ranking),
             weak=ranking.weak,
+            completeness_error=UNKNOWN if ranking.completeness_error is None else ranking.completeness_error,
             attack=attack,
             epsilon=epsilon,
             depth=ranked_region.depth,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 SURVIVES = "survives_"  # begins the names of rows' columns that a run has for transforms (`runs.transform_columns`)
-UNKNOWN = -1  # in whole numbers that tables leave empty (`tidy`) and in `mask_precision`
+UNKNOWN = -1  # in whole numbers that tables leave empty (`tidy`), in `mask_precision` and `completeness_error`
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Row:
         draw: which of a baseline's random draws; 0 where there is one.
         fill: what hid pixels while explaining; "" for a baseline that explains nothing.
         weak: whether the ranking says little (`xai.ranking.is_weak`).
+        completeness_error: how far the map is from adding up to the change of the score that its method promises, as a
+            share of that change (`xai.completeness`); -1 where it promises nothing.
         attack: "nes", ...
         epsilon: its L-infinity budget, in (0, 1].
         depth: which region: "1", "2", "3" are the best segments together, "5%" as many as come nearest to that share
@@ -62,6 +64,7 @@ class Row:
     draw: int
     fill: str
     weak: bool
+    completeness_error: float
     attack: str
     epsilon: float
     depth: str
@@ -212,8 +215,9 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
         table[name] = (table[name] == 1).astype("boolean").mask(table[name] == UNKNOWN)
     if "undefined" in table:
         table["value"] = table["value"].mask(table["undefined"] != "")
-    if "mask_precision" in table:
-        table["mask_precision"] = table["mask_precision"].mask(table["mask_precision"] == UNKNOWN)
+    for name in ("mask_precision", "completeness_error"):
+        if name in table:
+            table[name] = table[name].mask(table[name] == UNKNOWN)
     if "family" in table:
         table["family"] = table["family"].mask(table["family"] == "")
     return table

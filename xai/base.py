@@ -59,6 +59,11 @@ class Explainer(Protocol):
         ...
 
 
+def uses_segments(part: object) -> bool:
+    """Whether an explainer or a background looks at the segments: one that does not says so in `uses_segments`."""
+    return bool(getattr(part, "uses_segments", True))
+
+
 @runtime_checkable
 class FrameExplainer(Protocol):
     """What explains each frame by something kept for that very frame."""

@@ -58,6 +58,7 @@ class ClassActivationMap:
     algorithm: ClassVar[type[BaseCAM]]
     hides: ClassVar[bool]
     """Whether the fill matters to it."""
+    uses_segments: ClassVar[bool] = False
 
     layer: str = ""
 

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from contextlib import nullcontext
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import Any, ClassVar
 
 import captum.attr
@@ -17,35 +17,32 @@ from common.errors import InputError
 from common.global_generators import isolated
 from detectors.base import Detector
 from detectors.gradients import differentiable, untouched
-from detectors.queries import exact_float32, gradient_batch
+from detectors.queries import Queries, exact_float32, gradient_batch
 from xai.base import Fill, Score, background, chunks
+from xai.captum_arguments import accepted, kind_of, settings_of, unfit, usable
+from xai.completeness import Completeness, sum_over_segments
 from xai.deep_lift import mended
 from xai.libraries import LogOdds, one_line_errors, unknown
+from xai.straight_path import along_path
 
 FAMILY = "captum"
 SENSITIVITIES = frozenset({"Saliency", "GuidedBackprop", "Deconvolution"})
 """Attributions that say how fast the score changes with a pixel, not what the pixel contributes to it."""
 
-_SOURCES = frozenset({"forward_func", "model", "inputs", "baselines"})  # what the bridge gives where it is asked for
-_GIVEN = frozenset(
-    {"internal_batch_size", "perturbations_per_eval", "return_convergence_delta", "return_input_shape"}
-    | {"show_progress", "verbose"}
-)  # by the bridge, or always at the library's default: not settings
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "Occlusion": {"sliding_window_shapes": (3, 32, 32), "strides": (3, 16, 16)},  # captum has none
-    "GradientShap": {"n_samples": 50},  # captum: 5; as many as IntegratedGradients has steps
-    "KernelShap": {"n_samples": 2000},  # captum: 25, fewer than there are segments; as many as LIME and SHAP here
-    "Lime": {"n_samples": 2000},
+PIXELS_ADD_UP = frozenset({"IntegratedGradients", "GradientShap", "DeepLift", "LRP"})
+"""Attributions whose pixels promise to add up to the score, or to its change from the fill's background."""
+
+SEGMENTS_ADD_UP = frozenset({"ShapleyValueSampling", "KernelShap"})
+"""Attributions whose segments do."""
+
+_REMEDIES = {
+    "IntegratedGradients": "raise captum:IntegratedGradients.most_steps or n_steps, or begin at another image: "
+    "captum:IntegratedGradients_adv",
+    "GradientShap": "it adds up on the mean over draws: raise captum:GradientShap.n_samples",
+    "KernelShap": "raise captum:KernelShap.n_samples",
 }
-"""Settings where the library has none, or one that cannot distinguish some 50 segments."""
 
 _DRAWN_TOGETHER = 4  # samples of GradientShap in one forward; a number of its own, as draws follow no batch size
-
-_UNFIT = {
-    "DeepLiftShap": "it averages over several baselines and a fill gives one: take captum:DeepLift",
-    "FeaturePermutation": "it permutes a batch, and a frame is explained alone: take captum:FeatureAblation",
-    "ShapleyValues": "it asks for every order of the segments: take captum:ShapleyValueSampling",
-}
 
 
 @dataclass(frozen=True)
@@ -68,14 +65,24 @@ class CaptumAttribution:
       the mean over the channels, which is the value of what was hidden.
 
     DeepLift adds up where every activation is a module (see `xai.deep_lift`); one that a network calls as a function
-    passes a plain gradient. Settings are at the library's defaults, but for those of `_DEFAULTS`. Forwards go through
-    in chunks of the batch size, those whose gradient is wanted in a quarter of it. Draws are the library's own after
-    seeding by the frame's generator; no global generator changes.
+    passes a plain gradient. IntegratedGradients takes more steps than `n_steps` where those do not add up within
+    `tolerance` (see `xai.straight_path`). Other settings are at the library's defaults, but for those of
+    `xai.captum_arguments`. Forwards go through in chunks of the batch size, those whose gradient is wanted in a quarter
+    of it. Draws are the library's own after seeding by the frame's generator; no global generator changes.
     """
 
     algorithm: ClassVar[type[Attribution]]
     hides: ClassVar[bool]
     """Whether the fill matters to it."""
+    uses_segments: ClassVar[bool]
+    """Whether the segments do."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a setting of our own that cannot be."""
+        if not getattr(self, "tolerance", 0.0) >= 0:
+            raise ValueError(f"tolerance must be at least 0, got {getattr(self, 'tolerance', None)}")
+        if not getattr(self, "most_steps", 1) >= 1:
+            raise ValueError(f"most_steps must be at least 1, got {getattr(self, 'most_steps', None)}")
 
     def __call__(
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
@@ -87,10 +94,31 @@ class CaptumAttribution:
         name = f"{FAMILY}:{self.algorithm.__name__}"
         with isolated(int(generator.integers(2**31))), one_line_errors(name, score.queries.detector):
             if issubclass(self.algorithm, PerturbationAttribution):
-                attributions = self._attribute(_Asked(score, hidden), difference, features, score.batch_size)
+                asked, nothing = _Asked(score, hidden), torch.zeros_like(difference)
+                attributions = self._attribute(asked, difference, nothing, features, score.batch_size)
             else:
                 attributions = self._differentiate(score, hidden, difference)
         return self._reduced(attributions.detach()[0]).float().cpu().numpy()
+
+    def completeness(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, saliency: np.ndarray
+    ) -> Completeness | None:
+        """What a map adds up to, and what it should (`xai.completeness`); None where the attribution promises nothing.
+
+        LRP promises the frame's own log-odds, all others their change from the fill's background.
+        """
+        name = self.algorithm.__name__
+        if name in SEGMENTS_ADD_UP:
+            total = sum_over_segments(saliency, segments)
+        elif name in PIXELS_ADD_UP and getattr(self, "multiply_by_inputs", True):
+            total = float(saliency.sum(dtype=np.float64))
+            score = Score(Queries(score.queries.detector, score.batch_size), score.target)  # gradients are float32
+        else:
+            return None
+        frame, hidden = score.log_odds(torch.stack([image, background(fill, image)])).tolist()
+        found = Completeness(total, frame if name == "LRP" else frame - hidden)
+        missed = found.error > self._tolerance if name == "IntegratedGradients" else found.broken
+        return replace(found, remedy=_REMEDIES.get(name, "") if missed else "")
 
     def check(self, detector: Detector) -> None:
         """Raises InputError where the attribution has no rule for the detector's activations."""
@@ -116,16 +144,51 @@ class CaptumAttribution:
         rules = mended(detector) if self.algorithm is captum.attr.DeepLift else nullcontext()
         with differentiable(difference.device), untouched(detector), exact_float32(), rules:
             function = LogOdds(detector, score.target, hidden).eval()
-            return self._attribute(function, difference.clone().requires_grad_(), None, size)
 
-    def _attribute(self, function: Any, difference: Tensor, features: Tensor | None, size: int) -> Tensor:
-        """captum's attributions (1, 3, H, W); where it would draw all samples at once, some at a time."""
+            def attribute(start: float, stop: float, **changed: Any) -> Tensor:
+                inputs = (stop * difference).requires_grad_()
+                return self._attribute(function, inputs, start * difference, None, size, **changed).detach()
+
+            def value(place: float) -> float:
+                with torch.no_grad():
+                    return float(function(place * difference))
+
+            if self.algorithm is not captum.attr.IntegratedGradients or not getattr(self, "multiply_by_inputs", True):
+                return attribute(0.0, 1.0)
+            steps, most = (int(getattr(self, setting)) for setting in ("n_steps", "most_steps"))
+            return along_path(
+                lambda start, stop, count: attribute(start, stop, n_steps=count), value, steps, most, self._tolerance
+            )
+
+    @property
+    def _tolerance(self) -> float:
+        return float(getattr(self, "tolerance", 0.0))
+
+    def _attribute(
+        self,
+        function: Any,
+        difference: Tensor,
+        nothing: Tensor,
+        features: Tensor | None,
+        size: int,
+        **changed: Any,
+    ) -> Tensor:
+        """captum's attributions (1, 3, H, W); where it would draw all samples at once, some at a time.
+
+        Args:
+            function: what is attributed.
+            difference: (1, 3, H, W), the input.
+            nothing: (1, 3, H, W), the baseline.
+            features: (1, 1, H, W) labels, or None.
+            size: inputs in a forward pass.
+            changed: settings in place of its own.
+        """
         settings = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         settings |= {"perturbations_per_eval": size, "internal_batch_size": size, "feature_mask": features}
-        settings |= {"baselines": torch.zeros_like(difference[:1]).detach()}
-        algorithm = self.algorithm(function, **_accepted(self.algorithm.__init__, settings))
+        settings |= {"baselines": nothing, **changed}
+        algorithm = self.algorithm(function, **accepted(self.algorithm.__init__, settings))
         attribute: Any = algorithm.attribute
-        arguments = _accepted(self.algorithm.attribute, settings)
+        arguments = accepted(self.algorithm.attribute, settings)
         if self.algorithm is not captum.attr.GradientShap:
             return attribute(difference, **arguments)
         counts = [len(range(settings["n_samples"])[at]) for at in chunks(settings["n_samples"], _DRAWN_TOGETHER)]
@@ -150,12 +213,15 @@ def captum_explainer(name: str) -> type[CaptumAttribution]:
     """
     algorithm = getattr(captum.attr, name, None)
     if not (inspect.isclass(algorithm) and issubclass(algorithm, Attribution) and hasattr(algorithm, "attribute")):
-        raise unknown(name, _usable(), "captum")
-    if reason := _unfit(algorithm):
+        raise unknown(name, usable(), "captum")
+    if reason := unfit(algorithm):
         raise InputError(f"captum:{name} cannot explain a frame: {reason}")
-    settings = [(setting, _kind(default), field(default=default)) for setting, default in _settings(algorithm).items()]
+    settings = [
+        (setting, kind_of(default), field(default=default)) for setting, default in settings_of(algorithm).items()
+    ]
     namespace = {
         "algorithm": algorithm,
+        "uses_segments": "feature_mask" in inspect.signature(algorithm.attribute).parameters,
         "hides": "baselines" in inspect.signature(algorithm.attribute).parameters or name == "InputXGradient",
         "__doc__": f"captum.attr.{name} as an explainer; see CaptumAttribution.",
         "__module__": __name__,
@@ -171,60 +237,6 @@ class _Asked:
 
     def __call__(self, difference: Tensor) -> Tensor:
         return self._score.log_odds(self._hidden + difference).to(difference.device)
-
-
-def _parameters(algorithm: type[Attribution]) -> list[inspect.Parameter]:
-    """What the attribution can be given, when made and when asked."""
-    attribute: Any = algorithm.attribute
-    both = [*inspect.signature(algorithm).parameters.values(), *inspect.signature(attribute).parameters.values()]
-    return [parameter for parameter in both if parameter.name != "self" and parameter.kind is not parameter.VAR_KEYWORD]
-
-
-def _settings(algorithm: type[Attribution]) -> dict[str, Any]:
-    """The arguments that are numbers, words or switches, each with its default here."""
-    own = _DEFAULTS.get(algorithm.__name__, {})
-    defaults = {
-        parameter.name: own.get(parameter.name, parameter.default)
-        for parameter in _parameters(algorithm)
-        if parameter.name not in _GIVEN
-    }
-    return {
-        name: default for name, default in defaults.items() if isinstance(default, bool | int | float | str | tuple)
-    }
-
-
-def _accepted(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Those of the arguments that a function takes and that are not nothing."""
-    names = inspect.signature(function).parameters
-    return {name: value for name, value in arguments.items() if name in names and value is not None}
-
-
-def _unfit(algorithm: type[Attribution]) -> str | None:
-    """Why an attribution cannot explain one frame by the detector alone, or None."""
-    if algorithm.__name__ in _UNFIT:
-        return _UNFIT[algorithm.__name__]
-    own = _DEFAULTS.get(algorithm.__name__, {})
-    needed = [
-        parameter.name
-        for parameter in _parameters(algorithm)
-        if parameter.default is parameter.empty and parameter.name not in own
-    ]
-    missing = [name for name in needed if name not in _SOURCES]
-    if "layer" in missing or "neuron_selector" in missing:
-        return f"it needs a {missing[0].split('_')[0]}; for maps of a layer take cam:GradCAM"
-    return f"it needs {', '.join(missing)}" if missing else None
-
-
-@functools.cache
-def _usable() -> list[str]:
-    """The names of captum's attributions that can explain a frame."""
-    every = {name: getattr(captum.attr, name) for name in captum.attr.__all__}
-    kinds = {n: c for n, c in every.items() if inspect.isclass(c) and issubclass(c, Attribution)}
-    return [name for name, kind in kinds.items() if hasattr(kind, "attribute") and _unfit(kind) is None]
-
-
-def _kind(default: Any) -> Any:
-    return tuple[int, ...] if isinstance(default, tuple) else type(default)
 
 
 def _is_activation(kind: type) -> bool:

@@ -14,7 +14,8 @@ from common.errors import InputError
 from common.seeds import derive_seed, generator
 from detectors.base import Detector
 from detectors.queries import Queries, counting
-from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer, Score
+from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer, Score, uses_segments
+from xai.completeness import CompleteExplainer, Completeness
 from xai.explanation_settings import ExplanationSettings, build_settings, check_settings
 from xai.fills import composite
 from xai.kept_order import kept_order
@@ -35,6 +36,7 @@ class Explanation:
         forwards: images passed to the detector for it, forward and backward, the adversarial image's included where its
             fill uses it.
         seconds: wall time, likewise.
+        completeness: what the map adds up to, beside what its method promises; None where it promises nothing.
     """
 
     saliency: np.ndarray
@@ -42,6 +44,7 @@ class Explanation:
     target: int
     forwards: int
     seconds: float
+    completeness: Completeness | None = None
 
     @property
     def ranking(self) -> np.ndarray:
@@ -157,17 +160,25 @@ class FrameExplanations:
         segments = self.segments  # made outside the clock: it belongs to the frame, not to the first method
         extra = self.adversarial if method.fill == ADVERSARIAL else None
         started = time.perf_counter()
-        draws = generator(self.seed, self.key, "explain", method.explainer)
         with counting(self.detector) as meter:
-            saliency = explainer(self.score, self.image, segments, self.fill(method.fill), draws)
+            saliency = self._map(method, explainer)
         seconds = time.perf_counter() - started
         return Explanation(
-            saliency=_checked(saliency, segments.shape, method.name),
+            saliency=saliency,
             segments=segments,
             target=self.target,
             forwards=meter.images + (extra.forwards if extra else 0),
             seconds=seconds + (extra.seconds if extra else 0.0),
+            completeness=self._completeness(method, explainer, saliency),
         )
+
+    def saliency(self, method: str | Method) -> np.ndarray:
+        """The map by a method alone, (H, W) float32: the frame is divided only where the method looks at segments.
+
+        Raises InputError as `explain` does.
+        """
+        method = parse_method(method) if isinstance(method, str) else method
+        return self._map(method, self._explainer(method))
 
     def again(
         self, image: Tensor, detector: Detector, settings: ExplanationSettings | None = None
@@ -193,8 +204,23 @@ class FrameExplanations:
             return composite(self.image, self.adversarial.image.to(self.image))
         if name not in self.settings.fills:
             raise InputError(f"unknown fill {name!r}; known: {', '.join(self.settings.fills)}, {ADVERSARIAL}")
-        background = self.settings.fills[name](self.image, self.segments, self.detector.mean)
-        return composite(self.image, background)
+        background = self.settings.fills[name]
+        return composite(self.image, background(self.image, self._segments_for(background), self.detector.mean))
+
+    def _map(self, method: Method, explainer: Explainer) -> np.ndarray:
+        draws = generator(self.seed, self.key, "explain", method.explainer)
+        segments, fill = self._segments_for(explainer), self.fill(method.fill)
+        return _checked(explainer(self.score, self.image, segments, fill, draws), segments.shape, method.name)
+
+    def _completeness(self, method: Method, explainer: Explainer, saliency: np.ndarray) -> Completeness | None:
+        """Asks the detector about the frame and the hidden frame: a check of the map, and no part of its cost."""
+        if not isinstance(explainer, CompleteExplainer):
+            return None
+        return explainer.completeness(self.score, self.image, self.segments, self.fill(method.fill), saliency)
+
+    def _segments_for(self, part: object) -> np.ndarray:
+        """The segments, or for what does not look at them the whole frame as one, (S, S) int32."""
+        return self.segments if uses_segments(part) else np.zeros(self.image.shape[1:], dtype=np.int32)
 
     def _explainer(self, method: Method) -> Explainer:
         if method.explainer not in self.settings.explainers:

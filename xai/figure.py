@@ -77,7 +77,7 @@ def grid(names: Sequence[str]) -> list[list[str | None]]:
 def _draw_known(view: View, axes: Sequence[Axes]) -> None:
     panels = [("frame", view.image)]
     if view.mask is not None:
-        panels.append(("manipulated pixels", _mark(view.image, view.mask)))
+        panels.append(("manipulated pixels", _dimmed(view.image, view.mask)))
     if view.adversarial is not None:
         difference = 0.5 + 0.5 * MAGNIFIED * (view.adversarial - view.image)
         panels.append((f"adversarial image: {view.adversarial_verdict}", view.adversarial))
@@ -99,11 +99,17 @@ def _draw_explanation(axis: Axes, image: np.ndarray, name: str, explanation: Exp
         y, x = _inside(region)
         number = axis.text(x, y, str(index + 1), color=COLOURS[index], fontsize=12, fontweight="bold")
         number.set(ha="center", va="center", path_effects=EDGED)
+    axis.set_title(f"{name}{_mark(explanation)}", fontsize=10)
+
+
+def _mark(explanation: Explanation) -> str:
+    """What is to be known of a map before it is believed, after its name."""
     weak = " (weak)" if explanation.weak else ""
-    axis.set_title(f"{name}{weak}", fontsize=10)
+    found = explanation.completeness
+    return weak + (f"\nsums to {found.total:.3g}, not {found.promised:.3g}" if found and found.broken else "")
 
 
-def _mark(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _dimmed(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The image with everything outside the mask dimmed to grey."""
     grey = 0.35 * rgb2gray(image)[..., None].repeat(3, axis=2)
     return np.where(mask[..., None], image, grey)

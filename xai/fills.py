@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -31,6 +32,8 @@ def composite(image: Tensor, background: Tensor) -> Fill:
 class Zero:
     """Hides pixels in black."""
 
+    uses_segments: ClassVar[bool] = False
+
     def __call__(self, image: Tensor, segments: np.ndarray, mean: Sequence[float]) -> Tensor:
         """A black image, (3, H, W)."""
         return torch.zeros_like(image)
@@ -39,6 +42,8 @@ class Zero:
 @dataclass(frozen=True)
 class Mean:
     """Hides pixels in the detector's mean colour: what zero means to its normalised input."""
+
+    uses_segments: ClassVar[bool] = False
 
     def __call__(self, image: Tensor, segments: np.ndarray, mean: Sequence[float]) -> Tensor:
         """An image of one colour, (3, H, W)."""
@@ -66,6 +71,7 @@ class Blur:
         kernel: the side of the box in pixels.
     """
 
+    uses_segments: ClassVar[bool] = False
     kernel: int = 128
 
     def __post_init__(self) -> None:

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import shap
 import torch
 from torch import Tensor
 
-from xai.base import Fill, Score, chunks, score_masks
+from xai.base import Fill, Score, background, chunks, score_masks
+from xai.completeness import Completeness
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class SHAP:
             belongs to the method and does not follow the detector's batch size; 50 is the published code's.
     """
 
+    uses_segments: ClassVar[bool] = False
     evaluations: int = 2000
     batch: int = 50
 
@@ -57,6 +60,13 @@ class SHAP:
                 np.ones((1, height, width), dtype=bool), max_evals=self.evaluations, batch_size=self.batch, silent=True
             )
         return result.values[0].astype(np.float32)
+
+    def completeness(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, saliency: np.ndarray
+    ) -> Completeness:
+        """What a map adds up to, and what it should (`xai.completeness`)."""
+        frame, hidden = score(torch.stack([image, background(fill, image)])).tolist()
+        return Completeness(float(saliency.sum(dtype=np.float64)), frame - hidden)
 
 
 class _PixelMasker:

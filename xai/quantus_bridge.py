@@ -14,7 +14,9 @@ from xai.explanation_settings import build_settings, check_settings
 from xai.methods import parse_method
 from xai.usable_fill import with_usable_fill
 
-FARTHEST = 1.0  # beyond [0, 1]; a metric's noise leads out a little, a normalised input a lot
+FARTHEST = (
+    1.0  # beyond [0, 1]; a metric's noise leads out a little, a normalised input a lot, a shifted one on the mean
+)
 
 
 def explain_func(
@@ -36,6 +38,10 @@ def explain_func(
     normalised. Values that a metric's noise moved out of [0, 1] are clipped. All images get the same draws, so that a
     metric of sensitivity measures the change of the image alone. The keyword arguments, but `device`, go into Quantus'
     `explain_func_kwargs`.
+
+    An image is divided into segments only where the method looks at them. The noise that a metric adds leaves SLIC few
+    segments or one: `overrides={"segments": {"sigma": 2.0}}` smooths first, `{"segments": {"kind": "grid"}}` does
+    without.
 
     Args:
         model: a Detector.
@@ -64,10 +70,11 @@ def explain_func(
         )
     images = torch.as_tensor(np.asarray(inputs, dtype=np.float32))
     low, high = (float(end) for end in images.aminmax()) if len(images) else (0.0, 1.0)
-    if not (low >= -FARTHEST and high <= 1 + FARTHEST):
+    means = images.mean(dim=(1, 2, 3))
+    if not (low >= -FARTHEST and high <= 1 + FARTHEST and bool(((means >= 0) & (means <= 1)).all())):
         raise InputError(
-            f"inputs must lie in [0, 1], got values from {low:g} to {high:g}: the detector normalises by itself, so "
-            "give the images as they are"
+            f"inputs must lie in [0, 1], but for a metric's noise, got values from {low:g} to {high:g}: the detector "
+            "normalises by itself, so give the images as they are"
         )
     chosen = parse_method(method)
     settings = build_settings(preset, overrides, [chosen])
@@ -78,5 +85,5 @@ def explain_func(
     maps = []
     for image, target in zip(images, np.asarray(targets).tolist(), strict=True):
         frame = FrameExplanations(model, image, int(target), settings, seed, "", batch_size, precision)
-        maps.append(frame.explain(chosen).saliency[None])
+        maps.append(frame.saliency(chosen)[None])
     return np.stack(maps) if maps else np.empty((0, 1, size, size), dtype=np.float32)

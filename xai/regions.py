@@ -24,6 +24,7 @@ class Ranking:
         draw: which of its random draws.
         fill: what hid pixels while explaining, or "".
         weak: whether it says little (`xai.ranking.is_weak`).
+        completeness_error: of the map that it is of (`xai.completeness`); None where that promises nothing.
     """
 
     order: np.ndarray
@@ -32,6 +33,7 @@ class Ranking:
     draw: int = 0
     fill: str = ""
     weak: bool = False
+    completeness_error: float | None = None
 
 
 @dataclass(frozen=True)

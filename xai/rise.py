@@ -1,6 +1,7 @@
 """RISE: how high the score is, on average, when a pixel is shown."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ class RISE:
             varies little from mask to mask. The paper's estimator is not centred.
     """
 
+    uses_segments: ClassVar[bool] = False
     samples: int = 4000
     cells: int = 7
     keep: float = 0.5

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tokenize import TokenError
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -64,6 +65,7 @@ class SavedMap:
     Its values keep their order, whatever their type; see `kept_order`.
     """
 
+    uses_segments: ClassVar[bool] = False
     path: Path
 
     def __call__(

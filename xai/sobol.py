@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ class SOBOL:
         designs: points of the Sobol sequence, a power of two; designs * (grid^2 + 2) forwards.
     """
 
+    uses_segments: ClassVar[bool] = False
     grid: int = 8
     designs: int = 32
 

@@ -269,6 +269,7 @@ def _left_out(run: FinishedTables) -> dict[str, Any]:
         "unflipped": {attack: ShownNames(keys) for attack, keys in unflipped.items()},
         "region_only": {attack: ShownNames(keys) for attack, keys in region_only.items() if keys},
         "called_real": ShownNames(frames.loc[frames["predicted"] == REAL, "key"].tolist()),
+        "map_sums": words.map_sums(run.rows),
         "weak": {name: number for name, number in weak.items() if number},
     }
 

@@ -51,6 +51,8 @@ def test_test_writes_and_prints_the_published_numbers(
     ):
         (line,) = [line for line in printed.splitlines() if line.startswith(name)]
         assert line.split()[-1] == f"{scores[key]:.4f}"
+    assert "macro means are over all 5 classes" in printed
+    assert scores["averaged_classes"] == list(CLASS_NAMES)
     predictions = list(csv.DictReader((out / "predictions.csv").open()))
     right = [row["label"] == row["predicted"] for row in predictions]
     assert np.mean(right) == pytest.approx(scores["accuracy"])

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn import metrics as truth
 
+from attribution_model.class_report import averaged
 from attribution_model.metrics import score
 
 NAMES = ("Real", "A", "B", "C", "D")
@@ -51,6 +52,10 @@ def test_a_class_without_frames_takes_no_part() -> None:
     one_hot = np.eye(5)[labels]
     areas = [truth.roc_auc_score(one_hot[:, place], probabilities[:, place]) for place in present]
     assert found.auroc == pytest.approx(np.mean(areas), abs=1e-6)
+    precisions = [truth.average_precision_score(one_hot[:, place], probabilities[:, place]) for place in present]
+    assert found.average_precision == pytest.approx(np.mean(precisions), abs=1e-6)
+    assert found.present == ("Real", "A", "C", "D")
+    assert averaged(found) == "macro means are over Real, A, C, D; without frames, and left out: B"
     assert found.per_class[2].frames == 0
     assert found.per_class[2].auroc is None
     assert found.per_class[2].recall is None
@@ -59,11 +64,22 @@ def test_a_class_without_frames_takes_no_part() -> None:
     assert found.balanced_accuracy == pytest.approx(recalls.mean(), abs=1e-6)
 
 
+def test_a_perfect_classifier_of_the_classes_that_are_there_has_one_and_one() -> None:
+    """Where torchmetrics' macro AUROC is 0.667."""
+    found = score(torch.tensor([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1]]), [0, 0, 1], NAMES[:3])
+    assert (found.auroc, found.average_precision) == (1.0, 1.0)
+    everyone = score(torch.eye(3), [0, 1, 2], NAMES[:3])
+    assert averaged(everyone) == "macro means are over all 3 classes"
+
+
 @pytest.mark.filterwarnings("error::UserWarning")
-def test_one_class_alone_has_no_auroc() -> None:
+def test_one_class_alone_has_neither_curve() -> None:
     found = score(torch.tensor([[0.9, 0.1], [0.2, 0.8]]), [0, 0], ("Real", "Fake"))
     assert found.auroc is None
+    assert found.average_precision is None
+    assert found.per_class[0].average_precision is None
     assert found.accuracy == 0.5
+    assert averaged(found).startswith("all frames are Real: no class can be told from the rest")
 
 
 def test_wrong_shapes() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from xai.base import Fill, Score, chunks, score_masks
+from xai.completeness import Completeness
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,20 @@ class Occlusion:
         masks = image.new_tensor(keep)
         scores = score_masks(score, fill, (masks[at] for at in chunks(len(masks), score.batch_size)))
         return (self.scale * (scores[-1] - scores[:-1])).astype(np.float32)[segments]
+
+
+class Promising:
+    """Promises that its maps add up to 7."""
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        return np.ones(segments.shape, dtype=np.float32)
+
+    def completeness(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, saliency: np.ndarray
+    ) -> Completeness:
+        return Completeness(float(saliency.sum()), 7.0)
 
 
 def darkness(

@@ -75,7 +75,7 @@ def made(name: str, **settings: object) -> Explainer:
 
 
 DIRECTLY: dict[str, tuple[dict[str, object], Callable[[Tensor], Tensor]]] = {
-    "IntegratedGradients": ({"n_steps": 20}, lambda a: a.sum(dim=0)),
+    "IntegratedGradients": ({"n_steps": 20, "most_steps": 20}, lambda a: a.sum(dim=0)),
     "InputXGradient": ({}, lambda a: a.sum(dim=0)),
     "Saliency": ({}, lambda a: a.abs().sum(dim=0)),
     "Occlusion": ({"sliding_window_shapes": (3, 9, 7), "strides": (3, 4, 4)}, lambda a: a[0]),
@@ -89,7 +89,7 @@ def test_it_is_captum_asked_directly(name: str) -> None:
     detector, image, background = SmallNetwork(), photo(32), photo(32, seed=1)
     settings, reduced = DIRECTLY[name]
     found = explained(made(name, **settings), detector, image, background, TARGET)
-    given: dict[str, object] = dict(settings)
+    given: dict[str, object] = {name: value for name, value in settings.items() if name != "most_steps"}
     if name in ("IntegratedGradients", "Occlusion", "FeatureAblation"):
         given["baselines"] = background[None]
     if name == "FeatureAblation":
@@ -239,10 +239,10 @@ def test_forwards_are_counted_and_go_through_in_chunks() -> None:
         sizes.clear()
         steps = frame.explain("captum:IntegratedGradients").forwards
         assert sum(sizes) >= 50
-        assert steps == 2 * sum(sizes)  # forward and backward
+        assert 2 * sum(sizes) - 60 <= steps < 2 * sum(sizes)  # forward and backward, but for the path's places
         assert max(sizes) <= 2  # a gradient keeps its activations: a quarter of the batch
         sizes.clear()
-        assert frame.explain("captum:GradientShap").forwards == 2 * sum(sizes) == 100
+        assert frame.explain("captum:GradientShap").forwards == 2 * (sum(sizes) - 2) == 100  # two check the map
         assert max(sizes) <= 4
     handle.remove()
 
@@ -301,6 +301,8 @@ def test_settings_are_the_librarys_arguments() -> None:
         "multiply_by_inputs": True,
         "n_steps": 7,
         "method": "gausslegendre",
+        "tolerance": 0.01,
+        "most_steps": 1000,
     }
     assert described["captum:Occlusion"] == {"sliding_window_shapes": (3, 32, 32), "strides": (3, 2, 2)}
     assert described["captum:KernelShap"] == {"n_samples": 2000}

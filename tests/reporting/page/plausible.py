@@ -153,6 +153,7 @@ def _rows(
     fill = "" if method in ARM_SKILL else "adversarial" if method.endswith("_adv") else "blur"
     known = {
         "seed": 0, "segmentation": "slic-50", "method": method, "of": of, "draw": 0, "fill": fill, "weak": False,
+        "completeness_error": np.nan,
         "attack": attack, "epsilon": epsilon, "depth": depth, "k": 3, "label": 1, "before": 0.97, "linf": epsilon,
         "steps": 10, "forwards": 400, "queries": 400,
     }  # fmt: skip
