@@ -96,7 +96,15 @@ def labels_in(metadata: Mapping[str, Any]) -> tuple[str, ...] | None:
     return None
 
 
-def order_unknown(outputs: int, where: str) -> InputError:
+class OrderUnknownError(InputError):
+    """Nothing says which output of a network is Real; `outputs` is how many it has."""
+
+    def __init__(self, message: str, outputs: int) -> None:
+        super().__init__(message)
+        self.outputs = outputs
+
+
+def order_unknown(outputs: int, where: str) -> OrderUnknownError:
     """The error for a network of which nothing says what its outputs stand for: how to say it."""
     if outputs == 2:
         how = (
@@ -105,7 +113,7 @@ def order_unknown(outputs: int, where: str) -> InputError:
         )
     else:
         how = f"say it: --classes with {outputs} names in the order of the outputs, one of them {REAL}"
-    return InputError(f"{where} has {outputs} outputs and does not say which is {REAL}; {how}")
+    return OrderUnknownError(f"{where} has {outputs} outputs and does not say which is {REAL}; {how}", outputs)
 
 
 def _in_order(value: Any) -> tuple[str, ...] | None:

@@ -1,7 +1,7 @@
 """What a checkpoint may leave unsaid: which output is which class, how the image is normalised, and its size."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Annotated
 
@@ -59,6 +59,11 @@ class Conventions:
     input_size: Annotated[
         int | None, typer.Option("--size", metavar="N", min=1, help="The side of its input in pixels, likewise.")
     ] = None
+
+    @property
+    def silent(self) -> bool:
+        """Whether the user says nothing."""
+        return all(getattr(self, option.name) is None for option in fields(self))
 
     @property
     def labels(self) -> tuple[str, ...] | None:

@@ -49,8 +49,8 @@ def looks_like(state_dict: Mapping[str, Tensor]) -> str:
 def nearest(state_dict: Mapping[str, Tensor], beginning: str | None = None) -> str | None:
     """The common network of timm whose tensors' shapes are nearest to a file's, or None where none is near.
 
-    `beginning` limits the search to networks whose names begin so; by default they are of the family that keys show.
-    The last layer's shape, which follows the number of classes, hardly counts.
+    `beginning` limits the search to networks whose names begin so; by default they are of the family that the keys
+    show. The last layer's shape, which follows the number of classes, hardly counts.
     """
     family = _family(state_dict)
     if len(state_dict) < _FEWEST or family == _CADDM:

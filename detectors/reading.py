@@ -10,7 +10,7 @@ from common.errors import InputError
 from detectors.base import Reading
 from detectors.checkpoints import Checkpoint
 from detectors.class_names import BINARY, class_names, labels_in, order_unknown
-from detectors.conventions import NOTHING_SAID, Colour, Conventions
+from detectors.conventions import Colour, Conventions
 from detectors.timm_network import TimmConfig, TimmDetector, from_checkpoint, from_own_file
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ def check_own(config: TimmConfig, checkpoint: Checkpoint, conventions: Conventio
 
 def none_said(conventions: Conventions, who: str) -> None:
     """Raises InputError where the user says something of a detector that leaves nothing open."""
-    if conventions != NOTHING_SAID:
+    if not conventions.silent:
         raise InputError(
             f"{who} says itself how it is read; leave out --classes, --normalise, --mean, --std and --size"
         )

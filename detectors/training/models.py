@@ -6,15 +6,19 @@ from typing import Any
 
 from torch import Tensor
 
+from common.console import warn
 from common.errors import InputError
 from data.frames import CLASS_NAMES
 from data.landmarks import Landmarks
 from detectors import sbi, xception
+from detectors.base import Detector
 from detectors.caddm import CaddmConfig, CaddmDetector
+from detectors.class_names import BINARY, OrderUnknownError
+from detectors.conventions import Conventions
 from detectors.registry import load
 from detectors.saving import NetworkDetector
 from detectors.timm_network import TimmConfig, TimmDetector
-from detectors.timm_source import BINARY, published_config
+from detectors.timm_source import published_config
 from detectors.training.caddm_recipe import FacialSwaps
 from detectors.training.classification import Classification
 from detectors.training.recipe import Recipe
@@ -114,13 +118,28 @@ def new_detector(kind: Model, wanted: Wanted, init: str | None) -> NetworkDetect
     """
     if init is None:
         return kind.build(wanted.backbone or kind.backbone, wanted).train()
-    start = load(init, optimise=False)
+    start = _start(init)
     if not isinstance(start, NetworkDetector):
         raise InputError(f"--init {init}: weights can only be taken from a network of timm or CADDM")
     backbone = wanted.backbone or (kind.backbone if kind.names_network else _backbone_name(start))
     detector = kind.build(backbone, replace(wanted, size=wanted.size or start.input_size))
     _copy(start, detector, f"--init {init}", backbone)
     return detector.train()
+
+
+def _start(init: str) -> Detector:
+    """The detector whose weights training starts from, with a warning where nothing says what its outputs are.
+
+    Their order is then taken to be the usual one: in training, the last layer turns round where it is another.
+    """
+    try:
+        return load(init, optimise=False)
+    except OrderUnknownError as error:
+        names = {len(BINARY): BINARY, len(CLASS_NAMES): CLASS_NAMES}.get(error.outputs)
+        if names is None:
+            raise
+        warn(f"--init {init} does not say which output is Real; its last layer starts as that of {', '.join(names)}")
+        return load(init, optimise=False, conventions=Conventions(classes=",".join(names)))
 
 
 def _backbone_name(detector: NetworkDetector) -> str:

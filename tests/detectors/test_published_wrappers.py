@@ -131,7 +131,7 @@ def test_what_is_missing_or_new_is_named(reference: Path, tmp_path: Path) -> Non
     manifest = deepfakebench_b4(reference)
     headless = {key: shape for key, shape in manifest.items() if "last_layer" not in key}
     with pytest.raises(
-        InputError, match=r"no classifier \.backbone\.last_layer\.weight, backbone\.last_layer\.bias"
+        InputError, match=r"no classifier \(backbone\.last_layer\.weight, backbone\.last_layer\.bias\)"
     ) as error:
         load(tmp_path / "x.pth", recipe(reference).state_dict(headless, 1.0))
     assert "does not fit DeepfakeBench's EfficientNet-B4" in str(error.value)

@@ -96,7 +96,7 @@ def test_two_copies_of_a_network_must_be_the_same(tmp_path: Path) -> None:
     ("without", "words"),
     [
         (("fc.",), "no classifier (fc.weight, fc.bias)"),
-        (("layer1.", "fc.bias"), "no layer1 (layer1.0.conv1.weight, layer1.0.bn1.weight and "),
+        (("layer2.", "fc.bias"), "no layer2 (layer2.0.conv1.weight, layer2.0.bn1.weight and "),
         (("conv1.1.weight",), "missing: conv1.1.weight"),
         (("",), "none of its tensors is there by its name"),
     ],

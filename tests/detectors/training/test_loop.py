@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 
@@ -196,6 +197,21 @@ def test_starting_from_earlier_weights(tmp_path: Path) -> None:
     assert all(parameter.requires_grad for parameter in second.parameters())
     state = first.network.state_dict()
     assert all(torch.equal(value, state[key]) for key, value in second.network.state_dict().items())
+
+
+def test_starting_from_a_foreign_file_that_does_not_say_its_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    weights = timm.create_model("test_efficientnet", num_classes=2).state_dict()
+    torch.save({"arch": "test_efficientnet", "state_dict": weights}, tmp_path / "x.pth")
+    detector = new_detector(model("timm:test_efficientnet"), Wanted(), str(tmp_path / "x.pth"))
+    assert all(torch.equal(value, weights[key]) for key, value in detector.network.state_dict().items())
+    assert "does not say which output is Real; its last layer starts as that of Real, Fake" in capsys.readouterr().err
+    weights = timm.create_model("test_efficientnet", num_classes=3).state_dict()
+    torch.save({"arch": "test_efficientnet", "state_dict": weights}, tmp_path / "x.pth")
+    with pytest.raises(InputError, match="has 3 outputs and does not say which is Real"):
+        new_detector(model("timm:test_efficientnet"), Wanted(), str(tmp_path / "x.pth"))
 
 
 def test_starting_from_a_network_of_other_classes_keeps_its_backbone(tmp_path: Path) -> None:
