@@ -7,6 +7,7 @@ from typing import Protocol
 
 from common import console
 from common.errors import InputError
+from common.memory import no_memory, place, ran_out
 from runs.selection import Selection
 from runs.workers.messages import Answer, Score, Task, score_frame
 
@@ -69,7 +70,9 @@ class Worker:
                 self._selection, self._score = self._plan(self._slot)
         except InputError as error:
             return StartupError(str(error))
-        except Exception:
+        except Exception as error:
+            if ran_out(error):
+                return StartupError(f"{no_memory(error)}, at {place(error)}; try fewer --workers")
             return WorkerCrash(traceback.format_exc())
         return Ready()
 

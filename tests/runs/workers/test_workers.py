@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from common import log
 from common.errors import InputError
 from reporting.products import RunResults
 from runs.workers.processes import ProcessPool
@@ -99,7 +100,7 @@ def test_a_frame_that_kills_two_workers_is_left_out_and_the_others_are_scored(
     assert "FaceSwap/c23/videos/001" in died
     assert how.startswith("2 workers died of it; the last was ")
     assert "Deepfakes/c23/videos/002" in failed
-    assert why == "ValueError: no face"
+    assert why == "LIME: ValueError: no face"
     assert f"warning: {died} is left out: {how}" in capsys.readouterr().err
     assert len(results.rows) == 10
     score(tmp_path / "run", replace(plan, trouble={}), start_pool)
@@ -120,8 +121,21 @@ def test_a_cluster_that_is_not_there_is_one_line(index: Path) -> None:
 
 
 def test_a_bug_in_a_worker_keeps_its_traceback(index: Path, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)in a worker:.*stand_ins.py.*KeyError: 'a bug'"):
-        score(tmp_path / "run", Plan(index, {"videos": BUG}), processes)
+    with log.closing():
+        log.open_in(tmp_path / "run")
+        with pytest.raises(InputError, match=r"none of the 12 frames could be scored; the first: LIME: KeyError: 'a b"):
+            score(tmp_path / "run", Plan(index, {"videos": BUG}), processes)
+    logged = (tmp_path / "run" / "log.txt").read_text()
+    assert logged.count("| KeyError: 'a bug'") == 12
+    assert 'raise KeyError("a bug")' in logged
+
+
+def test_a_worker_without_memory_to_start_says_so(index: Path, tmp_path: Path) -> None:
+    short = MemoryError("Unable to allocate 3 GiB")
+    with pytest.raises(
+        InputError, match=r"cannot start: no memory is left \(Unable to allocate 3 GiB\), at .* in stand_"
+    ):
+        score(tmp_path / "run", Plan(index, refuse=short), processes)
 
 
 def test_workers_end_with_the_process_that_they_work_for(index: Path, tmp_path: Path) -> None:
