@@ -1,6 +1,6 @@
 """A run's attacks as they can run on its detector, by what its gradient is worth on the first frame."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,6 +17,7 @@ from xai.methods import ADVERSARIAL
 
 THRESHOLDS = "flip thresholds"
 WITHOUT_THRESHOLDS = f"protocol.flip_thresholds={NONE}"
+_WITHOUT = {THRESHOLDS: f"--set {WITHOUT_THRESHOLDS}"}
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class UsableAttacks:
         attacks: by name.
         adversarial: the attack that makes the adversarial image; None where no fill needs it.
         flip_thresholds: whether PGD finds flip thresholds, too.
+        optional: attacks that are rather left out than refused where they cannot run, by name.
     """
 
     attacks: Mapping[str, RegionAttack]
     adversarial: NES | None = None
     flip_thresholds: bool = False
+    optional: Collection[str] = ()
 
 
 def usable_on_first_frame(
@@ -58,9 +61,10 @@ def usable_on_first_frame(
         every[ADVERSARIAL] = asked.adversarial
     if asked.flip_thresholds:
         every[THRESHOLDS] = PGD()
-    usable = usable_attacks(every, detector, image, batch_size, {THRESHOLDS: WITHOUT_THRESHOLDS})
+    others = " ".join(f"--attack {name}" for name in asked.attacks if name not in asked.optional)
+    usable = usable_attacks(every, detector, image, batch_size, _WITHOUT | dict.fromkeys(asked.optional, others))
     return UsableAttacks(
-        {name: usable[name] for name in asked.attacks},
+        {name: usable[name] for name in asked.attacks if name in usable},
         cast(NES | None, usable.get(ADVERSARIAL)),
         THRESHOLDS in usable,
     )
