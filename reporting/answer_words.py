@@ -106,10 +106,10 @@ def _missing(answer: Answer) -> list[str]:
     """What a run lacks before anything can be trusted."""
     lacking = []
     if not answer.has_enough_videos:
+        against = "what knows nothing of the detector" if answer.main.is_tested else "random regions"
         lacking.append(
-            f"With {_videos(answer).lower()} no test of {count(len(answer.main.lines), 'method')} can reach "
-            f"p < {ALPHA} against {'what knows nothing of the detector' if answer.main.is_tested else 'random regions'}: "
-            f"score frames of at least {answer.needed} videos that the detector calls fake."
+            f"With {_videos(answer)} no test of {count(len(answer.main.lines), 'method')} can reach p < {ALPHA} "
+            f"against {against}: score frames of at least {answer.needed} videos that the detector calls fake."
         )
     if not answer.has_enough_attacks:
         lacking.append(

@@ -16,7 +16,7 @@ from common.files import atomic_write, parse_json
 from detectors.base import Detector
 from runs.earlier_names import renamed_settings
 
-FORMAT = 4  # of the rows; a change of their meaning raises it, and older runs are not continued
+FORMAT = 5  # of the rows; a change of their meaning raises it, and older runs are not continued
 LIBRARIES = ("torch", "numpy", "scikit-image", "scikit-learn", "scipy", "timm", "lime", "shap", "torchattacks")
 
 
