@@ -33,6 +33,12 @@ class Values:
     oracle: np.ndarray
     videos: np.ndarray
 
+    def of(self, names: Sequence[str]) -> "Values":
+        """The values of some of the methods."""
+        chosen = [self.methods.index(name) for name in names]
+        own, areas, draws = self.own[:, chosen], self.areas[:, chosen], self.draws[:, chosen]
+        return Values(tuple(names), own, areas, draws, self.oracle, self.videos)
+
 
 def values(rows: Rows, measure: str, named: Sequence[str] = ()) -> Values:
     """The values of a measure under one condition; `rows` are of detected frames.
@@ -55,15 +61,16 @@ def values(rows: Rows, measure: str, named: Sequence[str] = ()) -> Values:
 
 
 def _draws(owned: Sequence[ScoreTable | None], measure: str, scores: ScoreTable) -> np.ndarray:
-    """What each method is tested against: random regions of its own area, else of its number of segments; (n, m, d)."""
-    known = [own for own in owned if own is not None]
-    if not known or len(known) < len(owned):
-        return np.full((len(scores), len(owned), 0), np.nan)
-    drawn: dict[ScoreTable, np.ndarray] = {}
-    for own in known:
-        if own not in drawn:  # all methods may share theirs
+    """What each ranking is tested against: random regions of its own area, else of its number of segments; (n, m, d).
+
+    NaN for a ranking that has none.
+    """
+    drawn: dict[ScoreTable | None, np.ndarray] = {}
+    for own in owned:
+        if own is not None and own not in drawn:  # all may share theirs
             drawn[own] = own.table(measure, "draw").sort_index(axis=1, key=lambda draws: draws.astype(int)).to_numpy()
-    return np.stack([drawn[own] for own in known], axis=1)
+    drawn[None] = np.full((len(scores), max((draws.shape[1] for draws in drawn.values()), default=0)), np.nan)
+    return np.stack([drawn[own] for own in owned], axis=1) if owned else np.zeros((len(scores), 0, 0))
 
 
 def _stacked(columns: list[np.ndarray], scores: ScoreTable) -> np.ndarray:

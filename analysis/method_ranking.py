@@ -28,7 +28,7 @@ from analysis.surviving_flips import SurvivingFlips, surviving_flips, transforms
 from common.seeds import generator
 from runs.conditions import MEAN, depth_groups, detected, main_condition
 from runs.score_table import ScoreTable, as_score_table, of_family
-from scoring.baselines.table import RANDOM_AREA, UNINFORMED
+from scoring.baselines.table import BASELINES, RANDOM_AREA, UNINFORMED
 
 _SAME = 1e-6  # drops closer than this are equal, as the oracle takes them
 
@@ -72,12 +72,13 @@ def rank_methods(rows: Rows, seed: int, frames: Rows | None = None) -> list[Head
 
 
 def _headline(score_table: ScoreTable, frames: Rows, condition: Condition, seed: int, pairs: bool = False) -> Headline:
-    drop = values(score_table, DROP)
-    tests, videos = len(drop.methods), how_many(drop.videos)
-    needed = videos_needed(tests, max(1, drop.draws.shape[2]))
-    kind = _Kind(score_table, frames, condition, seed, videos >= needed, pairs)
     uninformed = [name for name in UNINFORMED if name in set(score_table.columns["method"])]
-    lines = kind.lines(drop.methods, uninformed if pairs else ())
+    methods = [str(name) for name in score_table.columns["method"].unique() if name not in BASELINES]
+    every_drop, flips = (values(score_table, measure, [*methods, *uninformed]) for measure in (DROP, FLIPS))
+    drop = every_drop.of(methods)
+    videos, needed = how_many(drop.videos), videos_needed(len(methods), max(1, drop.draws.shape[2]))
+    kind = _Kind(score_table, frames, condition, seed, every_drop, flips, videos >= needed, pairs)
+    lines = kind.lines(methods, uninformed if pairs else ())
     above = np.nan_to_num(drop.own - drop.oracle[:, None])
     return Headline(
         condition,
@@ -98,6 +99,8 @@ class _Kind:
     frames: Rows
     condition: Condition
     seed: int
+    drop: Values
+    flips: Values
     is_tested: bool
     pairs: bool
 
@@ -109,7 +112,7 @@ class _Kind:
         """The lines of some rankings, tested against random regions and the `opponents`, corrected over these names."""
         if not names:
             return ()
-        drop, flips = (values(self.score_table, measure, names) for measure in (DROP, FLIPS))
+        drop, flips = self.drop.of(names), self.flips.of(names)
         scores, flip_scores = (self._ratios(quantity) for quantity in (drop, flips))
         means, rates = (
             estimates(
@@ -152,14 +155,14 @@ class _Kind:
         if how_many(drop.videos) < 2:
             return {}
         compared: dict[str, list[PairedComparison]] = {}
-        if drop.draws.shape[2]:
+        if not np.isnan(drop.draws).all():
             chance = [
                 compare_with_draws(own, draws, drop.videos, generator(self.seed, "chance", *self.purpose))
                 for own, draws in zip(drop.own.T, drop.draws.transpose(1, 0, 2), strict=True)
             ]
             compared[RANDOM_AREA] = list(with_holm(chance, (-2.0, 2.0)))
         for opponent in opponents:
-            theirs = values(self.score_table, DROP, [opponent]).own[:, 0]
+            theirs = self.drop.of([opponent]).own[:, 0]
             pairs = [
                 compare_drops(own, theirs, drop.videos, generator(self.seed, "uninformed", *self.purpose))
                 for own in drop.own.T
