@@ -127,8 +127,7 @@ def _stubborn(rows: Rows, frames: Rows) -> list[str]:
     if never:
         lines.append(
             f"Unattackable: {count(len(never), 'frame')} that nothing in this run flips, though at least "
-            f"{ATTACKS_NEEDED} different attacks tried the whole of each; the report's curves leave them out, scores "
-            f"and rates do not."
+            f"{ATTACKS_NEEDED} different attacks tried the whole of each; they count in every rate and mean."
         )
     alone = whole_attacks(frames) < ATTACKS_NEEDED
     for attack, keys in unflipped(rows).items():
