@@ -122,7 +122,8 @@ def test_the_summary_holds_every_line(run: FinishedRun) -> None:
     assert (row["score"], row["score_low"], row["score_high"]) == (first.score.value, first.score.low, first.score.high)
     assert set(table["verdict"]) <= {
         "trust most", "trust; highest score", "trust; not told apart from the highest", "trust, but surpassed",
-        "beats random; not shown to beat face-centre", "beats random; not shown jointly", "beats random under nes only", "not shown to beat random",
+        "beats random; not shown to beat face-centre", "beats random; not shown jointly", "beats random under nes only",
+        "not shown to beat random",
         "misleads; worse than random", "no score can be given", "baseline: knows nothing of the detector",
     }  # fmt: skip
 
