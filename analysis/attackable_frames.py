@@ -1,13 +1,13 @@
 """Which frames can be flipped at all, by what, and how few of a ranking's regions it needs."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 import numpy as np
 
 from analysis.score_subsets import COUNTS, Rows, at_main_budget, main_segmentation, under, unique_names
 from runs.conditions import detected
 from runs.frame_table import FRAMES
-from runs.score_table import ScoreTable, as_score_table
+from runs.score_table import as_score_table
 from scoring.baselines.table import WHOLE
 from xai.segments import fewest_expected
 
@@ -22,12 +22,6 @@ def unattackable(frames: Rows) -> tuple[str, ...]:
     for attackable_flags in lines.each("attackable"):
         stands |= attackable_flags == 0
     return tuple(lines.frames["key"][stands].tolist())
-
-
-def attackable(rows: Rows, stubborn: Collection[str]) -> ScoreTable:
-    """The detected frames in scores without the `stubborn`, which are those of `unattackable`."""
-    fakes = detected(as_score_table(rows))
-    return fakes.with_frames(~fakes.frames["key"].isin(list(stubborn)).to_numpy(dtype=bool))
 
 
 def frames_with_few_segments(frames: Rows) -> int:

@@ -33,8 +33,9 @@ class Curve:
 def over_area(rows: Rows, measure: str, interval: Interval | None = None) -> tuple[Curve, ...]:
     """The mean of a measure over the attacked share of the frame (%), a curve for each explanation and baseline.
 
-    Depths by area where the scores have them, else by count. All random regions of the same area are one curve. With
-    `interval` each point has the interval of the mean of its frames.
+    Depths by area where the scores have them, else by count. All random regions of the same area are one curve. The
+    oracle, the same at every depth, stands at the area of the explanations of each. With `interval` each point has the
+    interval of the mean of its frames.
     """
     chosen = at_main_budget(rows)
     depths = AREAS if as_score_table(rows).columns["depth"].isin(AREAS).any() else COUNTS
@@ -65,10 +66,13 @@ def curve_names(names: Sequence[str]) -> tuple[str, ...]:
 def _curves(scores: ScoreTable, measure: str, by: str, interval: Interval | None) -> tuple[Curve, ...]:
     """The means of a measure at the means of the attacked share or the budget, for each value of `by`."""
     by_method, curves = scores.by("method"), []
+    explained = scores.with_columns(~scores.columns["method"].isin(BASELINES)).by(by)
     for name in curve_names(tuple(by_method)):
         points, there = [], np.zeros(len(scores), dtype=bool)
-        for part in by_method[name].by(by).values():
+        for at, part in by_method[name].by(by).items():
             x, y, values = _point(part, measure, by)
+            if name == ORACLE and at in explained:
+                x = _point(explained[at], measure, by)[0]
             there |= ~np.isnan(values)
             if not math.isnan(x + y):
                 points.append((x, y, *(() if interval is None else _ends(values, scores, interval))))

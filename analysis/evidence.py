@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.headline import DROP, FLIPS, Values, values
+from analysis.condition_values import DROP, FLIPS, Values, values
 from analysis.names import flat_names
 from analysis.score_subsets import Rows
 from analysis.statistics import (

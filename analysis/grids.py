@@ -4,10 +4,9 @@ They have no intervals; those of the answer come from `analysis.statistics`.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis.attackable_frames import attackable
 from analysis.curves import curve_names
 from analysis.score_subsets import (
     AREAS,
@@ -21,6 +20,7 @@ from analysis.score_subsets import (
     unique_names,
 )
 from analysis.surviving_flips import counted, transforms
+from runs.conditions import detected
 from runs.score_table import COSTS, FLIP_THRESHOLDS, METRIC_VALUES, ScoreTable, as_score_table
 from scoring.baselines.table import BASELINES, RANDOM_AREA, WHOLE
 from scoring.records import SURVIVES
@@ -79,15 +79,12 @@ def localisation(rows: Rows) -> Grid:
     return _mean_grid(known, names, "method", depths, "depth", "mask_precision")
 
 
-def controls(rows: Rows, stubborn: Collection[str] = ()) -> Grid:
-    """Every ranking by its mean area, flips, drop and accuracy left, over the depths 1 to 3 (the whole frame apart).
-
-    Only in the accuracies do the `stubborn` frames count, which are those of `attackable_frames.unattackable`.
-    """
+def controls(rows: Rows) -> Grid:
+    """Every ranking by its mean area, flips, drop and accuracy left, over the depths 1 to 3 (the whole frame apart)."""
     chosen = at_main_budget(rows)
     columns = chosen.columns
     chosen = chosen.with_columns(columns["depth"].isin(COUNTS) | (columns["method"] == WHOLE))
-    attacked, every = attackable(chosen, stubborn).by("method"), chosen.by("method")
+    attacked, every = detected(chosen).by("method"), chosen.by("method")
     names, lines = (*methods(chosen), *baselines(chosen)), []
     for name in names:
         cells = [Cell(*attacked[name].overall(measure)) for measure in ("area", "flipped_to_real", "drop")]
@@ -95,7 +92,7 @@ def controls(rows: Rows, stubborn: Collection[str] = ()) -> Grid:
     return Grid(names, ("area", "flips", "drop", "accuracy left"), tuple(lines))
 
 
-def surviving_flips(rows: Rows, frames: Rows, stubborn: Collection[str] = ()) -> Grid:
+def surviving_flips(rows: Rows, frames: Rows) -> Grid:
     """Every ranking by its flips, over the depths 1 to 3 (the whole frame apart), and how many outlive each transform.
 
     Flips are a share of frames as in `controls`; the others shares of the flips, their `count`
@@ -104,7 +101,7 @@ def surviving_flips(rows: Rows, frames: Rows, stubborn: Collection[str] = ()) ->
     chosen = at_main_budget(rows)
     columns = chosen.columns
     chosen = chosen.with_columns(columns["depth"].isin(COUNTS) | (columns["method"] == WHOLE))
-    attacked = attackable(chosen, stubborn).by("method")
+    attacked = detected(chosen).by("method")
     asked = {name: counted(chosen, frames, name).by("method") for name in transforms(chosen)}
     names = (*methods(chosen), *baselines(chosen))
     cells = tuple(
@@ -120,16 +117,15 @@ def _surviving(scores: ScoreTable, transform: str) -> Cell:
     return Cell(float(survived.mean()) if len(survived) else math.nan, len(survived))
 
 
-def circularity(rows: Rows, attack_of_fill: Mapping[str, str], stubborn: Collection[str] = ()) -> Grid:
+def circularity(rows: Rows, attack_of_fill: Mapping[str, str]) -> Grid:
     """What an explanation gains over random regions in the mean drop, by its fill and by the attack that scores it.
 
     A fill that an attack made (`attack_of_fill`) may favour explanations under that very attack: such cells are marked.
-    The `stubborn` frames do not count, which are those of `attackable_frames.unattackable`.
     """
     scores = as_score_table(rows)
     explained = scores.columns[scores.columns["method"].isin(methods(scores)) & scores.columns["depth"].isin(COUNTS)]
     fills, columns = unique_names(explained["fill"]), unique_names(explained["attack"])
-    gains = {attack: _gains(attackable(under(scores, attack), stubborn), fills) for attack in columns}
+    gains = {attack: _gains(detected(under(scores, attack)), fills) for attack in columns}
     cells = tuple(
         tuple(Cell(*gains[attack][fill], same=attack_of_fill.get(fill) == attack) for attack in columns)
         for fill in fills

@@ -13,7 +13,7 @@ from analysis.statistics import ALPHA
 from analysis.summary import Summary, flip_rate_p_values
 from runs.conditions import MEAN
 
-TIERS = ("best", "level", "behind", "same", "worse", "unknown")
+TIERS = ("best", "level", "behind", "better", "same", "worse", "unknown")
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,11 @@ class MethodTiers:
     """The methods under one condition, by name; each tier best first.
 
     Attributes:
-        best: the method, or methods with equal scores, at the top of those better than random regions beyond chance.
-        level: others better than random regions that the best is not shown to surpass.
-        behind: better than random regions, but surpassed by the best.
+        best: the method, or methods with equal scores, at the top of those to trust; of flip rates, of those better
+            than random regions beyond chance.
+        level: others of those that the best is not shown to surpass.
+        behind: others of those, surpassed by the best.
+        better: better than random regions, but not shown all that trust takes; empty where flip rates are sorted.
         same: not shown to differ from random regions.
         worse: worse than random regions beyond chance.
         unknown: without a score.
@@ -32,6 +34,7 @@ class MethodTiers:
     best: tuple[str, ...] = ()
     level: tuple[str, ...] = ()
     behind: tuple[str, ...] = ()
+    better: tuple[str, ...] = ()
     same: tuple[str, ...] = ()
     worse: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -45,6 +48,7 @@ def sort_into_tiers(
     scores: Mapping[str, float],
     against_random: Mapping[str, int],
     surpassed_by: Callable[[str, tuple[str, ...]], Collection[str]],
+    trusted: Collection[str] | None = None,
 ) -> MethodTiers:
     """Sorts methods by a score and by the tests.
 
@@ -52,29 +56,32 @@ def sort_into_tiers(
         scores: by method, higher is better; NaN where a method has none. Equal scores keep their order.
         against_random: by method 1 where it is better than random regions beyond chance, -1 where it is worse, else 0.
         surpassed_by: which of some methods the best is shown to surpass; called once, and only where there is a best.
+        trusted: the methods among which the best are; None for all that are better than random regions.
     """
     ranked = sorted(scores, key=lambda method: (math.isnan(scores[method]), -scores[method]))
     scored = [method for method in ranked if not math.isnan(scores[method])]
     better = [method for method in scored if against_random[method] > 0]
-    best = tuple(method for method in better if scores[method] == scores[better[0]])
-    others = tuple(better[len(best) :])
+    first = [method for method in better if trusted is None or method in trusted]
+    best = tuple(method for method in first if scores[method] == scores[first[0]])
+    others = tuple(first[len(best) :])
     surpassed = set(surpassed_by(best[0], others)) if best else set()
     return MethodTiers(
         best=best,
         level=tuple(method for method in others if method not in surpassed),
         behind=tuple(method for method in others if method in surpassed),
+        better=tuple(method for method in better if method not in first),
         same=tuple(method for method in scored if against_random[method] == 0),
         worse=tuple(method for method in scored if against_random[method] < 0),
         unknown=tuple(ranked[len(scored) :]),
     )
 
 
-def headline_tiers(headline: Headline) -> MethodTiers:
-    """Sorts the methods of a headline by their scores; 0 is what random regions do."""
+def headline_tiers(headline: Headline, trusted: Collection[str]) -> MethodTiers:
+    """Sorts the methods of a headline by their scores, those to trust apart; 0 is what random regions do."""
     lines = {line.method: line for line in headline.lines}
     signs = {method: _sign(line.is_significant, line.score.value) for method, line in lines.items()}
     scores = {method: line.score.value for method, line in lines.items()}
-    return sort_into_tiers(scores, signs, lambda best, others: lines[best].better_than)
+    return sort_into_tiers(scores, signs, lambda best, others: lines[best].better_than, trusted)
 
 
 def flip_rate_tiers(rows: Rows, summary: Summary, attack: str, seed: int) -> MethodTiers:

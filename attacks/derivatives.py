@@ -33,7 +33,7 @@ def usable_attacks(
         detector: what is attacked.
         image: (3, S, S) float32 in [0, 1], a frame as the detector prepares it.
         batch_size: images in a forward pass.
-        optional: attacks by gradients that are rather left out than misled, by name the setting that leaves them out.
+        optional: attacks by gradients that are rather left out than misled, by name the option that leaves them out.
 
     Raises:
         InputError: the detector computes in half precision, or has no gradient that an attack without another way
@@ -57,8 +57,8 @@ def usable_attacks(
     if exact or left_out:
         done = [f"finite differences are used for {_listed(exact)}"] if exact else []
         done += [f"{_listed(left_out)} are left out"] if left_out else []
-        settings = [*(f"{name}.derivatives={FINITE}" for name in exact), *(optional[name] for name in left_out)]
-        warn(f"{_what(detector, fault)}; {', '.join(done)}, as with {' '.join(f'--set {text}' for text in settings)}")
+        options = [*(f"--set {name}.derivatives={FINITE}" for name in exact), *(optional[name] for name in left_out)]
+        warn(f"{_what(detector, fault)}; {', '.join(done)}, as with {' '.join(options)}")
     return {
         name: dataclasses.replace(attack, derivatives=FINITE) if isinstance(attack, NES) and name in exact else attack
         for name, attack in attacks.items()

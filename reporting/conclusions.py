@@ -8,28 +8,42 @@ import pandas as pd
 from analysis.attackable_frames import flipped_by_region_only, unattackable, unflipped, whole_attacks
 from analysis.headline import Headline
 from analysis.score_subsets import Rows
-from analysis.statistics import ALPHA, smallest_p
+from analysis.statistics import ALPHA, videos_needed
 from analysis.summary import MethodSummary, Summary
 from analysis.tiers import MethodTiers, flip_rate_tiers
+from analysis.trust import answer
 from common.console import count
 from data.frames import REAL
-from reporting import words
+from reporting import answer_words, words
 from runs.conditions import MEAN
 from runs.frame_table import ATTACKS_NEEDED
 from runs.partial_frames import MissingPart, partial_frames
 from runs.score_table import as_score_table
-from scoring.baselines.table import BASELINES, RANDOM, RANDOM_AREA
+from scoring.baselines.table import BASELINES, RANDOM
 
 
-def conclude(rows: Rows, summary: Summary, attack: str, seed: int, headline: Headline | None = None) -> list[str]:
-    """The sentences that answer which explanations can be trusted: by the headline score, or without one by flips.
+def conclude(headlines: Sequence[Headline], summary: Summary) -> list[str]:
+    """The sentences that answer which explanations can be trusted, over all attacks; none without any score.
+
+    Args:
+        headlines: the scores (`analysis.method_ranking.rank_methods`).
+        summary: the statistics of each method and baseline, of the same rows.
+    """
+    if not any(not math.isnan(line.score.value) for headline in headlines for line in headline.lines):
+        return []
+    found = answer(headlines)
+    mean = summary.of(found.main.condition.attack, MEAN)
+    return [answer_words.sentence(found), *answer_words.reasons(found), *_by_mask(mean)]
+
+
+def conclude_by_flips(rows: Rows, summary: Summary, attack: str, seed: int) -> list[str]:
+    """The sentences about an attack where no score can be given: which methods flip more verdicts than random regions.
 
     Args:
         rows: the scores of every frame.
         summary: the statistics of each method and baseline, of the same rows.
         attack: the attack that the sentences are about.
         seed: of the tests between methods.
-        headline: the scores under that attack; None where there are none.
     """
     mean = summary.of(attack, MEAN)
     first, tests = next(iter(mean.values())), len(mean.keys() - set(BASELINES))
@@ -42,11 +56,9 @@ def conclude(rows: Rows, summary: Summary, attack: str, seed: int, headline: Hea
     if first.videos < 2:
         return [_one_video(rows, first.frames)]
     columns = as_score_table(rows).columns
-    draws = columns.loc[columns["method"] == (RANDOM_AREA if headline else RANDOM), "draw"].nunique()
-    if headline and any(not math.isnan(line.score.value) for line in headline.lines):
-        return [words.answer(headline), *words.reasons(headline), *_by_mask(mean), *_few(first.videos, tests, draws)]
+    draws = columns.loc[columns["method"] == RANDOM, "draw"].nunique()
     tiers = flip_rate_tiers(rows, summary, attack, seed)
-    lines = [_praise(tiers, mean)]
+    lines = [*_few(first.videos, tests, draws), _praise(tiers, mean)]
     for names, what in (
         (tiers.level, "Not distinguishable from the best"),
         (tiers.behind, "Behind, but better than random regions"),
@@ -55,8 +67,7 @@ def conclude(rows: Rows, summary: Summary, attack: str, seed: int, headline: Hea
     ):
         if names:
             lines.append(f"{what}: {words.join(names)}.")
-    lines.append(_by_drop(mean))
-    return [*lines, *_by_mask(mean), *_few(first.videos, tests, draws)]
+    return [*lines, _by_drop(mean), *_by_mask(mean)]
 
 
 def _one_video(rows: Rows, fakes: int) -> str:
@@ -74,9 +85,9 @@ def _one_video(rows: Rows, fakes: int) -> str:
 
 def _few(videos: int, tests: int, draws: int) -> list[str]:
     """A warning where no test of so many methods against so many random draws can reach the level."""
-    if smallest_p(videos, draws) * tests < ALPHA:
+    needed = videos_needed(tests, draws)
+    if videos >= needed:
         return []
-    needed = next(more for more in range(videos, 100) if smallest_p(more, draws) * tests < ALPHA)
     return [
         f"With {videos} videos no test of {count(tests, 'method')} can reach p < {ALPHA}: "
         f"score frames of at least {needed} videos."
@@ -139,8 +150,7 @@ def _stubborn(rows: Rows, frames: Rows) -> list[str]:
     if never:
         lines.append(
             f"Unattackable: {count(len(never), 'frame')} that nothing in this run flips, though at least "
-            f"{ATTACKS_NEEDED} different attacks tried the whole of each; the report's curves leave them out, scores "
-            f"and rates do not."
+            f"{ATTACKS_NEEDED} different attacks tried the whole of each; they count in every rate and mean."
         )
     alone = whole_attacks(frames) < ATTACKS_NEEDED
     for attack, keys in unflipped(rows).items():
@@ -162,12 +172,12 @@ def _praise(tiers: MethodTiers, mean: Mapping[str, MethodSummary]) -> str:
     if not tiers.best:
         return (
             f"No method is shown to be better than random regions, which flip {chance:.0f} % of verdicts "
-            f"(mean of the three depths)."
+            f"(mean of the depths)."
         )
     rate, their = 100 * mean[tiers.best[0]].flip_rate.value, "its" if len(tiers.best) == 1 else "their"
     return (
-        f"Most trustworthy here: {words.join(tiers.best)}. Attacking {their} regions flips {rate:.0f} % of verdicts "
-        f"(mean of the three depths), random regions {chance:.0f} %."
+        f"Most flips here: {words.join(tiers.best)}. Attacking {their} regions flips {rate:.0f} % of verdicts "
+        f"(mean of the depths), random regions {chance:.0f} %. Trust takes the headline score, which this lacks."
     )
 
 

@@ -5,7 +5,7 @@ The same run gives the same bytes: no dates, and fonts that come with matplotlib
 
 import io
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import attackable_frames, score_subsets
+from analysis import score_subsets
 from analysis.curves import Curve, over_area
 from analysis.headline import Headline
 from analysis.names import flat_names
 from analysis.statistics import Estimate
-from analysis.surviving_flips import SurvivingFlips
 from analysis.tiers import headline_tiers
+from analysis.trust import Answer, answer
 from common.csv_files import save_csv
 from common.figures import BLUE, FAINT, GREY, INK
 from common.files import atomic_write
-from reporting import words
+from reporting import answer_words, words
+from reporting.latex_table import latex
 from reporting.series_style import SeriesStyle, series_styles
+from runs.conditions import detected
 from runs.finished_run import FinishedRun
 from runs.score_table import ScoreTable
 
@@ -42,10 +44,6 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a name may hold a $
 }
 _METADATA = {"pdf": {"CreationDate": None, "Producer": None, "Creator": None}, "png": {"Software": None}}
-_TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-}  # fmt: skip
 
 
 def write_paper_files(folder: Path, run: FinishedRun, headlines: Sequence[Headline]) -> list[Path]:
@@ -54,31 +52,26 @@ def write_paper_files(folder: Path, run: FinishedRun, headlines: Sequence[Headli
     The first of `headlines` is the one that the figures and the table show. Each file appears whole or not at all.
     Returns the files. Raises OSError where the folder cannot be written.
     """
-    main, rows = headlines[0], score_subsets.main_segmentation(run.rows)
-    stubborn = attackable_frames.unattackable(run.frames)
+    found, rows = answer(headlines), score_subsets.main_segmentation(run.rows)
     files = [folder / "summary.csv", folder / "headline.tex"]
     save_csv(files[0], summary_table(headlines))
     with atomic_write(files[1]) as file:
-        methods = [line.method for line in main.lines]
-        remarks = [
-            words.adversarial_fill(run.rows, run.frames, methods),
-            words.turned_by_transforms(run.rows, run.frames),
-        ]
-        file.write(latex(main, " ".join(filter(None, remarks))))
-    files += _save(ranking(main), folder / "ranking")
-    for attack in score_subsets.attacks(rows):
-        if len(attackable_frames.attackable(score_subsets.under(rows, attack), stubborn)):
-            path = folder / f"curves_{score_subsets.attacks(rows).index(attack) + 1}"
-            files += _save(curves(rows, attack, stubborn), path)
+        fill = words.adversarial_fill(run.rows, run.frames, [line.method for line in found.main.lines])
+        remarks = [fill, words.turned_by_transforms(run.rows, run.frames)]
+        file.write(latex(found, " ".join(filter(None, remarks))))
+    files += _save(ranking(found), folder / "ranking")
+    for number, attack in enumerate(score_subsets.attacks(rows), 1):
+        if len(detected(score_subsets.under(rows, attack))):
+            files += _save(curves(rows, attack), folder / f"curves_{number}")
     return files
 
 
 def summary_table(headlines: Sequence[Headline]) -> pd.DataFrame:
-    """Every headline line as a row; an estimate's columns are NAME, NAME_low and NAME_high."""
-    rows = []
+    """Every headline line as a row, those of baselines too; an estimate's columns are NAME, NAME_low and NAME_high."""
+    found, rows = answer(headlines), []
     for headline in headlines:
-        tiers = headline_tiers(headline)
-        for line in headline.ranked:
+        tiers = headline_tiers(headline, found.trusted)
+        for line in headline.ranked_with_baselines:
             condition = headline.condition
             known = {"attack": condition.attack, "family": condition.family, "segmentation": condition.segmentation}
             numbers = {name: getattr(line, name) for name in ("score", "flips", "drop", "flip_rate")}
@@ -88,112 +81,55 @@ def summary_table(headlines: Sequence[Headline]) -> pd.DataFrame:
                 for end, v in zip(("", "_low", "_high"), _ends(e), strict=True)
             }
             counts = {name: getattr(line, name) for name in ("frames", "videos", "undefined")}
-            counts["certain"] = line.is_significant
+            counts |= {"tests": len(headline.lines), "videos_needed": headline.needed, "certain": line.is_significant}
             survives = flat_names({"survives": {name: asdict(flips) for name, flips in line.survives.items()}})
-            says = {"better_than": " ".join(line.better_than), "verdict": words.tier_words(tiers, line.method)}
+            own = line.method in found.trust
+            says = {
+                "better_than": " ".join(line.better_than),
+                "trusted": own and found.trust[line.method].is_trusted,
+                "p_trust": found.trust[line.method].p if own else math.nan,
+                "verdict": answer_words.short(found, tiers, line.method) if own else answer_words.BASELINE,
+            }
             rows.append({**known, "method": line.method, **spread, **counts, **says, **survives})
     return pd.DataFrame(rows)
 
 
-def latex(headline: Headline, remark: str = "") -> str:
-    """The headline as a LaTeX table (needs the package booktabs), scores in percent with their 95 % intervals.
+def ranking(found: Answer) -> Figure:
+    """The main headline's scores with their intervals, the best on top; one column of a paper wide.
 
-    Its caption says what the table holds, and nothing of what it does not. A `remark`, in whole sentences, ends it.
+    Blue and filled: to trust; grey and filled: differs from random regions, no more; hollow: not even that. Squares are
+    baselines that know nothing of the detector.
     """
-    tiers = headline_tiers(headline)
-    best = {*tiers.best, *tiers.level}
-    asked = tuple(next((line.survives for line in headline.lines), {}))
-    lines = []
-    for line in headline.ranked:
-        name = rf"\textbf{{{escape(line.method)}}}" if line.method in best else escape(line.method)
-        mark = "$^{*}$" if line.is_significant else ""
-        cells = [_cell(estimate) for estimate in (line.score, line.flips, line.drop, line.flip_rate)]
-        cells += [_surviving_cell(line.survives[name]) for name in asked]
-        lines.append(rf"{name}{mark} & {' & '.join(cells)} \\")
-    caption = " ".join(filter(None, [escape(_caption(headline, asked)), _marks(headline, best), escape(remark)]))
-    return "\n".join(
-        [
-            r"% \usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{caption}}}",
-            r"\label{tab:headline}",
-            rf"\begin{{tabular}}{{lrrrr{'r' * len(asked)}}}",
-            r"\toprule",
-            rf"{' & '.join(('Explanation', 'Score', 'By flips', 'Drop', 'Flipped', *map(escape, asked)))} \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _caption(headline: Headline, asked: Sequence[str]) -> str:
-    """What the numbers of the table are, and of how many frames; `asked` are transforms whose survivors it shows."""
-    scores = [estimate for line in headline.lines for estimate in (line.score, line.flips)]
-    numbers = [estimate for line in headline.lines for estimate in (line.score, line.flips, line.drop, line.flip_rate)]
-    scale = ": 0 is no better than random regions of the same size, 100 as good as the best regions that can be found"
-    known = scale if any(not math.isnan(score.value) for score in scores) else "; none can be given of these frames"
-    intervals = any(not math.isnan(number.low) for number in numbers)
-    spread = "; 95 % intervals by a bootstrap over videos" if intervals else ""
-    about = f"Headline scores (%){known}. Attack {headline.condition.attack}; {words.sample(headline)}{spread}."
-    if not asked:
-        return about
-    through = "that" if len(asked) > 1 else "it"
-    return (
-        f"{about} {words.join(asked)}: the share of flips that the detector still calls Real after the picture went "
-        f"through {through}, of so many."
-    )
-
-
-def _marks(headline: Headline, best: set[str]) -> str:
-    """What stars and bold names mean, where there are any."""
-    star = r"$^{*}$ differs from 0 beyond chance" if any(line.is_significant for line in headline.lines) else ""
-    bold = "bold: not shown to be worse than the highest" if best & {line.method for line in headline.lines} else ""
-    said = "; ".join(filter(None, [star, bold]))
-    return f"{said[0].upper()}{said[1:]}." if said else ""
-
-
-def escape(text: str) -> str:
-    """A text with every character that LaTeX reads as a command made plain, on one line."""
-    return "".join(_TEX.get(letter, letter) for letter in " ".join(text.split()) if letter.isprintable())
-
-
-def ranking(headline: Headline) -> Figure:
-    """The headline scores with their intervals, the best on top; one column of a paper wide."""
-    lines = headline.ranked
+    headline = found.main
+    lines = headline.ranked_with_baselines
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(3.5, 0.75 + 0.24 * len(lines)), layout="constrained")
+        figure = Figure(figsize=(3.5, 0.95 + 0.24 * len(lines)), layout="constrained")
         axes = figure.subplots()
         for row, line in enumerate(lines):
-            colour, score = BLUE if line.is_significant else GREY, line.score
+            colour, score = BLUE if line.method in found.trusted else GREY, line.score
             axes.plot([score.low, score.high], [row, row], color=colour, lw=1.4, solid_capstyle="round", zorder=2)
             fill = colour if line.is_significant else "white"
-            axes.plot([score.value], [row], "o", ms=4.6, mfc=fill, mec=colour, mew=1.1, zorder=3)
+            shape = "s" if line in headline.baselines else "o"
+            axes.plot([score.value], [row], shape, ms=4.6, mfc=fill, mec=colour, mew=1.1, zorder=3)
         axes.axvline(0, color=GREY, lw=0.8, zorder=1)
         axes.axvline(1, color=GREY, lw=0.8, ls=(0, (2, 3)), zorder=1)
         axes.set_yticks(range(len(lines)), [_name(line.method) for line in lines])
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.set_xticks([0, 0.5, 1], ["0 %\nrandom", "50 %", "100 %\nbest possible"])
+        axes.set_xlabel("score (right is better); blue: to trust; squares: know nothing of the detector", fontsize=6)
         axes.tick_params(length=0, pad=4)
         axes.spines[:].set_visible(False)
         return figure
 
 
-def curves(rows: pd.DataFrame | ScoreTable, attack: str, stubborn: Collection[str] = ()) -> Figure:
-    """Flips, drop and accuracy over the attacked area under one attack; two columns of a paper wide.
-
-    Only in the accuracies do the `stubborn` frames count, which are those of `attackable_frames.unattackable`.
-    """
+def curves(rows: pd.DataFrame | ScoreTable, attack: str) -> Figure:
+    """Flips, drop and accuracy over the attacked area under one attack; two columns of a paper wide."""
     under = score_subsets.under(rows, attack)
-    attackable = attackable_frames.attackable(under, stubborn)
+    fakes = detected(under)
     panels = (
-        ("verdicts flipped", over_area(attackable, "flipped_to_real")),
-        ("drop of the probability", over_area(attackable, "drop")),
-        ("accuracy left", over_area(under, "correct_after")),
+        ("verdicts flipped (higher is better)", over_area(fakes, "flipped_to_real")),
+        ("drop of the probability (higher is better)", over_area(fakes, "drop")),
+        ("accuracy left (lower is better)", over_area(under, "correct_after")),
     )
     style = series_styles((*score_subsets.methods(rows), *score_subsets.baselines(rows)))
     with matplotlib.rc_context(_STYLE):
@@ -247,15 +183,3 @@ def _save(figure: Figure, path: Path) -> list[Path]:
 
 def _ends(value: Estimate) -> tuple[float, float, float]:
     return value.value, value.low, value.high
-
-
-def _surviving_cell(flips: SurvivingFlips) -> str:
-    """ "25 [4, 60] of 8"."""
-    return f"{_cell(flips.share)} of ${flips.flips}$" if flips.flips else "--"
-
-
-def _cell(value: Estimate) -> str:
-    if math.isnan(value.value):
-        return "--"
-    number = f"${round(100 * value.value)}$"
-    return number if math.isnan(value.low) else f"{number} $[{round(100 * value.low)}, {round(100 * value.high)}]$"

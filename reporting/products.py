@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.evidence import evidence
-from analysis.headline import Headline, rank_methods
+from analysis.headline import Headline
+from analysis.method_ranking import rank_methods
 from analysis.statistics import estimates
 from analysis.summary import Summary, summarise_methods
 from common.seeds import generator
@@ -35,8 +36,8 @@ class RunResults:
             needed; likewise.
         metrics: the values of the standard metrics (`scoring.records.MetricValue`); likewise.
         summary: the statistics of each method and baseline (see `analysis.summary.summarise_methods`).
-        headlines: the headline scores of each method (see `analysis.headline.rank_methods`); none where the detector
-            called no frame fake.
+        headlines: the headline scores of each method (see `analysis.method_ranking.rank_methods`); none where the
+            detector called no frame fake.
         failures: frames that could not be scored, with the reason.
         files: what was written for people.
         frames: what is known of each frame (`runs.frame_table`), as a score table.

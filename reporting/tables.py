@@ -83,7 +83,7 @@ def published(table: pd.DataFrame | ScoreTable) -> pd.DataFrame:
             methods[_sufficiency(short, depth)] = _by_method(detected(frames), depth, "drop")
             methods[_accuracy(short, depth)] = _by_method(frames, depth, "correct_after")
     names = [str(name) for name in scores.columns["method"].unique()]
-    shape = pd.DataFrame(methods, index=["Original", *names], columns=list(PUBLISHED_COLUMNS))
+    shape = pd.DataFrame(methods, index=pd.Index(["Original", *names], name="method"), columns=list(PUBLISHED_COLUMNS))
     shape.loc["Original"] = pd.Series(original).reindex(PUBLISHED_COLUMNS)
     return shape.astype(float).round(3) + 0.0  # no "-0.000"
 

@@ -7,11 +7,12 @@ import numpy as np
 
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.statistics import ALPHA
-from analysis.summary import MethodSummary, Summary
+from analysis.summary import Summary
 from analysis.surviving_flips import SurvivingFlips
 from common.console import count, paragraph, say, table, warn
 from data.source import warn_of_doubt
-from reporting.conclusions import conclude, counts
+from reporting import answer_words
+from reporting.conclusions import conclude, conclude_by_flips, counts
 from reporting.products import RunResults
 from runs.conditions import MEAN
 from runs.selection import Selection
@@ -41,13 +42,19 @@ def introduce_run(setup: RunSetup, folder: Path) -> None:
 
 
 def show_results(results: RunResults, seed: int, folder: Path) -> None:
-    """Prints a table and its conclusions for each attack, how many frames were left out of what, and the files."""
+    """Prints the answer, a table for each attack, how many frames were left out of what, and the files."""
+    for sentence in (said := conclude(results.headlines, results.summary)):
+        paragraph(sentence)
     for attack in results.summary.attacks:
         headline = next((entry for entry in results.headlines if entry.condition == Condition(attack)), None)
         _show_table(results.summary, attack, headline)
         _show_survival(results.summary, attack)
-        for sentence in conclude(results.rows, results.summary, attack, seed, headline):
-            paragraph(sentence)
+        if headline is None or not said:
+            by_flips = conclude_by_flips(results.rows, results.summary, attack, seed)
+            for sentence in by_flips:
+                if sentence not in said:
+                    paragraph(sentence)
+            said += by_flips
         say("")
     for sentence in counts(results.rows, results.summary, results.failures, results.frames, results.missing):
         paragraph(sentence)
@@ -79,32 +86,33 @@ def show_missing(missing: int, total: int) -> None:
 
 
 def _show_table(summary: Summary, attack: str, headline: Headline | None) -> None:
-    """One attack's table, the best method first, the baselines last."""
+    """One attack's table, the highest score first, what has none last."""
     shown, mean = [summary.of(attack, depth) for depth in summary.shown], summary.of(attack, MEAN)
-    lines = {line.method: line for line in headline.ranked} if headline else {}
-    methods = sorted(summary.ranked(attack), key=lambda m: (m in BASELINES, _place(m, list(lines))))
+    lines = {line.method: line for line in headline.ranked_with_baselines} if headline else {}
+    methods = sorted(summary.ranked(attack), key=lambda m: (m not in lines and m in BASELINES, _place(m, list(lines))))
+    first = next(iter(mean.values()))
     table(
-        f"\nAttack {attack} on the best 1, 1-2, ... regions: score, and verdicts flipped to Real (%)",
-        ["method", "score", *summary.shown, "gain", "drop", "acc."],
+        f"\nAttack {attack} on the best 1, 1-2, ... regions, n = {count(first.frames, 'frame')} from "
+        f"{count(first.videos, 'video')}: score, and verdicts flipped to Real (%)",
+        ["method", "score", *summary.shown, "flipped", "drop", "acc."],
         [
             [
                 method,
                 _score(lines.get(method)),
                 *(_number(100 * by_method[method].flip_rate.value, "{:.0f}") for by_method in shown),
-                _difference(mean[method]),
-                _number(shown[-1][method].drop.value, "{:.2f}"),
-                _number(100 * shown[-1][method].accuracy.value, "{:.0f}"),
+                _number(100 * mean[method].flip_rate.value, "{:.0f}"),
+                _number(mean[method].drop.value, "{:.2f}"),
+                _number(100 * mean[method].accuracy.value, "{:.0f}"),
             ]
             for method in methods
         ],
     )
-    tests = count(len(summary.methods(attack)), "method")
-    paragraph(
-        f"score: how far the verdict's probability falls, from random regions of the same area (0) to the oracle "
-        f"(100), mean of the depths, with its 95 % interval over videos. gain: the mean of the flip rates less that "
-        f"of random regions. * p < {ALPHA} in a permutation test over videos, corrected for {tests} (Holm). drop: how "
-        f"far the verdict's probability fell; acc.: correct verdicts left (%); both after the deepest attack."
-    )
+    if headline:
+        paragraph(
+            f"score: the drop, from random regions of the same area (0) to the oracle (100); "
+            f"{answer_words.correction(headline)}; * differs from 0, p < {ALPHA}."
+        )
+    paragraph(f"{answer_words.DEFINITIONS} acc.: correct verdicts left (%), a mean over the same regions.")
     say("")
 
 
@@ -146,15 +154,6 @@ def _score(line: HeadlineLine | None) -> str:
 
 def _surviving(flips: SurvivingFlips) -> str:
     return f"{flips.survived}/{flips.flips}" if flips.flips else "-"
-
-
-def _difference(line: MethodSummary) -> str:
-    comparison = line.flip_rate_vs_random
-    return (
-        f"{100 * comparison.difference.value + 0.0:+.0f} {'*' if comparison.is_significant else ' '}"
-        if comparison.p == comparison.p
-        else ""
-    )
 
 
 def _number(value: float, pattern: str) -> str:

@@ -1,4 +1,4 @@
-"""The answer in words, for people who weigh evidence and not machine learning."""
+"""Numbers, names and facts of a run in words, for people who weigh evidence and not machine learning."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -10,7 +10,6 @@ from analysis.map_completeness import map_completeness
 from analysis.score_subsets import Rows
 from analysis.statistics import Estimate
 from analysis.surviving_flips import transforms, turned_alone
-from analysis.tiers import MethodTiers, headline_tiers
 from common.console import count
 from runs.conditions import detected
 from runs.score_table import as_score_table
@@ -18,73 +17,6 @@ from xai import completeness
 from xai.methods import ADVERSARIAL
 
 MANY = 3  # names that an answer does not list
-
-
-def tier_words(tiers: MethodTiers, method: str) -> str:
-    """What can be said of a method, in a few words."""
-    return {
-        "best": "trust; highest score" if tiers.level else "trust most",
-        "level": "trust; not told apart from the highest",
-        "behind": "better than random, but surpassed",
-        "same": "not shown to beat random",
-        "worse": "misleads; worse than random",
-        "unknown": "no score can be given",
-    }[tiers.tier(method)]
-
-
-def answer(headline: Headline) -> str:
-    """The answer in one sentence."""
-    tiers = headline_tiers(headline)
-    if not headline.lines or len(tiers.unknown) == len(headline.lines):
-        return "These frames cannot tell which explanation to trust."
-    if not tiers.best:
-        return "No explanation is shown to point at what decides the verdict better than random regions do."
-    trusted = [*tiers.best, *tiers.level]
-    if len(trusted) == 1:
-        return f"{trusted[0]} is the explanation to trust here."
-    if len(trusted) <= MANY:
-        return f"{join(trusted)} are the explanations to trust here."
-    return f"{trusted[0]} scores highest, but {len(trusted) - 1} others cannot be told apart from it."
-
-
-def reasons(headline: Headline) -> list[str]:
-    """The sentences below the answer: what the best reaches, and what is said of the others."""
-    tiers = headline_tiers(headline)
-    lines = {line.method: line for line in headline.lines}
-    sentences = []
-    if tiers.best:
-        best = tiers.best[0]
-        score = lines[best].score
-        sentences.append(
-            f"Changing only the regions that {best} ranks highest does {percent(score.value)} of what "
-            f"changing the best possible regions does to the verdict{_between(score)}; random regions of the same "
-            f"size are 0 %."
-        )
-    elif tiers.same:
-        first = tiers.same[0]
-        score = lines[first].score
-        sentences.append(
-            f"The highest score is {first}'s, {percent(score.value)}{_between(score)}, where random "
-            f"regions of the same size are 0 % and the best possible regions 100 %."
-        )
-    for group, words in (
-        ((*tiers.best[1:], *tiers.level), "not shown to be worse than the highest"),
-        (tiers.behind, "better than random regions, but surpassed"),
-        (
-            tiers.same if tiers.best or tiers.worse else (),
-            "not shown to be better than random regions, so do not rely on it",
-        ),
-        (tiers.worse, "worse than random regions: what it points at matters less than chance"),
-        (tiers.unknown, "without a score, as random regions did as well as the best possible ones"),
-    ):
-        if group:
-            words = (
-                words.replace(" rely on it", " rely on them").replace("it points", "they point")
-                if len(group) > 1
-                else words
-            )
-            sentences.append(f"{join(group)}: {words}.")
-    return sentences
 
 
 def sample(headline: Headline) -> str:
@@ -214,7 +146,3 @@ def join(names: Sequence[str]) -> str:
 def _whole(value: float) -> str:
     """A share in whole percent, with a minus sign that is one."""
     return str(round(100 * value)).replace("-", "\N{MINUS SIGN}")
-
-
-def _between(value: Estimate) -> str:
-    return "" if math.isnan(value.low) else f" (95 % interval: {percent(value.low)} to {percent(value.high)})"

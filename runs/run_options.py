@@ -63,6 +63,11 @@ class RunOptions:
     )
 
 
+DEFAULT_ATTACKS = ("nes", "pgd")
+"""Two, as trust needs an attack that did not make the explanation's fill; the second is left out where the detector
+gives no gradient."""
+
+
 @dataclass(frozen=True)
 class EvaluationOptions(RunOptions, Conventions):
     """What is explained, and how it is put to the test; None or nothing stands for the default.
@@ -74,7 +79,7 @@ class EvaluationOptions(RunOptions, Conventions):
         saliency: folders of maps that were made elsewhere, each judged as a method of its own.
         detector: a detector's name or checkpoint file; None for the demo's.
         checkpoint: the weights of a detector given by name.
-        attacks: names of attacks.
+        attacks: names of attacks, the main one first.
         budgets: L-infinity budgets of every attack, as "8/255" or "0.03"; nothing for their own.
         baselines: names of baselines, "All" or "none"; nothing for the preset's.
         metrics: names of standard metrics, "All", or nothing.
@@ -104,10 +109,11 @@ class EvaluationOptions(RunOptions, Conventions):
         Sequence[str],
         typer.Option(
             "--attack",
-            help="nes (default), pgd, fgsm, malafide[:FILTER], torchattacks:NAME, ...; repeatable. APGDT, AutoAttack "
-            "and losses dlr leave the verdict for any class, TPGD its own softmax; GN is noise; others aim at Real.",
+            help="nes, pgd (default: both), fgsm, malafide[:FILTER], torchattacks:NAME, ...; repeatable, the first is "
+            "the main. APGDT, AutoAttack and losses dlr leave the verdict for any class, TPGD its own softmax; GN is "
+            "noise; others aim at Real.",
         ),
-    ] = ("nes",)
+    ] = DEFAULT_ATTACKS
     budgets: Annotated[
         Sequence[str],
         typer.Option(

@@ -26,7 +26,7 @@ from runs.configuration import Configuration, describe_device, identify_detector
 from runs.earlier_names import renamed_protocol
 from runs.filter_training import trained_attack
 from runs.run_folder import RunFolder
-from runs.run_options import EvaluationOptions
+from runs.run_options import DEFAULT_ATTACKS, EvaluationOptions
 from runs.selection import Selection, demo_selection, select_frames
 from runs.usable_attacks import WITHOUT_THRESHOLDS, UsableAttacks, usable_on_first_frame
 from scoring.frame import Scorer
@@ -99,7 +99,8 @@ def prepare_run(
     filled = any(method.fill == ADVERSARIAL for method in methods)
     if not as_written:
         thresholds = bool(options.attacks) and protocol.finds_thresholds
-        wanted = UsableAttacks(attacks, settings.adversarial if filled else None, thresholds)
+        optional = DEFAULT_ATTACKS[1:] if tuple(options.attacks) == DEFAULT_ATTACKS else ()
+        wanted = UsableAttacks(attacks, settings.adversarial if filled else None, thresholds, optional)
         usable = usable_on_first_frame(wanted, selection, detector, batch_size, unsuitable(settings, detector))
         attacks = dict(usable.attacks)
         settings = replace(settings, adversarial=usable.adversarial or settings.adversarial)
@@ -139,10 +140,13 @@ def settled(options: EvaluationOptions, setup: RunSetup) -> EvaluationOptions:
     """The options of a run with what was measured for it written out, so that no worker measures its own."""
     attacks = {**setup.scorer.attacks, ADVERSARIAL: setup.scorer.settings.adversarial}
     finite = [name for name, attack in attacks.items() if isinstance(attack, NES) and attack.derivatives == FINITE]
-    overrides = (*options.overrides, *(f"{name}.derivatives={FINITE}" for name in finite))
+    left_out = set(options.attacks) - {*setup.scorer.attacks, MALAFIDE}
+    kept = (text for text in options.overrides if parse_override(text)[0] not in left_out)
+    overrides = (*kept, *(f"{name}.derivatives={FINITE}" for name in finite))
     if not setup.scorer.protocol.finds_thresholds:
         overrides = (*(text for text in overrides if not _names_thresholds(text)), WITHOUT_THRESHOLDS)
-    return replace(options, batch_size=str(setup.scorer.batch_size), overrides=overrides)
+    names = tuple(name for name in options.attacks if name not in left_out)
+    return replace(options, attacks=names, batch_size=str(setup.scorer.batch_size), overrides=overrides)
 
 
 def _names_thresholds(override_text: str) -> bool:

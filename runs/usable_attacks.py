@@ -1,6 +1,6 @@
 """A run's attacks as they can run on its detector, by what its gradient is worth on the first frame."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,6 +18,7 @@ from xai.methods import ADVERSARIAL
 
 THRESHOLDS = "flip thresholds"
 WITHOUT_THRESHOLDS = f"protocol.flip_thresholds={NONE}"
+_WITHOUT = {THRESHOLDS: f"--set {WITHOUT_THRESHOLDS}"}
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class UsableAttacks:
         attacks: by name.
         adversarial: the attack that makes the adversarial image; None where no fill needs it.
         flip_thresholds: whether PGD finds flip thresholds, too.
+        optional: attacks that are rather left out than refused where they cannot run, by name.
     """
 
     attacks: Mapping[str, RegionAttack]
     adversarial: NES | None = None
     flip_thresholds: bool = False
+    optional: Collection[str] = ()
 
 
 def usable_on_first_frame(
@@ -59,18 +62,20 @@ def usable_on_first_frame(
         every[ADVERSARIAL] = asked.adversarial
     if asked.flip_thresholds:
         every[THRESHOLDS] = PGD()
+    others = " ".join(f"--attack {name}" for name in asked.attacks if name not in asked.optional)
+    without = _WITHOUT | dict.fromkeys(asked.optional, others)
     found = [*problems, *unusable(every, detector)]
     image = _first_image(selection, detector) if every else None
     usable = every
     if image is not None:
         try:
-            usable = usable_attacks(every, detector, image, batch_size, {THRESHOLDS: WITHOUT_THRESHOLDS})
+            usable = usable_attacks(every, detector, image, batch_size, without)
         except InputError as error:
             found.append(str(error))
     if found:
         raise InputError("; ".join(found))
     return UsableAttacks(
-        {name: usable[name] for name in asked.attacks},
+        {name: usable[name] for name in asked.attacks if name in usable},
         cast(NES | None, usable.get(ADVERSARIAL)),
         THRESHOLDS in usable,
     )

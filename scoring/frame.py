@@ -34,7 +34,7 @@ from scoring.transformed_pictures import TransformedPictures
 from xai.explanation import FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
-from xai.regions import RankedRegion, Ranking, digest_of, regions_at
+from xai.regions import RankedRegion, Ranking, digest_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,28 +319,37 @@ class _FrameTrial:
         explained: Explained,
         outcomes: dict[str, Outcome],
     ) -> list[RankedRegion]:
-        """The oracle's regions under this attack; what attacking them and its candidates did goes to `outcomes`."""
+        """The oracle's regions under this attack; what attacking them and its candidates did goes to `outcomes`.
+
+        Segments are joined only where nothing seen flips the verdict: an attack ends at the flip, so that no region can
+        do more than flip it.
+        """
         protocol, segments = self.scorer.protocol, explained.segments
-        if ORACLE not in protocol.baselines:
+        if not protocol.has(ORACLE):
             return []
 
-        def attacked(regions: list[np.ndarray]) -> None:
-            new = {digest_of(region): region for region in regions}
-            new = {digest: region for digest, region in new.items() if digest not in outcomes}
+        def attacked(regions: list[np.ndarray]) -> list[Outcome]:
+            digests = [digest_of(region) for region in regions]
+            new = {d: region for d, region in zip(digests, regions, strict=True) if d not in outcomes}
             outcomes.update(self._attacker.outcomes(name, attack, new)[0])
+            return [outcomes[digest] for digest in digests]
 
-        tried = oracle.candidates(segments, [c.ranking for c in ranked_regions], protocol.oracle_pool)
-        attacked([segments == label for label in tried])
-        oracle_regions = regions_at(oracle.ranked(segments, tried, outcomes), segments, protocol.depths)
-        attacked([ranked_region.region for ranked_region in oracle_regions])
-        return oracle_regions
+        seen = [*ranked_regions, oracle.whole(segments)]
+        attacked([ranked_region.region for ranked_region in seen])
+        if not any(outcomes[ranked_region.digest].flipped for ranked_region in seen):
+            tried = oracle.candidates(segments, [c.ranking for c in ranked_regions], protocol.oracle_pool)
+            seen += oracle.joined(segments, tried, oracle.most_joined(protocol.depths), attacked)
+        return oracle.at_depths(oracle.best(seen, outcomes), protocol.depths)
 
     def _flip_thresholds(self, ranked_regions: list[RankedRegion], explained: Explained) -> list[FlipThreshold]:
         (_, main), *_ = self.scorer.attack_variants
         found: list[FlipThreshold] = []
         with self._attempts.at("grades"), self.tracker.stage("grades"):
             search = FlipThresholdSearch(self._attacker, explained.segments, self.scorer.protocol, main.epsilon)
-            found = [self._recorder.flip_threshold(*threshold) for threshold in search(ranked_regions)]
+            thresholds = search([region for region in ranked_regions if region.ranking.method != ORACLE])
+            if self.scorer.protocol.has(ORACLE):
+                thresholds += oracle.thresholds(thresholds)
+            found = [self._recorder.flip_threshold(*threshold) for threshold in thresholds]
         return found
 
     def _metric_values(self, explained: Explained) -> list[MetricValue]:

@@ -21,9 +21,9 @@ class Protocol:
         baselines: which, of BASELINES.
         depths: of the attacked regions (`xai.regions.Depth`).
         draws: random rankings a frame.
-        area_draws: contiguous random regions for each region of a method.
-        oracle_pool: whether the oracle tries only the segments that some ranking puts among its best three, instead of
-            all of them: cheaper, and a little lower than the ceiling.
+        area_draws: contiguous random regions for each region of a method and of an uninformed baseline.
+        oracle_pool: whether the oracle joins only segments that some ranking puts among its best three, instead of any;
+            it joins segments only where nothing else flips the verdict.
         random_model_share: of the methods' queries, in (0, 1], with which a detector with random weights is explained:
             there is little to find, and what it costs is the explanations' price once more.
         flip_thresholds: which are found, of THRESHOLDS; "none" for none.

@@ -9,6 +9,7 @@ import attribution_model.__main__ as classifier
 import data.__main__ as frames
 import evaluate
 from common import console
+from runs.run_options import DEFAULT_ATTACKS
 from xai.methods import ALL
 
 QUICKEST = (
@@ -41,7 +42,7 @@ def test_from_videos_to_the_table(ffpp: Path, tmp_path: Path) -> None:
     assert set(scored["key"]) == set(wanted["relative_path"])
     assert set(scored["family"]) == {"Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"}
     attacked = scored[scored["method"].isin(ALL)]
-    assert len(attacked) == len(wanted) * len(ALL) * 3
+    assert len(attacked) == len(wanted) * len(ALL) * 3 * len(DEFAULT_ATTACKS)
     assert {"random", "random-area", "face-centre", "edges", "whole", "oracle"} <= set(scored["method"])
     assert np.allclose(scored["drop"], scored["before"] - scored["after"])
     assert (scored["linf"] <= 16 / 255 + 1e-6).all()

@@ -25,7 +25,13 @@ from analysis.statistics.method_pairs import (
     compare_flips,
     compare_with_draws,
 )
-from analysis.statistics.paired_comparison import ALPHA, PairedComparison, paired_comparisons, with_holm
+from analysis.statistics.paired_comparison import (
+    ALPHA,
+    PairedComparison,
+    corrected_interval,
+    paired_comparisons,
+    with_holm,
+)
 from analysis.statistics.permutation import (
     EXACT_VIDEOS,
     PERMUTATIONS,
@@ -34,6 +40,7 @@ from analysis.statistics.permutation import (
     sign_flip_p,
     sign_flip_ps,
     smallest_p,
+    videos_needed,
 )
 from analysis.statistics.ranks import RankAgreement, Ranks, critical_difference, friedman, rank_agreements
 from analysis.statistics.ratio import RatioScore, ratio_intervals, ratio_scores
@@ -61,6 +68,7 @@ __all__ = [
     "compare_drops",
     "compare_flips",
     "compare_with_draws",
+    "corrected_interval",
     "critical_difference",
     "estimates",
     "expanded_tail",
@@ -77,5 +85,6 @@ __all__ = [
     "sign_flip_ps",
     "smallest_p",
     "variance_components",
+    "videos_needed",
     "with_holm",
 ]

@@ -81,6 +81,14 @@ def smallest_p(videos: int, draws: int = 1) -> float:
     return 2.0 ** (1 - videos) if videos <= EXACT_VIDEOS else 1 / (1 + PERMUTATIONS)
 
 
+def videos_needed(tests: int, draws: int = 1, level: float = 0.05) -> int:
+    """How many videos it takes at least until one of so many corrected tests can reach the level.
+
+    `draws` is how many random draws a method is compared with; 1 for the sign-flip test.
+    """
+    return next(videos for videos in range(2, 100) if smallest_p(videos, draws) * max(tests, 1) < level)
+
+
 def holm(p: np.ndarray) -> np.ndarray:
     """Adjusts p-values (m,) for testing m at once (Holm 1979); NaN stays NaN and does not count as a test.
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
@@ -47,8 +47,17 @@ def swatch(style: SeriesStyle) -> Markup:
     return written(svg)
 
 
-def lines(chart: Chart, style: Mapping[str, SeriesStyle], name: str) -> Markup:
-    """A line chart; `style` has the style of each curve by its name, `name` is unique in the page."""
+def lines(
+    chart: Chart, style: Mapping[str, SeriesStyle], name: str, answering: Collection[str] | None = None
+) -> Markup:
+    """A line chart.
+
+    Args:
+        chart: what is drawn.
+        style: of each curve, by its name.
+        name: of the chart, unique in the page.
+        answering: the curves that are seen at once, the others being drawn for who asks; None for all.
+    """
     svg = drawing(WIDTH, HEIGHT, chart.title, _described(chart), name)
     xs = [x for curve in chart.curves for x in curve.x]
     ys = [y for curve in chart.curves for y in (curve.y if chart.percent else (*curve.y, *curve.low, *curve.high))]
@@ -59,7 +68,8 @@ def lines(chart: Chart, style: Mapping[str, SeriesStyle], name: str) -> Markup:
     up = Scale(low, high, HEIGHT - BOTTOM, TOP)
     _axes(svg, across, up, chart)
     for curve in chart.curves:
-        _curve(svg, curve, style[curve.name], across, up, chart.step)
+        asked = "" if answering is None or curve.name in answering else " further"
+        _curve(svg, curve, style[curve.name], across, up, chart.step, asked)
     return written(svg)
 
 
@@ -80,7 +90,12 @@ def cost(points: Sequence[CostPoint], style: Mapping[str, SeriesStyle], measure:
     across = Scale(min(positive) / 1.6, max(positive) * 2.2, LEFT, WIDTH * 1.35 - RIGHT, log=True)
     finite = [v for p in points for v in (p.score.value, p.score.low, p.score.high) if not math.isnan(v)]
     up = Scale(min([0.0, *finite]), max([1.0, *finite]), HEIGHT * 1.15 - BOTTOM, TOP)
-    _axes(svg, across, up, Chart(title, f"{measure} per frame (logarithmic)", "score", ()))
+    _axes(
+        svg,
+        across,
+        up,
+        Chart(title, f"{measure} per frame (logarithmic; left is better)", "score (higher is better)", ()),
+    )
     taken: list[tuple[float, float, float, float]] = []
     drawn = [(across(max(values[p.method], 1e-3)), p) for p in points if not math.isnan(p.score.value)]
     taken += [(x - 6, up(p.score.value) - 6, x + 6, up(p.score.value) + 6) for x, p in drawn]
@@ -94,7 +109,7 @@ def cost(points: Sequence[CostPoint], style: Mapping[str, SeriesStyle], measure:
     return written(svg)
 
 
-def interval(entry: HeadlineLine, low: float, high: float) -> Markup:
+def interval(entry: HeadlineLine, low: float, high: float, is_trusted: bool = False) -> Markup:
     """A score with its interval for a table's cell, as wide as the cell: from `low` to `high`, 0 and 1 marked."""
     svg = Element("svg", {"class": "interval", "height": "30", "width": "100%", "aria-hidden": "true"})
 
@@ -111,9 +126,14 @@ def interval(entry: HeadlineLine, low: float, high: float) -> Markup:
     _element(
         svg,
         "circle",
-        {"cx": at(score.value), "cy": "15", "r": "6", "class": "certain" if entry.is_significant else "open"},
+        {"cx": at(score.value), "cy": "15", "r": "6", "class": _dot(entry, is_trusted)},
     )
     return written(svg)
+
+
+def _dot(entry: HeadlineLine, is_trusted: bool) -> str:
+    """Which dot a score has: of one to trust, of one that differs from random regions, of one not shown to."""
+    return "trusted" if is_trusted else "certain" if entry.is_significant else "open"
 
 
 def interval_axis(low: float, high: float) -> Markup:
@@ -146,9 +166,9 @@ def _axes(svg: Element, across: Scale, up: Scale, chart: Chart) -> None:
     text(frame, (across.start + across.end) / 2, up.start + 36, chart.x, "x name")
 
 
-def _curve(svg: Element, curve: Curve, style: SeriesStyle, across: Scale, up: Scale, step: bool) -> None:
+def _curve(svg: Element, curve: Curve, style: SeriesStyle, across: Scale, up: Scale, step: bool, kind: str) -> None:
     """A band where the interval is known, the line, and a marker at each point (none on steps)."""
-    inner = group(svg, f"series {style.classes}", data_series=curve.name)
+    inner = group(svg, f"series {style.classes}{kind}", data_series=curve.name)
     points = [(across(x), up(y)) for x, y in zip(curve.x, curve.y, strict=True)]
     if curve.low and curve.high:
         lower, upper = (

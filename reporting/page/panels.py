@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from analysis import attackable_frames, score_subsets
+from analysis import score_subsets
 from analysis.curves import Interval, over_area, over_budget, survival_curves
 from analysis.grids import Grid, flip_threshold_grid
 from analysis.statistics.videos import how_many
@@ -13,6 +13,7 @@ from reporting import words
 from reporting.page import charts
 from reporting.page.charts import Chart
 from reporting.series_style import SeriesStyle
+from runs.conditions import detected
 from runs.score_table import ScoreTable, of_family
 
 
@@ -27,11 +28,11 @@ class Panel:
 
 
 def panels(
-    rows: ScoreTable, style: Mapping[str, SeriesStyle], interval: Interval | None, stubborn: Collection[str] = ()
+    rows: ScoreTable, style: Mapping[str, SeriesStyle], interval: Interval | None, answering: Collection[str]
 ) -> list[Panel]:
     """Curves over area and budget for each attack, for all families and for each one.
 
-    Only in the accuracies do the `stubborn` frames count, which are those of `attackable_frames.unattackable`.
+    The curves that are `answering` are seen at once, the others on request.
     """
     drawn_panels = []
     families = score_subsets.families(rows)
@@ -39,10 +40,10 @@ def panels(
         under = score_subsets.under(rows, attack)
         for family_number, family in enumerate(("", *(families if len(families) > 1 else ()))):
             part = of_family(under, family) if family else under
-            attackable = attackable_frames.attackable(part, stubborn)
-            note = f"{words.count(len(attackable), 'frame')} from {words.count(how_many(attackable.videos), 'video')}"
+            fakes = detected(part)
+            note = f"{words.count(len(fakes), 'frame')} from {words.count(how_many(fakes.videos), 'video')}"
             name = f"c{attack_number}-{family_number}"
-            drawn = _curves(part, attackable, style, interval, f"{attack}, {family}" if family else attack, name)
+            drawn = _curves(part, fakes, style, interval, answering, f"{attack}, {family}" if family else attack, name)
             if drawn:
                 drawn_panels.append(Panel(attack, family, drawn, note))
     return drawn_panels
@@ -50,18 +51,19 @@ def panels(
 
 def _curves(
     every: ScoreTable,
-    attackable: ScoreTable,
+    fakes: ScoreTable,
     style: Mapping[str, SeriesStyle],
     interval: Interval | None,
+    answering: Collection[str],
     where: str,
     name: str,
 ) -> tuple[Markup, ...]:
     """The charts of one panel: of the detected frames, and of every frame with a class for the accuracy."""
     area, budget = "attacked share of the frame (%)", "L-infinity budget (in 1/255)"
     measures = (
-        ("flipped_to_real", "verdicts flipped", attackable),
-        ("drop", "drop of the verdict's probability", attackable),
-        ("correct_after", "accuracy after the attack", every),
+        ("flipped_to_real", "verdicts flipped (higher is better)", fakes),
+        ("drop", "drop of the verdict's probability (higher is better)", fakes),
+        ("correct_after", "accuracy after the attack (lower is better)", every),
     )
     wanted = [(f"{y} over area, {where}", area, y, over_area(rows, column, interval)) for column, y, rows in measures]
     if every.columns["epsilon"].nunique() > 1:
@@ -70,7 +72,9 @@ def _curves(
             for column, y, rows in measures
         ]
     line_charts = [Chart(title[0].upper() + title[1:], x, y, curves) for title, x, y, curves in wanted if curves]
-    return tuple(_figure(chart, charts.lines(chart, style, f"{name}-{i}")) for i, chart in enumerate(line_charts))
+    return tuple(
+        _figure(chart, charts.lines(chart, style, f"{name}-{i}", answering)) for i, chart in enumerate(line_charts)
+    )
 
 
 def _figure(chart: Chart, picture: Markup) -> Markup:
@@ -79,7 +83,9 @@ def _figure(chart: Chart, picture: Markup) -> Markup:
     return Markup("<figure class=chart><figcaption>{}</figcaption>{}</figure>").format(caption, picture)
 
 
-def survival_panels(flip_thresholds: ScoreTable, style: Mapping[str, SeriesStyle]) -> list[tuple[str, Markup, Grid]]:
+def survival_panels(
+    flip_thresholds: ScoreTable, style: Mapping[str, SeriesStyle], answering: Collection[str]
+) -> list[tuple[str, Markup, Grid]]:
     """For each kind of flip threshold: its axis' label, its survival curves, and the table below them."""
     drawn_panels = []
     columns = flip_thresholds.columns
@@ -93,14 +99,14 @@ def survival_panels(flip_thresholds: ScoreTable, style: Mapping[str, SeriesStyle
             chart = Chart(
                 title,
                 x,
-                "verdicts that still stand",
+                "verdicts that still stand (lower is better)",
                 survival_curves(flip_thresholds, measure, scale),
                 step=True,
             )
             drawn_panels.append(
                 (
                     x,
-                    _figure(chart, charts.lines(chart, style, f"s-{measure}")),
+                    _figure(chart, charts.lines(chart, style, f"s-{measure}", answering)),
                     flip_threshold_grid(flip_thresholds, measure, scale),
                 )
             )

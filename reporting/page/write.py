@@ -16,10 +16,12 @@ from analysis.curves import CURVE_BASELINES, Interval
 from analysis.headline import Condition, Headline
 from analysis.surviving_flips import transforms
 from analysis.tiers import headline_tiers
+from analysis.trust import FILL_ATTACKS, Answer, answer
 from common.errors import printable
 from common.files import atomic_write
 from data.frames import REAL
-from reporting import words
+from reporting import answer_words, words
+from reporting.latex_table import has_flip_scores
 from reporting.page import charts, panels
 from reporting.page.cards import OUTCOMES, Card, cards
 from reporting.page.shown_names import ShownNames
@@ -30,9 +32,9 @@ from runs.gallery.drawing import TILE
 from runs.gallery.sprites import COLUMNS
 from runs.partial_frames import partial_frames
 from runs.score_table import ScoreTable
-from scoring.baselines.table import BASELINES, STRONGEST_FIRST
+from scoring.baselines.table import BASELINES, STRONGEST_FIRST, UNINFORMED
 
-FILL_ATTACKS = {"adversarial": "nes"}  # what made the run's fills
+FEW = 3  # explanations whose curves are seen at once
 FILE = "report.html"
 _TEMPLATES = "templates"
 
@@ -90,10 +92,8 @@ def render_page(
     Raises:
         ValueError: there is no headline of all frames.
     """
-    overall = [headline for headline in headlines if headline.condition == Condition(headline.condition.attack)]
-    if not overall:
-        raise ValueError("the report needs a headline of all frames, under some attack")
-    main, tables = overall[0], run.score_tables
+    found, tables = answer(headlines), run.score_tables
+    main = found.main
     names = tuple(dict.fromkeys([*(line.method for line in main.lines), *score_subsets.methods(tables.rows)]))
     style = series_styles((*names, *score_subsets.baselines(tables.rows)))
     environment = _environment()
@@ -103,10 +103,10 @@ def render_page(
         css=Markup(css),
         script=Markup(script),
         policy=_policy(css, script),
-        **_answer(main, overall, names, style),
-        **_evidence(tables, headlines, main, style, attack_of_fill, interval),
+        **_answer(found, names, style),
+        **_evidence(tables, headlines, found, style, attack_of_fill, interval),
         **_left_out(tables),
-        facts=_facts(tables, main),
+        facts=_facts(tables, found),
         notes=list(notes),
         cards=gallery,
         families=score_subsets.families(tables.rows),
@@ -153,36 +153,42 @@ def _tiles(methods: int) -> str:
     )
 
 
-def _answer(
-    main: Headline, overall: Sequence[Headline], names: Sequence[str], style: Mapping[str, SeriesStyle]
-) -> dict[str, Any]:
+def _answer(found: Answer, names: Sequence[str], style: Mapping[str, SeriesStyle]) -> dict[str, Any]:
     """The answer in words, and its picture for each attack."""
     forests = []
-    for headline in overall:
-        tiers, (low, high) = headline_tiers(headline), charts.span(headline.lines)
+    for headline in found.headlines:
+        lines = headline.ranked_with_baselines
+        tiers, (low, high) = headline_tiers(headline, found.trusted), charts.span(lines)
         forests.append(
             {
                 "attack": headline.condition.attack,
                 "sample": words.sample(headline),
+                "correction": answer_words.correction(headline),
+                "by_flips": has_flip_scores(headline),
                 "axis": charts.interval_axis(low, high),
                 "lines": [
                     {
                         "entry": line,
-                        "picture": charts.interval(line, low, high),
-                        "says": words.tier_words(tiers, line.method),
-                        "tier": tiers.tier(line.method),
+                        "picture": charts.interval(line, low, high, line.method in found.trusted),
+                        "says": answer_words.short(found, tiers, line.method)
+                        if line.method in found.trust
+                        else answer_words.BASELINE,
+                        "tier": tiers.tier(line.method) if line.method in found.trust else "baseline",
                     }
-                    for line in headline.ranked
+                    for line in lines
                 ],
             }
         )
     legend = [name for name in (*names, *CURVE_BASELINES) if name in style]
+    swatches = {name: charts.swatch(style[name]) for name in (*legend, *UNINFORMED) if name in style}
     return {
-        "answer": words.answer(main),
-        "reasons": words.reasons(main),
+        "answer": answer_words.sentence(found),
+        "reasons": answer_words.reasons(found),
+        "definitions": answer_words.DEFINITIONS,
         "forests": forests,
-        "swatches": {name: charts.swatch(style[name]) for name in legend},
+        "swatches": swatches,
         "legend": legend,
+        "baselines_uninformed": UNINFORMED,
         "baselines": {name: BASELINES[name].words for name in STRONGEST_FIRST},
     }
 
@@ -190,39 +196,39 @@ def _answer(
 def _evidence(
     run: FinishedTables,
     headlines: Sequence[Headline],
-    main: Headline,
+    found: Answer,
     style: Mapping[str, SeriesStyle],
     attack_of_fill: Mapping[str, str],
     interval: Interval | None,
 ) -> dict[str, Any]:
     """Everything between the answer and the frames."""
-    rows, stubborn = score_subsets.main_segmentation(run.rows), attackable_frames.unattackable(run.frames)
+    rows, main = score_subsets.main_segmentation(run.rows), found.main
     costs = cost_points(run.costs, main)
+    answering = {*CURVE_BASELINES, *(line.method for line in main.ranked[:FEW])}
     located = grids.localisation(rows)
     return {
         "by_family": _by(headlines, "family"),
         "by_segmentation": _by(headlines, "segmentation"),
-        "panels": panels.panels(rows, style, interval, stubborn),
+        "untested": answer_words.untested(headlines),
+        "panels": panels.panels(rows, style, interval, answering),
         "banded": interval is not None,
-        "survivals": panels.survival_panels(run.flip_thresholds, style),
+        "survivals": panels.survival_panels(run.flip_thresholds, style, answering),
         "costs": [charts.cost(costs, style, measure, f"cost-{measure}") for measure in ("seconds", "forwards")]
         if costs
         else [],
         "cost_grid": grids.cost_grid(run.costs) if len(run.costs.columns) else None,
         "localisation": located if any(cell.count for line in located.cells for cell in line) else None,
-        "controls": grids.controls(score_subsets.under(rows, main.condition.attack), stubborn),
+        "controls": grids.controls(score_subsets.under(rows, main.condition.attack)),
         "main_attack": main.condition.attack,
-        "circularity": grids.circularity(rows, attack_of_fill, stubborn),
+        "circularity": grids.circularity(rows, attack_of_fill),
         "adversarial": words.adversarial_fill(run.rows, run.frames),
-        "surviving": _surviving(rows, run.frames, headlines, stubborn),
+        "surviving": _surviving(rows, run.frames, headlines),
         "turned": words.turned_by_transforms(run.rows, run.frames),
         "metrics": grids.metric_grid(run.metrics) if len(run.metrics.columns) else None,
     }
 
 
-def _surviving(
-    rows: ScoreTable, frames: ScoreTable, headlines: Sequence[Headline], stubborn: Sequence[str]
-) -> list[dict[str, Any]]:
+def _surviving(rows: ScoreTable, frames: ScoreTable, headlines: Sequence[Headline]) -> list[dict[str, Any]]:
     """By attack, how many flips outlive each transform that the run asks for, in a table and a sentence."""
     if not transforms(rows):
         return []
@@ -231,7 +237,7 @@ def _surviving(
         {
             "attack": attack,
             "says": words.surviving(headline.lines, attack),
-            "table": grids.surviving_flips(score_subsets.under(rows, attack), frames, stubborn),
+            "table": grids.surviving_flips(score_subsets.under(rows, attack), frames),
         }
         for attack, headline in overall.items()
     ]
@@ -274,12 +280,12 @@ def _left_out(run: FinishedTables) -> dict[str, Any]:
     }
 
 
-def _facts(run: FinishedTables, main: Headline) -> list[tuple[str, str]]:
-    """The facts of a run in one line: detector, preset, evidence, attack and seed."""
+def _facts(run: FinishedTables, found: Answer) -> list[tuple[str, str]]:
+    """The facts of a run in one line: detector, preset, how much evidence, attacks and seed."""
     configuration = run.configuration
     detector = configuration.get("detector") or {}
     facts = [("Detector", str(detector.get("name", ""))), ("Preset", str(configuration.get("preset", "")))]
-    facts += [("Evidence", words.sample(main)), ("Attack", main.condition.attack)]
+    facts += [("n", words.sample(found.main)), ("Attacks", words.join(found.attacks))]
     facts.append(("Seed", str(configuration.get("seed", ""))))
     return [(name, value) for name, value in facts if value]
 

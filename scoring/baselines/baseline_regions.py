@@ -6,13 +6,24 @@ import numpy as np
 
 from scoring.baselines import rankings
 from scoring.baselines.contiguous import Contiguous
-from scoring.baselines.table import BASELINES, BOTTOM, CENTRE, EDGES, MASK, RANDOM, RANDOM_AREA, RANDOM_MODEL, WHOLE
+from scoring.baselines.table import (
+    BASELINES,
+    BOTTOM,
+    CENTRE,
+    EDGES,
+    MASK,
+    RANDOM,
+    RANDOM_AREA,
+    RANDOM_MODEL,
+    UNINFORMED,
+    WHOLE,
+)
 from scoring.explaining import Explained
 from scoring.protocol import Protocol
 from xai.regions import ALL, RankedRegion, Ranking, empty_regions, regions_at
 
 OWNED = (RANDOM_AREA, BOTTOM, RANDOM_MODEL)
-"""Baselines of which every method has one of its own."""
+"""Baselines of which every method has one of its own; of random regions of their area the uninformed ones, too."""
 
 
 def baseline_regions(
@@ -41,7 +52,8 @@ def baseline_regions(
         ranked_region for ranking in ranked for ranked_region in regions_at(ranking, segments, protocol.depths)
     ]
     if RANDOM_AREA in protocol.baselines:
-        ranked_regions += _same_areas(segments, explained.ranked_regions, protocol.area_draws, seed, key)
+        compared = [*explained.ranked_regions, *(r for r in ranked_regions if r.ranking.method in UNINFORMED)]
+        ranked_regions += _same_areas(segments, compared, protocol.area_draws, seed, key)
     if WHOLE in protocol.baselines:
         order = np.arange(int(segments.max()) + 1)
         ranked_regions.append(RankedRegion(Ranking(order, WHOLE), ALL, len(order), np.ones(segments.shape, dtype=bool)))
@@ -53,6 +65,8 @@ def unexplained(methods: Sequence[tuple[str, str]], protocol: Protocol, shape: t
     named = [Ranking(_NOBODY, name, fill=fill) for name, fill in methods]
     for baseline in (baseline for baseline in BASELINES if baseline in protocol.baselines):
         owners = [name for name, _ in methods] if baseline in OWNED else [""]
+        if baseline == RANDOM_AREA:
+            owners += [name for name in UNINFORMED if protocol.has(name)]
         named += [Ranking(_NOBODY, baseline, of=owner) for owner in owners]
     return [
         ranked_region
@@ -67,7 +81,7 @@ _NOBODY = np.zeros(0, dtype=np.int64)
 def _same_areas(
     segments: np.ndarray, ranked_regions: Sequence[RankedRegion], draws: int, seed: int, key: str
 ) -> list[RankedRegion]:
-    """Contiguous random regions of the area of each region of a method."""
+    """Contiguous random regions of the area of each of some regions."""
     random = Contiguous(segments, seed, key)
     drawn = []
     for ranked_region in ranked_regions:

@@ -27,16 +27,19 @@ class Baseline:
 
 BASELINES: Mapping[str, Baseline] = {
     RANDOM: Baseline("random segments", 6),
-    RANDOM_AREA: Baseline("connected random regions as large as the explanation's", 5, owned=True),
+    RANDOM_AREA: Baseline("connected random regions as large as those of a ranking", 5, owned=True),
     BOTTOM: Baseline("the segments that the explanation ranks last", 7, owned=True),
     CENTRE: Baseline("the segments nearest to the middle of the face", 2),
     EDGES: Baseline("the segments with the strongest edges", 3),
     WHOLE: Baseline("the whole frame: the most that an attack can reach", 8),
-    ORACLE: Baseline("the best that can be found by attacking every segment alone", 0),
+    ORACLE: Baseline("the best that any region of the frame does, the whole of it included", 0),
     MASK: Baseline("the segments that were truly manipulated", 1),
     RANDOM_MODEL: Baseline("the explanation of a detector with random weights", 4, owned=True),
 }
 """Every baseline by name, in the order of the tables."""
+
+UNINFORMED = (CENTRE, EDGES)
+"""Baselines that know nothing of the detector, nor of the forgery: what an explanation must beat, beside chance."""
 
 STRONGEST_FIRST: tuple[str, ...] = tuple(sorted(BASELINES, key=lambda name: BASELINES[name].rank))
 """The names in the order in which people read them: from the ceiling down."""

@@ -5,14 +5,13 @@ import pytest
 
 from analysis.adversarial_images import AdversarialShare, adversarial_share
 from analysis.attackable_frames import (
-    attackable,
     first_flip,
     flipped_by_region_only,
     unattackable,
     unflipped,
     whole_attacks,
 )
-from analysis.score_subsets import under
+from runs.conditions import detected
 from runs.finished_run import FinishedRun
 from runs.frame_table import FRAMES
 from runs.score_table import as_score_table
@@ -51,14 +50,6 @@ def test_adversarial_images_are_counted_by_frame_and_trial(lines: pd.DataFrame) 
     assert adversarial_share(pd.DataFrame()) == AdversarialShare(0, 0, 0)
 
 
-def test_attackable_frames_are_the_detected_ones_without_the_stubborn(plausible_run: FinishedRun) -> None:
-    rows = plausible_run.rows
-    fakes = [key for key in rows["key"].unique() if (rows.loc[rows["key"] == key, "predicted"] != "Real").all()]
-    assert 3 < len(fakes) < rows["key"].nunique()
-    assert attackable(rows, ()).frames["key"].tolist() == fakes
-    assert attackable(under(rows, "nes"), fakes[:2]).frames["key"].tolist() == fakes[2:]
-
-
 def test_what_an_attack_flips_by_region_and_as_a_whole_at_its_main_budget(plausible_run: FinishedRun) -> None:
     rows = plausible_run.rows.copy()
     real = rows[rows["predicted"] == "Real"]["key"].unique()
@@ -77,7 +68,7 @@ def test_what_an_attack_flips_by_region_and_as_a_whole_at_its_main_budget(plausi
 
 def test_the_first_flip_is_the_smallest_depth(plausible_run: FinishedRun) -> None:
     rows = plausible_run.rows[plausible_run.rows["attack"] == "nes"].copy()
-    key = attackable(rows, ()).frames["key"].iloc[0]
+    key = detected(as_score_table(rows)).frames["key"].iloc[0]
     main = (rows["key"] == key) & (rows["epsilon"] == MAIN)
     for method, flipping in (("LIME", {"2", "3"}), ("RISE", set())):
         ours = main & (rows["method"] == method)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.grids import surviving_flips as surviving_grid
-from analysis.headline import rank_methods
+from analysis.method_ranking import rank_methods
 from analysis.summary import summarise_methods
 from analysis.surviving_flips import surviving_flips, transforms, turned_alone
 from tests.analysis.made_up import make, table, unseen

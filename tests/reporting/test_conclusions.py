@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.method_ranking import rank_methods
 from analysis.summary import summarise_methods
 from analysis.tiers import flip_rate_tiers
 from common.console import count
 from reporting import words
-from reporting.conclusions import conclude, counts
+from reporting.conclusions import conclude, conclude_by_flips, counts
 from tests.analysis.made_up import make, table, unclassed, unseen
 
 METHODS = ("LIME", "SHAP", "RISE", "SOBOL", "random")
@@ -31,8 +32,8 @@ def test_methods_are_sorted_by_what_the_tests_allow() -> None:
     assert found.behind == ("RISE",)
     assert found.same == ("SOBOL",)
     assert found.worse == ()
-    text = " ".join(conclude(rows, summarise_methods(rows), "nes", 0))
-    assert "Most trustworthy here: LIME. Attacking its regions flips 100 % of verdicts" in text
+    text = " ".join(conclude_by_flips(rows, summarise_methods(rows), "nes", 0))
+    assert "Most flips here: LIME. Attacking its regions flips 100 % of verdicts" in text
     assert "random regions 25 %" in text
     assert "Not distinguishable from the best: SHAP." in text
     assert "Behind, but better than random regions: RISE." in text
@@ -43,33 +44,33 @@ def test_what_was_truly_manipulated_is_said_where_it_is_known() -> None:
     shares = {"LIME": 0.25, "RISE": 0.75, "random": 0.1}
     made = make(lambda method, video, k: False, ("LIME", "RISE", "random"))
     known = [replace(row, mask_precision=shares[row.method] if row.video != made[0].video else -1.0) for row in made]
-    text = " ".join(conclude(table(known), summarise_methods(table(known)), "nes", 0))
+    text = " ".join(conclude_by_flips(table(known), summarise_methods(table(known)), "nes", 0))
     assert "truly manipulated were: RISE 75 %, LIME 25 %; of random regions 10 %." in text
     unknown = table([replace(row, mask_precision=-1.0) for row in made])
-    assert "truly manipulated" not in " ".join(conclude(unknown, summarise_methods(unknown), "nes", 0))
+    assert "truly manipulated" not in " ".join(conclude_by_flips(unknown, summarise_methods(unknown), "nes", 0))
 
 
 def test_the_drop_answers_where_no_verdict_flips() -> None:
     made = make(lambda method, video, k: False, ("LIME", "RISE", "random"), videos=12)
     more = {"LIME": 0.3, "RISE": 0.0, "random": 0.0}
     rows = table([replace(row, drop=row.drop + more[row.method]) for row in made])
-    text = " ".join(conclude(rows, summarise_methods(rows), "nes", 0))
+    text = " ".join(conclude_by_flips(rows, summarise_methods(rows), "nes", 0))
     assert "No method is shown to be better than random regions, which flip 0 %" in text
     assert "By the verdict's probability: LIME (0.50) lowers it more than random regions (0.20)." in text
     rows = table(made)
-    assert "no method is shown to lower it more" in " ".join(conclude(rows, summarise_methods(rows), "nes", 0))
+    assert "no method is shown to lower it more" in " ".join(conclude_by_flips(rows, summarise_methods(rows), "nes", 0))
 
 
 def test_equal_best_methods_share_the_first_place() -> None:
     rows = table(make(lambda method, video, k: method != "random", ("LIME", "SHAP", "random"), videos=12))
-    text = " ".join(conclude(rows, summarise_methods(rows), "nes", 0))
-    assert "Most trustworthy here: LIME and SHAP. Attacking their regions flips 100 %" in text
+    text = " ".join(conclude_by_flips(rows, summarise_methods(rows), "nes", 0))
+    assert "Most flips here: LIME and SHAP. Attacking their regions flips 100 %" in text
     assert "Not distinguishable" not in text
 
 
 def test_worse_than_random_is_said() -> None:
     rows = table(make(lambda method, video, k: method == "random", ("LIME", "random"), videos=12))
-    text = " ".join(conclude(rows, summarise_methods(rows), "nes", 0))
+    text = " ".join(conclude_by_flips(rows, summarise_methods(rows), "nes", 0))
     assert "No method is shown to be better" in text
     assert "Worse than random regions: LIME." in text
 
@@ -77,13 +78,13 @@ def test_worse_than_random_is_said() -> None:
 def test_too_few_videos_prove_nothing_and_say_how_many_would() -> None:
     for videos, enough in ((6, False), (7, False), (8, True)):  # 4 methods: 4 * 2^-7 is the first p below 0.05
         rows = table(make(lambda method, video, k: method != "random", METHODS, videos=videos))
-        text = " ".join(conclude(rows, summarise_methods(rows), "nes", 0))
-        assert ("Most trustworthy" in text) == enough
+        text = " ".join(conclude_by_flips(rows, summarise_methods(rows), "nes", 0))
+        assert ("Most flips here" in text) == enough
         assert (f"With {videos} videos no test of 4 methods can reach p < 0.05" in text) == (not enough)
         if not enough:
             assert "at least 8 videos" in text
     rows = table(make(flipping, METHODS, videos=1))
-    assert "All frames are from one video:" in conclude(rows, summarise_methods(rows), "nes", 0)[0]
+    assert "All frames are from one video:" in conclude_by_flips(rows, summarise_methods(rows), "nes", 0)[0]
 
 
 @pytest.mark.parametrize("called", [1, 2])
@@ -91,18 +92,24 @@ def test_one_video_of_several_whose_frames_are_called_fake(called: int) -> None:
     made = make(flipping, METHODS, videos=4, frames=2)
     keys = sorted({row.key for row in made})
     rows = table([row if row.key in keys[:called] else unseen(row) for row in made])
-    (said,) = conclude(rows, summarise_methods(rows), "nes", 0)
+    (said,) = conclude_by_flips(rows, summarise_methods(rows), "nes", 0)
     what = "only 1 is called fake" if called == 1 else "the 2 that are called fake are all from one"
     assert said.startswith(f"Of 8 frames from 4 videos {what}: no interval and no test can be given.")
 
 
+def test_without_any_score_there_is_no_answer() -> None:
+    rows = table(make(flipping, METHODS))
+    assert conclude(rank_methods(rows, 0), summarise_methods(rows)) == []
+    assert conclude([], summarise_methods(rows)) == []
+
+
 def test_no_fake_verdict_and_no_control() -> None:
     rows = table([unseen(row) for row in make(flipping, METHODS)])
-    assert "no frame fake" in conclude(rows, summarise_methods(rows), "nes", 0)[0]
+    assert "no frame fake" in conclude_by_flips(rows, summarise_methods(rows), "nes", 0)[0]
     rows = table(make(flipping, ("LIME", "SHAP")))
-    assert "--baseline random" in conclude(rows, summarise_methods(rows), "nes", 0)[0]
+    assert "--baseline random" in conclude_by_flips(rows, summarise_methods(rows), "nes", 0)[0]
     rows = table(make(flipping, ("random",)))
-    assert "Only baselines" in conclude(rows, summarise_methods(rows), "nes", 0)[0]
+    assert "Only baselines" in conclude_by_flips(rows, summarise_methods(rows), "nes", 0)[0]
 
 
 def test_counts_of_what_was_left_out() -> None:

@@ -14,7 +14,10 @@ from PIL import Image
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.summary import Estimate
 from analysis.surviving_flips import SurvivingFlips
+from analysis.trust import Answer, Trust
+from common.figures import BLUE
 from reporting import paper, words
+from reporting.latex_table import escape, latex
 from runs.finished_run import FinishedRun
 from tests.reporting.page import plausible
 
@@ -66,12 +69,23 @@ def test_the_ranking_shows_what_is_certain(tmp_path: Path) -> None:
     lines = tuple(
         HeadlineLine(n, Estimate(s, s - 0.1, s + 0.1), is_significant=s > 0.3) for n, s in (("a", 0.5), ("b", 0.1))
     )
-    figure = paper.ranking(Headline(Condition("nes"), lines))
+    figure = paper.ranking(found(lines, trusted=("a",)))
     (axes,) = figure.axes
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     assert [dot.get_xdata()[0] for dot in dots] == [0.5, 0.1]
     assert [dot.get_markerfacecolor() == dot.get_markeredgecolor() for dot in dots] == [True, False]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert [dot.get_markeredgecolor() == BLUE for dot in dots] == [True, False]
+    assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "s"] == [0.3]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "face-centre", "b"]
+
+
+def found(lines: tuple[HeadlineLine, ...], trusted: tuple[str, ...] = ()) -> Answer:
+    """An answer with these lines and one baseline."""
+    centre = (
+        HeadlineLine("face-centre", Estimate(0.3, 0.1, 0.5), drop=Estimate(0.4, 0.2, 0.6), survives=lines[0].survives),
+    )
+    trust = {line.method: Trust(line.method, 0.01 if line.method in trusted else 0.5) for line in lines}
+    return Answer((Headline(Condition("nes"), lines, centre, videos=9, needed=3),), trust)
 
 
 SURVIVING = {
@@ -83,15 +97,16 @@ SURVIVING = {
 def test_what_flips_outlive_stands_beside_the_flip_rate() -> None:
     line = HeadlineLine("LIME", Estimate(0.5, 0.4, 0.6), flip_rate=Estimate(0.4, 0.2, 0.6), survives=SURVIVING)
     headline = Headline(Condition("nes"), (line,))
-    text = paper.latex(headline)
-    assert r"\begin{tabular}{lrrrrrr}" in text
+    text = latex(found((line,)))
+    assert r"\begin{tabular}{lrrrrr}" in text
     assert r"Drop & Flipped & jpeg75 & half \\" in text
     assert r"$40$ $[20, 60]$ & $25$ $[3, 65]$ of $8$ & -- \\" in text
     assert "jpeg75 and half: the share of flips" in text
     row = paper.summary_table([headline]).iloc[0]
     assert (row["survives_jpeg75_share"], row["survives_jpeg75_share_low"]) == (0.25, 0.03)
     assert (row["survives_jpeg75_flips"], row["survives_jpeg75_survived"], row["survives_half_flips"]) == (8, 2, 0)
-    without = paper.latex(Headline(Condition("nes"), (replace(line, survives={}),)))
+    assert "By flips" not in text
+    without = latex(found((replace(line, survives={}, flips=Estimate(0.5)),)))
     assert r"\begin{tabular}{lrrrr}" in without
     assert r"Explanation & Score & By flips & Drop & Flipped \\" in without
     assert "share of flips" not in without
@@ -100,15 +115,16 @@ def test_what_flips_outlive_stands_beside_the_flip_rate() -> None:
 def test_the_summary_holds_every_line(run: FinishedRun) -> None:
     headlines = plausible.headlines(run)
     table = paper.summary_table(headlines)
-    assert len(table) == sum(len(each.lines) for each in headlines)
+    assert len(table) == sum(len(each.lines) + len(each.baselines) for each in headlines)
     first = headlines[0].ranked[0]
     row = table.iloc[0]
     assert (row["attack"], row["family"], row["method"]) == ("nes", "", first.method)
     assert (row["score"], row["score_low"], row["score_high"]) == (first.score.value, first.score.low, first.score.high)
     assert set(table["verdict"]) <= {
-        "trust most", "trust; highest score", "trust; not told apart from the highest",
-        "better than random, but surpassed", "not shown to beat random", "misleads; worse than random",
-        "no score can be given",
+        "trust most", "trust; highest score", "trust; not told apart from the highest", "trust, but surpassed",
+        "beats random; not shown to beat face-centre", "beats random; not shown jointly", "beats random under nes only",
+        "not shown to beat random",
+        "misleads; worse than random", "no score can be given", "baseline: knows nothing of the detector",
     }  # fmt: skip
 
 
@@ -117,12 +133,12 @@ def test_the_latex_table_is_complete() -> None:
         HeadlineLine("LIME_adv", Estimate(0.71, 0.62, 0.79), is_significant=True, frames=9, videos=3),
         HeadlineLine("RISE", Estimate(-0.04, -0.2, 0.1), frames=9, videos=3),
     )
-    text = paper.latex(Headline(Condition("nes"), lines))
-    assert r"\textbf{LIME\_adv}$^{*}$ & $71$ $[62, 79]$ & -- & -- & -- \\" in text
-    assert r"RISE & $-4$ $[-20, 10]$ & -- & -- & -- \\" in text
+    text = latex(found(lines, trusted=("LIME_adv",)))
+    assert r"\textbf{LIME\_adv}$^{*}$ & $71$ $[62, 79]$ & -- & -- \\" in text
+    assert r"RISE & $-4$ $[-20, 10]$ & -- & -- \\" in text
+    assert r"face-centre & $30$ $[10, 50]$ & $0.40$ $[0.20, 0.60]$ & -- \\" in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
-    for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
-        assert text.count(rule) == 1
+    assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 2, 1]
 
 
 def caption_of(*lines: HeadlineLine) -> str:
@@ -163,19 +179,20 @@ def test_the_latex_caption_says_on_what_share_a_fill_is_adversarial(run: Finishe
     assert "flips the verdict on" in said
     paper.write_paper_files(tmp_path, run, plausible.headlines(run))
     (caption,) = [line for line in (tmp_path / "headline.tex").read_text().splitlines() if r"\caption" in line]
-    assert caption.endswith(paper.escape(said) + "}")
+    assert caption.endswith(escape(said) + "}")
     assert r"(" in caption
     assert " %" not in caption.replace(r"\%", "")
 
 
 def test_hostile_names_are_plain_text_in_latex() -> None:
-    text = paper.latex(Headline(Condition(HOSTILE), (HeadlineLine(HOSTILE, Estimate(0.5)),)))
+    line = HeadlineLine(HOSTILE, Estimate(0.5))
+    text = latex(Answer((Headline(Condition(HOSTILE), (line,)),), {HOSTILE: Trust(HOSTILE)}))
     assert r"\input{" not in text
     assert r"\textbackslash{}input\{/etc/passwd\}" in text
     assert r"100\% \#1" in text
-    assert paper.escape("a_b & c\x00\u202e") == r"a\_b \& c"
+    assert escape("a_b & c\x00\u202e") == r"a\_b \& c"
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0]
-    assert body.count("&") - body.count(r"\&") == 4  # the columns, and no more
+    assert body.count("&") - body.count(r"\&") == 3  # the columns, and no more
     assert len(body.strip().splitlines()) == 1
 
 

@@ -1,68 +1,19 @@
-"""The answer in words: it says what the tests allow, and no more."""
+"""Numbers, names and facts in words."""
 
 import math
-
-import pytest
 
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.statistics import Estimate
 from analysis.surviving_flips import SurvivingFlips
-from analysis.tiers import headline_tiers
-from reporting.words import answer, decimals, estimate, percent, reasons, sample, surviving, turned_by_transforms
+from reporting.words import decimals, estimate, percent, sample, surviving, turned_by_transforms
 from tests.analysis.test_surviving_flips import run as surviving_run
-
-
-def line(method: str, score: float, certain: bool = True, better_than: tuple[str, ...] = ()) -> HeadlineLine:
-    value = Estimate(score, score - 0.1, score + 0.1)
-    return HeadlineLine(method, value, is_significant=certain, better_than=better_than, frames=20, videos=5)
 
 
 def headline(*lines: HeadlineLine) -> Headline:
     return Headline(Condition("nes"), lines)
 
 
-BEST = line("A", 0.7, better_than=("C", "D", "E"))
-LEVEL, BEHIND, SAME, WORSE = line("B", 0.6), line("C", 0.3), line("D", 0.05, certain=False), line("E", -0.4)
-UNKNOWN = HeadlineLine("F", Estimate())
-
-
-def test_explanations_are_sorted_by_what_may_be_said() -> None:
-    found = headline_tiers(headline(WORSE, SAME, UNKNOWN, BEHIND, LEVEL, BEST))
-    assert (found.best, found.level, found.behind) == (("A",), ("B",), ("C",))
-    assert (found.same, found.worse, found.unknown) == (("D",), ("E",), ("F",))
-    assert [found.tier(name) for name in "ABCDEF"] == ["best", "level", "behind", "same", "worse", "unknown"]
-
-
-def test_the_highest_score_alone_is_not_enough() -> None:
-    """The highest score, not beyond chance, is behind a lower one that is."""
-    found = headline_tiers(headline(line("A", 0.9, certain=False), line("B", 0.4)))
-    assert found.best == ("B",)
-    assert found.same == ("A",)
-
-
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        ((BEST, BEHIND, SAME), "A is the explanation to trust here."),
-        ((BEST, LEVEL, SAME), "A and B are the explanations to trust here."),
-        ((line("A", 0.7), LEVEL, line("C", 0.5), line("D", 0.4)), "A scores highest, but 3 others cannot be told"),
-        ((SAME, WORSE), "No explanation is shown to point at what decides the verdict better than random regions do."),
-        ((UNKNOWN,), "These frames cannot tell which explanation to trust."),
-        ((), "These frames cannot tell which explanation to trust."),
-    ],
-)
-def test_the_answer(lines: tuple[HeadlineLine, ...], said: str) -> None:
-    assert answer(headline(*lines)).startswith(said)
-
-
-def test_every_explanation_is_spoken_of_once() -> None:
-    sentences = reasons(headline(BEST, LEVEL, BEHIND, SAME, WORSE, UNKNOWN))
-    assert "that A ranks highest does 70 %" in sentences[0]
-    assert "60 % to 80 %" in sentences[0]
-    assert [sentence.split(":")[0] for sentence in sentences[1:]] == ["B", "C", "D", "E", "F"]
-    assert "do not rely on it" in sentences[3]
-    two = reasons(headline(BEST, SAME, line("G", 0.0, certain=False)))
-    assert two[-1] == "D and G: not shown to be better than random regions, so do not rely on them."
+BEST = HeadlineLine("A", Estimate(0.7, 0.6, 0.8), is_significant=True, frames=20, videos=5)
 
 
 def test_how_much_evidence_there_is() -> None:

@@ -1,10 +1,11 @@
-"""A run that commit 380fa60 left is read, compared, and gives the same tables; it is not continued.
+"""A run that commit 380fa60 left is read, compared, and gives the same numbers; it is not continued.
 
 saved/380fa60 is `evaluate.py --method LIME --method LIME_adv --limit 3 --attack nes --attack pgd` with tiny settings,
 its pictures removed and two of its three frames packed by that commit; saved/tables-380fa60 holds tables that it made.
 """
 
 import json
+import re
 import shutil
 from dataclasses import fields, replace
 from pathlib import Path
@@ -102,7 +103,16 @@ def test_what_flips_its_frames_is_known_and_its_adversarial_images_are_not(folde
     assert set(frames.read("flipped_by_region", column)) <= {0.0, 1.0}
 
 
-def test_its_tables_are_the_same(folder: Path) -> None:
+CORRECTED = re.compile(r"(.*difference|score|flips|drop|flip_rate)_(low|high)")
+"""Intervals, which are now corrected like the tests beside them, or left out with fewer videos than a test needs."""
+
+
+def renamed(column: str) -> str:
+    """Today's name of a column; the published table's first one had none."""
+    return "method" if column.startswith("Unnamed") else column.replace("inside", "mask_precision")
+
+
+def test_its_tables_hold_the_same_numbers(folder: Path) -> None:
     wanted = configuration(folder)
     results = write_products(RunFolder(folder), NAME, json.loads(wanted.to_json()), demo_selection(3).keys, {})
     assert len(results.rows) == 3
@@ -111,8 +121,13 @@ def test_its_tables_are_the_same(folder: Path) -> None:
     said = counts(results.rows, results.summary, results.failures, results.frames)
     assert "It is not known on how many frames the adversarial image flips the verdict." in said
     for table in TABLES.iterdir():
-        expected = table.read_text().replace("inside", "mask_precision")
-        assert (folder / table.name).read_text() == expected, table.name
+        expected = pd.read_csv(table, keep_default_na=False).rename(columns=renamed)
+        same = [column for column in expected if not CORRECTED.fullmatch(column) and column != "verdict"]
+        ours = pd.read_csv(folder / table.name, keep_default_na=False)
+        pd.testing.assert_frame_equal(ours[same], expected[same], check_dtype=False, obj=table.name)
+    summary = pd.read_csv(folder / "summary.csv")
+    assert not summary["trusted"].any()  # no face-centre in this run, and three videos
+    assert summary["score_low"].isna().all()
     rows = pd.read_csv(folder / f"rows_{NAME}.csv")
     assert rows.loc[rows["method"] == "mask", "mask_precision"].between(0.3, 1).all()
 

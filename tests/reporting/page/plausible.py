@@ -10,11 +10,12 @@ from scipy.ndimage import gaussian_filter
 
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.score_subsets import AREAS, COUNTS
-from analysis.statistics import Estimate
+from analysis.statistics import Estimate, PairedComparison
 from runs.finished_run import FinishedRun
 from runs.frame_table import frame_lines
 from runs.gallery import sprites
 from runs.gallery.sprites import Album
+from scoring.baselines.table import CENTRE, EDGES, RANDOM_AREA
 from xai.ranking import rank, top_region
 
 SKILL = {
@@ -25,6 +26,7 @@ ARM_SKILL = {
     "oracle": 1.0, "mask": 0.55, "face-centre": 0.33, "edges": 0.2, "random": 0.0, "bottom-k": -0.2,
     "random-area": 0.0, "random-model": 0.04, "whole": 1.6,
 }  # fmt: skip
+CENTRE_SCORE = 0.33
 FAMILIES = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 MAIN = 16 / 255
 BUDGETS = (MAIN, 2 / 255, 4 / 255, 8 / 255)
@@ -272,8 +274,21 @@ def _headline(condition: Condition, methods: Sequence[str], frames: int, videos:
                 drop=Estimate(0.2 + 0.4 * s, 0.15 + 0.4 * s, 0.25 + 0.4 * s),
                 flip_rate=Estimate(0.15 + 0.55 * s, 0.1 + 0.55 * s, 0.2 + 0.55 * s), frames=frames, videos=videos,
                 undefined=1 if m.startswith("RISE") else 0, is_significant=abs(s) > half,
+                against=_against(s, half, beats_centre=s > CENTRE_SCORE + half) if not condition.family else {},
                 better_than=tuple(o for o in methods if s - scores[o] > 1.3 * half),
             )
             for m, s in scores.items()
         ),
+        (HeadlineLine(CENTRE, Estimate(CENTRE_SCORE, 0.0, 2 * CENTRE_SCORE), frames=frames, videos=videos),),
+        videos=videos,
+        needed=6,
     )  # fmt: skip
+
+
+def _against(score: float, half: float, beats_centre: bool) -> dict[str, PairedComparison]:
+    """The comparisons that fit a score with that interval."""
+    difference = Estimate(0.4 * score, 0.4 * (score - half), 0.4 * (score + half))
+    p = 0.0001 if abs(score) > half else 0.4
+    shown = PairedComparison(difference=difference, p=p, p_holm=p)
+    centre = shown if beats_centre else PairedComparison(difference=difference, p=0.6, p_holm=0.6)
+    return {RANDOM_AREA: shown, CENTRE: centre, EDGES: shown}

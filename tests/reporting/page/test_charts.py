@@ -97,6 +97,7 @@ def test_a_score_lies_where_its_value_says() -> None:
     (whisker,) = parts(svg, "line", "whisker")
     assert (dot.get("cx"), whisker.get("x1"), whisker.get("x2")) == ("50.00%", "37.50%", "62.50%")
     assert [parts(svg, "line", kind)[0].get("x1") for kind in ("zero", "one")] == ["25.00%", "75.00%"]
+    assert parts(interval(entry, -0.5, 1.5, is_trusted=True), "circle", "trusted")
     assert parts(interval(HeadlineLine("LIME", Estimate(0.5)), -0.5, 1.5), "circle", "open")
     unknown = interval(HeadlineLine("LIME", Estimate()), -0.5, 1.5)
     assert not parts(unknown, "circle", "open")

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 
 from runs.setup import chosen_methods
-from scoring.baselines.table import BASELINES
+from scoring.baselines import oracle
+from scoring.baselines.table import BASELINES, UNINFORMED
 from scoring.frame import Scored, Scorer
 from scoring.protocol import Protocol
 from scoring.records import Row
+from scoring.region_attacker import Outcome
 from tests.analysis.made_up import table
-from tests.scoring.stand_ins import CENTRE, SIZE, Eraser, PlantedDetector
+from tests.scoring.stand_ins import CENTRE, GUESS, SIZE, Eraser, PlantedDetector
 from tests.scoring.test_frame import TINY, frame
 from xai.explanation_settings import build_settings
 
@@ -44,14 +46,16 @@ def of(rows: list[Row], method: str, depth: str = "1") -> list[Row]:
 def test_every_arm_has_its_rows(scored: Scored) -> None:
     found = table(scored.rows).groupby("method")["depth"].count().to_dict()
     depths, methods = len(FULL.depths), len(METHODS)
-    owned = {"bottom-k": methods, "random-model": methods, "random-area": methods * FULL.area_draws}
+    compared = methods + len(UNINFORMED)
+    owned = {"bottom-k": methods, "random-model": methods, "random-area": compared * FULL.area_draws}
     assert found == {
         **dict.fromkeys((*METHODS, "face-centre", "edges", "mask", "oracle"), depths),
         **{baseline: times * depths for baseline, times in owned.items()},
         "random": FULL.draws * depths,
         "whole": 1,
     }
-    assert {row.of for row in scored.rows if row.method in owned} == set(METHODS)
+    assert {row.of for row in scored.rows if row.method in owned} == {*METHODS, *UNINFORMED}
+    assert {row.of for row in scored.rows if row.method == "bottom-k"} == set(METHODS)
     assert {row.of for row in scored.rows if row.method not in owned} == {""}
     assert {(row.segmentation, row.seed) for row in scored.rows} == {("slic-9", 2)}
 
@@ -60,12 +64,12 @@ def test_oracle_mask_and_sound_methods_flip_it_and_the_bottom_never_does(scored:
     for method in ("LIME", "oracle", "mask", "face-centre"):
         (first,) = of(scored.rows, method)
         assert first.flipped_to_real, method
-        assert first.area == pytest.approx(256 / SIZE**2)
+        if method != "oracle":
+            assert first.area == pytest.approx(256 / SIZE**2)
     assert all(not row.flipped_to_real for depth in "123" for row in of(scored.rows, "bottom-k", depth))
     (whole,) = of(scored.rows, "whole", "all")
     assert whole.flipped_to_real
     assert whole.area == 1.0
-    assert of(scored.rows, "oracle") == [replace(of(scored.rows, "mask")[0], method="oracle")]
 
 
 def test_random_regions_hit_the_patch_as_often_as_chance() -> None:
@@ -86,12 +90,53 @@ def test_equal_pixels_are_attacked_once_whoever_chose_them(scored: Scored) -> No
     assert same["after"].nunique() == 1
 
 
-def test_the_oracle_of_a_pool_tries_what_some_ranking_proposed() -> None:
-    whole = scorer(protocol=replace(FULL, baselines=("oracle",), flip_thresholds=()))
-    pool = scorer(protocol=replace(FULL, baselines=("oracle",), flip_thresholds=(), oracle_pool=True))
-    forwards = {name: cost(each(frame())) for name, each in (("whole", whole), ("pool", pool))}
-    assert of(pool(frame()).rows, "oracle") == of(whole(frame()).rows, "oracle")
-    assert forwards["pool"] <= forwards["whole"]
+def test_no_ranking_is_above_the_oracle(scored: Scored) -> None:
+    """It takes the best of all that is seen in the frame, at whatever depth, and is one ceiling for every depth."""
+    oracle = [row for row in scored.rows if row.method == "oracle"]
+    assert len({(row.flipped_to_real, row.after, row.area) for row in oracle}) == 1
+    others = [row for row in scored.rows if row.method != "oracle"]
+    assert oracle[0].flipped_to_real
+    assert oracle[0].after <= min(row.after for row in others if row.flipped_to_real) + 1e-6
+
+
+def test_the_oracle_tries_the_whole_frame_though_no_baseline_is_it() -> None:
+    alone = scorer(methods=chosen_methods([GUESS]), protocol=replace(FULL, baselines=("oracle",), flip_thresholds=()))
+    rows = alone(frame()).rows
+    assert {row.method for row in rows} == {"guess", "oracle"}
+    assert all(row.flipped_to_real for row in rows if row.method == "oracle")
+
+
+def test_segments_are_joined_only_where_nothing_else_flips() -> None:
+    """Without the flip at a faint budget the oracle joins segments: each step asks for all that are left."""
+    costs = {}
+    for budget in (16 / 255, 2 / 255):
+        own = scorer(budgets=(budget,), protocol=replace(FULL, baselines=("oracle",), flip_thresholds=()))
+        costs[budget] = cost(own(frame()))
+    assert costs[2 / 255] >= costs[16 / 255] + 9 + 8 + 7 - 6  # forwards: some unions are rankings' own regions
+
+
+def test_joining_is_greedy_and_ends_at_the_flip() -> None:
+    """The naive twin: of all orders, the one that takes the best next segment; the joint effect is not additive."""
+    segments = np.arange(4).reshape(2, 2)
+    gain = {frozenset({0}): 0.3, frozenset({1}): 0.2, frozenset({0, 2}): 0.9, frozenset({0, 3}): 0.4}
+
+    def attacked(regions: list[np.ndarray]) -> list[Outcome]:
+        asked.extend(frozenset(segments[region].tolist()) for region in regions)
+        drops = [gain.get(each, 0.1) for each in asked[-len(regions) :]]
+        return [Outcome(1 - drop, 0, drop > 0.8, 0.1, 1, 1, 1) for drop in drops]
+
+    asked: list[frozenset[int]] = []
+    grown = oracle.joined(segments, [0, 1, 2, 3], 3, attacked)
+    assert [each.ranking.order.tolist() for each in grown] == [[0], [0, 2]]
+    assert len(asked) == 4 + 3
+    assert [oracle.most_joined(depths) for depths in (("1", "4", "20%"), ("5%",))] == [4, 3]
+
+
+def test_the_oracles_threshold_is_the_lowest_of_any_ranking(scored: Scored) -> None:
+    for measure in ("budget", "fraction"):
+        own = [each for each in scored.flip_thresholds if each.measure == measure]
+        (ceiling,) = [each for each in own if each.method == "oracle"]
+        assert ceiling.value == min(each.value for each in own if each.reached)
 
 
 def cost(found: Scored) -> int:
