@@ -86,7 +86,7 @@ def test_what_a_frame_has_is_kept_and_what_it_lacks_is_said_everywhere(run: Run)
     logged = (run.path / "log.txt").read_text()
     assert f"WARNING {second} is scored without LIME: the solver did not converge" in logged
     assert "| RuntimeError: no" in logged
-    sentence = "Scored in part: 3 frames; missing are LIME on 2, attack nes on 2."
+    sentence = "Scored in part: 3 frames, 2 without LIME, 2 without attack nes."
     page = (run.path / "report.html").read_text()
     assert page.count(sentence) == 2  # beside the answer, and among what was left out
     assert "the solver did not converge" in page
