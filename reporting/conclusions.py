@@ -32,7 +32,7 @@ def conclude(rows: Rows, summary: Summary, attack: str, seed: int, headline: Hea
         headline: the scores under that attack; None where there are none.
     """
     mean = summary.of(attack, MEAN)
-    first, tests = next(iter(mean.values())), len(mean.keys() - set(BASELINES))
+    first, tests = max(mean.values(), key=lambda line: line.frames), len(mean.keys() - set(BASELINES))
     if not first.frames:
         return ["The detector called no frame fake, so there was nothing to explain and to flip."]
     if RANDOM not in mean:

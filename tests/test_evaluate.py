@@ -422,7 +422,7 @@ def test_several_detectors_are_scored_apart_and_compared(
 def test_maps_made_elsewhere_are_judged_beside_a_method(
     index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder that knows the planted place flips every frame; a frame without a map fails, and the run goes on."""
+    """A folder that knows the planted place flips every frame; a frame without one keeps what the others gave."""
     keys = [entry.key for entry in read_index(index)][:4]
     write_index(index.parent / "four.csv", [entry for entry in read_index(index) if entry.key in keys])
     known, unknown = tmp_path / "known", tmp_path / "unknown"
@@ -436,12 +436,13 @@ def test_maps_made_elsewhere_are_judged_beside_a_method(
     words = quickly(index.parent / "four.csv", tmp_path, "--saliency", known, "--saliency", unknown)
     assert run(*words) == 0
     told = capsys.readouterr().err
-    assert f"{keys[3]} is left out: {known} has no saliency map of this frame" in told
+    assert f"{keys[3]} is scored without known: {known} has no saliency map of this frame" in told
     folder = tmp_path / "evaluation-LIME+known+unknown"
     summary = pd.read_csv(folder / "summary_LIME+known+unknown.csv").set_index(["top", "method"])
     assert summary.loc[("1", "known"), "flip_rate"] == 1.0
     assert summary.loc[("1", "unknown"), "flip_rate"] == 0.0
-    assert list(pd.read_csv(folder / "failures.csv")["key"]) == [keys[3]]
+    assert pd.read_csv(folder / "failures.csv")[["key", "stage"]].values.tolist() == [[keys[3], "known"]]
+    assert summary["frames"].xs("1", level="top")[["LIME", "known", "unknown"]].tolist() == [4, 3, 4]
     costs = pd.read_csv(folder / "costs.csv")
     assert costs.loc[costs["stage"] == "known", "forwards"].tolist() == [0, 0, 0]
 

@@ -8,9 +8,10 @@ import pytest
 
 from runs.setup import chosen_methods
 from scoring.baselines.table import BASELINES
-from scoring.frame import Scored, Scorer
+from scoring.frame import Scorer
 from scoring.protocol import Protocol
 from scoring.records import Row
+from scoring.scored import Scored
 from tests.analysis.made_up import table
 from tests.scoring.stand_ins import CENTRE, SIZE, Eraser, PlantedDetector
 from tests.scoring.test_frame import TINY, frame
