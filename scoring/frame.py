@@ -246,12 +246,14 @@ class _FrameTrial:
         shown = {method: digest_of(region) for method, region in explained.shown.items()} if explained else {}
         for name, attack in self.scorer.attack_variants:
             at_budget = f" at {fraction(attack.epsilon)}" if self.scorer.budgets else ""
-            with self._attempts.at(f"attack {name}{at_budget}"), self.tracker.stage(f"attack {name}"):
-                regions = {ranked_region.digest: ranked_region.region for ranked_region in ranked_regions}
-                outcomes, images = self._attacker.outcomes(name, attack, regions, () if first else shown.values())
-                with_oracle = ranked_regions + (
-                    self._oracle(name, attack, ranked_regions, explained, outcomes) if explained else []
-                )
+            with self._attempts.at(f"attack {name}{at_budget}"):
+                with self.tracker.stage(f"attack {name}"):
+                    regions = {ranked_region.digest: ranked_region.region for ranked_region in ranked_regions}
+                    kept = () if first else shown.values()
+                    outcomes, images = self._attacker.outcomes(name, attack, regions, kept)
+                    with_oracle = ranked_regions + (
+                        self._oracle(name, attack, ranked_regions, explained, outcomes) if explained else []
+                    )
                 transformed += self._transformed.of_flips(name, attack.epsilon, with_oracle, outcomes)
                 rows += [
                     self._recorder.row(ranked_region, name, attack.epsilon, outcomes[ranked_region.digest])
