@@ -38,8 +38,9 @@ from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.options import DeviceOption
 from scoring.costs import ProgressCallback
-from scoring.frame import Scored, Scorer
+from scoring.frame import Scorer
 from scoring.protocol import PRESETS
+from scoring.scored import Scored
 from xai.explanation_settings import build_settings
 from xai.methods import ALL, parse_method
 from xai.segments import Segments

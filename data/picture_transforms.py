@@ -60,7 +60,7 @@ class Jpeg:
         """The picture (H, W, 3) uint8 as it is decoded again, of the same size."""
         with io.BytesIO() as file:
             Image.fromarray(picture).save(file, format="JPEG", quality=self.quality, subsampling="4:2:0")
-            return np.array(Image.open(file).convert("RGB"))
+            return np.array(Image.open(file, formats=["JPEG"]).convert("RGB"))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """What a detector is: images in [0, 1] to logits, with its own normalisation, size and classes."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +32,19 @@ class Reading:
     said: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     source: str = ""
+
+
+def _looked_at(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A class's forward whose answers are looked at, where no class below it has a forward of its own."""
+
+    @functools.wraps(forward)
+    def checked(detector: "Detector", images: Tensor, *more: Any, **named: Any) -> Tensor:
+        logits = forward(detector, images, *more, **named)
+        if type(detector).forward is checked:
+            check_answer(detector, images, logits)
+        return logits
+
+    return checked
 
 
 class Detector(nn.Module):
@@ -60,11 +76,10 @@ class Detector(nn.Module):
     reading: Reading | None = None
     weights_sha256: str | None = None
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """What `forward` and the hooks give, looked at first. Raises InputError for what is no answer."""
-        logits = super().__call__(images)
-        check_answer(self, images, logits)
-        return logits
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        if "forward" in cls.__dict__:
+            setattr(cls, "forward", _looked_at(cls.__dict__["forward"]))  # noqa: B010 - a type checker has it otherwise
 
     @property
     def identity(self) -> str:

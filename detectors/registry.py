@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +21,7 @@ from detectors.checkpoints import Checkpoint, read
 from detectors.contract import check_contract
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.devices import resolve_device
+from detectors.memory import ran_out
 from detectors.nearest_network import looks_like, nearest
 from detectors.optimise import optimise as optimised
 from detectors.published_wrappers import nearest_wrapper, wrapper_of
@@ -210,7 +212,18 @@ def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None
         raise InputError(f"detector {name} is neither a Detector class nor a function that returns one")
     if checkpoint is not None and not Path(checkpoint).is_file():
         raise InputError(f"checkpoint {checkpoint}: there is no such file")
-    detector = make() if checkpoint is None else make(checkpoint)
+    try:
+        detector = make() if checkpoint is None else make(checkpoint)
+    except InputError:
+        raise
+    except Exception as error:
+        if ran_out(error):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"detector {name} could not be made ({type(error).__name__}: {error}; {Path(place.filename).name}, line "
+            f"{place.lineno})"
+        ) from error
     if not isinstance(detector, Detector):
         raise InputError(f"detector {name} made a {type(detector).__name__}; expected a detectors.Detector")
     return detector, None if checkpoint is None else sha256(checkpoint)

@@ -46,7 +46,7 @@ def conclude_by_flips(rows: Rows, summary: Summary, attack: str, seed: int) -> l
         seed: of the tests between methods.
     """
     mean = summary.of(attack, MEAN)
-    first, tests = next(iter(mean.values())), len(mean.keys() - set(BASELINES))
+    first, tests = max(mean.values(), key=lambda line: line.frames), len(mean.keys() - set(BASELINES))
     if not first.frames:
         return ["The detector called no frame fake, so there was nothing to explain and to flip."]
     if RANDOM not in mean:

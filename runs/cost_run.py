@@ -9,8 +9,8 @@ from runs.run import answers
 from runs.run_folder import RunFolder
 from runs.setup import RunSetup
 from runs.workers.messages import Failure, Score, Task
-from scoring.costs import Cost
-from scoring.frame import ProgressCallback, Scored
+from scoring.costs import Cost, ProgressCallback
+from scoring.scored import Scored
 
 
 def measure_costs(folder: RunFolder, setup: RunSetup) -> tuple[Mapping[str, Sequence[Cost]], Mapping[str, str]]:

@@ -41,9 +41,9 @@ def partial_frames(parts: Sequence[MissingPart]) -> str:
     frames: dict[str, set[str]] = {}
     for part in parts:
         frames.setdefault(part.stage, set()).add(part.key)
-    listing = ", ".join(f"{stage} on {len(keys)}" for stage, keys in frames.items())
+    listing = ", ".join(f"{len(keys)} without {stage}" for stage, keys in frames.items())
     return (
-        f"Scored in part: {count(len({part.key for part in parts}), 'frame')}; missing are {listing}. Each number is "
+        f"Scored in part: {count(len({part.key for part in parts}), 'frame')}, {listing}. Each number is "
         "of the frames that have it, and comparisons are of the frames that have both; failures.csv says why, and "
         "another --run NAME tries them again."
     )

@@ -1,9 +1,8 @@
 """One frame to rows: its verdict, its explanations and the baselines, and the attacks on their regions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -16,11 +15,11 @@ from detectors import Detector, Queries
 from detectors.answers import require_unequal
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
-from scoring.attempts import Attempts, NothingScoredError, StageFailure
+from scoring.attempts import Attempts, NothingScoredError
 from scoring.baselines import oracle
 from scoring.baselines.baseline_regions import baseline_regions, unexplained
 from scoring.baselines.table import ORACLE, RANDOM_MODEL
-from scoring.costs import Cost, CostTracker, ProgressCallback
+from scoring.costs import CostTracker, ProgressCallback
 from scoring.explaining import Explained, explain_frame, explain_randomised
 from scoring.flip_threshold import FlipThresholdSearch
 from scoring.metrics.base import Metric
@@ -28,61 +27,14 @@ from scoring.metrics.cases import case_of
 from scoring.metrics.measuring import measure_case
 from scoring.protocol import Protocol
 from scoring.recording import Recorder, correct
-from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row, TransformedVerdict
+from scoring.records import FlipThreshold, MetricValue, Row, TransformedVerdict
 from scoring.region_attacker import Outcome, RegionAttacker, Verdict
+from scoring.scored import Scored, Views
 from scoring.transformed_pictures import TransformedPictures
 from xai.explanation import FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
 from xai.regions import RankedRegion, Ranking, digest_of
-
-
-@dataclass(frozen=True, eq=False)
-class Views:
-    """What there is to see of a scored frame, at the detector's size: for pictures, not for numbers.
-
-    Attributes:
-        explained: the frame, its explanations and segments.
-        attacked: by method, the image (3, H, W) after the first attack on its best three segments.
-    """
-
-    explained: Explained
-    attacked: Mapping[str, Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """What scoring a frame gave.
-
-    Attributes:
-        rows: by trial, attack, budget, ranking and depth.
-        flip_thresholds: how much it takes to flip the verdict, by trial, measure and ranking.
-        metric_values: of the standard metrics, by trial, method and metric.
-        costs: by stage.
-        views: of the first trial; None where the detector calls the frame Real, so that nothing was explained.
-        frame_verdicts: what the detector says of the frame and of its adversarial image, by trial.
-        transformed: what it says of the frame and of every flip after each transform; None where none is asked for.
-        failures: what of the frame could not be scored; all else stands as if that had not been asked for.
-    """
-
-    rows: list[Row]
-    flip_thresholds: list[FlipThreshold]
-    metric_values: list[MetricValue]
-    costs: list[Cost]
-    views: Views | None
-    frame_verdicts: list[FrameVerdict] = field(default_factory=list)
-    transformed: list[TransformedVerdict] | None = None
-    failures: list[StageFailure] = field(default_factory=list)
-
-    @property
-    def records(self) -> dict[type, Sequence[Any]]:
-        """What a run keeps, by kind."""
-        return ({} if self.transformed is None else {TransformedVerdict: self.transformed}) | {
-            FrameVerdict: self.frame_verdicts,
-            FlipThreshold: self.flip_thresholds,
-            MetricValue: self.metric_values,
-            Row: self.rows,
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,12 +246,14 @@ class _FrameTrial:
         shown = {method: digest_of(region) for method, region in explained.shown.items()} if explained else {}
         for name, attack in self.scorer.attack_variants:
             at_budget = f" at {fraction(attack.epsilon)}" if self.scorer.budgets else ""
-            with self._attempts.at(f"attack {name}{at_budget}"), self.tracker.stage(f"attack {name}"):
-                regions = {ranked_region.digest: ranked_region.region for ranked_region in ranked_regions}
-                outcomes, images = self._attacker.outcomes(name, attack, regions, () if first else shown.values())
-                with_oracle = ranked_regions + (
-                    self._oracle(name, attack, ranked_regions, explained, outcomes) if explained else []
-                )
+            with self._attempts.at(f"attack {name}{at_budget}"):
+                with self.tracker.stage(f"attack {name}"):
+                    regions = {ranked_region.digest: ranked_region.region for ranked_region in ranked_regions}
+                    kept = () if first else shown.values()
+                    outcomes, images = self._attacker.outcomes(name, attack, regions, kept)
+                    with_oracle = ranked_regions + (
+                        self._oracle(name, attack, ranked_regions, explained, outcomes) if explained else []
+                    )
                 transformed += self._transformed.of_flips(name, attack.epsilon, with_oracle, outcomes)
                 rows += [
                     self._recorder.row(ranked_region, name, attack.epsilon, outcomes[ranked_region.digest])

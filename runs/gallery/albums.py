@@ -6,7 +6,7 @@ from torch import Tensor
 from data.frames import Frame
 from runs.gallery.sprites import Album
 from scoring.flip_threshold import THRESHOLD_DEPTH
-from scoring.frame import Scored
+from scoring.scored import Scored
 
 
 def album(frame: Frame, scored: Scored) -> Album | None:

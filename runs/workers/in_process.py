@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from runs.selection import Selection
 from runs.workers.messages import Answer, Score, Task, score_frame
-from scoring.frame import ProgressCallback
+from scoring.costs import ProgressCallback
 
 
 def score_here(

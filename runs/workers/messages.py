@@ -10,8 +10,8 @@ from data.frames import Frame
 from runs.gallery.albums import album
 from runs.gallery.sprites import Album
 from scoring.attempts import FAILED, NothingScoredError, StageFailure
-from scoring.costs import Cost
-from scoring.frame import ProgressCallback, Scored
+from scoring.costs import Cost, ProgressCallback
+from scoring.scored import Scored
 
 Score = Callable[[Frame, ProgressCallback], Scored]
 """Scores a frame, and calls back with the name of each stage that begins."""

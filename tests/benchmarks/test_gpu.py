@@ -23,7 +23,7 @@ from data.frames import Frame
 from detectors import Detector
 from detectors.queries import counting
 from scoring.costs import Cost, ProgressCallback
-from scoring.frame import Scored
+from scoring.scored import Scored
 from tests.attacks.nets import ConvDetector, some_images, squares
 from tests.xai.helpers import SmallNetwork
 

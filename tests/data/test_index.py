@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.csv_files import as_read
 from common.errors import InputError
 from data.class_words import class_of
 from data.index import Entry, pictures, read_index, write_index
@@ -41,7 +42,7 @@ def test_what_is_written_is_read_again(
     assert read_index(path) == written
     with path.open(encoding="utf-8", newline="") as file:  # the csv module alone, as any other reader would
         rows = list(csv.DictReader(file, delimiter=sep))
-    assert [row["relative_path"] for row in rows] == [entry.key for entry in written]
+    assert [as_read(row["relative_path"]) for row in rows] == [entry.key for entry in written]
     assert [row["bin_label"] for row in rows] == [str(int(bool(entry.fake))) for entry in written]
 
 

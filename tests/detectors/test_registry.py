@@ -258,6 +258,10 @@ class OneColumn(Mine):
     def forward(self, images):
         return images.mean((1, 2, 3))
 
+class NoLicence(Mine):
+    def __init__(self):
+        raise OSError("no licence server")
+
 class NoReal(Mine):
     class_names = ("Fake", "Genuine")
 
@@ -295,6 +299,7 @@ def test_a_users_own_detector(own: str, tmp_path: Path) -> None:
     ("name", "words"),
     [
         ("OneColumn", r"returned \(1,\) for 1 picture; expected logits \(1, 2\)"),
+        ("NoLicence", r"could not be made \(OSError: no licence server; own_detectors_for_test\.py, line \d+\)"),
         ("NoReal", "its class 1 must be named 'Real'"),
         ("Unfinished", "does not set 'input_size'"),
         ("Absent", "has no 'Absent'"),

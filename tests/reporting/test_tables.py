@@ -150,9 +150,9 @@ def test_costs_and_failures(tmp_path: Path) -> None:
         'key,stage,forwards,calls,seconds\n"a, b.png",verdict,1,1,0.123\n"a, b.png",LIME,150,5,2.000\n'
     )
     row_files.write_failures(tmp_path, {"x.png": 'no "x", sorry'})
-    assert (tmp_path / "failures.csv").read_text() == 'key,reason\nx.png,"no ""x"", sorry"\n'
+    assert (tmp_path / "failures.csv").read_text() == 'key,stage,reason\nx.png,,"no ""x"", sorry"\n'
     row_files.write_failures(tmp_path, {})
-    assert (tmp_path / "failures.csv").read_text() == "key,reason\n"
+    assert (tmp_path / "failures.csv").read_text() == "key,stage,reason\n"
 
 
 @pytest.mark.parametrize(

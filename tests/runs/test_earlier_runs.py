@@ -28,8 +28,9 @@ from runs.run_folder import RunFolder, Shard
 from runs.selection import demo_selection
 from runs.setup import chosen_protocol
 from runs.stored_run import read_run
-from scoring.frame import ProgressCallback, Scored
+from scoring.costs import ProgressCallback
 from scoring.records import UNKNOWN, Row
+from scoring.scored import Scored
 
 SAVED = Path(__file__).parent / "saved"
 TABLES = SAVED / "tables-380fa60"

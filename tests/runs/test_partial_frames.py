@@ -13,15 +13,15 @@ from analysis.summary import summarise_methods
 from common import log
 from data.frames import Frame
 from data.source import open_frames
-from reporting.conclusions import counts
+from reporting.conclusions import conclude, counts
 from reporting.products import RunResults
 from runs.partial_frames import MissingPart, missing_parts, partial_frames
 from runs.run_folder import RunFolder
 from runs.score_table import as_score_table
 from runs.selection import Selection, select_frames
 from scoring.attempts import StageFailure, as_text
-from scoring.frame import Scored
 from scoring.records import FrameVerdict, Row
+from scoring.scored import Scored
 from tests.analysis.made_up import make, table, verdict
 from tests.runs.test_run import Scores, finished
 from tests.scoring.stand_ins import write_frames
@@ -86,7 +86,7 @@ def test_what_a_frame_has_is_kept_and_what_it_lacks_is_said_everywhere(run: Run)
     logged = (run.path / "log.txt").read_text()
     assert f"WARNING {second} is scored without LIME: the solver did not converge" in logged
     assert "| RuntimeError: no" in logged
-    sentence = "Scored in part: 3 frames; missing are LIME on 2, attack nes on 2."
+    sentence = "Scored in part: 3 frames, 2 without LIME, 2 without attack nes."
     page = (run.path / "report.html").read_text()
     assert page.count(sentence) == 2  # beside the answer, and among what was left out
     assert "the solver did not converge" in page
@@ -176,3 +176,11 @@ def test_columns_are_in_the_order_that_frames_have_theirs(order: list[int]) -> N
     by_frame = [[row for row in rows if row.video.endswith(f"{i:03d}") and row.method not in lacking[i]] for i in order]
     columns = as_score_table(table([row for frame in by_frame for row in frame])).columns
     assert columns[["method", "depth"]].values.tolist() == [[m, d] for m in ("A", "B", "C", "random") for d in "123"]
+
+
+def test_how_much_a_test_can_tell_follows_from_the_method_with_the_most_frames() -> None:
+    rows = make(lambda *_: False, METHODS, videos=9, frames=1)
+    few = [row for row in rows if not (row.method == "LIME" and int(row.video[-3:]) > 1)]
+    told = " ".join(conclude(table(few), summarise_methods(table(few)), "nes", 0))
+    assert "videos no test" not in told
+    assert "from one video" not in told

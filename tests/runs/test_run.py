@@ -22,8 +22,8 @@ from runs.seals import Seals
 from runs.selection import Selection, demo_selection, select_frames
 from runs.workers.messages import Score
 from scoring.costs import Cost
-from scoring.frame import Scored
 from scoring.records import Row
+from scoring.scored import Scored
 from tests.analysis.made_up import make, verdict
 from tests.reporting.test_tables import GRADE
 from tests.runs.test_configuration import CONFIGURATION

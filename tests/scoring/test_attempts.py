@@ -16,10 +16,11 @@ from detectors import Queries
 from runs.gallery.albums import album
 from runs.setup import chosen_methods
 from scoring.attempts import NothingScoredError, StageFailure, as_text, from_text, reason_of
-from scoring.frame import Scored, Scorer
+from scoring.frame import Scorer
 from scoring.metrics.base import About, Case, Value
 from scoring.protocol import Protocol
 from scoring.records import MetricValue
+from scoring.scored import Scored
 from tests.scoring.metrics.own import Peak
 from tests.scoring.stand_ins import GUESS, Eraser, PlantedDetector
 from tests.scoring.test_frame import TINY, frame

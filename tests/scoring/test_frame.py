@@ -14,9 +14,10 @@ from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
 from runs.setup import chosen_methods
-from scoring.frame import Scored, Scorer
+from scoring.frame import Scorer
 from scoring.protocol import Protocol
 from scoring.recording import mask_precision
+from scoring.scored import Scored
 from tests.scoring.stand_ins import AMPLITUDE, CENTRE, SIZE, Bare, Eraser, PlantedDetector, TwoClassPlanted, picture
 from xai.explanation import FrameExplanations
 from xai.explanation_settings import ExplanationSettings, build_settings

@@ -43,10 +43,13 @@ def test_what_it_cannot_explain_is_told() -> None:
     detector, image = SmallNetwork(), photo(32).numpy()[None]
     with pytest.raises(InputError, match=r"Linear is no detectors\.Detector; wrap the network in one"):
         explain_func(nn.Linear(1, 1), image, np.array([0]))
-    with pytest.raises(InputError, match=r"inputs must lie in \[0, 1\], got values from -[0-9.]+ to [0-9.]+"):
+    with pytest.raises(
+        InputError, match=r"inputs must lie in \[0, 1\], but for .*, got values from -[0-9.]+ to [0-9.]+"
+    ):
         explain_func(detector, (image - 0.5) / 0.1, np.array([0]))
-    with pytest.raises(InputError, match="must lie in"):
-        explain_func(detector, image * np.nan, np.array([0]))
+    for wrong in (image * np.nan, image - 1, 1.05 + 0.9 * image):  # nothing; shifted, as by InputInvariance; brighter
+        with pytest.raises(InputError, match="must lie in"):
+            explain_func(detector, wrong, np.array([0]))
     with pytest.raises(InputError, match=r"expected inputs \(N, 3, 32, 32\) and N targets, got \(1, 3, 16, 16\)"):
         explain_func(detector, image[:, :, :16, :16], np.array([0]))
     with pytest.raises(InputError, match="and N targets"):

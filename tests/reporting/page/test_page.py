@@ -194,6 +194,16 @@ def test_a_run_with_the_least_there_is(run: FinishedRun) -> None:
         assert present in text
 
 
+def test_maps_that_do_not_add_up_are_counted(run: FinishedRun) -> None:
+    rows = run.rows.copy()
+    rows.loc[rows["method"] == "RISE", "completeness_error"] = 0.5
+    text = render_page(replace(run, rows=rows), plausible.headlines(run))
+    assert re.search(
+        r"<li><bdi>How far the sum of a map is .*: RISE 50 %, beyond 5 % on (\d+) of \1 frames\.</bdi>", text
+    )
+    assert "How far the sum of a map" not in render_page(run, plausible.headlines(run))
+
+
 def test_what_nothing_flips_is_told_apart_from_what_one_attack_does_not_flip(run: FinishedRun) -> None:
     rows, lines = run.rows.copy(), run.frames.copy()
     fakes = rows.loc[rows["predicted"] != "Real", "key"].drop_duplicates().tolist()

@@ -14,7 +14,7 @@ from data.source import open_frames
 from runs.selection import Selection, select_frames
 from runs.workers.messages import Score
 from scoring.costs import Cost
-from scoring.frame import Scored
+from scoring.scored import Scored
 from tests.analysis.made_up import make
 
 METHODS = ("LIME", "random")

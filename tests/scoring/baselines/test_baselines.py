@@ -9,10 +9,11 @@ import pytest
 from runs.setup import chosen_methods
 from scoring.baselines import oracle
 from scoring.baselines.table import BASELINES, UNINFORMED
-from scoring.frame import Scored, Scorer
+from scoring.frame import Scorer
 from scoring.protocol import Protocol
 from scoring.records import Row
 from scoring.region_attacker import Outcome
+from scoring.scored import Scored
 from tests.analysis.made_up import table
 from tests.scoring.stand_ins import CENTRE, GUESS, SIZE, Eraser, PlantedDetector
 from tests.scoring.test_frame import TINY, frame
