@@ -17,9 +17,11 @@ from detectors.queries import Queries, counting
 from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer, Score
 from xai.explanation_settings import ExplanationSettings, build_settings, check_settings
 from xai.fills import composite
-from xai.kept_order import kept_order
 from xai.methods import ADVERSARIAL, Method, parse_method
-from xai.ranking import is_weak, rank
+from xai.ranking import is_weak, rank, segment_scores
+from xai.sampling import sampled_map
+from xai.sampling_error import Covariance
+from xai.stability import DEPTHS, same_best, same_rank
 from xai.usable_fill import with_usable_fill
 
 
@@ -35,6 +37,8 @@ class Explanation:
         forwards: images passed to the detector for it, forward and backward, the adversarial image's included where its
             fill uses it.
         seconds: wall time, likewise.
+        covariance: of the segments' importance over re-runs with other draws, (K, K); all zero where nothing is drawn,
+            None where it is not known.
     """
 
     saliency: np.ndarray
@@ -42,6 +46,36 @@ class Explanation:
     target: int
     forwards: int
     seconds: float
+    covariance: Covariance = None
+
+    @cached_property
+    def importance(self) -> np.ndarray:
+        """The segments' mean saliency, (K,) float64."""
+        return segment_scores(self.saliency, self.segments)
+
+    @property
+    def standard_error(self) -> np.ndarray:
+        """Of the importance over re-runs, (K,): 0 where nothing is drawn, NaN where it is not known."""
+        if self.covariance is None:
+            return np.full(len(self.importance), np.nan)
+        return np.sqrt(np.diag(self.covariance))
+
+    @cached_property
+    def stability(self) -> np.ndarray:
+        """The probability that a re-run has the same best segment, best two, best three, (3,).
+
+        0 where nothing is known; see `xai.stability.same_best`.
+        """
+        return self.stability_at(DEPTHS)
+
+    def stability_at(self, depths: tuple[int, ...]) -> np.ndarray:
+        """The same for any numbers of the best segments, each at least 1."""
+        return same_best(self.importance, self.covariance, depths)
+
+    @cached_property
+    def rank_stability(self) -> np.ndarray:
+        """The probability that a re-run gives each of the best three segments its rank, best first, (min(3, K),)."""
+        return same_rank(self.importance, self.covariance)
 
     @property
     def ranking(self) -> np.ndarray:
@@ -159,14 +193,17 @@ class FrameExplanations:
         started = time.perf_counter()
         draws = generator(self.seed, self.key, "explain", method.explainer)
         with counting(self.detector) as meter:
-            saliency = explainer(self.score, self.image, segments, self.fill(method.fill), draws)
+            made = sampled_map(
+                explainer, self.score, self.image, segments, self.fill(method.fill), draws, method.name
+            )
         seconds = time.perf_counter() - started
         return Explanation(
-            saliency=_checked(saliency, segments.shape, method.name),
+            saliency=made.saliency,
             segments=segments,
             target=self.target,
             forwards=meter.images + (extra.forwards if extra else 0),
             seconds=seconds + (extra.seconds if extra else 0.0),
+            covariance=made.covariance,
         )
 
     def again(
@@ -254,12 +291,3 @@ def explain(
         target = explained_class(Queries(detector, precision=precision).probabilities(prepared[None])[0], detector.real)
     frame = FrameExplanations(detector, prepared, target, settings, seed, key, batch_size, precision)
     return frame.explain(chosen)
-
-
-def _checked(saliency: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
-    if not isinstance(saliency, np.ndarray) or saliency.shape != shape:
-        got = getattr(saliency, "shape", type(saliency).__name__)
-        raise InputError(f"method {name!r} returned {got} instead of a saliency map, a numpy array of shape {shape}")
-    if saliency.dtype.kind not in "fiub":
-        raise InputError(f"method {name!r} returned a map of {saliency.dtype} instead of real numbers")
-    return kept_order(saliency, f"the saliency map that method {name!r} returned")

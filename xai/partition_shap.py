@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import shap
@@ -29,6 +30,8 @@ class SHAP:
         batch: how many evaluations the search plans before it sees their results. That shapes the search, so it
             belongs to the method and does not follow the detector's batch size; 50 is the published code's.
     """
+
+    deterministic: ClassVar[bool] = True  # its draws only break ties between equal parts
 
     evaluations: int = 2000
     batch: int = 50
