@@ -30,6 +30,7 @@ _LAYERS: WeakKeyDictionary[Detector, dict[tuple[str, bool], str]] = WeakKeyDicti
 """The layer of each detector by the one asked for: looking for it takes forwards that no single frame should pay."""
 
 _MASKING = frozenset({"ScoreCAM"})  # hides pixels
+_DRAWING = frozenset({"RandomCAM"})
 _PLAIN = frozenset({"AblationCAM", "ShapleyCAM"})  # take a layer's output as it is
 _GIVEN = frozenset({"self", "model", "target_layers", "reshape_transform", "ablation_layer", "batch_size"})
 
@@ -50,6 +51,8 @@ class ClassActivationMap:
     algorithm: ClassVar[type[BaseCAM]]
     hides: ClassVar[bool]
     """Whether the fill matters to it."""
+    deterministic: ClassVar[bool]
+    """Whether every run gives the same map."""
 
     layer: str = ""
 
@@ -134,6 +137,7 @@ def cam_explainer(name: str) -> type[ClassActivationMap]:
     namespace = {
         "algorithm": algorithm,
         "hides": name in _MASKING,
+        "deterministic": name not in _DRAWING,
         "__doc__": f"pytorch_grad_cam.{name} as an explainer; see ClassActivationMap.",
         "__module__": __name__,
     }

@@ -19,8 +19,10 @@ from detectors.base import Detector
 from detectors.gradients import differentiable, untouched
 from detectors.queries import exact_float32, gradient_batch
 from xai.base import Fill, Score, background, chunks
+from xai.captum_samples import KeptSamples, covariance_of_parts
 from xai.deep_lift import mended
 from xai.libraries import LogOdds, one_line_errors, unknown
+from xai.sampling_error import Covariance, SampledMap, without_draws
 
 FAMILY = "captum"
 SENSITIVITIES = frozenset({"Saliency", "GuidedBackprop", "Deconvolution"})
@@ -39,7 +41,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """Settings where the library has none, or one that cannot distinguish some 50 segments."""
 
-_DRAWN_TOGETHER = 4  # samples of GradientShap in one forward; a number of its own, as draws follow no batch size
+_DRAWN_TOGETHER = {captum.attr.GradientShap: 4, captum.attr.ShapleyValueSampling: 1}
+"""Samples that are drawn at a time, where the attribution is a mean over samples; draws follow no batch size."""
 
 _UNFIT = {
     "DeepLiftShap": "it averages over several baselines and a fill gives one: take captum:DeepLift",
@@ -81,16 +84,24 @@ class CaptumAttribution:
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> np.ndarray:
         """The reduced attributions, (H, W) float32. Raises InputError where captum cannot explain the detector."""
+        return self.sampled(score, image, segments, fill, generator).saliency
+
+    def sampled(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> SampledMap:
+        """The same with its sampling error (`xai.captum_samples`)."""
         hidden = background(fill, image)
         difference = (image - hidden)[None]
         features = torch.from_numpy(segments).long().to(image.device)[None, None]
         name = f"{FAMILY}:{self.algorithm.__name__}"
         with isolated(int(generator.integers(2**31))), one_line_errors(name, score.queries.detector):
             if issubclass(self.algorithm, PerturbationAttribution):
-                attributions = self._attribute(_Asked(score, hidden), difference, features, score.batch_size)
+                attributions, covariance = self._attribute(
+                    _Asked(score, hidden), difference, features, score.batch_size, segments
+                )
             else:
-                attributions = self._differentiate(score, hidden, difference)
-        return self._reduced(attributions.detach()[0]).float().cpu().numpy()
+                attributions, covariance = self._differentiate(score, hidden, difference, segments)
+        return SampledMap(self._reduced(attributions).float().cpu().numpy(), covariance)
 
     def check(self, detector: Detector) -> None:
         """Raises InputError where the attribution has no rule for the detector's activations."""
@@ -110,27 +121,35 @@ class CaptumAttribution:
                 "take captum:IntegratedGradients"
             )
 
-    def _differentiate(self, score: Score, hidden: Tensor, difference: Tensor) -> Tensor:
+    def _differentiate(
+        self, score: Score, hidden: Tensor, difference: Tensor, segments: np.ndarray
+    ) -> tuple[Tensor, Covariance]:
         detector = score.queries.detector
         size = gradient_batch(score.batch_size)
         rules = mended(detector) if self.algorithm is captum.attr.DeepLift else nullcontext()
         with differentiable(difference.device), untouched(detector), exact_float32(), rules:
             function = LogOdds(detector, score.target, hidden).eval()
-            return self._attribute(function, difference.clone().requires_grad_(), None, size)
+            return self._attribute(function, difference.clone().requires_grad_(), None, size, segments)
 
-    def _attribute(self, function: Any, difference: Tensor, features: Tensor | None, size: int) -> Tensor:
-        """captum's attributions (1, 3, H, W); where it would draw all samples at once, some at a time."""
+    def _attribute(
+        self, function: Any, difference: Tensor, features: Tensor | None, size: int, segments: np.ndarray
+    ) -> tuple[Tensor, Covariance]:
+        """captum's attributions (3, H, W) with their sampling error; a mean over samples is taken a few at a time."""
         settings = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         settings |= {"perturbations_per_eval": size, "internal_batch_size": size, "feature_mask": features}
         settings |= {"baselines": torch.zeros_like(difference[:1]).detach()}
         algorithm = self.algorithm(function, **_accepted(self.algorithm.__init__, settings))
         attribute: Any = algorithm.attribute
         arguments = _accepted(self.algorithm.attribute, settings)
-        if self.algorithm is not captum.attr.GradientShap:
-            return attribute(difference, **arguments)
-        counts = [len(range(settings["n_samples"])[at]) for at in chunks(settings["n_samples"], _DRAWN_TOGETHER)]
-        total = sum(count * attribute(difference, **{**arguments, "n_samples": count}).detach() for count in counts)
-        return total / sum(counts)
+        if self.algorithm in _DRAWN_TOGETHER:
+            together, samples = _DRAWN_TOGETHER[self.algorithm], settings["n_samples"]
+            counts = [len(range(samples)[at]) for at in chunks(samples, together)]
+            parts = [(n, attribute(difference, **{**arguments, "n_samples": n}).detach()[0]) for n in counts]
+            mean = sum(count * values for count, values in parts) / torch.tensor(samples).to(difference)
+            return mean, covariance_of_parts(parts, self._reduced, segments)
+        kept = KeptSamples(algorithm) if isinstance(algorithm, captum.attr.Lime) else None
+        attributions = attribute(difference, **arguments).detach()[0]
+        return attributions, without_draws(segments) if kept is None else kept.covariance()
 
     def _reduced(self, attributions: Tensor) -> Tensor:
         """(H, W) of (3, H, W)."""

@@ -193,9 +193,7 @@ class FrameExplanations:
         started = time.perf_counter()
         draws = generator(self.seed, self.key, "explain", method.explainer)
         with counting(self.detector) as meter:
-            made = sampled_map(
-                explainer, self.score, self.image, segments, self.fill(method.fill), draws, method.name
-            )
+            made = sampled_map(explainer, self.score, self.image, segments, self.fill(method.fill), draws, method.name)
         seconds = time.perf_counter() - started
         return Explanation(
             saliency=made.saliency,

@@ -52,9 +52,7 @@ class LIME:
         scores = score_masks(score, fill, masks)
         near = proximity(design, self.kernel_width)
         weights = fit(design, scores, near, self.alpha)
-        return SampledMap(
-            weights.astype(np.float32)[segments], covariance_of_ridge(design, scores, near, self.alpha)
-        )
+        return SampledMap(weights.astype(np.float32)[segments], covariance_of_ridge(design, scores, near, self.alpha))
 
 
 def subsets(samples: int, features: int, generator: np.random.Generator) -> np.ndarray:

@@ -16,7 +16,7 @@ from common.errors import InputError
 from xai.base import Explainer, Fill, SampledExplainer, Score
 from xai.kept_order import kept_order
 from xai.ranking import segment_scores
-from xai.sampling_error import Covariance, SampledMap, covariance_of_mean
+from xai.sampling_error import Covariance, SampledMap, covariance_of_mean, without_draws
 
 
 def sampled_map(
@@ -47,7 +47,7 @@ def sampled_map(
     if repeats is not None:
         spread = covariance_of_mean(np.stack([segment_scores(saliency, segments) for saliency in maps]))
         return SampledMap(np.mean(maps, axis=0, dtype=np.float64).astype(maps[0].dtype), spread)
-    return SampledMap(maps[0], _without_draws(segments) if getattr(explainer, "deterministic", False) else None)
+    return SampledMap(maps[0], without_draws(segments) if getattr(explainer, "deterministic", False) else None)
 
 
 def checked_saliency(saliency: object, shape: tuple[int, ...], name: str) -> np.ndarray:
@@ -58,11 +58,6 @@ def checked_saliency(saliency: object, shape: tuple[int, ...], name: str) -> np.
     if saliency.dtype.kind not in "fiub":
         raise InputError(f"method {name!r} returned a map of {saliency.dtype} instead of real numbers")
     return kept_order(saliency, f"the saliency map that method {name!r} returned")
-
-
-def _without_draws(segments: np.ndarray) -> np.ndarray:
-    count = int(segments.max()) + 1
-    return np.zeros((count, count))
 
 
 def _repeats(explainer: Explainer, name: str) -> int | None:

@@ -29,6 +29,12 @@ class SampledMap:
     covariance: Covariance
 
 
+def without_draws(segments: np.ndarray) -> np.ndarray:
+    """The covariance (K, K) of an explanation that draws nothing; `segments` is (H, W) with labels 0..K-1."""
+    count = int(segments.max()) + 1
+    return np.zeros((count, count))
+
+
 def covariance_of_mean(values: np.ndarray, groups: Sequence[int] | None = None) -> Covariance:
     """Of the mean of `values` (N, K), which were drawn in independent groups; None with fewer than two.
 
@@ -51,6 +57,14 @@ def covariance_of_mean(values: np.ndarray, groups: Sequence[int] | None = None) 
     noise = ((1 - squares) ** 2).sum() - len(squares)  # of the elements off the diagonal, times the groups but one
     kept = 1 - min(1.0, noise / (len(sums) - 1) / squares.sum()) if squares.any() else 0.0
     return scale * (kept * correlations + np.eye(len(scale)))
+
+
+def covariance_of_jackknife(replicates: np.ndarray) -> Covariance:
+    """Of what was computed of all samples, from what is computed without each of some equal parts of them.
+
+    `replicates` is (G, K), a line for each part left out; None with fewer than two.
+    """
+    return covariance_of_mean((len(replicates) - 1) * replicates)
 
 
 def covariance_of_ridge(

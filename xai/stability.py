@@ -82,7 +82,9 @@ def _kept_shares(around: np.ndarray, variances: np.ndarray, draws: np.random.Gen
     errors = variances.clip(min=floor)
     prior = np.concatenate([[0.0], errors.mean() * 2.0 ** np.arange(-4, 1 + np.log2((around**2 / errors).max() + 1))])
     total = prior + errors[:, None]
-    likelihood = np.exp(-0.5 * (around[:, None] ** 2 / total - (around**2 / total.max(axis=1))[:, None])) / np.sqrt(total)
+    likelihood = np.exp(-0.5 * (around[:, None] ** 2 / total - (around**2 / total.max(axis=1))[:, None])) / np.sqrt(
+        total
+    )
     weights = np.full(len(prior), 1 / len(prior))
     for _ in range(_STEPS):
         probable = weights * likelihood
