@@ -52,6 +52,8 @@ class HeadlineLine:
         undefined: parts (frames, families, ...) without a score as random regions did as well as the oracle.
         is_significant: whether the score differs from 0 beyond chance, corrected for the methods compared.
         better_than: the methods with a lower score beyond chance, corrected likewise.
+        stability: the mean probability that a re-run of the explanation has the same region, over frames and depths;
+            NaN where not known.
     """
 
     method: str
@@ -64,6 +66,7 @@ class HeadlineLine:
     undefined: int = 0
     is_significant: bool = False
     better_than: tuple[str, ...] = ()
+    stability: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,8 @@ def _headline(score_table: ScoreTable, condition: Condition, seed: int, pairs: b
     )
     significant = _beyond_chance(drop, seed, purpose)
     better = _better(drop, seed, purpose) if pairs else {}
+    of_mean = score_table.columns["depth"].isin(depth_groups(score_table.columns)[MEAN])
+    stable = score_table.with_columns(of_mean).by("method")
     return Headline(
         condition,
         tuple(
@@ -197,6 +202,7 @@ def _headline(score_table: ScoreTable, condition: Condition, seed: int, pairs: b
                 undefined=scores[index].coincide,
                 is_significant=significant.get(method, False),
                 better_than=better.get(method, ()) if significant.get(method) else (),
+                stability=stable[method].overall("stability")[0],
             )
             for index, method in enumerate(drop.methods)
         ),

@@ -81,6 +81,7 @@ def summary_table(headlines: Sequence[Headline]) -> pd.DataFrame:
             }
             counts = {name: getattr(line, name) for name in ("frames", "videos", "undefined")}
             counts["certain"] = line.is_significant
+            counts["stability"] = line.stability
             says = {"better_than": " ".join(line.better_than), "verdict": words.tier_words(tiers, line.method)}
             rows.append({**known, "method": line.method, **spread, **counts, **says})
     return pd.DataFrame(rows)
@@ -97,7 +98,8 @@ def latex(headline: Headline, remark: str = "") -> str:
     for line in headline.ranked:
         name = rf"\textbf{{{escape(line.method)}}}" if line.method in best else escape(line.method)
         mark = "$^{*}$" if line.is_significant else ""
-        cells = (_cell(estimate) for estimate in (line.score, line.flips, line.drop, line.flip_rate))
+        cells = [_cell(estimate) for estimate in (line.score, line.flips, line.drop, line.flip_rate)]
+        cells.append(_cell(Estimate(line.stability)))
         lines.append(rf"{name}{mark} & {' & '.join(cells)} \\")
     caption = (
         f"Headline scores (%): 0 is no better than random regions of the same size, 100 as good as the best regions "
@@ -112,9 +114,9 @@ def latex(headline: Headline, remark: str = "") -> str:
             r"\centering",
             rf"\caption{{{escape(caption)} {starred}{' ' * bool(remark)}{escape(remark)}}}",
             r"\label{tab:headline}",
-            r"\begin{tabular}{lrrrr}",
+            r"\begin{tabular}{lrrrrr}",
             r"\toprule",
-            r"Explanation & Score & By flips & Drop & Flipped \\",
+            r"Explanation & Score & By flips & Drop & Flipped & Same on a re-run \\",
             r"\midrule",
             *lines,
             r"\bottomrule",

@@ -7,6 +7,7 @@ from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.statistics import ALPHA
 from analysis.summary import MethodSummary, Summary
 from common.console import count, paragraph, say, table
+from reporting import words
 from reporting.conclusions import conclude, counts
 from reporting.products import RunResults
 from runs.conditions import MEAN
@@ -62,7 +63,7 @@ def _show_table(summary: Summary, attack: str, headline: Headline | None) -> Non
     methods = sorted(summary.ranked(attack), key=lambda m: (m in BASELINES, _place(m, list(lines))))
     table(
         f"\nAttack {attack} on the best 1, 1-2, ... regions: score, and verdicts flipped to Real (%)",
-        ["method", "score", *summary.shown, "gain", "drop", "acc."],
+        ["method", "score", *summary.shown, "gain", "drop", "acc.", "re-run"],
         [
             [
                 method,
@@ -71,6 +72,7 @@ def _show_table(summary: Summary, attack: str, headline: Headline | None) -> Non
                 _difference(mean[method]),
                 _number(shown[-1][method].drop.value, "{:.2f}"),
                 _number(100 * shown[-1][method].accuracy.value, "{:.0f}"),
+                "" if method in BASELINES else words.stability(mean[method].stability),
             ]
             for method in methods
         ],
@@ -80,7 +82,8 @@ def _show_table(summary: Summary, attack: str, headline: Headline | None) -> Non
         f"score: how far the verdict's probability falls, from random regions of the same area (0) to the oracle "
         f"(100), mean of the depths, with its 95 % interval over videos. gain: the mean of the flip rates less that "
         f"of random regions. * p < {ALPHA} in a permutation test over videos, corrected for {tests} (Holm). drop: how "
-        f"far the verdict's probability fell; acc.: correct verdicts left (%); both after the deepest attack."
+        f"far the verdict's probability fell; acc.: correct verdicts left (%); both after the deepest attack. re-run: "
+        f"how probably the explanation has the same regions on a re-run with other draws, mean of the depths."
     )
     say("")
 

@@ -13,6 +13,7 @@ from runs.score_table import as_score_table
 from xai.methods import ADVERSARIAL
 
 MANY = 3  # names that an answer does not list
+UNDECIDED = "undecided: with other draws it would mostly point at other regions, so more samples are needed"
 
 
 def tier_words(tiers: MethodTiers, method: str) -> str:
@@ -22,6 +23,7 @@ def tier_words(tiers: MethodTiers, method: str) -> str:
         "level": "trust; not told apart from the highest",
         "behind": "better than random, but surpassed",
         "same": "not shown to beat random",
+        "undecided": "undecided: more samples needed",
         "worse": "misleads; worse than random",
         "unknown": "no score can be given",
     }[tiers.tier(method)]
@@ -32,6 +34,8 @@ def answer(headline: Headline) -> str:
     tiers = headline_tiers(headline)
     if not headline.lines or len(tiers.unknown) == len(headline.lines):
         return "These frames cannot tell which explanation to trust."
+    if tiers.undecided and len(tiers.undecided) + len(tiers.unknown) == len(headline.lines):
+        return "Undecided: with other draws the explanations would mostly point at other regions; take more samples."
     if not tiers.best:
         return "No explanation is shown to point at what decides the verdict better than random regions do."
     trusted = [*tiers.best, *tiers.level]
@@ -55,8 +59,8 @@ def reasons(headline: Headline) -> list[str]:
             f"changing the best possible regions does to the verdict{_between(score)}; random regions of the same "
             f"size are 0 %."
         )
-    elif tiers.same:
-        first = tiers.same[0]
+    elif tiers.same or tiers.undecided:
+        first = max((*tiers.same, *tiers.undecided), key=lambda method: lines[method].score.value)
         score = lines[first].score
         sentences.append(
             f"The highest score is {first}'s, {percent(score.value)}{_between(score)}, where random "
@@ -66,15 +70,18 @@ def reasons(headline: Headline) -> list[str]:
         ((*tiers.best[1:], *tiers.level), "not shown to be worse than the highest"),
         (tiers.behind, "better than random regions, but surpassed"),
         (
-            tiers.same if tiers.best or tiers.worse else (),
+            tiers.same if tiers.best or tiers.worse or tiers.undecided else (),
             "not shown to be better than random regions, so do not rely on it",
         ),
+        (tiers.undecided, UNDECIDED),
         (tiers.worse, "worse than random regions: what it points at matters less than chance"),
         (tiers.unknown, "without a score, as random regions did as well as the best possible ones"),
     ):
         if group:
             words = (
-                words.replace(" rely on it", " rely on them").replace("it points", "they point")
+                words.replace(" rely on it", " rely on them")
+                .replace("it points", "they point")
+                .replace("it would", "they would")
                 if len(group) > 1
                 else words
             )
@@ -121,6 +128,11 @@ def some(names: Sequence[str]) -> str:
 def percent(value: float) -> str:
     """ "71 %", or a dash for none."""
     return "–" if math.isnan(value) else f"{_whole(value)} %"
+
+
+def stability(value: float) -> str:
+    """The chance of the same regions on a re-run: "71 %", or "unknown"."""
+    return "unknown" if math.isnan(value) else percent(value)
 
 
 def decimals(value: float, digits: int = 2) -> str:

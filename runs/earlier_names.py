@@ -9,8 +9,8 @@ from scoring.records import UNKNOWN
 COLUMNS: Mapping[str, str] = {"inside": "mask_precision"}
 """Columns of rows by the name that commit 380fa60 wrote."""
 
-ADDED: Mapping[str, int] = {"queries": UNKNOWN}
-"""Columns of rows that commit 380fa60 did not write, and what stands in them."""
+ADDED: Mapping[str, int] = {"queries": UNKNOWN, "stability": UNKNOWN}
+"""Columns of rows that earlier versions did not write, and what stands in them."""
 
 PROTOCOL: Mapping[str, str] = {"arms": "baselines", "grades": "flip_thresholds", "grade_steps": "threshold_steps"}
 """Settings of the protocol, in config.json and for `--set protocol.NAME=VALUE`, likewise."""

@@ -78,7 +78,7 @@ SCORES = ColumnSchema(
     ("key", "video", "family", "label", "predicted", "correct", "before"),
     (*_RANKING, "attack", "epsilon", "depth"),
     dict.fromkeys(("flipped_to_real", "correct_after", "weak"), FLAG)
-    | dict.fromkeys(("drop", "area", "mask_precision"), FLOAT)
+    | dict.fromkeys(("drop", "area", "mask_precision", "stability"), FLOAT)
     | {"forwards": COUNT},
 )
 FLIP_THRESHOLDS = ColumnSchema(

@@ -110,4 +110,5 @@ def _ranking(method: Method, explanation: Explanation, baseline: str = "") -> Ra
         of=method.name if baseline else "",
         fill=method.fill,
         weak=explanation.weak,
+        stability=None if baseline or explanation.covariance is None else explanation.region_stability,
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-UNKNOWN = -1  # in whole numbers that tables leave empty (`tidy`) and in `mask_precision`
+UNKNOWN = -1  # in whole numbers and shares that tables leave empty (`tidy`)
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Row:
         draw: which of a baseline's random draws; 0 where there is one.
         fill: what hid pixels while explaining; "" for a baseline that explains nothing.
         weak: whether the ranking says little (`xai.ranking.is_weak`).
+        stability: the probability that a re-run of the explanation with other draws has the same region, in [0, 1]; -1
+            where that is not known, and for a baseline.
         attack: "nes", ...
         epsilon: its L-infinity budget, in (0, 1].
         depth: which region: "1", "2", "3" are the best segments together, "5%" as many as come nearest to that share
@@ -60,6 +62,7 @@ class Row:
     draw: int
     fill: str
     weak: bool
+    stability: float
     attack: str
     epsilon: float
     depth: str
@@ -170,6 +173,7 @@ _WHOLE_NUMBERS = {
     "label", "correct", "correct_after", "queries", "segments", "adversarial_flipped", "adversarial_steps",
     "adversarial_forwards", "adversarial_queries",
 }  # fmt: skip
+_SHARES = {"mask_precision", "stability"}
 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
@@ -179,8 +183,8 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
         table[name] = table[name].astype("Int64").mask(table[name] == UNKNOWN)
     if "undefined" in table:
         table["value"] = table["value"].mask(table["undefined"] != "")
-    if "mask_precision" in table:
-        table["mask_precision"] = table["mask_precision"].mask(table["mask_precision"] == UNKNOWN)
+    for name in _SHARES & set(table):
+        table[name] = table[name].mask(table[name] == UNKNOWN)
     if "family" in table:
         table["family"] = table["family"].mask(table["family"] == "")
     return table

@@ -21,7 +21,7 @@ from xai.methods import ADVERSARIAL, Method, parse_method
 from xai.ranking import is_weak, rank, segment_scores
 from xai.sampling import sampled_map
 from xai.sampling_error import Covariance
-from xai.stability import DEPTHS, same_best, same_rank
+from xai.stability import BEST, same_best, same_rank
 from xai.usable_fill import with_usable_fill
 
 
@@ -66,11 +66,13 @@ class Explanation:
 
         0 where nothing is known; see `xai.stability.same_best`.
         """
-        return self.stability_at(DEPTHS)
+        every = self.region_stability[:BEST]
+        return np.pad(every, (0, BEST - len(every)), mode="edge")
 
-    def stability_at(self, depths: tuple[int, ...]) -> np.ndarray:
-        """The same for any numbers of the best segments, each at least 1."""
-        return same_best(self.importance, self.covariance, depths)
+    @cached_property
+    def region_stability(self) -> np.ndarray:
+        """The same for each number of the best segments from 1 to K, (K,)."""
+        return same_best(self.importance, self.covariance)
 
     @cached_property
     def rank_stability(self) -> np.ndarray:

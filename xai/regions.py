@@ -24,6 +24,8 @@ class Ranking:
         draw: which of its random draws.
         fill: what hid pixels while explaining, or "".
         weak: whether it says little (`xai.ranking.is_weak`).
+        stability: for each number of the best segments, the probability that a re-run of the explanation has the same,
+            (K,); None where that is not known, or nothing was explained.
     """
 
     order: np.ndarray
@@ -32,6 +34,7 @@ class Ranking:
     draw: int = 0
     fill: str = ""
     weak: bool = False
+    stability: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

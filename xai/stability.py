@@ -4,7 +4,7 @@ import numpy as np
 
 from xai.sampling_error import Covariance
 
-DEPTHS = (1, 2, 3)
+BEST = 3
 CERTAIN = 0.95
 """The probability from which on something is called certain."""
 
@@ -13,25 +13,25 @@ _STEPS = 100  # of the maximum likelihood
 _ROUNDING = 1e-6  # a share of the largest importance: what differs by less is not told apart in float32
 
 
-def same_best(importance: np.ndarray, covariance: Covariance, depths: tuple[int, ...] = DEPTHS) -> np.ndarray:
-    """The probability that a re-run has the same k best segments, in whatever order, for each k; (len(depths),).
+def same_best(importance: np.ndarray, covariance: Covariance) -> np.ndarray:
+    """The probability that a re-run has the same k best segments, in whatever order, for each k from 1 to K; (K,).
 
     It is 0 where nothing is known: without a covariance, or where all segments are alike. Else it is 1 where nothing is
-    drawn, and where there are no more than k segments.
+    drawn, and for all segments together.
 
     Args:
         importance: (K,) of the segments, higher is more important; finite.
         covariance: (K, K) of it over re-runs; all zero where nothing is drawn, None where it is not known.
-        depths: the k, each at least 1.
     """
     again = _re_runs(importance, covariance)
     if again is None:
-        return np.zeros(len(depths))
-    seen = _order(importance)
-    return np.array([np.isin(again[:, :k], seen[:k]).all(axis=1).mean() for k in depths])
+        return np.zeros(len(importance))
+    seen = np.argsort(_order(importance))  # the rank of each segment, from 0
+    lowest = np.maximum.accumulate(seen[again], axis=1)  # the lowest rank seen of the first k of a re-run
+    return np.asarray((lowest == np.arange(len(importance))).mean(axis=0))
 
 
-def same_rank(importance: np.ndarray, covariance: Covariance, ranks: int = max(DEPTHS)) -> np.ndarray:
+def same_rank(importance: np.ndarray, covariance: Covariance, ranks: int = BEST) -> np.ndarray:
     """The probability that a re-run gives each of the best segments the same rank, best first; (min(ranks, K),).
 
     Args:

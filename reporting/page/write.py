@@ -126,6 +126,7 @@ def _environment() -> Environment:
         "percent": words.percent,
         "decimals": words.decimals,
         "estimate": words.estimate,
+        "stability": words.stability,
         "count": words.count,
         "names": words.join,
     }
