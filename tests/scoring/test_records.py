@@ -29,6 +29,7 @@ ROW = Row(
     draw=0,
     fill="segment_mean",
     weak=False,
+    stability=0.8,
     attack="nes",
     epsilon=16 / 255,
     depth="1",
