@@ -42,6 +42,8 @@ class HeadlineLine:
             attack, of each uninformed baseline; each corrected over the methods.
         better_than: the methods with a lower score beyond chance, corrected likewise.
         survives: how many of its flips outlive each transform that the run asks for, by the transform's name.
+        stability: the mean probability that a re-run of the explanation has the same region, over frames and depths;
+            NaN where not known.
     """
 
     method: str
@@ -57,6 +59,7 @@ class HeadlineLine:
     against: Mapping[str, PairedComparison] = field(default_factory=dict)
     better_than: tuple[str, ...] = ()
     survives: dict[str, SurvivingFlips] = field(default_factory=dict)
+    stability: float = math.nan
 
 
 @dataclass(frozen=True)

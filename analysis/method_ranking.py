@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -122,7 +123,7 @@ class _Kind:
         )
         against = self._against(drop, opponents)
         better = _better(drop, self.seed, self.purpose) if self.pairs else {}
-        columns, survives = self.score_table.columns, self._survives()
+        columns, survives, stability = self.score_table.columns, self._survives(), self._stability(names)
         lines = []
         for index, name in enumerate(names):
             compared = {opponent: pairs[index] for opponent, pairs in against.items()}
@@ -142,6 +143,7 @@ class _Kind:
                     against=compared,
                     better_than=better.get(name, ()) if significant else (),
                     survives={transform: by_method[name] for transform, by_method in survives.items()},
+                    stability=stability[name],
                 )
             )
         return tuple(lines)
@@ -170,9 +172,18 @@ class _Kind:
             compared[opponent] = list(with_holm(pairs, (-2.0, 2.0)))
         return compared
 
-    def _survives(self) -> dict[str, dict[str, SurvivingFlips]]:
+    @cached_property
+    def _averaged(self) -> ScoreTable:
+        """The scores at the depths that means are of."""
         columns = self.score_table.columns
-        averaged = self.score_table.with_columns(columns["depth"].isin(depth_groups(columns)[MEAN]))
+        return self.score_table.with_columns(columns["depth"].isin(depth_groups(columns)[MEAN]))
+
+    def _stability(self, names: Sequence[str]) -> dict[str, float]:
+        by_method = self._averaged.by("method")
+        return {name: by_method[name].overall("stability")[0] for name in names}
+
+    def _survives(self) -> dict[str, dict[str, SurvivingFlips]]:
+        averaged = self._averaged
         return {name: surviving_flips(averaged, self.frames, name, self.seed) for name in transforms(averaged)}
 
     def _shown(self, estimate: Estimate) -> Estimate:

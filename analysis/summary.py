@@ -40,6 +40,7 @@ class MethodSummary:
         frames: detected frames, on which flips, drops, areas and weak rankings are counted.
         videos: that these are from.
         weak: on how many frames the ranking was weak.
+        stability: the mean probability that a re-run of the explanation has the same region; NaN where not known.
         area: the mean attacked share of the pixels.
         mask_precision: the mean share of the attacked pixels that were truly manipulated, over the frames where that is
             known.
@@ -58,6 +59,7 @@ class MethodSummary:
     frames: int
     videos: int
     weak: int
+    stability: float
     area: float
     mask_precision: Estimate
     flip_rate: Estimate
@@ -192,6 +194,7 @@ def _lines(scores: ScoreTable, frames: Rows, attack: str, top: str, seed: int) -
                 frames=int(there.sum()),
                 videos=how_many(fakes.videos[there]),
                 weak=int(part.any("weak").sum()),
+                stability=part.overall("stability")[0],
                 area=part.overall("area")[0],
                 mask_precision=precisions.get(method, Estimate()),
                 flip_rate=rates.get(method, Estimate()),

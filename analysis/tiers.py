@@ -13,7 +13,10 @@ from analysis.statistics import ALPHA
 from analysis.summary import Summary, flip_rate_p_values
 from runs.conditions import MEAN
 
-TIERS = ("best", "level", "behind", "better", "same", "worse", "unknown")
+TIERS = ("best", "level", "behind", "better", "same", "undecided", "worse", "unknown")
+
+UNSTABLE = 0.5
+"""The stability below which most re-runs of an explanation would have had other regions attacked."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class MethodTiers:
         behind: others of those, surpassed by the best.
         better: better than random regions, but not shown all that trust takes; empty where flip rates are sorted.
         same: not shown to differ from random regions.
+        undecided: not either, but most re-runs of the explanation would have other regions: more samples are needed.
         worse: worse than random regions beyond chance.
         unknown: without a score.
     """
@@ -36,6 +40,7 @@ class MethodTiers:
     behind: tuple[str, ...] = ()
     better: tuple[str, ...] = ()
     same: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
     worse: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
@@ -48,6 +53,7 @@ def sort_into_tiers(
     scores: Mapping[str, float],
     against_random: Mapping[str, int],
     surpassed_by: Callable[[str, tuple[str, ...]], Collection[str]],
+    stability: Mapping[str, float],
     trusted: Collection[str] | None = None,
 ) -> MethodTiers:
     """Sorts methods by a score and by the tests.
@@ -56,6 +62,7 @@ def sort_into_tiers(
         scores: by method, higher is better; NaN where a method has none. Equal scores keep their order.
         against_random: by method 1 where it is better than random regions beyond chance, -1 where it is worse, else 0.
         surpassed_by: which of some methods the best is shown to surpass; called once, and only where there is a best.
+        stability: by method, the mean probability that a re-run has the same regions; NaN where it is not known.
         trusted: the methods among which the best are; None for all that are better than random regions.
     """
     ranked = sorted(scores, key=lambda method: (math.isnan(scores[method]), -scores[method]))
@@ -65,12 +72,14 @@ def sort_into_tiers(
     best = tuple(method for method in first if scores[method] == scores[first[0]])
     others = tuple(first[len(best) :])
     surpassed = set(surpassed_by(best[0], others)) if best else set()
+    even = [method for method in scored if against_random[method] == 0]
     return MethodTiers(
         best=best,
         level=tuple(method for method in others if method not in surpassed),
         behind=tuple(method for method in others if method in surpassed),
         better=tuple(method for method in better if method not in first),
-        same=tuple(method for method in scored if against_random[method] == 0),
+        same=tuple(method for method in even if not stability[method] < UNSTABLE),
+        undecided=tuple(method for method in even if stability[method] < UNSTABLE),
         worse=tuple(method for method in scored if against_random[method] < 0),
         unknown=tuple(ranked[len(scored) :]),
     )
@@ -81,7 +90,8 @@ def headline_tiers(headline: Headline, trusted: Collection[str]) -> MethodTiers:
     lines = {line.method: line for line in headline.lines}
     signs = {method: _sign(line.is_significant, line.score.value) for method, line in lines.items()}
     scores = {method: line.score.value for method, line in lines.items()}
-    return sort_into_tiers(scores, signs, lambda best, others: lines[best].better_than, trusted)
+    stability = {method: line.stability for method, line in lines.items()}
+    return sort_into_tiers(scores, signs, lambda best, others: lines[best].better_than, stability, trusted)
 
 
 def flip_rate_tiers(rows: Rows, summary: Summary, attack: str, seed: int) -> MethodTiers:
@@ -104,7 +114,9 @@ def flip_rate_tiers(rows: Rows, summary: Summary, attack: str, seed: int) -> Met
         p_values = flip_rate_p_values(rows, attack, best, others, seed)
         return [method for method, p in p_values.items() if p < ALPHA]
 
-    return sort_into_tiers({method: lines[method].flip_rate.value for method in comparisons}, signs, surpassed_by)
+    rates = {method: lines[method].flip_rate.value for method in comparisons}
+    stability = {method: lines[method].stability for method in comparisons}
+    return sort_into_tiers(rates, signs, surpassed_by, stability)
 
 
 def _sign(is_significant: bool, difference: float) -> int:

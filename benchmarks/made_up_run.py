@@ -21,7 +21,7 @@ from runs import parquet_records
 from runs.packed_frames import Tables
 from runs.selection import FAMILIES
 from scoring.baselines.baseline_regions import OWNED
-from scoring.baselines.table import ORACLE, RANDOM, RANDOM_AREA, WHOLE
+from scoring.baselines.table import BASELINES, ORACLE, RANDOM, RANDOM_AREA, WHOLE
 from scoring.costs import FrameCost
 from scoring.flip_threshold import THRESHOLD_DEPTH, budgets
 from scoring.protocol import Protocol
@@ -124,6 +124,9 @@ class _Batch:
             "draw": np.array([draw for *_, draw in named]),
             "weak": self.draws.random(shape) < 0.02,
             "completeness_error": -1.0,
+            "stability": np.where(
+                np.array([named in BASELINES for named, *_ in named]) | self.real[:, None], -1.0, 0.8
+            ),
             "epsilon": EPSILON,
             "k": np.where(self.real[:, None], 0, np.minimum(np.ceil(sizes), SEGMENTS)),
             "area": area,

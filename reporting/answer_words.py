@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from analysis.headline import Headline
 from analysis.statistics import ALPHA, Estimate
-from analysis.tiers import MethodTiers, headline_tiers
+from analysis.tiers import UNSTABLE, MethodTiers, headline_tiers
 from analysis.trust import Answer
 from common.console import count
 from reporting.words import decimals, join, percent
@@ -22,6 +22,12 @@ DEFINITIONS = (
 )
 """What drop, flip rate and n are, wherever they stand."""
 
+RE_RUN = (
+    "same on a re-run: how probably the explanation, run again with other draws, would have the same regions attacked; "
+    f"a mean over frames and depths; below {percent(UNSTABLE)} a method not shown to beat random is undecided."
+)
+"""What stands in the column of that name."""
+
 
 def sentence(answer: Answer) -> str:
     """The answer in one sentence."""
@@ -30,14 +36,16 @@ def sentence(answer: Answer) -> str:
         return "These frames cannot tell which explanation to trust."
     if len(trusted) == 1:
         return f"{trusted[0]} is the explanation to trust here."
+    tiers = headline_tiers(main, trusted)
     if trusted:
-        tiers = headline_tiers(main, trusted)
         shared = [*tiers.best, *tiers.level]
         if len(shared) == 1:
             return f"{shared[0]} is the explanation to trust most here; {len(trusted) - 1} more can be trusted."
         if len(shared) <= MANY:
             return f"{join(shared)} are the explanations to trust here."
         return f"{shared[0]} scores highest of those to trust; {len(shared) - 1} others cannot be told apart from it."
+    if tiers.undecided and len(tiers.undecided) + len(tiers.unknown) == len(main.lines):
+        return "Undecided: with other draws the explanations would mostly point at other regions; take more samples."
     if not answer.has_enough_videos:
         return f"{_videos(answer)} are too few to say which explanation to trust: at least {answer.needed} are needed."
     if not answer.has_enough_attacks:
@@ -58,6 +66,7 @@ def reasons(answer: Answer) -> list[str]:
         (tiers.behind, "to trust, but surpassed"),
         *_not_trusted(answer, tiers.better),
         (tiers.same, "not shown to do more than random regions of the same area, so not to be relied on"),
+        (tiers.undecided, "undecided, as other draws would mostly point at other regions: more samples are needed"),
         (tiers.worse, "less than random regions do: pointing elsewhere would tell more"),
         (tiers.unknown, "without a score, as random regions did as well as the best possible ones"),
     ]
@@ -73,6 +82,7 @@ def short(answer: Answer, tiers: MethodTiers, method: str) -> str:
         "behind": "trust, but surpassed",
         "better": _but(answer, method),
         "same": "not shown to beat random",
+        "undecided": "undecided: more samples needed",
         "worse": "misleads; worse than random",
         "unknown": "no score can be given",
     }[tiers.tier(method)]

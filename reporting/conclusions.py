@@ -62,7 +62,11 @@ def conclude_by_flips(rows: Rows, summary: Summary, attack: str, seed: int) -> l
     for names, what in (
         (tiers.level, "Not distinguishable from the best"),
         (tiers.behind, "Behind, but better than random regions"),
-        (tiers.same if tiers.best or tiers.worse else (), "Not distinguishable from random regions"),
+        (tiers.same if tiers.best or tiers.worse or tiers.undecided else (), "Not distinguishable from random regions"),
+        (
+            tiers.undecided,
+            "Undecided: with other draws they would mostly point at other regions; more samples are needed",
+        ),
         (tiers.worse, "Worse than random regions"),
     ):
         if names:

@@ -103,6 +103,7 @@ def _points_at(name: str, explanation: Explanation, mask: np.ndarray | None) -> 
     weak = ", weak: fewer than three regions speak for the class" if explanation.weak else ""
     weak += f"; the map {explanation.completeness}" if explanation.completeness else ""
     line = f"{name}: segments {', '.join(map(str, best))}; {explanation.forwards} forwards, {explanation.seconds:.1f} s"
+    line += _again(explanation)
     if mask is None or not mask.any():
         return line + weak
     region = top_region(explanation.segments, explanation.ranking, min(TOP, len(explanation.ranking)))
@@ -110,6 +111,16 @@ def _points_at(name: str, explanation: Explanation, mask: np.ndarray | None) -> 
     return (
         f"{line}; {100 * hit:.0f} % of their pixels are manipulated ({100 * mask.mean():.0f} % of the frame is){weak}"
     )
+
+
+def _again(explanation: Explanation) -> str:
+    """How probably a re-run points at the same segments."""
+    if explanation.covariance is None:
+        return "; on a re-run: unknown, as it does not say how far it depends on draws"
+    if not explanation.covariance.any():
+        return "; the same on every re-run" if explanation.stability.all() else "; all segments count alike"
+    chances = ", ".join(f"{100 * chance:.0f} %" for chance in explanation.stability)
+    return f"; on a re-run the same best 1, 2, 3 segments: {chances}"
 
 
 def _scores(names: Sequence[str], probabilities: Tensor) -> str:

@@ -24,7 +24,9 @@ def latex(found: Answer, remark: str = "") -> str:
     asked = tuple(next((line.survives for line in headline.lines), {}))
     by_flips = has_flip_scores(headline)
     caption = " ".join(filter(None, [escape(_caption(found, asked)), _marks(found), escape(remark)]))
-    names = ("Explanation", "Score", *(("By flips",) if by_flips else ()), "Drop", "Flipped", *map(escape, asked))
+    re_run = _has_stability(headline)
+    names = ["Explanation", "Score", *(["By flips"] if by_flips else []), "Drop", "Flipped", *map(escape, asked)]
+    names += ["Same on a re-run"] if re_run else []
 
     def rows(lines: Iterable[HeadlineLine]) -> list[str]:
         return [_row(line, found, by_flips, asked) for line in lines]
@@ -61,7 +63,11 @@ def _caption(found: Answer, asked: Sequence[str]) -> str:
             "Score (%): the drop, from random regions of the same size (0) to the best that any region does (100); "
             f"{answer_words.correction(headline)}."
         )
-    parts += [answer_words.DEFINITIONS, f"Attack {headline.condition.attack}, n = {words.sample(headline)}"]
+    parts += [
+        answer_words.DEFINITIONS,
+        answer_words.RE_RUN.capitalize(),
+        f"Attack {headline.condition.attack}, n = {words.sample(headline)}",
+    ]
     spread = any(not math.isnan(value.low) for line in lines for value in (line.drop, line.flip_rate))
     parts[-1] += "; other intervals are 95 % intervals by a bootstrap over videos." if spread else "."
     if headline.baselines:
@@ -93,6 +99,7 @@ def _row(line: HeadlineLine, found: Answer, by_flips: bool, asked: Sequence[str]
     mark = "$^{*}$" if line.is_significant else ""
     cells = [_cell(line.score), *([_cell(line.flips)] if by_flips else [])]
     cells += [_cell(line.drop, 1, 2), _cell(line.flip_rate), *(_surviving_cell(line.survives[name]) for name in asked)]
+    cells.append(_cell(Estimate(line.stability)))
     return rf"{name}{mark} & {' & '.join(cells)} \\"
 
 

@@ -82,6 +82,7 @@ def summary_table(headlines: Sequence[Headline]) -> pd.DataFrame:
             }
             counts = {name: getattr(line, name) for name in ("frames", "videos", "undefined")}
             counts |= {"tests": len(headline.lines), "videos_needed": headline.needed, "certain": line.is_significant}
+            counts["stability"] = line.stability
             survives = flat_names({"survives": {name: asdict(flips) for name, flips in line.survives.items()}})
             own = line.method in found.trust
             says = {

@@ -11,7 +11,7 @@ from analysis.summary import Summary
 from analysis.surviving_flips import SurvivingFlips
 from common.console import count, paragraph, say, table, warn
 from data.source import warn_of_doubt
-from reporting import answer_words
+from reporting import answer_words, words
 from reporting.conclusions import conclude, conclude_by_flips, counts
 from reporting.products import RunResults
 from runs.conditions import MEAN
@@ -94,7 +94,7 @@ def _show_table(summary: Summary, attack: str, headline: Headline | None) -> Non
     table(
         f"\nAttack {attack} on the best 1, 1-2, ... regions, n = {count(first.frames, 'frame')} from "
         f"{count(first.videos, 'video')}: score, and verdicts flipped to Real (%)",
-        ["method", "score", *summary.shown, "flipped", "drop", "acc."],
+        ["method", "score", *summary.shown, "flipped", "drop", "acc.", "same on a re-run"],
         [
             [
                 method,
@@ -103,6 +103,7 @@ def _show_table(summary: Summary, attack: str, headline: Headline | None) -> Non
                 _number(100 * mean[method].flip_rate.value, "{:.0f}"),
                 _number(mean[method].drop.value, "{:.2f}"),
                 _number(100 * mean[method].accuracy.value, "{:.0f}"),
+                "" if method in BASELINES else words.stability(mean[method].stability),
             ]
             for method in methods
         ],
@@ -112,7 +113,10 @@ def _show_table(summary: Summary, attack: str, headline: Headline | None) -> Non
             f"score: the drop, from random regions of the same area (0) to the oracle (100); "
             f"{answer_words.correction(headline)}; * differs from 0, p < {ALPHA}."
         )
-    paragraph(f"{answer_words.DEFINITIONS} acc.: correct verdicts left (%), a mean over the same regions.")
+    paragraph(
+        f"{answer_words.DEFINITIONS} acc.: correct verdicts left (%), a mean over the same regions. "
+        f"{answer_words.RE_RUN}"
+    )
     say("")
 
 

@@ -126,6 +126,11 @@ def percent(value: float) -> str:
     return "–" if math.isnan(value) else f"{_whole(value)} %"
 
 
+def stability(value: float) -> str:
+    """The chance of the same regions on a re-run: "71 %", or "unknown"."""
+    return "unknown" if math.isnan(value) else percent(value)
+
+
 def decimals(value: float, digits: int = 2) -> str:
     """ "0.71", or a dash for none."""
     return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")

@@ -9,7 +9,12 @@ from scoring.records import UNKNOWN
 COLUMNS: Mapping[str, str] = {"inside": "mask_precision"}
 """Columns of rows by the name that commit 380fa60 wrote."""
 
-ADDED: Mapping[str, int | str] = {"queries": UNKNOWN, "completeness_error": UNKNOWN, "unscored": ""}
+ADDED: Mapping[str, int | str] = {
+    "queries": UNKNOWN,
+    "completeness_error": UNKNOWN,
+    "stability": UNKNOWN,
+    "unscored": "",
+}
 """Columns that runs of earlier versions do not have, and what stands in them."""
 
 PROTOCOL: Mapping[str, str] = {"arms": "baselines", "grades": "flip_thresholds", "grade_steps": "threshold_steps"}

@@ -89,7 +89,7 @@ SCORES = ColumnSchema(
     ("key", "video", "family", "label", "predicted", "correct", "before"),
     (*_RANKING, "attack", "epsilon", "depth"),
     dict.fromkeys(("flipped_to_real", "correct_after", "weak"), FLAG)
-    | dict.fromkeys(("drop", "area", "mask_precision", "completeness_error"), FLOAT)
+    | dict.fromkeys(("drop", "area", "mask_precision", "completeness_error", "stability"), FLOAT)
     | {"forwards": COUNT},
     SURVIVES,
 )
@@ -172,7 +172,9 @@ class ScoreTable:
         return np.divide(total, count, out=np.full(len(self), np.nan), where=count > 0)
 
     def overall(self, measure: str) -> tuple[float, int]:
-        """The mean of a measure over all rows, with how many frames have one; NaN without any."""
+        """The mean of a measure over all rows, with how many frames have one; NaN without any, or if it is not kept."""
+        if measure not in self.store.measures:
+            return math.nan, 0
         total, rows, there = 0.0, 0, np.zeros(len(self), dtype=bool)
         for values in self.each(measure):
             known = ~np.isnan(values)

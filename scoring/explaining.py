@@ -146,4 +146,5 @@ def _ranking(method: Method, explanation: Explanation, baseline: str = "") -> Ra
         fill=method.fill,
         weak=explanation.weak,
         completeness_error=explanation.completeness.error if explanation.completeness else None,
+        stability=None if baseline or explanation.covariance is None else explanation.region_stability,
     )

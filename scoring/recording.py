@@ -98,6 +98,7 @@ class Recorder:
             **_named(ranking),
             weak=ranking.weak,
             completeness_error=UNKNOWN if ranking.completeness_error is None else ranking.completeness_error,
+            stability=stability(ranked_region),
             attack=attack,
             epsilon=epsilon,
             depth=ranked_region.depth,
@@ -176,6 +177,12 @@ def correct(detector: Detector, frame: Frame, predicted: int) -> int:
     """Whether a class is the frame's: 1 or 0, -1 where the detector has no class for the frame."""
     label = detector.label_of(frame.family)
     return UNKNOWN if label is None else int(predicted == label)
+
+
+def stability(ranked_region: RankedRegion) -> float:
+    """The probability that a re-run of the explanation has the same region, in [0, 1]; -1 where it is not known."""
+    known = ranked_region.ranking.stability
+    return UNKNOWN if known is None or not ranked_region.k else float(known[ranked_region.k - 1])
 
 
 def mask_precision(region: np.ndarray, mask: np.ndarray | None) -> float:

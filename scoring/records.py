@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 SURVIVES = "survives_"  # begins the names of rows' columns that a run has for transforms (`runs.transform_columns`)
-UNKNOWN = -1  # in whole numbers that tables leave empty (`tidy`), in `mask_precision` and `completeness_error`
+UNKNOWN = -1  # in whole numbers and shares that tables leave empty (`tidy`)
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Row:
         weak: whether the ranking says little (`xai.ranking.is_weak`).
         completeness_error: how far the map is from adding up to the change of the score that its method promises, as a
             share of that change (`xai.completeness`); -1 where it promises nothing.
+        stability: the probability that a re-run of the explanation with other draws has the same region, in [0, 1]; -1
+            where that is not known, and for a baseline.
         attack: "nes", ...
         epsilon: its L-infinity budget, in (0, 1].
         depth: which region: "1", "2", "3" are the best segments together, "5%" as many as come nearest to that share
@@ -65,6 +67,7 @@ class Row:
     fill: str
     weak: bool
     completeness_error: float
+    stability: float
     attack: str
     epsilon: float
     depth: str
@@ -204,6 +207,7 @@ _WHOLE_NUMBERS = {
     "label", "correct", "correct_after", "queries", "segments", "adversarial_flipped", "adversarial_steps",
     "adversarial_forwards", "adversarial_queries",
 }  # fmt: skip
+_SHARES = {"mask_precision", "stability"}
 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:
@@ -215,9 +219,8 @@ def tidy(table: pd.DataFrame) -> pd.DataFrame:
         table[name] = (table[name] == 1).astype("boolean").mask(table[name] == UNKNOWN)
     if "undefined" in table:
         table["value"] = table["value"].mask(table["undefined"] != "")
-    for name in ("mask_precision", "completeness_error"):
-        if name in table:
-            table[name] = table[name].mask(table[name] == UNKNOWN)
+    for name in _SHARES & set(table):
+        table[name] = table[name].mask(table[name] == UNKNOWN)
     if "family" in table:
         table["family"] = table["family"].mask(table["family"] == "")
     return table

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from detectors.base import Detector
 from detectors.queries import Queries
+from xai.sampling_error import SampledMap
 
 Fill = Callable[[Tensor], Tensor]
 """From keep-masks (N, 1, H, W) float32 in [0, 1] to images (N, 3, H, W): where a mask is 1 the frame's own
@@ -79,6 +80,17 @@ class DetectorSpecificExplainer(Protocol):
 
     def check(self, detector: Detector) -> None:
         """Raises InputError where the detector cannot be explained by it."""
+        ...
+
+
+@runtime_checkable
+class SampledExplainer(Protocol):
+    """An explainer that draws samples, and says from them how far other draws would move its map."""
+
+    def sampled(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> SampledMap:
+        """The saliency map with its sampling error; arguments and errors as for `Explainer`."""
         ...
 
 

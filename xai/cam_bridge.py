@@ -36,6 +36,7 @@ _TRIED: WeakKeyDictionary[Detector, set["ClassActivationMap"]] = WeakKeyDictiona
 """The maps that need second derivatives and were seen to work, by detector."""
 
 _MASKING = frozenset({"ScoreCAM"})  # hides pixels
+_DRAWING = frozenset({"RandomCAM"})
 _PLAIN = frozenset({"AblationCAM", "ShapleyCAM"})  # take a layer's output as it is
 _SECOND_ORDER = frozenset({"ShapleyCAM"})  # differentiate gradients, which fused attention does not allow
 _GIVEN = frozenset({"self", "model", "target_layers", "reshape_transform", "ablation_layer", "batch_size"})
@@ -59,6 +60,8 @@ class ClassActivationMap:
     hides: ClassVar[bool]
     """Whether the fill matters to it."""
     uses_segments: ClassVar[bool] = False
+    deterministic: ClassVar[bool]
+    """Whether every run gives the same map."""
 
     layer: str = ""
 
@@ -160,6 +163,7 @@ def cam_explainer(name: str) -> type[ClassActivationMap]:
     namespace = {
         "algorithm": algorithm,
         "hides": name in _MASKING,
+        "deterministic": name not in _DRAWING,
         "__doc__": f"pytorch_grad_cam.{name} as an explainer; see ClassActivationMap.",
         "__module__": __name__,
     }

@@ -20,9 +20,11 @@ from detectors.gradients import differentiable, untouched
 from detectors.queries import Queries, exact_float32, gradient_batch
 from xai.base import Fill, Score, background, chunks
 from xai.captum_arguments import accepted, kind_of, settings_of, unfit, usable
+from xai.captum_samples import KeptSamples, covariance_of_parts
 from xai.completeness import Completeness, sum_over_segments
 from xai.deep_lift import mended
 from xai.libraries import LogOdds, one_line_errors, unknown
+from xai.sampling_error import Covariance, SampledMap, without_draws
 from xai.straight_path import along_path
 
 FAMILY = "captum"
@@ -42,7 +44,8 @@ _REMEDIES = {
     "KernelShap": "raise captum:KernelShap.n_samples",
 }
 
-_DRAWN_TOGETHER = 4  # samples of GradientShap in one forward; a number of its own, as draws follow no batch size
+_DRAWN_TOGETHER = {captum.attr.GradientShap: 4, captum.attr.ShapleyValueSampling: 1}
+"""Samples that are drawn at a time, where the attribution is a mean over samples; draws follow no batch size."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,12 @@ class CaptumAttribution:
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> np.ndarray:
         """The reduced attributions, (H, W) float32. Raises InputError where captum cannot explain the detector."""
+        return self.sampled(score, image, segments, fill, generator).saliency
+
+    def sampled(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> SampledMap:
+        """The same with its sampling error (`xai.captum_samples`)."""
         hidden = background(fill, image)
         difference = (image - hidden)[None]
         features = torch.from_numpy(segments).long().to(image.device)[None, None]
@@ -95,10 +104,12 @@ class CaptumAttribution:
         with isolated(int(generator.integers(2**31))), one_line_errors(name, score.queries.detector):
             if issubclass(self.algorithm, PerturbationAttribution):
                 asked, nothing = _Asked(score, hidden), torch.zeros_like(difference)
-                attributions = self._attribute(asked, difference, nothing, features, score.batch_size)
+                attributions, covariance = self._attribute(
+                    asked, difference, nothing, features, score.batch_size, segments
+                )
             else:
-                attributions = self._differentiate(score, hidden, difference)
-        return self._reduced(attributions.detach()[0]).float().cpu().numpy()
+                attributions, covariance = self._differentiate(score, hidden, difference, segments)
+        return SampledMap(self._reduced(attributions).float().cpu().numpy(), covariance)
 
     def completeness(
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, saliency: np.ndarray
@@ -138,16 +149,18 @@ class CaptumAttribution:
                 "take captum:IntegratedGradients"
             )
 
-    def _differentiate(self, score: Score, hidden: Tensor, difference: Tensor) -> Tensor:
+    def _differentiate(
+        self, score: Score, hidden: Tensor, difference: Tensor, segments: np.ndarray
+    ) -> tuple[Tensor, Covariance]:
         detector = score.queries.detector
         size = gradient_batch(score.batch_size)
         rules = mended(detector) if self.algorithm is captum.attr.DeepLift else nullcontext()
         with differentiable(difference.device), untouched(detector), exact_float32(), rules:
             function = LogOdds(detector, score.target, hidden).eval()
 
-            def attribute(start: float, stop: float, **changed: Any) -> Tensor:
+            def attribute(start: float, stop: float, **changed: Any) -> tuple[Tensor, Covariance]:
                 inputs = (stop * difference).requires_grad_()
-                return self._attribute(function, inputs, start * difference, None, size, **changed).detach()
+                return self._attribute(function, inputs, start * difference, None, size, segments, **changed)
 
             def value(place: float) -> float:
                 with torch.no_grad():
@@ -156,9 +169,10 @@ class CaptumAttribution:
             if self.algorithm is not captum.attr.IntegratedGradients or not getattr(self, "multiply_by_inputs", True):
                 return attribute(0.0, 1.0)
             steps, most = (int(getattr(self, setting)) for setting in ("n_steps", "most_steps"))
-            return along_path(
-                lambda start, stop, count: attribute(start, stop, n_steps=count), value, steps, most, self._tolerance
+            path = along_path(
+                lambda start, stop, count: attribute(start, stop, n_steps=count)[0], value, steps, most, self._tolerance
             )
+            return path, without_draws(segments)
 
     @property
     def _tolerance(self) -> float:
@@ -171,9 +185,10 @@ class CaptumAttribution:
         nothing: Tensor,
         features: Tensor | None,
         size: int,
+        segments: np.ndarray,
         **changed: Any,
-    ) -> Tensor:
-        """captum's attributions (1, 3, H, W); where it would draw all samples at once, some at a time.
+    ) -> tuple[Tensor, Covariance]:
+        """captum's attributions (3, H, W) with their sampling error; a mean over samples is taken a few at a time.
 
         Args:
             function: what is attributed.
@@ -181,6 +196,7 @@ class CaptumAttribution:
             nothing: (1, 3, H, W), the baseline.
             features: (1, 1, H, W) labels, or None.
             size: inputs in a forward pass.
+            segments: (H, W) labels, whose importance the error is of.
             changed: settings in place of its own.
         """
         settings = {setting.name: getattr(self, setting.name) for setting in fields(self)}
@@ -189,11 +205,15 @@ class CaptumAttribution:
         algorithm = self.algorithm(function, **accepted(self.algorithm.__init__, settings))
         attribute: Any = algorithm.attribute
         arguments = accepted(self.algorithm.attribute, settings)
-        if self.algorithm is not captum.attr.GradientShap:
-            return attribute(difference, **arguments)
-        counts = [len(range(settings["n_samples"])[at]) for at in chunks(settings["n_samples"], _DRAWN_TOGETHER)]
-        total = sum(count * attribute(difference, **{**arguments, "n_samples": count}).detach() for count in counts)
-        return total / sum(counts)
+        if self.algorithm in _DRAWN_TOGETHER:
+            together, samples = _DRAWN_TOGETHER[self.algorithm], settings["n_samples"]
+            counts = [len(range(samples)[at]) for at in chunks(samples, together)]
+            parts = [(n, attribute(difference, **{**arguments, "n_samples": n}).detach()[0]) for n in counts]
+            mean = sum(count * values for count, values in parts) / torch.tensor(samples).to(difference)
+            return mean, covariance_of_parts(parts, self._reduced, segments)
+        kept = KeptSamples(algorithm) if isinstance(algorithm, captum.attr.Lime) else None
+        attributions = attribute(difference, **arguments).detach()[0]
+        return attributions, without_draws(segments) if kept is None else kept.covariance()
 
     def _reduced(self, attributions: Tensor) -> Tensor:
         """(H, W) of (3, H, W)."""

@@ -18,9 +18,11 @@ from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer,
 from xai.completeness import CompleteExplainer, Completeness
 from xai.explanation_settings import ExplanationSettings, build_settings, check_settings
 from xai.fills import composite
-from xai.kept_order import kept_order
 from xai.methods import ADVERSARIAL, Method, parse_method
-from xai.ranking import is_weak, rank
+from xai.ranking import is_weak, rank, segment_scores
+from xai.sampling import sampled_map
+from xai.sampling_error import Covariance, SampledMap
+from xai.stability import BEST, same_best, same_rank
 from xai.usable_fill import with_usable_fill
 
 
@@ -37,6 +39,8 @@ class Explanation:
             fill uses it.
         seconds: wall time, likewise.
         completeness: what the map adds up to, beside what its method promises; None where it promises nothing.
+        covariance: of the segments' importance over re-runs with other draws, (K, K); all zero where nothing is drawn,
+            None where it is not known.
     """
 
     saliency: np.ndarray
@@ -45,6 +49,38 @@ class Explanation:
     forwards: int
     seconds: float
     completeness: Completeness | None = None
+    covariance: Covariance = None
+
+    @cached_property
+    def importance(self) -> np.ndarray:
+        """The segments' mean saliency, (K,) float64."""
+        return segment_scores(self.saliency, self.segments)
+
+    @property
+    def standard_error(self) -> np.ndarray:
+        """Of the importance over re-runs, (K,): 0 where nothing is drawn, NaN where it is not known."""
+        if self.covariance is None:
+            return np.full(len(self.importance), np.nan)
+        return np.sqrt(np.diag(self.covariance))
+
+    @cached_property
+    def stability(self) -> np.ndarray:
+        """The probability that a re-run has the same best segment, best two, best three, (3,).
+
+        0 where nothing is known; see `xai.stability.same_best`.
+        """
+        every = self.region_stability[:BEST]
+        return np.pad(every, (0, BEST - len(every)), mode="edge")
+
+    @cached_property
+    def region_stability(self) -> np.ndarray:
+        """The same for each number of the best segments from 1 to K, (K,)."""
+        return same_best(self.importance, self.covariance)
+
+    @cached_property
+    def rank_stability(self) -> np.ndarray:
+        """The probability that a re-run gives each of the best three segments its rank, best first, (min(3, K),)."""
+        return same_rank(self.importance, self.covariance)
 
     @property
     def ranking(self) -> np.ndarray:
@@ -161,15 +197,16 @@ class FrameExplanations:
         extra = self.adversarial if method.fill == ADVERSARIAL else None
         started = time.perf_counter()
         with counting(self.detector) as meter:
-            saliency = self._map(method, explainer)
+            made = self._made(method, explainer, segments)
         seconds = time.perf_counter() - started
         return Explanation(
-            saliency=saliency,
+            saliency=made.saliency,
             segments=segments,
             target=self.target,
             forwards=meter.images + (extra.forwards if extra else 0),
             seconds=seconds + (extra.seconds if extra else 0.0),
-            completeness=self._completeness(method, explainer, saliency),
+            completeness=self._completeness(method, explainer, made.saliency),
+            covariance=made.covariance,
         )
 
     def saliency(self, method: str | Method) -> np.ndarray:
@@ -178,7 +215,8 @@ class FrameExplanations:
         Raises InputError as `explain` does.
         """
         method = parse_method(method) if isinstance(method, str) else method
-        return self._map(method, self._explainer(method))
+        explainer = self._explainer(method)
+        return self._made(method, explainer, self._segments_for(explainer)).saliency
 
     def again(
         self, image: Tensor, detector: Detector, settings: ExplanationSettings | None = None
@@ -207,10 +245,9 @@ class FrameExplanations:
         background = self.settings.fills[name]
         return composite(self.image, background(self.image, self._segments_for(background), self.detector.mean))
 
-    def _map(self, method: Method, explainer: Explainer) -> np.ndarray:
+    def _made(self, method: Method, explainer: Explainer, segments: np.ndarray) -> SampledMap:
         draws = generator(self.seed, self.key, "explain", method.explainer)
-        segments, fill = self._segments_for(explainer), self.fill(method.fill)
-        return _checked(explainer(self.score, self.image, segments, fill, draws), segments.shape, method.name)
+        return sampled_map(explainer, self.score, self.image, segments, self.fill(method.fill), draws, method.name)
 
     def _completeness(self, method: Method, explainer: Explainer, saliency: np.ndarray) -> Completeness | None:
         """Asks the detector about the frame and the hidden frame: a check of the map, and no part of its cost."""
@@ -280,12 +317,3 @@ def explain(
         target = explained_class(Queries(detector, precision=precision).probabilities(prepared[None])[0], detector.real)
     frame = FrameExplanations(detector, prepared, target, settings, seed, key, batch_size, precision)
     return frame.explain(chosen)
-
-
-def _checked(saliency: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
-    if not isinstance(saliency, np.ndarray) or saliency.shape != shape:
-        got = getattr(saliency, "shape", type(saliency).__name__)
-        raise InputError(f"method {name!r} returned {got} instead of a saliency map, a numpy array of shape {shape}")
-    if saliency.dtype.kind not in "fiub":
-        raise InputError(f"method {name!r} returned a map of {saliency.dtype} instead of real numbers")
-    return kept_order(saliency, f"the saliency map that method {name!r} returned")

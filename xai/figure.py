@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -12,11 +13,13 @@ from skimage.color import rgb2gray
 from xai.explanation import Explanation
 from xai.methods import SUFFIX
 from xai.ranking import top_region
+from xai.stability import CERTAIN
 
 COLUMNS = 4
 TOP = 3
 COLOURS = ("#00e5ff", "#ffffff", "#b2ff59")  # of the first, second and third region
 EDGED = (withStroke(linewidth=3.2, foreground="#000000b0"),)  # so that they show on light and dark
+HATCH = "////"  # of a region whose rank is not certain
 MAGNIFIED = 8  # how much larger a difference is drawn than it is
 
 
@@ -91,11 +94,14 @@ def _draw_explanation(axis: Axes, image: np.ndarray, name: str, explanation: Exp
     axis.imshow(rgb2gray(image), cmap="gray", vmin=0.0, vmax=1.0)
     low, high = np.percentile(explanation.saliency, [1, 99])
     axis.imshow(explanation.saliency, cmap="inferno", alpha=0.55, vmin=low, vmax=high if high > low else low + 1)
-    ranking = explanation.ranking
+    ranking, certain = explanation.ranking, explanation.rank_stability >= CERTAIN
     for index in range(min(TOP, len(ranking))):
         region = top_region(explanation.segments, ranking[index : index + 1], 1)
         outline = axis.contour(region, levels=[0.5], colors=COLOURS[index], linewidths=1.8)
         outline.set(path_effects=EDGED)
+        if not certain[index]:
+            with rc_context({"hatch.color": COLOURS[index], "hatch.linewidth": 0.8}):
+                axis.contourf(region, levels=[0.5, 1.5], colors="none", hatches=[HATCH])
         y, x = _inside(region)
         number = axis.text(x, y, str(index + 1), color=COLOURS[index], fontsize=12, fontweight="bold")
         number.set(ha="center", va="center", path_effects=EDGED)
@@ -106,7 +112,15 @@ def _mark(explanation: Explanation) -> str:
     """What is to be known of a map before it is believed, after its name."""
     weak = " (weak)" if explanation.weak else ""
     found = explanation.completeness
-    return weak + (f"\nsums to {found.total:.3g}, not {found.promised:.3g}" if found and found.broken else "")
+    broken = f"\nsums to {found.total:.3g}, not {found.promised:.3g}" if found and found.broken else ""
+    return f"{weak}, {_same_again(explanation)}{broken}"
+
+
+def _same_again(explanation: Explanation) -> str:
+    """How sure the best regions are, in a few words."""
+    if explanation.covariance is None:
+        return "re-run: unknown"
+    return f"same {TOP} on a re-run: {100 * explanation.stability[TOP - 1]:.0f} %"
 
 
 def _dimmed(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

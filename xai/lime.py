@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from xai.base import Fill, Score, chunks, score_masks
+from xai.sampling_error import SampledMap, covariance_of_ridge
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,18 @@ class LIME:
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> np.ndarray:
         """The weight of each pixel's segment, (H, W) float32; `samples` forwards."""
+        return self.sampled(score, image, segments, fill, generator).saliency
+
+    def sampled(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> SampledMap:
+        """The same with its sampling error: the regression's, robust to unequal noise."""
         design = subsets(self.samples, int(segments.max()) + 1, generator)
         masks = keep_masks(design, torch.from_numpy(segments).to(image.device), score.batch_size)
         scores = score_masks(score, fill, masks)
-        weights = fit(design, scores, proximity(design, self.kernel_width), self.alpha)
-        return weights.astype(np.float32)[segments]
+        near = proximity(design, self.kernel_width)
+        weights = fit(design, scores, near, self.alpha)
+        return SampledMap(weights.astype(np.float32)[segments], covariance_of_ridge(design, scores, near, self.alpha))
 
 
 def subsets(samples: int, features: int, generator: np.random.Generator) -> np.ndarray:

@@ -33,6 +33,8 @@ class SHAP:
     """
 
     uses_segments: ClassVar[bool] = False
+    deterministic: ClassVar[bool] = True  # its draws only break ties between equal parts
+
     evaluations: int = 2000
     batch: int = 50
 

@@ -25,6 +25,8 @@ class Ranking:
         fill: what hid pixels while explaining, or "".
         weak: whether it says little (`xai.ranking.is_weak`).
         completeness_error: of the map that it is of (`xai.completeness`); None where that promises nothing.
+        stability: for each number of the best segments, the probability that a re-run of the explanation has the same,
+            (K,); None where that is not known, or nothing was explained.
     """
 
     order: np.ndarray
@@ -34,6 +36,7 @@ class Ranking:
     fill: str = ""
     weak: bool = False
     completeness_error: float | None = None
+    stability: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

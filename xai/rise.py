@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xai.base import Fill, Score, chunks
+from xai.sampling_error import SampledMap, covariance_of_masks
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,29 @@ class RISE:
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> np.ndarray:
         """The weighted mean of the masks, (H, W) float32."""
+        return self.sampled(score, image, segments, fill, generator).saliency
+
+    def sampled(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> SampledMap:
+        """The same with its sampling error: the weighted mean's, over the masks."""
         height, width = image.shape[1:]
         grids = draw_grids(self.samples, self.cells, self.keep, generator)
         shifts = draw_shifts(self.samples, self.cells, (height, width), generator)
-        weighted, shown, scores = np.zeros((height, width)), np.zeros((height, width)), 0.0
+        means = membership(segments).to(image.device)
+        weighted, shown = np.zeros((height, width)), np.zeros((height, width))
+        scores, kept = [], []
         for at in chunks(self.samples, score.batch_size):
             masks = upsample(grids[at].to(image.device), shifts[at], (height, width))
             chunk = score(fill(masks)).to(image.device)
             weighted += torch.tensordot(chunk, masks[:, 0], dims=1).cpu().numpy()
             shown += masks[:, 0].sum(dim=0).cpu().numpy()
-            scores += float(chunk.sum())
-        mean = scores / self.samples if self.centred else 0.0
-        return (mean + (weighted - mean * shown) / (self.samples * self.keep)).astype(np.float32)
+            scores.append(chunk.double().cpu())
+            kept.append((masks[:, 0].flatten(1) @ means).double().cpu())
+        every = torch.cat(scores).numpy()
+        mean = float(every.mean()) if self.centred else 0.0
+        saliency = (mean + (weighted - mean * shown) / (self.samples * self.keep)).astype(np.float32)
+        return SampledMap(saliency, covariance_of_masks(torch.cat(kept).numpy(), every, self.keep, self.centred))
 
 
 def draw_grids(samples: int, cells: int, keep: float, generator: np.random.Generator) -> Tensor:
@@ -89,6 +101,16 @@ def upsample(grids: Tensor, shifts: np.ndarray, size: tuple[int, int]) -> Tensor
     large = functional.interpolate(grids, sides, mode="bilinear", align_corners=False)
     crops = [mask[:, y : y + height, x : x + width] for mask, (y, x) in zip(large, shifts.tolist(), strict=True)]
     return torch.stack(crops)
+
+
+def membership(segments: np.ndarray) -> Tensor:
+    """What a map's pixels are multiplied by to give its means in the segments, (H * W, K) float32.
+
+    `segments` is (H, W) with labels 0..K-1.
+    """
+    labels = torch.from_numpy(segments).long().flatten()
+    of_segment = functional.one_hot(labels).float()
+    return of_segment / of_segment.sum(dim=0)
 
 
 def _cell_sides(cells: int, size: tuple[int, int]) -> tuple[int, int]:

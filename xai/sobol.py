@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xai.base import Fill, Score, chunks, score_masks
+from xai.sampling_error import SampledMap, covariance_of_total_indices, of_segments
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,22 @@ class SOBOL:
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> np.ndarray:
         """The index of each pixel's cell, (H, W) float32."""
+        return self.sampled(score, image, segments, fill, generator).saliency
+
+    def sampled(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> SampledMap:
+        """The same with its sampling error: the indices', over the designs."""
         cells = self.grid**2
         a, b = sobol_points(self.designs, cells, generator)
         points = np.concatenate([a, b, exchanged(a, b).reshape(-1, cells)])
         scores = score_masks(score, fill, self._masks(points, image, score.batch_size))
-        of_a, of_b, of_c = np.split(scores, [self.designs, 2 * self.designs])
-        indices = total_indices(of_a, of_b, of_c.reshape(cells, self.designs))
-        grid = torch.from_numpy(indices.astype(np.float32)).view(1, 1, self.grid, self.grid)
-        return upsample(grid, image.shape[1:])[0, 0].numpy()
+        of_a, of_b, rest = np.split(scores, [self.designs, 2 * self.designs])
+        of_c = rest.reshape(cells, self.designs)
+        numbers = torch.stack([torch.from_numpy(total_indices(of_a, of_b, of_c)).float(), torch.arange(cells).float()])
+        saliency, cell = upsample(numbers.view(2, 1, self.grid, self.grid), image.shape[1:])[:, 0].numpy()
+        covariance = covariance_of_total_indices(of_a, of_b, of_c)
+        return SampledMap(saliency, of_segments(covariance, cell.astype(np.int64), segments))
 
     def _masks(self, points: np.ndarray, image: Tensor, size: int) -> Iterator[Tensor]:
         grids = torch.from_numpy(points.astype(np.float32)).view(-1, 1, self.grid, self.grid).to(image.device)

@@ -17,7 +17,7 @@ SHORTEST = 2.0**-20
 
 
 Integrate = Callable[[float, float, int], Tensor]
-"""The integrated gradients between two places of the path, (1, 3, H, W), in so many steps."""
+"""The integrated gradients between two places of the path, (3, H, W), in so many steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Piece:
     Attributes:
         start, stop: where it lies, in [0, 1].
         before, after: the score at its ends.
-        attributions: (1, 3, H, W).
+        attributions: (3, H, W).
     """
 
     start: float
@@ -58,7 +58,7 @@ def along_path(
     most_steps: int,
     tolerance: float,
 ) -> Tensor:
-    """The integrated gradients of the whole path, (1, 3, H, W).
+    """The integrated gradients of the whole path, (3, H, W).
 
     By the fundamental theorem of calculus the attributions of every piece of the path add up to the change of the score
     over that piece, so each piece knows its own error. The piece with the largest is halved, again and again: so steps

@@ -130,6 +130,7 @@ def _environment() -> Environment:
         "percent": words.percent,
         "decimals": words.decimals,
         "estimate": words.estimate,
+        "stability": words.stability,
         "count": words.count,
         "names": words.join,
     }
@@ -185,6 +186,7 @@ def _answer(found: Answer, names: Sequence[str], style: Mapping[str, SeriesStyle
         "answer": answer_words.sentence(found),
         "reasons": answer_words.reasons(found),
         "definitions": answer_words.DEFINITIONS,
+        "re_run": answer_words.RE_RUN,
         "forests": forests,
         "swatches": swatches,
         "legend": legend,

@@ -30,6 +30,7 @@ ROW = Row(
     fill="segment_mean",
     weak=False,
     completeness_error=-1.0,
+    stability=0.8,
     attack="nes",
     epsilon=16 / 255,
     depth="1",
