@@ -42,7 +42,7 @@ def measure_designs(
     keep_freed_memory()
     model = detectors.load("demo", None, "cpu")
     model.input_size = size
-    explainers = {"LIME": LIME(samples), "RISE": RISE(samples, centred=True)}
+    explainers: dict[str, LIME | RISE] = {"LIME": LIME(samples), "RISE": RISE(samples, centred=True)}
     source = DemoFrames(frames, families=FAMILIES)
     found: dict[tuple[str, str], list[float]] = {(name, draws): [] for name in explainers for draws in DRAWS}
     with progress() as bar:
