@@ -29,6 +29,7 @@ FAMILIES: Mapping[str, Callable[[str], type[RegionAttack]]] = MappingProxyType(
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "published": {},  # the classes' own defaults
+        "efficient": {},
         "quick": {},  # and so here: what a weaker attack cannot flip says nothing
     }
 )
@@ -40,10 +41,9 @@ def build_attack(
 ) -> RegionAttack:
     """The attack of a name: nes, pgd, fgsm, torchattacks:NAME, malafide:FILTER or a user's own package.module:Name.
 
-    `preset` is "published" or "quick"; `overrides` are settings by name, on top of it, as strings from a command
-    line ("16/255") or as values; step sizes keep their proportion to another budget unless they are given. Raises
-    InputError for an unknown name, preset or setting and for a value that
-    the attack refuses.
+    `preset` is "published", "quick" or "efficient"; `overrides` are settings by name, on top of it, as strings from a
+    command line ("16/255") or as values; step sizes keep their proportion to another budget unless they are given.
+    Raises InputError for an unknown name, preset or setting and for a value that the attack refuses.
     """
     if preset not in PRESETS:
         raise InputError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")

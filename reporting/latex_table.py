@@ -29,7 +29,7 @@ def latex(found: Answer, remark: str = "") -> str:
     names += ["Same on a re-run"] if re_run else []
 
     def rows(lines: Iterable[HeadlineLine]) -> list[str]:
-        return [_row(line, found, by_flips, asked) for line in lines]
+        return [_row(line, found, by_flips, asked, re_run) for line in lines]
 
     return "\n".join(
         [
@@ -65,11 +65,12 @@ def _caption(found: Answer, asked: Sequence[str]) -> str:
         )
     parts += [
         answer_words.DEFINITIONS,
-        answer_words.RE_RUN.capitalize(),
         f"Attack {headline.condition.attack}, n = {words.sample(headline)}",
     ]
     spread = any(not math.isnan(value.low) for line in lines for value in (line.drop, line.flip_rate))
     parts[-1] += "; other intervals are 95 % intervals by a bootstrap over videos." if spread else "."
+    if _has_stability(headline):
+        parts.append(answer_words.RE_RUN.capitalize())
     if headline.baselines:
         parts.append("Below the line: baselines that know nothing of the detector.")
     if asked:
@@ -94,12 +95,16 @@ def has_flip_scores(headline: Headline) -> bool:
     return any(not math.isnan(line.flips.value) for line in headline.ranked_with_baselines)
 
 
-def _row(line: HeadlineLine, found: Answer, by_flips: bool, asked: Sequence[str]) -> str:
+def _has_stability(headline: Headline) -> bool:
+    return any(not math.isnan(line.stability) for line in headline.lines)
+
+
+def _row(line: HeadlineLine, found: Answer, by_flips: bool, asked: Sequence[str], re_run: bool) -> str:
     name = rf"\textbf{{{escape(line.method)}}}" if line.method in found.trusted else escape(line.method)
     mark = "$^{*}$" if line.is_significant else ""
     cells = [_cell(line.score), *([_cell(line.flips)] if by_flips else [])]
     cells += [_cell(line.drop, 1, 2), _cell(line.flip_rate), *(_surviving_cell(line.survives[name]) for name in asked)]
-    cells.append(_cell(Estimate(line.stability)))
+    cells += [_cell(Estimate(line.stability))] if re_run else []
     return rf"{name}{mark} & {' & '.join(cells)} \\"
 
 

@@ -30,7 +30,7 @@ def trained_attack(
         selection: the frames that the run scores, and so the manipulations that the filter is for.
         target: the detector that the filter is trained against.
         folder: of the run, where the filter is kept and found again.
-        preset: of the training, "quick" or "published".
+        preset: of the training, "quick", "published" or "efficient".
         overrides: settings of the training and of the attack, by name.
 
     Raises:

@@ -89,6 +89,7 @@ class EvaluationOptions(RunOptions, Conventions):
         seeds: how many trials, each with new draws.
         precision: of the explanations' forward passes.
         preset: of the settings; None for "quick" on the demo's frames, "published" on others.
+        until_stable: the probability of the same best segments at which sampling stops; None for the preset's.
         overrides: COMPONENT.FIELD=VALUE, each.
     """
 
@@ -156,7 +157,18 @@ class EvaluationOptions(RunOptions, Conventions):
     ] = "float32"
     preset: Annotated[
         str | None,
-        typer.Option("--preset", help="Settings: quick (default on the demo) or published (default on your frames)."),
+        typer.Option(
+            "--preset", help="Settings: quick (default on the demo), published (default on your frames) or efficient."
+        ),
+    ] = None
+    until_stable: Annotated[
+        float | None,
+        typer.Option(
+            "--until-stable",
+            metavar="P",
+            help="Stop LIME, SOBOL, RISE when all samples would leave the best three segments with probability P "
+            "(efficient: 0.95; 1: take all).",
+        ),
     ] = None
     overrides: Annotated[
         Sequence[str],

@@ -34,6 +34,7 @@ from scoring.metrics.registry import METRICS, build_metrics, describe_metric
 from scoring.protocol import EVERY, NONE, Protocol, chosen_baselines
 from scoring.protocol import PRESETS as PROTOCOLS
 from xai.explanation_settings import (
+    STOPPING,
     ExplanationSettings,
     build_settings,
     describe_settings,
@@ -80,7 +81,7 @@ def prepare_run(
     asked = {name: others.pop(name) for name in (*METRICS, *options.metrics) if name in others}
     metrics = build_metrics(options.metrics, preset, asked)
     protocol = chosen_protocol(preset, options.baselines, renamed_protocol(others.pop(PROTOCOL, {})))
-    settings = build_settings(preset, others, methods)
+    settings = build_settings(preset, with_stopping(others, options.until_stable), methods)
     later = {MALAFIDE} if folder is not None else set()
     attacks = {
         name: build_attack(name, preset, own.get(name, {}))
@@ -214,6 +215,20 @@ def chosen_methods(names: Sequence[str]) -> tuple[Method, ...]:
     if twice := [name for name in titles if titles.count(name) > 1]:
         raise InputError(f"two methods are called {twice[0]}: a saliency is named after its folder; rename the folder")
     return methods
+
+
+def with_stopping(
+    overrides: Mapping[str, Mapping[str, str]], until_stable: float | None
+) -> dict[str, Mapping[str, Any]]:
+    """The overrides of the explanations' settings, with that of --until-stable. Raises InputError where both set it."""
+    if until_stable is None:
+        return dict(overrides)
+    given = overrides.get(STOPPING, {})
+    if "probability" in given:
+        raise InputError("--until-stable and --set stopping.probability say the same: give only one of them")
+    if not 0 < until_stable <= 1:
+        raise InputError(f"--until-stable must be above 0 and at most 1, got {until_stable:g}")
+    return {**overrides, STOPPING: {**given, "probability": until_stable}}
 
 
 def chosen_protocol(preset: str, baselines: Sequence[str], overrides: Mapping[str, Any]) -> Protocol:

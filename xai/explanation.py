@@ -23,6 +23,7 @@ from xai.ranking import is_weak, rank, segment_scores
 from xai.sampling import sampled_map
 from xai.sampling_error import Covariance, SampledMap
 from xai.stability import BEST, same_best, same_rank
+from xai.stopping import GrowingExplainer, UntilStable
 from xai.usable_fill import with_usable_fill
 
 
@@ -265,6 +266,8 @@ class FrameExplanations:
         explainer = self.settings.explainers[method.explainer]
         if isinstance(explainer, DetectorSpecificExplainer):
             explainer.check(self.detector)  # outside the count: its forwards belong to no single frame
+        if isinstance(explainer, GrowingExplainer) and self.settings.stopping.probability < 1:
+            return UntilStable(explainer, self.settings.stopping)
         return explainer.for_frame(self.key) if isinstance(explainer, FrameExplainer) else explainer
 
 
@@ -298,7 +301,7 @@ def explain(
         image: (H, W, 3) uint8 RGB of any size.
         method: LIME, LIME_adv, SHAP, ..., captum:NAME, cam:NAME, saliency:FOLDER, or your own `package.module:Name`.
         target: the index of the class to explain; None for that of `explained_class`.
-        preset: "published" or "quick", as in `build_settings`.
+        preset: "published", "quick" or "efficient", as in `build_settings`.
         seed: with `key`, of every draw.
         overrides: settings by component and field, on top of the preset, as in `build_settings`.
         key: the frame's name; a saved saliency map is found by it.

@@ -10,6 +10,7 @@ from common.errors import InputError
 from common.settings import override
 from detectors.base import Detector
 from xai.base import DetectorSpecificExplainer, Explainer, FrameExplainer
+from xai.designs import BALANCED
 from xai.fills import Background, Blur, Mean, SegmentMean, Zero
 from xai.lime import LIME
 from xai.methods import ADVERSARIAL, Method, load_explainer
@@ -17,7 +18,12 @@ from xai.partition_shap import SHAP
 from xai.rise import RISE
 from xai.segments import Segments
 from xai.sobol import SOBOL
+from xai.stopping import Stopping
 
+STOPPING = "stopping"
+"""The component of the stopping rule, in settings."""
+
+TAKE_ALL = Stopping()
 FILLS: Mapping[str, Background] = {"zero": Zero(), "mean": Mean(), "segment_mean": SegmentMean(), "blur": Blur()}
 
 
@@ -30,16 +36,24 @@ class ExplanationSettings:
         explainers: by name; others under `captum:NAME`, ..., or a user's own `package.module:Name`.
         fills: the backgrounds by name.
         adversarial: the attack on the whole image that makes the adversarial fill.
+        stopping: when LIME, SOBOL and RISE have enough samples; by default, when they have taken all.
     """
 
     segments: Segments
     explainers: Mapping[str, Explainer | FrameExplainer]
     adversarial: NES
     fills: Mapping[str, Background] = dataclasses.field(default_factory=lambda: FILLS)
+    stopping: Stopping = TAKE_ALL
 
     def components(self) -> dict[str, Any]:
         """Everything with settings of its own, by the name that an override gives it."""
-        return {"segments": self.segments, **self.explainers, **self.fills, ADVERSARIAL: self.adversarial}
+        return {
+            "segments": self.segments,
+            **self.explainers,
+            **self.fills,
+            ADVERSARIAL: self.adversarial,
+            STOPPING: self.stopping,
+        }
 
 
 PRESETS: Mapping[str, ExplanationSettings] = {
@@ -58,6 +72,17 @@ PRESETS: Mapping[str, ExplanationSettings] = {
         },
         adversarial=NES(steps=80),
     ),
+    "efficient": ExplanationSettings(
+        segments=Segments(),
+        explainers={
+            "LIME": LIME(draws=BALANCED),
+            "SHAP": SHAP(),
+            "SOBOL": SOBOL(),
+            "RISE": RISE(draws=BALANCED, centred=True),
+        },
+        adversarial=NES(steps=80),
+        stopping=Stopping(probability=0.95),
+    ),
 }
 
 OTHERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -67,6 +92,7 @@ OTHERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "captum:Lime": {"n_samples": 100},
         "captum:ShapleyValueSampling": {"n_samples": 4},
     },
+    "efficient": {},
 }
 """Settings of libraries' explainers that differ from their own by preset: as many forwards as SHAP and LIME here."""
 

@@ -1,6 +1,6 @@
 """LIME: a weighted linear model of the score over which segments are shown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from xai.base import Fill, Score, chunks, score_masks
+from xai.designs import PLAIN, check_draws, coins, ends
 from xai.sampling_error import SampledMap, covariance_of_ridge
 
 
@@ -23,11 +24,14 @@ class LIME:
         samples: how many subsets; the first is the whole image.
         kernel_width: of the exponential kernel on the cosine distance to the whole image.
         alpha: the ridge penalty.
+        draws: how subsets are drawn (`xai.designs`): "plain" as published, "complementary" or "balanced"; the weights'
+            limit is the same.
     """
 
     samples: int = 2000
     kernel_width: float = 0.25
     alpha: float = 1.0
+    draws: str = PLAIN
 
     def __post_init__(self) -> None:
         if self.samples < 2:
@@ -36,6 +40,7 @@ class LIME:
             raise ValueError(
                 f"kernel_width must be above 0 and alpha at least 0, got {self.kernel_width} and {self.alpha}"
             )
+        check_draws(self.draws)
 
     def __call__(
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
@@ -47,19 +52,40 @@ class LIME:
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> SampledMap:
         """The same with its sampling error: the regression's, robust to unequal noise."""
-        design = subsets(self.samples, int(segments.max()) + 1, generator)
-        masks = keep_masks(design, torch.from_numpy(segments).to(image.device), score.batch_size)
-        scores = score_masks(score, fill, masks)
+        return next(self.growing(score, image, segments, fill, generator, ()))[1]
+
+    def growing(
+        self,
+        score: Score,
+        image: Tensor,
+        segments: np.ndarray,
+        fill: Fill,
+        generator: np.random.Generator,
+        looks: Sequence[float],
+    ) -> Iterator[tuple[float, SampledMap]]:
+        """The same of growing shares of the subsets (see `xai.stopping.GrowingExplainer`)."""
+        design = subsets(self.samples, int(segments.max()) + 1, generator, self.draws)
+        labels = torch.from_numpy(segments).to(image.device)
         near = proximity(design, self.kernel_width)
-        weights = fit(design, scores, near, self.alpha)
-        return SampledMap(weights.astype(np.float32)[segments], covariance_of_ridge(design, scores, near, self.alpha))
+        pairs = None if self.draws == PLAIN else np.arange(self.samples - 1) // 2
+        scores = np.empty(0)
+        for end in ends(self.samples, looks):
+            masks = keep_masks(design[len(scores) : end], labels, score.batch_size)
+            scores = np.concatenate([scores, score_masks(score, fill, masks)])
+            weights = fit(design[:end], scores, near[:end], self.alpha)
+            covariance = covariance_of_ridge(
+                design[:end], scores, near[:end], self.alpha, groups=None if pairs is None else pairs[: end - 1]
+            )
+            yield end / self.samples, SampledMap(weights.astype(np.float32)[segments], covariance)
 
 
-def subsets(samples: int, features: int, generator: np.random.Generator) -> np.ndarray:
+def subsets(samples: int, features: int, generator: np.random.Generator, draws: str = PLAIN) -> np.ndarray:
     """Random subsets of the features, (samples, features) of 0 and 1, each shown with probability 1/2; first, all."""
-    design = generator.integers(0, 2, size=(samples, features))
-    design[0] = 1
-    return design
+    if draws == PLAIN:
+        design = coins(samples, features, draws, generator)
+        design[0] = 1
+        return design
+    return np.concatenate([np.ones((1, features), dtype=np.int64), coins(samples - 1, features, draws, generator)])
 
 
 def keep_masks(design: np.ndarray, segments: Tensor, size: int) -> Iterator[Tensor]:

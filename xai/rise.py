@@ -1,5 +1,6 @@
 """RISE: how high the score is, on average, when a pixel is shown."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from xai.base import Fill, Score, chunks
-from xai.sampling_error import SampledMap, covariance_of_masks
+from xai.designs import PLAIN, block_size, check_draws, coins, ends
+from xai.sampling_error import Covariance, SampledMap, covariance_of_masks
+
+LEAST_BLOCKS = 6  # of masks that were drawn together, to say from their spread how far others would move the map
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class RISE:
         centred: weight by the scores' deviations from their mean, and add the mean back. The expectation is the same,
             without the noise of how often a pixel happened to be shown, which outweighs the rest where the score
             varies little from mask to mask. The paper's estimator is not centred.
+        draws: how grids are drawn (`xai.designs`): "plain" as published, "complementary" or "balanced", where a grid
+            and its complement are shifted alike; the expectation is the same. All but plain need keep = 0.5.
     """
 
     uses_segments: ClassVar[bool] = False
@@ -33,12 +39,16 @@ class RISE:
     cells: int = 7
     keep: float = 0.5
     centred: bool = False
+    draws: str = PLAIN
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.cells < 1:
             raise ValueError(f"samples and cells must be at least 1, got {self.samples} and {self.cells}")
         if not 0 < self.keep < 1:
             raise ValueError(f"keep must be between 0 and 1, got {self.keep}")
+        check_draws(self.draws)
+        if self.draws != PLAIN and self.keep != 0.5:
+            raise ValueError(f"draws must be {PLAIN} where keep is not 0.5, got {self.draws!r} and {self.keep}")
 
     def __call__(
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
@@ -50,23 +60,55 @@ class RISE:
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> SampledMap:
         """The same with its sampling error: the weighted mean's, over the masks."""
+        return next(self.growing(score, image, segments, fill, generator, ()))[1]
+
+    def growing(
+        self,
+        score: Score,
+        image: Tensor,
+        segments: np.ndarray,
+        fill: Fill,
+        generator: np.random.Generator,
+        looks: Sequence[float],
+    ) -> Iterator[tuple[float, SampledMap]]:
+        """The same of growing shares of the masks (see `xai.stopping.GrowingExplainer`)."""
         height, width = image.shape[1:]
-        grids = draw_grids(self.samples, self.cells, self.keep, generator)
-        shifts = draw_shifts(self.samples, self.cells, (height, width), generator)
+        block = block_size(self.cells**2, self.draws)
+        grids, shifts = self._drawn((height, width), generator)
         means = membership(segments).to(image.device)
         weighted, shown = np.zeros((height, width)), np.zeros((height, width))
-        scores, kept = [], []
-        for at in chunks(self.samples, score.batch_size):
-            masks = upsample(grids[at].to(image.device), shifts[at], (height, width))
-            chunk = score(fill(masks)).to(image.device)
-            weighted += torch.tensordot(chunk, masks[:, 0], dims=1).cpu().numpy()
-            shown += masks[:, 0].sum(dim=0).cpu().numpy()
-            scores.append(chunk.double().cpu())
-            kept.append((masks[:, 0].flatten(1) @ means).double().cpu())
-        every = torch.cat(scores).numpy()
-        mean = float(every.mean()) if self.centred else 0.0
-        saliency = (mean + (weighted - mean * shown) / (self.samples * self.keep)).astype(np.float32)
-        return SampledMap(saliency, covariance_of_masks(torch.cat(kept).numpy(), every, self.keep, self.centred))
+        scores, kept, done = [], [], 0
+        for end in ends(self.samples, looks, block):
+            for at in (slice(done + part.start, done + part.stop) for part in chunks(end - done, score.batch_size)):
+                masks = upsample(grids[at].to(image.device), shifts[at], (height, width))
+                chunk = score(fill(masks)).to(image.device)
+                weighted += torch.tensordot(chunk, masks[:, 0], dims=1).cpu().numpy()
+                shown += masks[:, 0].sum(dim=0).cpu().numpy()
+                scores.append(chunk.double().cpu())
+                kept.append((masks[:, 0].flatten(1) @ means).double().cpu())
+            done = end
+            every = torch.cat(scores).numpy()
+            mean = float(every.mean()) if self.centred else 0.0
+            saliency = (mean + (weighted - mean * shown) / (end * self.keep)).astype(np.float32)
+            yield end / self.samples, SampledMap(saliency, self._covariance(torch.cat(kept).numpy(), every, block))
+
+    def _drawn(self, size: tuple[int, int], generator: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+        """The grids (samples, 1, cells, cells) and the shifts (samples, 2); a grid's complement has its shift."""
+        if self.draws == PLAIN:
+            grids = draw_grids(self.samples, self.cells, self.keep, generator)
+            return grids, draw_shifts(self.samples, self.cells, size, generator)
+        subsets = coins(self.samples, self.cells**2, self.draws, generator)
+        shifts = draw_shifts(-(-self.samples // 2), self.cells, size, generator)
+        grids = torch.from_numpy(subsets).float().view(-1, 1, self.cells, self.cells)
+        return grids, np.repeat(shifts, 2, axis=0)[: self.samples]
+
+    def _covariance(self, kept: np.ndarray, scores: np.ndarray, block: int) -> Covariance:
+        if block == 1:
+            return covariance_of_masks(kept, scores, self.keep, self.centred)
+        groups = np.arange(len(scores)) // block
+        if groups[-1] + 1 < LEAST_BLOCKS:
+            return None
+        return covariance_of_masks(kept, scores, self.keep, self.centred, groups)
 
 
 def draw_grids(samples: int, cells: int, keep: float, generator: np.random.Generator) -> Tensor:

@@ -13,6 +13,9 @@ import numpy as np
 Covariance = np.ndarray | None
 """Of the segments' importance, (K, K) float64: all zero where nothing is drawn, None where it is not known."""
 
+Groups = Sequence[int] | np.ndarray
+"""The group of each sample, (N,), numbered from 0."""
+
 _DETERMINED = 1e-9  # a residual's share of its sample's noise below which the sample was fitted, not measured
 
 
@@ -35,7 +38,7 @@ def without_draws(segments: np.ndarray) -> np.ndarray:
     return np.zeros((count, count))
 
 
-def covariance_of_mean(values: np.ndarray, groups: Sequence[int] | None = None) -> Covariance:
+def covariance_of_mean(values: np.ndarray, groups: Groups | None = None) -> Covariance:
     """Of the mean of `values` (N, K), which were drawn in independent groups; None with fewer than two.
 
     Correlations from few groups are mostly noise, and say of many segments that they move together; so they are shrunk
@@ -73,14 +76,15 @@ def covariance_of_ridge(
     proximities: np.ndarray,
     alpha: float,
     fixed: int = 1,
-    groups: Sequence[int] | None = None,
+    groups: Groups | None = None,
 ) -> Covariance:
     """Of the weights of a weighted ridge regression with intercept, robust to unequal noise (a sandwich estimator).
 
     What a linear model leaves of the scores, interactions above all, depends on the subsets that were drawn; that is
     the noise. A sample's residual is smaller than its noise, as the fit follows it: each is divided by the root of the
-    share that is left on the mean (MacKinnon and White's HC2, for a ridge). None where some sample is fitted exactly,
-    or fewer than two groups were drawn.
+    share that is left on the mean (MacKinnon and White's HC2, for a ridge); those of a group together, by the matrix
+    root (Bell and McCaffrey 2002). None where some sample or group is fitted exactly, or fewer than two groups were
+    drawn.
 
     Args:
         design: (N, K) which segments each sample shows.
@@ -102,7 +106,18 @@ def covariance_of_ridge(
     left = 1 - 2 * leverage + share + (influence @ gram * influence).sum(axis=1)
     if left.min() < _DETERMINED:
         return None
-    parts = influence * (residuals / np.sqrt(left))[:, None]
+    noise = residuals / np.sqrt(left)
+    if groups is not None:
+        for members in _members(groups):
+            at = members + fixed
+            followed = influence[at] @ (2 * centred[at] - influence[at] @ gram).T + np.sqrt(
+                np.outer(share[at], share[at])
+            )
+            values, vectors = np.linalg.eigh(np.eye(len(at)) - followed)
+            if values.min() < _DETERMINED:
+                return None
+            noise[at] = vectors @ (vectors.T @ residuals[at] / np.sqrt(values))
+    parts = influence * noise[:, None]
     drawn = parts[fixed:]
     covariance = covariance_of_mean(drawn, groups)
     return None if covariance is None else covariance * len(drawn) ** 2
@@ -128,7 +143,9 @@ def covariance_of_total_indices(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> 
     return covariance_of_mean(((halves - indices * spread) / variance).T)
 
 
-def covariance_of_masks(shown: np.ndarray, scores: np.ndarray, keep: float, centred: bool) -> Covariance:
+def covariance_of_masks(
+    shown: np.ndarray, scores: np.ndarray, keep: float, centred: bool, groups: Groups | None = None
+) -> Covariance:
     """Of RISE's saliency: the mean of the masks, weighted by their scores, over the masks; None with fewer than two.
 
     Args:
@@ -136,11 +153,12 @@ def covariance_of_masks(shown: np.ndarray, scores: np.ndarray, keep: float, cent
         scores: (N,) their scores.
         keep: the probability that a pixel is shown.
         centred: whether masks are weighted by the scores' deviations from their mean, which is added back.
+        groups: (N,) the group of each mask; None where each is one of its own.
     """
     if not centred:
-        return covariance_of_mean(scores[:, None] * shown / keep)
+        return covariance_of_mean(scores[:, None] * shown / keep, groups)
     around, kept = (scores - scores.mean())[:, None], shown - shown.mean(axis=0)
-    return covariance_of_mean(around * kept / keep + scores[:, None])
+    return covariance_of_mean(around * kept / keep + scores[:, None], groups)
 
 
 def of_segments(covariance: Covariance, cells: np.ndarray, segments: np.ndarray) -> Covariance:
@@ -159,7 +177,13 @@ def of_segments(covariance: Covariance, cells: np.ndarray, segments: np.ndarray)
     return shares @ covariance @ shares.T
 
 
-def _by_group(values: np.ndarray, groups: Sequence[int] | None) -> np.ndarray:
+def _members(groups: Groups) -> list[np.ndarray]:
+    """The samples of each group, by their indices."""
+    labels = np.asarray(groups)
+    return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
+
+
+def _by_group(values: np.ndarray, groups: Groups | None) -> np.ndarray:
     """The sums (G, K) of the values (N, K) of each group."""
     if groups is None:
         return values

@@ -1,6 +1,6 @@
 """SOBOL: the share of the score's variance that each cell of a grid has a part in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xai.base import Fill, Score, chunks, score_masks
+from xai.designs import ends
 from xai.sampling_error import SampledMap, covariance_of_total_indices, of_segments
 
 
@@ -46,14 +47,31 @@ class SOBOL:
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
     ) -> SampledMap:
         """The same with its sampling error: the indices', over the designs."""
+        return next(self.growing(score, image, segments, fill, generator, ()))[1]
+
+    def growing(
+        self,
+        score: Score,
+        image: Tensor,
+        segments: np.ndarray,
+        fill: Fill,
+        generator: np.random.Generator,
+        looks: Sequence[float],
+    ) -> Iterator[tuple[float, SampledMap]]:
+        """The same of growing shares of the designs (see `xai.stopping.GrowingExplainer`)."""
         cells = self.grid**2
         a, b = sobol_points(self.designs, cells, generator)
-        points = np.concatenate([a, b, exchanged(a, b).reshape(-1, cells)])
-        scores = score_masks(score, fill, self._masks(points, image, score.batch_size))
-        of_a, of_b, rest = np.split(scores, [self.designs, 2 * self.designs])
-        of_c = rest.reshape(cells, self.designs)
-        numbers = torch.stack([torch.from_numpy(total_indices(of_a, of_b, of_c)).float(), torch.arange(cells).float()])
-        saliency, cell = upsample(numbers.view(2, 1, self.grid, self.grid), image.shape[1:])[:, 0].numpy()
+        c = exchanged(a, b)
+        scored, done = np.empty((cells + 2, 0)), 0
+        for end in ends(self.designs, looks):
+            points = np.concatenate([a[done:end], b[done:end], c[:, done:end].reshape(-1, cells)])
+            scores = score_masks(score, fill, self._masks(points, image, score.batch_size))
+            scored, done = np.concatenate([scored, scores.reshape(cells + 2, -1)], axis=1), end
+            yield end / self.designs, self._map(scored[0], scored[1], scored[2:], segments)
+
+    def _map(self, of_a: np.ndarray, of_b: np.ndarray, of_c: np.ndarray, segments: np.ndarray) -> SampledMap:
+        numbers = torch.from_numpy(np.stack([total_indices(of_a, of_b, of_c), np.arange(len(of_c))])).float()
+        saliency, cell = upsample(numbers.view(2, 1, self.grid, self.grid), segments.shape)[:, 0].numpy()
         covariance = covariance_of_total_indices(of_a, of_b, of_c)
         return SampledMap(saliency, of_segments(covariance, cell.astype(np.int64), segments))
 

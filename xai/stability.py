@@ -103,3 +103,30 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     """A matrix R (K, K) with R R' = covariance, which may be singular."""
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(values.clip(min=0.0))
+
+
+def same_at_end(importance: np.ndarray, covariance: Covariance, share: float, depths: tuple[int, ...]) -> float:
+    """The probability that the samples still to come leave the same best segments, of every depth together.
+
+    The importance at the end is the mean of that of the samples seen and that of the others, which are as many as there
+    are and know the true importance no better. It is 0 where nothing is known, as for `same_best`.
+
+    Args:
+        importance: (K,) of the segments by the samples seen, higher is more important; finite.
+        covariance: (K, K) of it; all zero where nothing is drawn, None where it is not known.
+        share: of all samples, those seen; in (0, 1].
+        depths: of how many best segments the sets stay the same.
+    """
+    if covariance is None or np.ptp(importance) <= _ROUNDING * np.abs(importance).max():
+        return 0.0
+    if not covariance.any() or share == 1:
+        return 1.0
+    draws = np.random.default_rng(0)
+    error = covariance - covariance.mean(axis=0)
+    error = error - error.mean(axis=1, keepdims=True)
+    around = importance - np.median(importance)
+    kept = _kept_shares(around, np.diag(error), draws)
+    old, new = draws.standard_normal((2, _RE_RUNS, len(importance))) @ _root(error).T
+    others = kept * around + np.sqrt(kept) * old + np.sqrt(share / (1 - share)) * new
+    again, seen = _order(share * around + (1 - share) * others), _order(importance)
+    return float(np.all([np.isin(again[:, :k], seen[:k]).all(axis=1) for k in depths], axis=0).mean())

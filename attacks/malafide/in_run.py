@@ -41,7 +41,11 @@ class RunSettings:
     limit: int = 0
 
 
-PRESETS: Mapping[str, RunSettings] = {"published": RunSettings(), "quick": RunSettings(epochs=10, limit=12)}
+PRESETS: Mapping[str, RunSettings] = {
+    "published": RunSettings(),
+    "efficient": RunSettings(),
+    "quick": RunSettings(epochs=10, limit=12),
+}
 
 
 def run_settings(preset: str, overrides: Mapping[str, Any]) -> RunSettings:

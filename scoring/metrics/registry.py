@@ -56,6 +56,7 @@ METRICS: Mapping[str, type[Metric]] = MappingProxyType(
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "published": {},  # the classes' own defaults
+        "efficient": {},
         "quick": {
             "deletion": {"steps": 32},
             "insertion": {"steps": 32},
@@ -77,9 +78,9 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 def build_metric(name: str, preset: str = "published", overrides: Mapping[str, Any] = MappingProxyType({})) -> Metric:
     """The metric of a name: one of METRICS, or a user's own package.module:Name.
 
-    `preset` is "published" or "quick"; `overrides` are settings by name, on top of it, as strings from a command line
-    or as values. Raises InputError for an unknown name, preset or setting, for a value that the metric refuses, and
-    for a class that is no metric.
+    `preset` is "published", "quick" or "efficient"; `overrides` are settings by name, on top of it, as strings from a
+    command line or as values. Raises InputError for an unknown name, preset or setting, for a value that the metric
+    refuses, and for a class that is no metric.
     """
     if preset not in PRESETS:
         raise InputError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")

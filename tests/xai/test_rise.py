@@ -54,6 +54,22 @@ def test_centred_it_estimates_the_same_with_less_noise() -> None:
     assert maps[True].std(axis=0).mean() < 0.2 * noise.mean()
 
 
+@pytest.mark.parametrize("draws", ["complementary", "balanced"])
+def test_other_draws_estimate_the_same_with_less_noise(draws: str) -> None:
+    detector, image = SmallNetwork(), photo(32)
+    fill, score = composite(image, torch.zeros_like(image)), Score(Queries(detector, batch_size=128), 1)
+    maps = {}
+    for kind in ("plain", draws):
+        explainer = RISE(samples=64, cells=4, centred=True, draws=kind)
+        maps[kind] = np.stack(
+            [explainer(score, image, SEGMENTS, fill, np.random.default_rng(seed)) for seed in range(40)]
+        )
+    noise = np.sqrt((maps["plain"].var(axis=0) + maps[draws].var(axis=0)) / 40)
+    around = [maps[kind].mean(axis=0) for kind in maps]
+    assert np.abs(around[0] - around[1]).max() < 5 * noise.max()
+    assert maps[draws].var(axis=0).mean() < maps["plain"].var(axis=0).mean()
+
+
 def test_centred_a_score_that_does_not_vary_gives_a_flat_map() -> None:
     image = photo(32)
     score = Score(Queries(LinearDetector(torch.zeros(3, 32, 32), bias=1.0)), 1)
@@ -88,7 +104,17 @@ def test_shifts_reach_every_pixel_of_a_cell_and_none_beyond() -> None:
     assert sorted(set(shifts[:, 1].tolist())) == list(range(9))
 
 
-@pytest.mark.parametrize("values", [{"samples": 0}, {"cells": 0}, {"keep": 0.0}, {"keep": 1.0}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"samples": 0},
+        {"cells": 0},
+        {"keep": 0.0},
+        {"keep": 1.0},
+        {"draws": "paired"},
+        {"draws": "balanced", "keep": 0.3},
+    ],
+)
 def test_impossible_settings_are_refused(values: dict) -> None:
     with pytest.raises(ValueError, match="must be"):
         RISE(**values)
