@@ -64,7 +64,7 @@ class TimmDetector(NetworkDetector):
     def __init__(self, config: TimmConfig, pretrained: bool = False) -> None:
         super().__init__()
         self.input_size = config.input_size
-        self.mean = config.mean
+        self.mean, self.std = config.mean, config.std
         self.antialias = config.antialias
         self._name_classes(config)
         self.network = create_network(config.network, config.outputs, pretrained)

@@ -70,6 +70,7 @@ class Configuration:
         budgets: L-infinity budgets of every attack; empty for their own.
         seeds: how many trials, each with new draws.
         survives: the transforms that flips are asked about again after, by name; as JSON only where there are any.
+        as_published: differences from the published evaluation that were brought back; likewise.
         format: version of the rows.
     """
 
@@ -91,13 +92,15 @@ class Configuration:
     budgets: tuple[float, ...] = ()
     seeds: int = 1
     survives: tuple[str, ...] = ()
+    as_published: tuple[str, ...] = ()
     format: int = FORMAT
 
     def to_json(self) -> str:
         """The configuration as JSON text with sorted keys."""
         settings = asdict(self)
-        if not self.survives:
-            del settings["survives"]
+        for name in ("survives", "as_published"):
+            if not settings[name]:
+                del settings[name]
         return json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

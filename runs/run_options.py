@@ -83,6 +83,8 @@ class EvaluationOptions(RunOptions):
         precision: of the explanations' forward passes.
         preset: of the settings; None for "quick" on the demo's frames, "published" on others.
         overrides: COMPONENT.FIELD=VALUE, each.
+        as_published: differences from the published evaluation that are brought back, of
+            `runs.as_published.DIFFERENCES`, or "All".
     """
 
     methods: Annotated[
@@ -157,6 +159,14 @@ class EvaluationOptions(RunOptions):
             "--set", metavar="COMPONENT.FIELD=VALUE", help="Override a setting, as RISE.samples=500; repeatable."
         ),
     ] = ()
+    as_published: Annotated[
+        Sequence[str],
+        typer.Option(
+            "--as-published",
+            metavar="DIFFERENCE",
+            help="Bring back a difference from the published evaluation, to see what it does, or All; repeatable.",
+        ),
+    ] = ()
 
     @property
     def every_method(self) -> tuple[str, ...]:
@@ -166,5 +176,6 @@ class EvaluationOptions(RunOptions):
 
 EXPLAINING_ONLY = {
     "attacks": (), "budgets": (), "baselines": (NONE,), "metrics": (), "segments": (), "survives": (), "seeds": 1,
+    "as_published": (),
 }  # fmt: skip
 """The options of a run that explains and attacks nothing, as `visualize` and `efficiency` are."""

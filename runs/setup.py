@@ -22,13 +22,14 @@ from detectors.batch_size import AUTO, fastest, read_batch_size, usual
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.registry import load
+from runs.as_published import parse_differences
 from runs.configuration import Configuration, describe_device, identify_detector, stored_batch_size, versions
 from runs.earlier_names import renamed_protocol
 from runs.filter_training import trained_attack
 from runs.run_folder import RunFolder
 from runs.run_options import EvaluationOptions
 from runs.selection import Selection, demo_selection, select_frames
-from runs.usable_attacks import WITHOUT_THRESHOLDS, UsableAttacks, usable_on_first_frame
+from runs.usable_attacks import PROTOCOL, WITHOUT_THRESHOLDS, UsableAttacks, names_thresholds, usable_on_first_frame
 from scoring.frame import Scorer
 from scoring.metrics.registry import METRICS, build_metrics, describe_metric
 from scoring.protocol import EVERY, NONE, Protocol, chosen_baselines
@@ -42,8 +43,6 @@ from xai.explanation_settings import (
 )
 from xai.methods import ADVERSARIAL, ALL, Method, parse_method, title
 from xai.segments import parse_segments
-
-PROTOCOL = "protocol"  # the component that `--set protocol.draws=5` overrides
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +87,16 @@ def prepare_run(
         if name not in later
     }
     budgets = tuple(read_budget(budget, "--budget") for budget in options.budgets)
+    published = parse_differences(options.as_published, methods, options.attacks)
+    if published.names:
+        protocol = published.protocol(options, protocol)
     transforms = parse_transforms(options.survives)
     selection = open_selection(options, keep_real)
     device = resolve_device(options.device)
     name, detector = open_detector(options)
     check_settings(settings, detector)
+    methods = published.methods(methods, settings, detector)
+    settings, attacks = published.settings(settings, detector), published.attacks(attacks, detector)
     if device.type == "cpu":
         keep_freed_memory()
     batch_size = chosen_batch_size(options, detector, device, folder)
@@ -120,6 +124,7 @@ def prepare_run(
         segmentations=tuple(scorer.segmentations),
         budgets=budgets,
         survives=tuple(transform.name for transform in transforms),
+        as_published=published.names,
         detector=identify_detector(name, detector),
         frames=selection.identity,
         seed=options.seed,
@@ -142,14 +147,8 @@ def settled(options: EvaluationOptions, setup: RunSetup) -> EvaluationOptions:
     finite = [name for name, attack in attacks.items() if isinstance(attack, NES) and attack.derivatives == FINITE]
     overrides = (*options.overrides, *(f"{name}.derivatives={FINITE}" for name in finite))
     if not setup.scorer.protocol.finds_thresholds:
-        overrides = (*(text for text in overrides if not _names_thresholds(text)), WITHOUT_THRESHOLDS)
+        overrides = (*(text for text in overrides if not names_thresholds(text)), WITHOUT_THRESHOLDS)
     return replace(options, batch_size=str(setup.scorer.batch_size), overrides=overrides)
-
-
-def _names_thresholds(override_text: str) -> bool:
-    """Whether an override says which flip thresholds are found, under either of the setting's names."""
-    component, field, _ = parse_override(override_text)
-    return component == PROTOCOL and "flip_thresholds" in renamed_protocol({field: ""})
 
 
 def with_trained_filter(

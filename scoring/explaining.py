@@ -1,6 +1,6 @@
 """A frame's explanations, the segments they rank, and the regions that methods point at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from scoring.costs import CostTracker
 from xai.explanation import AdversarialImage, Explanation, FrameExplanations
 from xai.explanation_settings import with_share_of_queries
 from xai.methods import ADVERSARIAL, Method
-from xai.ranking import top_region
+from xai.ranking import positive_segments
 from xai.regions import RankedRegion, Ranking, regions_at
 
 SHOWN = 3
@@ -27,7 +27,7 @@ class Explained:
         image: (3, H, W) float32 in [0, 1], at the detector's size.
         frames: what made the explanations, to make more on the same segments and fills.
         explanations: by the name of the method.
-        rankings: one for each method.
+        rankings: one for each method that does not leave the frame out (`xai.methods.Method.fewest_positive`).
         ranked_regions: the methods' regions, by method and depth.
         mask: (H, W) bool, the manipulated pixels at the detector's size, or None where unknown.
         adversarial: the frame attacked as a whole, or None where no method's fill uses it.
@@ -49,7 +49,9 @@ class Explained:
     @property
     def shown(self) -> dict[str, np.ndarray]:
         """The best three segments of each method, (H, W) bool; whatever depths are attacked."""
-        return {ranking.method: top_region(self.segments, ranking.order, SHOWN) for ranking in self.rankings}
+        return {
+            ranking.method: regions_at(ranking, self.segments, (str(SHOWN),))[0].region for ranking in self.rankings
+        }
 
 
 def explain_frame(
@@ -77,7 +79,7 @@ def explain_frame(
     for method in methods:
         with tracker.stage(method.name, including=ADVERSARIAL if method.fill == ADVERSARIAL else None):
             explanations[method.name] = frames.explain(method)
-    ranked = [_ranking(method, explanations[method.name]) for method in methods]
+    ranked = [_ranking(method, explanations[method.name]) for method in methods if _keeps(method, explanations)]
     ranked_regions = [ranked_region for ranking in ranked for ranked_region in regions_at(ranking, segments, depths)]
     mask = at_size(frame.mask, segments.shape)
     return Explained(frames.image, frames, explanations, ranked, ranked_regions, mask, adversarial)
@@ -103,6 +105,12 @@ def explain_randomised(
     return [_ranking(method, frames.explain(method), baseline) for method in methods]
 
 
+def _keeps(method: Method, explanations: Mapping[str, Explanation]) -> bool:
+    """Whether a method's explanation is ranked, or the frame left out of its rows."""
+    explanation = explanations[method.name]
+    return positive_segments(explanation.saliency, explanation.segments) >= method.fewest_positive
+
+
 def _ranking(method: Method, explanation: Explanation, baseline: str = "") -> Ranking:
     return Ranking(
         explanation.ranking,
@@ -110,4 +118,5 @@ def _ranking(method: Method, explanation: Explanation, baseline: str = "") -> Ra
         of=method.name if baseline else "",
         fill=method.fill,
         weak=explanation.weak,
+        segments=None if method.segments is None else explanation.segments,
     )

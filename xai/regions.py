@@ -24,6 +24,7 @@ class Ranking:
         draw: which of its random draws.
         fill: what hid pixels while explaining, or "".
         weak: whether it says little (`xai.ranking.is_weak`).
+        segments: (H, W), the segments that it orders where the method has its own; None for the frame's.
     """
 
     order: np.ndarray
@@ -32,6 +33,7 @@ class Ranking:
     draw: int = 0
     fill: str = ""
     weak: bool = False
+    segments: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def digest_of(region: np.ndarray) -> str:
 
 
 def regions_at(ranking: Ranking, segments: np.ndarray, depths: tuple[str, ...]) -> list[RankedRegion]:
-    """The regions of a ranking at every depth; `segments` is (H, W) with labels 0..K-1."""
+    """The regions of a ranking at every depth; `segments` is (H, W), the frame's, with labels 0..K-1."""
+    segments = segments if ranking.segments is None else ranking.segments
     areas = np.bincount(segments.ravel())
     ranked_regions = []
     for depth in depths:

@@ -4,6 +4,7 @@ import numpy as np
 from torch import Tensor
 
 from data.frames import Frame
+from detectors.base import to_pictures
 from runs.gallery.sprites import Album
 from scoring.flip_threshold import THRESHOLD_DEPTH
 from scoring.frame import Scored
@@ -35,6 +36,6 @@ def album(frame: Frame, scored: Scored) -> Album | None:
 
 
 def _bytes(image: Tensor) -> np.ndarray:
-    """An image (3, H, W) in [0, 1] as (H, W, 3) uint8."""
-    pixels: np.ndarray = (image.detach().cpu().permute(1, 2, 0) * 255).round().byte().numpy()
-    return pixels
+    """An image (3, H, W) in [0, 1] as (H, W, 3) uint8; what lies outside as its nearest value."""
+    picture: np.ndarray = to_pictures(image.detach()[None])[0]
+    return picture

@@ -12,10 +12,14 @@ POOL_DEPTH = 3
 
 
 def candidates(segments: np.ndarray, rankings: Sequence[Ranking], pool: bool) -> list[int]:
-    """The segments that the oracle tries: all, or with `pool` those among the best three of some ranking."""
+    """The segments that the oracle tries: all, or with `pool` those among the best three of some ranking.
+
+    A ranking of a method's own segments says nothing of the frame's.
+    """
     if not pool:
         return list(range(int(segments.max()) + 1))
-    return sorted({int(label) for ranking in rankings for label in ranking.order[:POOL_DEPTH]})
+    shared = [ranking for ranking in rankings if ranking.segments is None]
+    return sorted({int(label) for ranking in shared for label in ranking.order[:POOL_DEPTH]})
 
 
 def ranked(segments: np.ndarray, tried: Sequence[int], outcomes: Mapping[str, Outcome]) -> Ranking:

@@ -1,5 +1,7 @@
 """Baselines that rank a frame's segments without asking the detector."""
 
+from dataclasses import replace
+
 import numpy as np
 from skimage.color import rgb2gray
 from skimage.filters import sobel
@@ -26,7 +28,7 @@ def random(segments: np.ndarray, draws: int, seed: int, key: str) -> list[Rankin
 
 def bottom(ranking: Ranking) -> Ranking:
     """A ranking read from its end: what the method ranks last (fewer flips than at random, if it knows)."""
-    return Ranking(ranking.order[::-1].copy(), BOTTOM, of=ranking.method, fill=ranking.fill, weak=ranking.weak)
+    return replace(ranking, order=ranking.order[::-1].copy(), method=BOTTOM, of=ranking.method)
 
 
 def face_centre(segments: np.ndarray) -> Ranking:
