@@ -23,9 +23,10 @@ from analysis.statistics import Estimate
 from analysis.surviving_flips import SurvivingFlips
 from analysis.tiers import headline_tiers
 from common.csv_files import save_csv
-from common.figures import BLUE, FAINT, GREY, INK
+from common.figures import BLUE, FAINT, GREY, INK, write_mark
 from common.files import atomic_write
 from reporting import words
+from reporting.published_mark import marked, published_mark, published_note
 from reporting.series_style import SeriesStyle, series_styles
 from runs.finished_run import FinishedRun
 from runs.score_table import ScoreTable
@@ -57,15 +58,17 @@ def write_paper_files(folder: Path, run: FinishedRun, headlines: Sequence[Headli
     main, rows = headlines[0], score_subsets.main_segmentation(run.rows)
     stubborn = attackable_frames.unattackable(run.frames)
     files = [folder / "summary.csv", folder / "headline.tex"]
-    save_csv(files[0], summary_table(headlines))
+    save_csv(files[0], marked(summary_table(headlines), run.configuration))
     with atomic_write(files[1]) as file:
         remarks = [words.adversarial_fill(run.rows, run.frames), words.turned_by_transforms(run.rows, run.frames)]
+        remarks.append(published_note(run.configuration))
         file.write(latex(main, " ".join(filter(None, remarks))))
-    files += _save(ranking(main), folder / "ranking")
+    mark = published_mark(run.configuration)
+    files += _save(ranking(main), folder / "ranking", mark)
     for attack in score_subsets.attacks(rows):
         if len(attackable_frames.attackable(score_subsets.under(rows, attack), stubborn)):
             path = folder / f"curves_{score_subsets.attacks(rows).index(attack) + 1}"
-            files += _save(curves(rows, attack, stubborn), path)
+            files += _save(curves(rows, attack, stubborn), path, mark)
     return files
 
 
@@ -212,8 +215,9 @@ def _name(text: str) -> str:
     return f" {line}" if line.startswith("_") else line
 
 
-def _save(figure: Figure, path: Path) -> list[Path]:
+def _save(figure: Figure, path: Path, mark: str = "") -> list[Path]:
     """Writes a figure as PDF and PNG beside each other."""
+    write_mark(figure, mark)
     files = []
     for kind, metadata in _METADATA.items():
         with io.BytesIO() as buffer, matplotlib.rc_context(_STYLE):

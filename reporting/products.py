@@ -16,6 +16,7 @@ from common.seeds import generator
 from reporting import flip_rate_figure, paper, tables
 from reporting.evidence_files import write_evidence
 from reporting.page.write import write_page
+from reporting.published_mark import published_mark, published_note
 from runs import row_files
 from runs.finished_run import FinishedRun
 from runs.frame_table import FRAMES
@@ -39,6 +40,7 @@ class RunResults:
         failures: frames that could not be scored, with the reason.
         files: what was written for people.
         frames: what is known of each frame (`runs.frame_table`), as a score table.
+        note: what sets the run apart, in whole sentences (`reporting.published_mark`).
     """
 
     rows: ScoreTable
@@ -49,6 +51,7 @@ class RunResults:
     failures: dict[str, str]
     files: tuple[Path, ...]
     frames: ScoreTable = field(default_factory=lambda: as_score_table(pd.DataFrame(), FRAMES))
+    note: str = ""
 
 
 def write_products(
@@ -74,19 +77,28 @@ def write_products(
     seed = int(configuration["seed"])
     summary = summarise_methods(scores, seed, gathered.frames)
     headlines = rank_methods(scores, seed, gathered.frames)
-    files = [*tables.write_tables(folder.path, name, scores, summary), *gathered.files]
+    files = [*tables.write_tables(folder.path, name, scores, summary, configuration), *gathered.files]
     row_files.write_failures(folder.path, failures)
     if headlines:
         picture = folder.path / f"summary_{name}.png"
-        flip_rate_figure.save_summary(picture, summary)
+        mark = published_mark(configuration)
+        flip_rate_figure.save_summary(picture, summary, mark)
         content = FinishedRun(
             scores, flip_thresholds, metrics, gathered.costs, configuration, failures, gathered.frames
         )
         page = write_page(folder.path, content, headlines, interval=_interval(seed))
         files = [page, *files, picture, *paper.write_paper_files(folder.path, content, headlines)]
-        files += write_evidence(folder.path, evidence(scores, flip_thresholds, seed))
+        files += write_evidence(folder.path, evidence(scores, flip_thresholds, seed), mark)
     return RunResults(
-        scores, flip_thresholds, metrics, summary, headlines, dict(failures), tuple(files), gathered.frames
+        scores,
+        flip_thresholds,
+        metrics,
+        summary,
+        headlines,
+        dict(failures),
+        tuple(files),
+        gathered.frames,
+        published_note(configuration),
     )
 
 

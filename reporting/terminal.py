@@ -13,6 +13,7 @@ from common.console import count, paragraph, say, table, warn
 from data.source import warn_of_doubt
 from reporting.conclusions import conclude, counts
 from reporting.products import RunResults
+from reporting.published_mark import published_note
 from runs.conditions import MEAN
 from runs.selection import Selection
 from runs.setup import RunSetup
@@ -34,6 +35,8 @@ def introduce_run(setup: RunSetup, folder: Path) -> None:
         f"seed {configuration.seed}."
     )
     paragraph(f"Methods: {', '.join(configuration.methods)}. Attacks: {', '.join(configuration.attacks)}.")
+    if note := published_note({"as_published": configuration.as_published}):
+        paragraph(note)
     if selection.real:
         paragraph(f"Left out: {count(selection.real, 'real frame')}, as there is no fake verdict to explain.")
     warn_of_doubt(selection.entries)
@@ -49,6 +52,8 @@ def show_results(results: RunResults, seed: int, folder: Path) -> None:
         for sentence in conclude(results.rows, results.summary, attack, seed, headline):
             paragraph(sentence)
         say("")
+    if results.note:
+        paragraph(results.note)
     for sentence in counts(results.rows, results.summary, results.failures, results.frames):
         paragraph(sentence)
     paragraph(f"Files in {folder}: {', '.join(path.name for path in results.files)}")

@@ -39,6 +39,7 @@ DIFFERENCES: Mapping[str, str] = {
 """What each switch brings back, by its name."""
 
 THREE = 3
+FEW = 3  # names that a mark has room for
 OF_ATTACK = (UNBOUNDED, NO_CLAMP, ON_P, LAST_IMAGE)
 KEEP = NormalDist().cdf(0.1)  # a standard normal draw is below 0.1 with this probability, 0.5398
 
@@ -51,6 +52,20 @@ class AsPublished:
 
     def __contains__(self, name: str) -> bool:
         return name in self.names
+
+    @property
+    def mark(self) -> str:
+        """ "As published: lime-row, rise-keep": what tables and pictures of such a run show; "" without a switch."""
+        missing = [name for name in DIFFERENCES if name not in self]
+        if not self.names:
+            return ""
+        if not missing:
+            return f"As published: all {len(DIFFERENCES)} differences"
+        if len(self.names) <= FEW:
+            return f"As published: {', '.join(self.names)}"
+        if len(missing) <= FEW:
+            return f"As published, without {', '.join(missing)}"
+        return f"As published: {len(self.names)} differences of {len(DIFFERENCES)}, see config.json"
 
     def methods(
         self, methods: Sequence[Method], settings: ExplanationSettings, detector: Detector

@@ -112,7 +112,7 @@ def prepare_run(
             protocol = replace(protocol, flip_thresholds=(NONE,))
     scorer = Scorer(
         detector, methods, settings, attacks, protocol, metrics, options.seed, options.seeds,
-        divided(settings, options.segments), budgets, batch_size, options.precision, transforms,
+        divided(settings, options.segments), budgets, batch_size, options.precision, transforms, published.mark,
     )  # fmt: skip
     configuration = Configuration(
         preset=preset,

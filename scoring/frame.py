@@ -43,10 +43,12 @@ class Views:
     Attributes:
         explained: the frame, its explanations and segments.
         attacked: by method, the image (3, H, W) after the first attack on its best three segments.
+        mark: what sets the run apart, for its pictures; "" for nothing.
     """
 
     explained: Explained
     attacked: Mapping[str, Tensor]
+    mark: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,7 @@ class Scorer:
         batch_size: images in a forward pass.
         precision: of the explanations' queries; verdicts and attacks are always float32.
         transforms: what every flip is asked about again, after its picture went through each.
+        mark: what its pictures say of it, see `Views`.
     """
 
     detector: Detector
@@ -124,6 +127,7 @@ class Scorer:
     batch_size: int = 32
     precision: str = "float32"
     transforms: tuple[PictureTransform, ...] = ()
+    mark: str = ""
 
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
@@ -202,7 +206,7 @@ class _FrameTrial:
         ranked_regions = explained.ranked_regions + self._baseline_regions(explained)
         rows, with_oracle, attacked, transformed = self._rows(ranked_regions, explained)
         flip_thresholds = self._flip_thresholds(with_oracle, explained) if self.scorer.attacks else []
-        metric_values, views = self._metric_values(explained), Views(explained, attacked)
+        metric_values, views = self._metric_values(explained), Views(explained, attacked, self.scorer.mark)
         frame_verdicts = [self._recorder.frame_verdict(explained.segments, explained.adversarial)]
         return Scored(rows, flip_thresholds, metric_values, self.tracker.costs, views, frame_verdicts, transformed)
 

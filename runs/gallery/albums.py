@@ -15,6 +15,7 @@ def album(frame: Frame, scored: Scored) -> Album | None:
     if scored.views is None or not scored.views.attacked:
         return None
     explained, first = scored.views.explained, scored.rows[0]
+    shown = explained.shown
     condition = (first.seed, first.segmentation, first.attack, first.epsilon, THRESHOLD_DEPTH)
     after = {
         row.method: row.predicted_after
@@ -27,11 +28,15 @@ def album(frame: Frame, scored: Scored) -> Album | None:
         verdict=first.predicted,
         image=_bytes(explained.image),
         segments=explained.segments,
-        saliency={name: explanation.saliency for name, explanation in explained.explanations.items()},
-        regions=explained.shown,
+        saliency={name: explained.explanations[name].saliency for name in shown if name in explained.explanations},
+        regions=shown,
         attacked={name: _bytes(image) for name, image in scored.views.attacked.items()},
         outcomes={name: after.get(name, "") for name in scored.views.attacked},
         mask=explained.mask,
+        own_segments={
+            ranking.method: ranking.segments for ranking in explained.rankings if ranking.segments is not None
+        },
+        mark=scored.views.mark,
     )
 
 
