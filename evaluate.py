@@ -62,7 +62,8 @@ def replicate(
     setups = {run: prepare_run(own, folder=folder / run) for run, own in runs.items()}  # mistakes come first
     scores: dict[str, ScoreTable] = {}
     for run, own in runs.items():
-        found = score_detector(setups.pop(run), own, folder / run, WHOLE_RUN, workers)
+        console.say(f"{run}, {len(scores) + 1} of {len(runs)}")
+        found = score_detector(setups.pop(run), own, folder / run, WHOLE_RUN, workers, shown=False)
         if found is None:
             raise InputError(f"{folder / run}: not every frame could be scored, so the runs cannot be compared")
         scores[run.removeprefix("without-")] = found.rows
@@ -140,7 +141,7 @@ def score_detectors(
 
 
 def score_detector(
-    setup: RunSetup, options: EvaluationOptions, folder: Path, part: Shard, workers: WorkerOptions
+    setup: RunSetup, options: EvaluationOptions, folder: Path, part: Shard, workers: WorkerOptions, shown: bool = True
 ) -> RunResults | None:
     """Scores one detector in its folder and reports it; nothing is returned where frames are still missing.
 
@@ -150,12 +151,14 @@ def score_detector(
         folder: of the run; made where it does not exist.
         part: the frames that are scored here.
         workers: that score them.
+        shown: whether the terminal says what is about to be scored and what came of it.
 
     Raises:
         InputError: as `runs.run.score_frames`, or another process works in the folder.
     """
     log.open_in(folder)
-    introduce_run(setup, folder)
+    if shown:
+        introduce_run(setup, folder)
     run_folder, selection = RunFolder(folder), setup.selection
     with worker_pool(workers, settled(options, setup), folder) as pool, run_folder.locked(part):
         outcome = score_frames(run_folder, setup.configuration, selection, setup.scorer, part, pool)
@@ -164,8 +167,9 @@ def score_detector(
             return None
         configuration = json.loads(setup.configuration.to_json())
         results = write_products(run_folder, setup.name, configuration, outcome.finished, outcome.failures)
-    show_results(results, setup.configuration.seed, folder)
-    show_black_masks(results, selection)
+    if shown:
+        show_results(results, setup.configuration.seed, folder)
+        show_black_masks(results, selection)
     return results
 
 

@@ -16,7 +16,7 @@ from common.seeds import generator
 from reporting import flip_rate_figure, paper, tables
 from reporting.evidence_files import write_evidence
 from reporting.page.write import write_page
-from reporting.published_mark import published_mark, published_note
+from reporting.published_mark import published_mark
 from runs import row_files
 from runs.finished_run import FinishedRun
 from runs.frame_table import FRAMES
@@ -40,7 +40,7 @@ class RunResults:
         failures: frames that could not be scored, with the reason.
         files: what was written for people.
         frames: what is known of each frame (`runs.frame_table`), as a score table.
-        note: what sets the run apart, in whole sentences (`reporting.published_mark`).
+        mark: what sets the run apart (`reporting.published_mark`).
     """
 
     rows: ScoreTable
@@ -51,7 +51,7 @@ class RunResults:
     failures: dict[str, str]
     files: tuple[Path, ...]
     frames: ScoreTable = field(default_factory=lambda: as_score_table(pd.DataFrame(), FRAMES))
-    note: str = ""
+    mark: str = ""
 
 
 def write_products(
@@ -98,7 +98,7 @@ def write_products(
         dict(failures),
         tuple(files),
         gathered.frames,
-        published_note(configuration),
+        published_mark(configuration),
     )
 
 

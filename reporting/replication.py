@@ -49,7 +49,8 @@ def compare_with_published(
     found = {NONE_OUT: Replicated(order, adversarial_gains(published, seed), 1.0)}
     for difference, scores in without.items():
         own = order_of_methods(scores)
-        tau = agreement(list(order), list(own)) if own.keys() == order.keys() else math.nan
+        shared = [method for method in order if method in own]
+        tau = agreement(shared, [method for method in own if method in order])
         moves = tuple(column_moves(published, scores, seed))
         found[difference] = Replicated(own, adversarial_gains(scores, seed), tau, moves)
     return found
@@ -67,7 +68,7 @@ def show_replication(found: Mapping[str, Replicated]) -> None:
     paragraph(
         f"moved: columns whose 95 % interval (videos as the sample) leaves out 0, of those with an interval. They are "
         f"not corrected: of {count(len(pooled), 'column')} in all, one in twenty would by chance. tau: Kendall's, of "
-        "the order of the methods by their mean Sufficiency with the published order; 1 is the same order."
+        "the order of the methods that both have, by their mean Sufficiency, with the published order; 1 is the same."
     )
     methods = list(published.gains)
     table(

@@ -52,8 +52,8 @@ def show_results(results: RunResults, seed: int, folder: Path) -> None:
         for sentence in conclude(results.rows, results.summary, attack, seed, headline):
             paragraph(sentence)
         say("")
-    if results.note:
-        paragraph(results.note)
+    if results.mark:
+        paragraph(f"{results.mark}. What these are was said at the start; docs/methods.md has the list.")
     for sentence in counts(results.rows, results.summary, results.failures, results.frames):
         paragraph(sentence)
     paragraph(f"Files in {folder}: {', '.join(path.name for path in results.files)}")
