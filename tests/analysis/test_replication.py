@@ -73,9 +73,11 @@ def test_the_comparison_says_what_moves(tmp_path, capsys: pytest.CaptureFixture[
     found = compare_with_published(published, {"lime-row": as_score_table(table(rows({"RISE": 8})))}, 0)
     assert list(found) == [NONE_OUT, "lime-row"]
     assert found["lime-row"].tau < 1
+    rise = next(m for m in found["lime-row"].moves if (m.method, m.column) == ("RISE", "Sufficiency Top 1"))
+    assert rise.moved and rise.difference.value == pytest.approx(0.7)
     show_replication(found)
     said = capsys.readouterr().out
-    assert "RISE Top 1 +0.70" in said
+    assert "none moves" not in said
     assert "Without lime-row the order is RISE, LIME, LIME_adv." in " ".join(said.split())
     files = write_replication(tmp_path, found)
     assert "lime-row,RISE,Sufficiency Top 1,0.1" in files[0].read_text()
