@@ -15,12 +15,15 @@ from common.commands import with_options
 from common.errors import InputError
 from reporting.detector_comparison import short_names, show_detector_comparison, write_detector_comparison
 from reporting.products import RunResults, write_products
+from reporting.replication import compare_with_published, show_replication, write_replication
 from reporting.run_comparison import show_run_comparison
 from reporting.terminal import introduce_run, show_black_masks, show_missing, show_results
-from runs.run import score_frames
+from runs.replication import OF_REPLICATION, PUBLISHED, replicated_runs
+from runs.run import WHOLE_RUN, score_frames
 from runs.run_folder import RunFolder, Shard
 from runs.run_options import EvaluationOptions, ResultsOption
-from runs.setup import RunSetup, files_name, prepare_run, run_name, settled
+from runs.score_table import ScoreTable
+from runs.setup import RunSetup, files_name, folder_name, prepare_run, run_name, settled
 from runs.stored_run import read_run
 from runs.workers.ray_cluster import LOCAL
 from runs.workers.start import WorkerOptions, worker_pool
@@ -36,6 +39,38 @@ def compare_runs(
 ) -> None:
     """Two runs side by side: what changed in their configurations, and which scores moved beyond chance."""
     show_run_comparison(read_run(first), read_run(second), seed)
+
+
+@app.command("replicate")
+@with_options(options=OF_REPLICATION, pool={"threads": None})
+def replicate(
+    options: EvaluationOptions,
+    pool: WorkerOptions,
+    name: Annotated[
+        str, typer.Option("--run", help="Name of the folder of all its runs; the same command again continues them.")
+    ] = "replication",
+    results: ResultsOption = Path("results"),
+) -> None:
+    """The published evaluation, and what each of its differences does to its table.
+
+    Scores the eight methods as published, then without one difference at a time, on the same frames and draws, and says
+    which difference moves which column and whether the order of the methods changes.
+    """
+    workers = replace(pool, threads=options.threads)
+    torch.set_num_threads(workers.threads_each())
+    folder, runs = results / folder_name(name), replicated_runs(options)
+    setups = {run: prepare_run(own, folder=folder / run) for run, own in runs.items()}  # mistakes come first
+    scores: dict[str, ScoreTable] = {}
+    for run, own in runs.items():
+        console.say(f"{run}, {len(scores) + 1} of {len(runs)}")
+        found = score_detector(setups.pop(run), own, folder / run, WHOLE_RUN, workers, shown=False)
+        if found is None:
+            raise InputError(f"{folder / run}: not every frame could be scored, so the runs cannot be compared")
+        scores[run.removeprefix("without-")] = found.rows
+    compared = compare_with_published(scores.pop(PUBLISHED), scores, options.seed)
+    show_replication(compared)
+    files = write_replication(folder, compared)
+    console.say(f"Files in {folder}: {', '.join(path.name for path in files)}")
 
 
 @app.callback(invoke_without_command=True)
@@ -106,7 +141,7 @@ def score_detectors(
 
 
 def score_detector(
-    setup: RunSetup, options: EvaluationOptions, folder: Path, part: Shard, workers: WorkerOptions
+    setup: RunSetup, options: EvaluationOptions, folder: Path, part: Shard, workers: WorkerOptions, shown: bool = True
 ) -> RunResults | None:
     """Scores one detector in its folder and reports it; nothing is returned where frames are still missing.
 
@@ -116,12 +151,14 @@ def score_detector(
         folder: of the run; made where it does not exist.
         part: the frames that are scored here.
         workers: that score them.
+        shown: whether the terminal says what is about to be scored and what came of it.
 
     Raises:
         InputError: as `runs.run.score_frames`, or another process works in the folder.
     """
     log.open_in(folder)
-    introduce_run(setup, folder)
+    if shown:
+        introduce_run(setup, folder)
     run_folder, selection = RunFolder(folder), setup.selection
     with worker_pool(workers, settled(options, setup), folder) as pool, run_folder.locked(part):
         outcome = score_frames(run_folder, setup.configuration, selection, setup.scorer, part, pool)
@@ -130,8 +167,9 @@ def score_detector(
             return None
         configuration = json.loads(setup.configuration.to_json())
         results = write_products(run_folder, setup.name, configuration, outcome.finished, outcome.failures)
-    show_results(results, setup.configuration.seed, folder)
-    show_black_masks(results, selection)
+    if shown:
+        show_results(results, setup.configuration.seed, folder)
+        show_black_masks(results, selection)
     return results
 
 

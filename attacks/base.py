@@ -45,7 +45,8 @@ class RegionAttack(ABC):
     """Base of every region attack; a subclass's fields are its settings.
 
     A subclass defines `propose` and `rounds`. It cannot leave its region, the L-infinity ball or [0, 1], cannot
-    declare its own success, and cannot understate its cost: the base projects, asks and counts.
+    declare its own success, and cannot understate its cost: the base projects, asks and counts. One attack of this
+    package alone is let off its limits, and says so in its settings: `attacks.published_nes`.
 
     Attributes:
         epsilon: the L-infinity budget in pixel units, in (0, 1].
@@ -192,7 +193,7 @@ class RegionAttack(ABC):
         wanted = torch.tensor([rounds < self.rounds and self.wants_gradient(rounds) for rounds in afterwards])
         judged = self._judge(queries, images, wanted)
         for i, pair in enumerate(pairs):
-            pair.take(images[i], judged.of(i, bool(wanted[i])), real)
+            pair.take(images[i], judged.of(i, bool(wanted[i])), real, self._keeps_last)
             pair.rounds += 1
             pair.forwards += spent[i] + 1 + bool(wanted[i] and not pair.flipped)
             needed = UNKNOWN if went_back else self.queries_per_round(spent[i])
@@ -207,6 +208,11 @@ class RegionAttack(ABC):
             result.steps[pair.index] = self.steps_taken(pair.rounds)
             result.forwards[pair.index] = pair.forwards
             result.queries[pair.index] = pair.queries
+
+    @property
+    def _keeps_last(self) -> bool:
+        """Whether the last image is the result, not the best that was judged."""
+        return False
 
     def _project(self, proposal: Tensor, current: Tensor, originals: Tensor, masks: Tensor) -> Tensor:
         """The proposal inside the region, the L-infinity ball around the original, and [0, 1]."""

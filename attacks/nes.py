@@ -74,20 +74,34 @@ class NES(RegionAttack):
 
     def propose(self, queries: Queries, batch: Batch) -> Tensor:
         """The images one step further along the sign of the estimated gradient."""
-        return batch.images + self.step * self.gradient(queries, batch).sign().to(batch.images.device)
+        return batch.images + self._in_channels(
+            self.step * self.gradient(queries, batch).sign().to(batch.images.device)
+        )
 
     def gradient(self, queries: Queries, batch: Batch) -> Tensor:
         """The estimate of d log p(Real) / d (pixel, channels together), (n, 1, H, W) on the CPU; 0 off the region."""
         pixels = [region.flatten().nonzero()[:, 0] for region in batch.regions.cpu()]
-        sums = self._exact(batch, pixels) if self.uses_gradients else self._finite(queries, batch, pixels)
+        sums = self._exact(queries, batch, pixels) if self.uses_gradients else self._finite(queries, batch, pixels)
         gradient = torch.zeros(len(pixels), batch.regions[0].numel())
         for row, pixels_of_pair, total in zip(gradient, pixels, sums, strict=True):
             row[pixels_of_pair] = total / self.pairs
         return gradient.view(batch.regions.shape)
 
-    def _exact(self, batch: Batch, pixels: list[Tensor]) -> list[Tensor]:
+    def _in_channels(self, change: Tensor) -> Tensor:
+        """What a change of the pixels, (n, 1, H, W), is in each channel, (n, 1 or 3, H, W): the same in all."""
+        return change
+
+    def _slopes(self, queries: Queries, batch: Batch) -> Tensor:
+        """d of every pair, (n, H, W): how what is climbed rises with a change that the channels share."""
+        return batch.gradients.sum(dim=1)
+
+    def _height(self, queries: Queries, images: Tensor) -> Tensor:
+        """What is climbed, (n,), at images (n, 3, H, W)."""
+        return queries.log_probability(images, queries.detector.real)
+
+    def _exact(self, queries: Queries, batch: Batch, pixels: list[Tensor]) -> list[Tensor]:
         """sum_j (u_j . d) u_j of every pair, on its region's pixels."""
-        slopes = batch.gradients.sum(dim=1).flatten(1).cpu()
+        slopes = self._slopes(queries, batch).flatten(1).cpu()
         sums = []
         for slopes_of_pair, pixels_of_pair, generator in zip(slopes, pixels, batch.generators, strict=True):
             noise = torch.empty(self.pairs, len(pixels_of_pair))
@@ -109,7 +123,7 @@ class NES(RegionAttack):
             chunk = owners[start : start + size]
             noise = [torch.randn(len(pixels[pair]), generator=batch.generators[pair]) for pair in chunk]
             probes = self._probes(batch.images[chunk], [pixels[pair] for pair in chunk], noise)
-            above, below = queries.log_probability(probes, queries.detector.real).chunk(2)
+            above, below = self._height(queries, probes).chunk(2)
             for pair, draw, rise in zip(chunk, noise, ((above - below) / (2 * self.sigma)).tolist(), strict=True):
                 sums[pair].add_(draw, alpha=rise)
         return sums
@@ -120,5 +134,5 @@ class NES(RegionAttack):
         indices = torch.cat([row * height * width + pixels_of_pair for row, pixels_of_pair in enumerate(pixels)])
         shifts = torch.zeros(count * height * width, device=images.device)
         shifts.index_copy_(0, indices.to(images.device), self.sigma * torch.cat(noise).to(images.device))
-        shifts = shifts.view(count, 1, height, width)
+        shifts = self._in_channels(shifts.view(count, 1, height, width))
         return torch.cat([images + shifts, images - shifts])

@@ -24,6 +24,7 @@ class Batch:
         rounds: how many rounds each pair has had.
         gradients: (n, 3, H, W), d log p(Real) / d pixel where the attack `uses_gradients`, at the last judged image for
             which it wanted it; zero before. Else empty.
+        logits: (n, C) float32 on the CPU, what the detector says of `images`.
     """
 
     images: Tensor
@@ -32,6 +33,7 @@ class Batch:
     generators: Sequence[torch.Generator]
     rounds: Sequence[int] = ()
     gradients: Tensor = field(default_factory=lambda: torch.empty(0))
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,7 @@ class Pair:
         original: (3, H, W).
         region: (1, H, W) bool.
         generator: of its draws.
+        logits: (C,), what the detector says of `image`.
         best: of the images that were judged.
         gradient: (3, H, W), of log p(Real) where the attack last wanted it.
         flipped: whether the detector calls the best image Real.
@@ -96,6 +99,7 @@ class Pair:
     original: Tensor
     region: Tensor
     generator: torch.Generator
+    logits: Tensor
     best: _Best
     gradient: Tensor
     flipped: bool = False
@@ -113,15 +117,15 @@ class Pair:
         best = _Best(image, judged.logits, _height(judged.logits, queries.detector.real))
         wanted = len(judged.gradients) > 0
         gradient = judged.gradients.to(queries.device) if wanted else torch.zeros_like(image)
-        return cls(index, image, image, region[None], generator, best, gradient, forwards=1 + wanted)
+        return cls(index, image, image, region[None], generator, judged.logits, best, gradient, forwards=1 + wanted)
 
-    def take(self, image: Tensor, judged: Judged, real: int) -> None:
-        """Goes on from an image, and keeps it where it is the best so far."""
-        self.image = image
+    def take(self, image: Tensor, judged: Judged, real: int, keeps_last: bool = False) -> None:
+        """Goes on from an image, and keeps it where it is the best so far, or always."""
+        self.image, self.logits = image, judged.logits
         self.gradient = judged.gradients if len(judged.gradients) else self.gradient
         self.flipped = bool(says(judged.logits, real))
         height = _height(judged.logits, real)
-        if self.flipped or height > self.best.height:
+        if keeps_last or self.flipped or height > self.best.height:
             self.best = _Best(image.clone(), judged.logits, height)  # a view would keep its whole batch
 
 
@@ -139,6 +143,7 @@ def together(pairs: Sequence[Pair], with_gradients: bool) -> Batch:
         [pair.generator for pair in pairs],
         [pair.rounds for pair in pairs],
         torch.stack([pair.gradient for pair in pairs]) if with_gradients else torch.empty(0),
+        torch.stack([pair.logits for pair in pairs]),
     )
 
 

@@ -59,6 +59,7 @@ class Detector(nn.Module):
         class_names: C names; the class that accepts a frame is named "Real".
         real: the index of "Real" in `class_names`.
         mean: the RGB colour in [0, 1] that the normalisation maps to zero, which hides a pixel best.
+        std: RGB, what the normalisation divides by; None where the detector does not say.
         antialias: whether `resize` smooths before it shrinks; each detector states how it was trained.
         most_images: how many images at a time its device was found to have memory for; None where it never ran out.
         most_gradient_images: likewise, where they go forward and backward.
@@ -70,6 +71,7 @@ class Detector(nn.Module):
     class_names: tuple[str, ...]
     real: int
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] | None = None
     antialias: bool = False
     most_images: int | None = None
     most_gradient_images: int | None = None
@@ -122,6 +124,9 @@ def resize(image: np.ndarray, size: int, antialias: bool) -> Tensor:
 
 
 def to_pictures(images: Tensor) -> np.ndarray:
-    """Images (N, 3, H, W) in [0, 1], on any device, as pictures (N, H, W, 3) uint8 RGB: values rounded to 8 bits."""
-    pictures: np.ndarray = images.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    """Images (N, 3, H, W) in [0, 1], on any device, as pictures (N, H, W, 3) uint8 RGB: values rounded to 8 bits.
+
+    A value outside [0, 1] becomes the nearest that a picture has.
+    """
+    pictures: np.ndarray = images.clamp(0.0, 1.0).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     return pictures

@@ -77,6 +77,7 @@ class CaddmDetector(NetworkDetector):
     class_names: tuple[str, ...] = BINARY
     real = 0
     mean = (0.0, 0.0, 0.0)
+    std = (1.0, 1.0, 1.0)
 
     def __init__(self, config: CaddmConfig, pretrained: bool = False) -> None:
         super().__init__()

@@ -76,7 +76,7 @@ class TimmDetector(NetworkDetector):
     def __init__(self, config: TimmConfig, pretrained: bool = False) -> None:
         super().__init__()
         self.input_size = config.input_size
-        self.mean = config.mean
+        self.mean, self.std = config.mean, config.std
         self.antialias = config.antialias
         self.config = config
         self.class_names = config.class_names

@@ -23,10 +23,11 @@ _AXES: Mapping[str, tuple[str, float, int]] = {
 }
 
 
-def write_evidence(folder: Path, evidence: Evidence) -> list[Path]:
+def write_evidence(folder: Path, evidence: Evidence, mark: str = "") -> list[Path]:
     """Writes each table as NAME.csv and the pictures into `folder`, and returns the files.
 
-    Each file appears whole or not at all. Raises OSError where the folder cannot be written.
+    `mark` in the pictures says what sets the run apart. Each file appears whole or not at all. Raises OSError where the
+    folder cannot be written.
     """
     files = []
     for name, table in evidence.tables.items():
@@ -34,11 +35,13 @@ def write_evidence(folder: Path, evidence: Evidence) -> list[Path]:
         save_csv(files[-1], table)
     if evidence.ranks is not None and not np.isnan(evidence.ranks[1].critical):
         attack, ranks = evidence.ranks
-        files += save_ranks(folder / "ranks.png", ranks, f"Mean ranks of the methods by drop, attack {attack}")
-    return [*files, *_survival_files(folder, evidence.curves)]
+        files += save_ranks(
+            folder / "ranks.png", ranks, f"Mean ranks of the methods by drop, attack {attack}", mark=mark
+        )
+    return [*files, *_survival_files(folder, evidence.curves, mark)]
 
 
-def _survival_files(folder: Path, every: Curves) -> list[Path]:
+def _survival_files(folder: Path, every: Curves, mark: str) -> list[Path]:
     """The survival curves of each measure."""
     files = []
     for measure in dict.fromkeys(curve[0] for curve in every):
@@ -46,5 +49,5 @@ def _survival_files(folder: Path, every: Curves) -> list[Path]:
         label, factor, digits = _AXES[measure]
         scale = AxisScale(label, of_measure[0][4], factor, digits)
         curves = {method: (curve, mean) for _, method, curve, mean, _ in of_measure}
-        files += save_survival(folder / f"survival_{measure}.png", curves, scale, TITLES[measure], set(BASELINES))
+        files += save_survival(folder / f"survival_{measure}.png", curves, scale, TITLES[measure], set(BASELINES), mark)
     return files

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from common.figures import BLUE, GREY, save_png
+from common.figures import BLUE, GREY, save_png, write_mark
 from common.files import atomic_write
 from xai.methods import SUFFIX
 
@@ -41,11 +41,12 @@ def styles(methods: Sequence[str], controls: Collection[str] = ()) -> dict[str, 
     return {method: style_of[method] for method in methods}
 
 
-def save_both(figure: Figure, path: Path) -> list[Path]:
+def save_both(figure: Figure, path: Path, mark: str = "") -> list[Path]:
     """Writes a figure as PNG and, for print, as PDF beside it, and returns both; the same figure gives the same bytes.
 
-    `path` ends in .png.
+    `path` ends in .png; `mark` says what sets the run apart (`reporting.published_mark`).
     """
+    write_mark(figure, mark)
     save_png(figure, path, dpi=200)
     print_path = path.with_suffix(".pdf")
     with io.BytesIO() as buffer:

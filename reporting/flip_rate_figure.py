@@ -8,15 +8,18 @@ from matplotlib.figure import Figure
 
 from analysis.statistics import ALPHA
 from analysis.summary import MethodSummary, Summary
-from common.figures import BLUE, FAINT, GREY, INK, PALE, save_png
+from common.figures import BLUE, FAINT, GREY, INK, PALE, save_png, write_mark
 from scoring.baselines.table import BASELINES, RANDOM
 
 PANELS = {"1": "best region", "1-2": "best two regions", "1-3": "best three regions"}
 """Titles of the panels by depth; a share of the frame ("5%") is its own title."""
 
 
-def save_summary(path: Path, summary: Summary) -> None:
-    """Writes the picture of a summary as PNG: attacks down, depths across, the best method on top."""
+def save_summary(path: Path, summary: Summary, mark: str = "") -> None:
+    """Writes the picture of a summary as PNG: attacks down, depths across, the best method on top.
+
+    `mark` says what sets the run apart, see `reporting.published_mark`.
+    """
     attacks = summary.attacks
     count = len(summary.ranked(attacks[0]))
     with matplotlib.rc_context({"font.size": 10, "font.family": "DejaVu Sans", "text.color": INK}):
@@ -32,6 +35,7 @@ def save_summary(path: Path, summary: Summary) -> None:
         for panel in panels[-1]:
             panel.set_xlabel("verdicts flipped to Real")
         figure.suptitle(_title(summary), x=0.01, ha="left", fontsize=11)
+        write_mark(figure, mark)
         save_png(figure, path)
 
 

@@ -23,10 +23,11 @@ from analysis.statistics import Estimate
 from analysis.tiers import headline_tiers
 from analysis.trust import Answer, answer
 from common.csv_files import save_csv
-from common.figures import BLUE, FAINT, GREY, INK
+from common.figures import BLUE, FAINT, GREY, INK, write_mark
 from common.files import atomic_write
 from reporting import answer_words, words
 from reporting.latex_table import latex
+from reporting.published_mark import marked, published_mark, published_note
 from reporting.series_style import SeriesStyle, series_styles
 from runs.conditions import detected
 from runs.finished_run import FinishedRun
@@ -54,15 +55,16 @@ def write_paper_files(folder: Path, run: FinishedRun, headlines: Sequence[Headli
     """
     found, rows = answer(headlines), score_subsets.main_segmentation(run.rows)
     files = [folder / "summary.csv", folder / "headline.tex"]
-    save_csv(files[0], summary_table(headlines))
+    save_csv(files[0], marked(summary_table(headlines), run.configuration))
     with atomic_write(files[1]) as file:
         fill = words.adversarial_fill(run.rows, run.frames, [line.method for line in found.main.lines])
-        remarks = [fill, words.turned_by_transforms(run.rows, run.frames)]
+        remarks = [fill, words.turned_by_transforms(run.rows, run.frames), published_note(run.configuration)]
         file.write(latex(found, " ".join(filter(None, remarks))))
-    files += _save(ranking(found), folder / "ranking")
+    mark = published_mark(run.configuration)
+    files += _save(ranking(found), folder / "ranking", mark)
     for number, attack in enumerate(score_subsets.attacks(rows), 1):
         if len(detected(score_subsets.under(rows, attack))):
-            files += _save(curves(rows, attack), folder / f"curves_{number}")
+            files += _save(curves(rows, attack), folder / f"curves_{number}", mark)
     return files
 
 
@@ -169,8 +171,9 @@ def _name(text: str) -> str:
     return f" {line}" if line.startswith("_") else line
 
 
-def _save(figure: Figure, path: Path) -> list[Path]:
+def _save(figure: Figure, path: Path, mark: str = "") -> list[Path]:
     """Writes a figure as PDF and PNG beside each other."""
+    write_mark(figure, mark)
     files = []
     for kind, metadata in _METADATA.items():
         with io.BytesIO() as buffer, matplotlib.rc_context(_STYLE):

@@ -17,6 +17,7 @@ from common.seeds import generator
 from reporting import flip_rate_figure, paper, tables, words
 from reporting.evidence_files import write_evidence
 from reporting.page.write import write_page
+from reporting.published_mark import published_mark
 from runs import row_files
 from runs.finished_run import FinishedRun
 from runs.frame_table import FRAMES
@@ -42,6 +43,7 @@ class RunResults:
         files: what was written for people.
         frames: what is known of each frame (`runs.frame_table`), as a score table.
         missing: what of the frames failed while the rest of each was scored.
+        mark: what sets the run apart (`reporting.published_mark`).
     """
 
     rows: ScoreTable
@@ -53,6 +55,7 @@ class RunResults:
     files: tuple[Path, ...]
     frames: ScoreTable = field(default_factory=lambda: as_score_table(pd.DataFrame(), FRAMES))
     missing: tuple[MissingPart, ...] = ()
+    mark: str = ""
 
 
 def write_products(
@@ -78,18 +81,19 @@ def write_products(
     seed = int(configuration["seed"])
     summary = summarise_methods(scores, seed, gathered.frames)
     headlines = rank_methods(scores, seed, gathered.frames)
-    files = [*tables.write_tables(folder.path, name, scores, summary), *gathered.files]
+    files = [*tables.write_tables(folder.path, name, scores, summary, configuration), *gathered.files]
     row_files.write_failures(folder.path, failures, gathered.missing)
     if headlines:
         picture = folder.path / f"summary_{name}.png"
-        flip_rate_figure.save_summary(picture, summary)
+        mark = published_mark(configuration)
+        flip_rate_figure.save_summary(picture, summary, mark)
         content = FinishedRun(
             scores, flip_thresholds, metrics, gathered.costs, configuration, failures, gathered.frames, gathered.missing
         )
         cautions = [*filter(None, [partial_frames(gathered.missing), words.few_segments(gathered.frames)])]
         page = write_page(folder.path, content, headlines, cautions, interval=_interval(seed))
         files = [page, *files, picture, *paper.write_paper_files(folder.path, content, headlines)]
-        files += write_evidence(folder.path, evidence(scores, flip_thresholds, seed))
+        files += write_evidence(folder.path, evidence(scores, flip_thresholds, seed), mark)
     return RunResults(
         scores,
         flip_thresholds,
@@ -100,6 +104,7 @@ def write_products(
         tuple(files),
         gathered.frames,
         gathered.missing,
+        published_mark(configuration),
     )
 
 

@@ -16,7 +16,7 @@ BAR, STEP = 0.34, 0.62  # heights of a bar and of a label's line, where 1 is a t
 GAP = 0.06  # between the axis' end and the labels, as a share of its length
 
 
-def save_ranks(path: Path, ranks: Ranks, title: str, controls: Collection[str] = ()) -> list[Path]:
+def save_ranks(path: Path, ranks: Ranks, title: str, controls: Collection[str] = (), mark: str = "") -> list[Path]:
     """Draws mean ranks, best on the left, as PNG and PDF; returns both files.
 
     Args:
@@ -56,7 +56,7 @@ def save_ranks(path: Path, ranks: Ranks, title: str, controls: Collection[str] =
             ha="left",
             fontsize=11,
         )
-        return save_both(figure, path)
+        return save_both(figure, path, mark)
 
 
 def _axis(axes: Axes, count: int) -> None:

@@ -39,6 +39,7 @@ def save_survival(
     scale: AxisScale,
     title: str,
     controls: Collection[str] = (),
+    mark: str = "",
 ) -> list[Path]:
     """Draws each method's curve and restricted mean, the smallest mean on top, as PNG and PDF; returns both files.
 
@@ -48,6 +49,7 @@ def save_survival(
         scale: the axis that both panels share.
         title: above the picture.
         controls: the methods that are drawn thinner and in grey.
+        mark: what sets the run apart (`reporting.published_mark`).
 
     Raises:
         ValueError: no method has a frame.
@@ -69,7 +71,7 @@ def save_survival(
         _finish_means(right, ordered, scale)
         first = next(iter(curves.values()))[0]
         figure.suptitle(f"{title}\n{_counted(curves, first)}", x=0.01, ha="left", fontsize=11)
-        return save_both(figure, path)
+        return save_both(figure, path, mark)
 
 
 def _counted(curves: Mapping[str, tuple[Survival, Estimate]], first: Survival) -> str:

@@ -1,7 +1,10 @@
 """The tables of a run: for each attack one in the published table's shape, and the statistics of every method."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +13,7 @@ from analysis.summary import Summary
 from common.csv_files import save_csv
 from common.files import safe_name
 from data.frames import SHORT_NAMES
+from reporting.published_mark import marked, published_mark
 from runs.conditions import detected, main_condition
 from runs.score_table import ScoreTable, as_score_table, of_family
 from scoring.baselines.table import BASELINES, RANDOM
@@ -32,7 +36,13 @@ PUBLISHED_COLUMNS = (
 )
 
 
-def write_tables(folder: Path, name: str, scores: ScoreTable, summary: Summary) -> list[Path]:
+def write_tables(
+    folder: Path,
+    name: str,
+    scores: ScoreTable,
+    summary: Summary,
+    configuration: Mapping[str, Any] = MappingProxyType({}),
+) -> list[Path]:
     """Writes the published table for each attack, and the summary; returns the files, the main attack's table first.
 
     Args:
@@ -40,6 +50,7 @@ def write_tables(folder: Path, name: str, scores: ScoreTable, summary: Summary) 
         name: what they are called after, from `runs.setup.files_name`.
         scores: of every frame.
         summary: the statistics of each method and baseline, of the same scores.
+        configuration: what config.json holds; a run as published is marked, in the first table above its rows' names.
 
     Raises:
         OSError: the folder cannot be written.
@@ -48,9 +59,11 @@ def write_tables(folder: Path, name: str, scores: ScoreTable, summary: Summary) 
     for index, attack in enumerate(scores.columns["attack"].unique()):
         files.append(folder / scores_file(name, str(attack), index))
         shape = published(scores.with_columns(scores.columns["attack"] == attack))
-        save_csv(files[-1], shape, float_format="%.3f", index=True)
+        save_csv(
+            files[-1], shape.rename_axis(index=published_mark(configuration) or None), float_format="%.3f", index=True
+        )
     files.append(folder / f"summary_{name}.csv")
-    save_csv(files[-1], flat_summary(summary))
+    save_csv(files[-1], marked(flat_summary(summary), configuration))
     return files
 
 

@@ -14,6 +14,7 @@ from data.source import warn_of_doubt
 from reporting import answer_words, words
 from reporting.conclusions import conclude, conclude_by_flips, counts
 from reporting.products import RunResults
+from reporting.published_mark import published_note
 from runs.conditions import MEAN
 from runs.selection import Selection
 from runs.setup import RunSetup
@@ -35,6 +36,8 @@ def introduce_run(setup: RunSetup, folder: Path) -> None:
         f"seed {configuration.seed}."
     )
     paragraph(f"Methods: {', '.join(configuration.methods)}. Attacks: {', '.join(configuration.attacks)}.")
+    if note := published_note({"as_published": configuration.as_published}):
+        paragraph(note)
     if selection.real:
         paragraph(f"Left out: {count(selection.real, 'real frame')}, as there is no fake verdict to explain.")
     warn_of_doubt(selection.entries)
@@ -56,6 +59,8 @@ def show_results(results: RunResults, seed: int, folder: Path) -> None:
                     paragraph(sentence)
             said += by_flips
         say("")
+    if results.mark:
+        paragraph(f"{results.mark}. What these are was said at the start; docs/methods.md has the list.")
     for sentence in counts(results.rows, results.summary, results.failures, results.frames, results.missing):
         paragraph(sentence)
     paragraph(f"Files in {folder}: {', '.join(path.name for path in results.files)}")

@@ -78,6 +78,7 @@ class Configuration:
         budgets: L-infinity budgets of every attack; empty for their own.
         seeds: how many trials, each with new draws.
         survives: the transforms that flips are asked about again after, by name; as JSON only where there are any.
+        as_published: differences from the published evaluation that were brought back; likewise.
         format: version of the rows.
     """
 
@@ -99,13 +100,15 @@ class Configuration:
     budgets: tuple[float, ...] = ()
     seeds: int = 1
     survives: tuple[str, ...] = ()
+    as_published: tuple[str, ...] = ()
     format: int = FORMAT
 
     def to_json(self) -> str:
         """The configuration as JSON text with sorted keys."""
         values = {**asdict(self), "detector": self.detector.as_values()}
-        if not self.survives:
-            del values["survives"]
+        for name in ("survives", "as_published"):
+            if not values[name]:
+                del values[name]
         return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -91,6 +91,8 @@ class EvaluationOptions(RunOptions, Conventions):
         preset: of the settings; None for "quick" on the demo's frames, "published" on others.
         until_stable: the probability of the same best segments at which sampling stops; None for the preset's.
         overrides: COMPONENT.FIELD=VALUE, each.
+        as_published: differences from the published evaluation that are brought back, of
+            `runs.as_published.DIFFERENCES`, or "All".
     """
 
     methods: Annotated[
@@ -176,6 +178,15 @@ class EvaluationOptions(RunOptions, Conventions):
             "--set", metavar="COMPONENT.FIELD=VALUE", help="Override a setting, as RISE.samples=500; repeatable."
         ),
     ] = ()
+    as_published: Annotated[
+        Sequence[str],
+        typer.Option(
+            "--as-published",
+            metavar="DIFFERENCE",
+            help="Bring back a difference from the published evaluation, to see what it does, or All; repeatable. The "
+            "attack is NES alone where none is named.",
+        ),
+    ] = ()
 
     @property
     def said_of_detector(self) -> Conventions:
@@ -190,5 +201,6 @@ class EvaluationOptions(RunOptions, Conventions):
 
 EXPLAINING_ONLY = {
     "attacks": (), "budgets": (), "baselines": (NONE,), "metrics": (), "segments": (), "survives": (), "seeds": 1,
+    "as_published": (),
 }  # fmt: skip
 """The options of a run that explains and attacks nothing, as `visualize` and `efficiency` are."""

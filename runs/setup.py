@@ -22,13 +22,14 @@ from detectors.batch_size import AUTO, fastest, read_batch_size, usual
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.registry import load
+from runs.as_published import parse_differences
 from runs.configuration import Configuration, describe_device, identify_detector, stored_batch_size, versions
 from runs.earlier_names import renamed_protocol
 from runs.filter_training import trained_attack
 from runs.run_folder import RunFolder
 from runs.run_options import DEFAULT_ATTACKS, EvaluationOptions
 from runs.selection import Selection, demo_selection, select_frames
-from runs.usable_attacks import WITHOUT_THRESHOLDS, UsableAttacks, usable_on_first_frame
+from runs.usable_attacks import PROTOCOL, WITHOUT_THRESHOLDS, UsableAttacks, names_thresholds, usable_on_first_frame
 from scoring.frame import Scorer
 from scoring.metrics.registry import METRICS, build_metrics, describe_metric
 from scoring.protocol import EVERY, NONE, Protocol, chosen_baselines
@@ -43,8 +44,6 @@ from xai.explanation_settings import (
 )
 from xai.methods import ADVERSARIAL, ALL, Method, parse_method, title
 from xai.segments import parse_segments
-
-PROTOCOL = "protocol"  # the component that `--set protocol.draws=5` overrides
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +74,8 @@ def prepare_run(
         InputError: anything is unknown, contradictory, missing or unreadable, or an attack does not suit the detector;
             before any work is done.
     """
+    if options.as_published and tuple(options.attacks) == DEFAULT_ATTACKS:
+        options = replace(options, attacks=DEFAULT_ATTACKS[:1])  # the published evaluation attacks with NES alone
     preset = options.preset or ("quick" if options.frames is None else "published")
     methods = chosen_methods(options.every_method)
     own, others = split_overrides(options.overrides, options.attacks)
@@ -89,10 +90,15 @@ def prepare_run(
         if name not in later
     }
     budgets = tuple(read_budget(budget, "--budget") for budget in options.budgets)
+    published = parse_differences(options.as_published, methods, options.attacks)
+    if published.names:
+        protocol = published.protocol(options, protocol)
     transforms = parse_transforms(options.survives)
     selection = open_selection(options, keep_real, fingerprinted=not as_written)
     device = resolve_device(options.device)
     name, detector = open_detector(options)
+    methods = published.methods(methods, settings, detector)
+    settings, attacks = published.settings(settings, detector), published.attacks(attacks, detector)
     if device.type == "cpu":
         keep_freed_memory()
     batch_size = chosen_batch_size(options, detector, device, folder)
@@ -109,7 +115,7 @@ def prepare_run(
             protocol = replace(protocol, flip_thresholds=(NONE,))
     scorer = Scorer(
         detector, methods, settings, attacks, protocol, metrics, options.seed, options.seeds,
-        divided(settings, options.segments), budgets, batch_size, options.precision, transforms,
+        divided(settings, options.segments), budgets, batch_size, options.precision, transforms, published.mark,
     )  # fmt: skip
     configuration = Configuration(
         preset=preset,
@@ -121,6 +127,7 @@ def prepare_run(
         segmentations=tuple(scorer.segmentations),
         budgets=budgets,
         survives=tuple(transform.name for transform in transforms),
+        as_published=published.names,
         detector=identify_detector(name, detector),
         frames=selection.identity,
         seed=options.seed,
@@ -145,15 +152,9 @@ def settled(options: EvaluationOptions, setup: RunSetup) -> EvaluationOptions:
     kept = (text for text in options.overrides if parse_override(text)[0] not in left_out)
     overrides = (*kept, *(f"{name}.derivatives={FINITE}" for name in finite))
     if not setup.scorer.protocol.finds_thresholds:
-        overrides = (*(text for text in overrides if not _names_thresholds(text)), WITHOUT_THRESHOLDS)
+        overrides = (*(text for text in overrides if not names_thresholds(text)), WITHOUT_THRESHOLDS)
     names = tuple(name for name in options.attacks if name not in left_out)
     return replace(options, attacks=names, batch_size=str(setup.scorer.batch_size), overrides=overrides)
-
-
-def _names_thresholds(override_text: str) -> bool:
-    """Whether an override says which flip thresholds are found, under either of the setting's names."""
-    component, field, _ = parse_override(override_text)
-    return component == PROTOCOL and "flip_thresholds" in renamed_protocol({field: ""})
 
 
 def with_trained_filter(

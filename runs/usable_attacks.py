@@ -12,12 +12,15 @@ from attacks.pgd import PGD
 from attacks.registry import unusable
 from common.errors import InputError
 from detectors import Detector
+from runs.earlier_names import renamed_protocol
 from runs.selection import Selection
 from scoring.protocol import NONE
+from xai.explanation_settings import parse_override
 from xai.methods import ADVERSARIAL
 
 THRESHOLDS = "flip thresholds"
-WITHOUT_THRESHOLDS = f"protocol.flip_thresholds={NONE}"
+PROTOCOL = "protocol"  # the component that `--set protocol.draws=5` overrides
+WITHOUT_THRESHOLDS = f"{PROTOCOL}.flip_thresholds={NONE}"
 _WITHOUT = {THRESHOLDS: f"--set {WITHOUT_THRESHOLDS}"}
 
 
@@ -36,6 +39,12 @@ class UsableAttacks:
     adversarial: NES | None = None
     flip_thresholds: bool = False
     optional: Collection[str] = ()
+
+
+def names_thresholds(override_text: str) -> bool:
+    """Whether an override says which flip thresholds are found, under either of the setting's names."""
+    component, field, _ = parse_override(override_text)
+    return component == PROTOCOL and "flip_thresholds" in renamed_protocol({field: ""})
 
 
 def usable_on_first_frame(

@@ -15,7 +15,7 @@ from scoring.costs import CostTracker
 from xai.explanation import AdversarialImage, Explanation, FrameExplanations
 from xai.explanation_settings import with_share_of_queries
 from xai.methods import ADVERSARIAL, Method
-from xai.ranking import top_region
+from xai.ranking import positive_segments
 from xai.regions import RankedRegion, Ranking, regions_at
 from xai.segments import Segments, fewest_expected
 
@@ -30,7 +30,7 @@ class Explained:
         image: (3, H, W) float32 in [0, 1], at the detector's size.
         frames: what made the explanations, to make more on the same segments and fills.
         explanations: by the name of the method, without methods that failed.
-        rankings: one for each of these.
+        rankings: one for each of these that does not leave the frame out (`xai.methods.Method.fewest_positive`).
         ranked_regions: the methods' regions, by method and depth.
         mask: (H, W) bool, the manipulated pixels at the detector's size, or None where unknown.
         adversarial: the frame attacked as a whole, or None where no method's fill uses it.
@@ -52,7 +52,9 @@ class Explained:
     @property
     def shown(self) -> dict[str, np.ndarray]:
         """The best three segments of each method, (H, W) bool; whatever depths are attacked."""
-        return {ranking.method: top_region(self.segments, ranking.order, SHOWN) for ranking in self.rankings}
+        return {
+            ranking.method: regions_at(ranking, self.segments, (str(SHOWN),))[0].region for ranking in self.rankings
+        }
 
 
 def explain_frame(
@@ -92,9 +94,11 @@ def explain_frame(
             continue  # what it hides pixels with has failed
         with attempts.at(method.name), tracker.stage(method.name, including=ADVERSARIAL if uses else None):
             explanation = frames.explain(method)
-            ranked.append(_ranking(method, explanation))
+            ranking = _ranking(method, explanation)
             explanations[method.name] = explanation
-    if methods and not ranked:
+            if _keeps(method, explanation):
+                ranked.append(ranking)
+    if methods and not explanations:
         return None
     ranked_regions = [ranked_region for ranking in ranked for ranked_region in regions_at(ranking, segments, depths)]
     mask = at_size(frame.mask, segments.shape)
@@ -138,6 +142,11 @@ def explain_randomised(
     return rankings
 
 
+def _keeps(method: Method, explanation: Explanation) -> bool:
+    """Whether a method's explanation is ranked, or the frame left out of its rows."""
+    return positive_segments(explanation.saliency, explanation.segments) >= method.fewest_positive
+
+
 def _ranking(method: Method, explanation: Explanation, baseline: str = "") -> Ranking:
     return Ranking(
         explanation.ranking,
@@ -147,4 +156,5 @@ def _ranking(method: Method, explanation: Explanation, baseline: str = "") -> Ra
         weak=explanation.weak,
         completeness_error=explanation.completeness.error if explanation.completeness else None,
         stability=None if baseline or explanation.covariance is None else explanation.region_stability,
+        segments=None if method.segments is None else explanation.segments,
     )

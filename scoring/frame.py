@@ -64,6 +64,7 @@ class Scorer:
         batch_size: images in a forward pass.
         precision: of the explanations' queries; verdicts and attacks are always float32.
         transforms: what every flip is asked about again, after its picture went through each.
+        mark: what its pictures say of it, see `Views`.
     """
 
     detector: Detector
@@ -79,6 +80,7 @@ class Scorer:
     batch_size: int = 32
     precision: str = "float32"
     transforms: tuple[PictureTransform, ...] = ()
+    mark: str = ""
 
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
@@ -165,7 +167,7 @@ class _FrameTrial:
         ranked_regions = explained.ranked_regions + self._baseline_regions(explained)
         rows, with_oracle, attacked, transformed = self._rows(ranked_regions, explained)
         flip_thresholds = self._flip_thresholds(with_oracle, explained) if rows else []
-        views = Views(explained, attacked)
+        views = Views(explained, attacked, self.scorer.mark)
         return self._scored(rows, flip_thresholds, self._metric_values(explained), views, transformed)
 
     def _scored(

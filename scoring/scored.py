@@ -19,10 +19,12 @@ class Views:
     Attributes:
         explained: the frame, its explanations and segments.
         attacked: by method, the image (3, H, W) after the first attack on its best three segments.
+        mark: what sets the run apart, for its pictures; "" for nothing.
     """
 
     explained: Explained
     attacked: Mapping[str, Tensor]
+    mark: str = ""
 
 
 @dataclass(frozen=True, eq=False)

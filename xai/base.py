@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detectors.base import Detector
-from detectors.queries import Queries
+from detectors.queries import Queries, probabilities
 from xai.sampling_error import SampledMap
 
 Fill = Callable[[Tensor], Tensor]
@@ -19,9 +19,11 @@ pixels, where it is 0 what hides them, and a blend between. Built once per frame
 class Score:
     """The probability of the explained class, for batches of images: the one query path of every explainer."""
 
-    def __init__(self, queries: Queries, target: int) -> None:
+    def __init__(self, queries: Queries, target: int, softmaxes: int = 1) -> None:
+        """Asks for p(target), where the softmax is taken `softmaxes` times: once for a probability."""
         self.queries = queries
         self.target = target
+        self.softmaxes = softmaxes
 
     @property
     def batch_size(self) -> int:
@@ -30,7 +32,10 @@ class Score:
 
     def __call__(self, images: Tensor) -> Tensor:
         """p(target), (N,) float32, of images (N, 3, H, W) in [0, 1]."""
-        return self.queries.probabilities(images)[:, self.target]
+        chances = self.queries.probabilities(images)
+        for _ in range(self.softmaxes - 1):
+            chances = probabilities(chances)
+        return chances[:, self.target]
 
     def log_odds(self, images: Tensor) -> Tensor:
         """log p(target) - log(1 - p(target)), (N,) float32, of such images: what does not saturate."""

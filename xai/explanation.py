@@ -1,7 +1,7 @@
 """The explanations of one frame: its segments and adversarial image are made once, its methods share them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -34,7 +34,7 @@ class Explanation:
     Attributes:
         saliency: (H, W) float32 at the detector's input size, higher is more important; float64 where float32 could
             not keep the order of its values.
-        segments: (H, W) int32 labels 0..K-1, the same for every method.
+        segments: (H, W) int32 labels 0..K-1, the same for every method that has none of its own.
         target: the explained class.
         forwards: images passed to the detector for it, forward and backward, the adversarial image's included where its
             fill uses it.
@@ -159,11 +159,20 @@ class FrameExplanations:
         self.detector, self.target, self.settings = detector, target, settings
         self.image = image.to(self._queries.device)
         self.seed, self.key = seed, key
+        self._own_segments: dict[Callable[[Tensor], np.ndarray], np.ndarray] = {}
 
     @property
     def score(self) -> Score:
         """p(target) of images, asked as the explanations ask: in their batches and precision."""
         return Score(self._queries, self.target)
+
+    def segments_of(self, method: Method) -> np.ndarray:
+        """The superpixels that a method's explanation is ranked over, (S, S) int32: the frame's, or its own."""
+        if method.segments is None:
+            return self.segments
+        if method.segments not in self._own_segments:
+            self._own_segments[method.segments] = method.segments(self.image)
+        return self._own_segments[method.segments]
 
     @cached_property
     def segments(self) -> np.ndarray:
@@ -194,7 +203,7 @@ class FrameExplanations:
         """
         method = parse_method(method) if isinstance(method, str) else method
         explainer = self._explainer(method)
-        segments = self.segments  # made outside the clock: it belongs to the frame, not to the first method
+        segments = self.segments_of(method)  # made outside the clock: it belongs to the frame, not to the first method
         extra = self.adversarial if method.fill == ADVERSARIAL else None
         started = time.perf_counter()
         with counting(self.detector) as meter:
@@ -206,7 +215,7 @@ class FrameExplanations:
             target=self.target,
             forwards=meter.images + (extra.forwards if extra else 0),
             seconds=seconds + (extra.seconds if extra else 0.0),
-            completeness=self._completeness(method, explainer, made.saliency),
+            completeness=self._completeness(method, explainer, made),
             covariance=made.covariance,
         )
 
@@ -217,7 +226,8 @@ class FrameExplanations:
         """
         method = parse_method(method) if isinstance(method, str) else method
         explainer = self._explainer(method)
-        return self._made(method, explainer, self._segments_for(explainer)).saliency
+        segments = self._segments_for(explainer) if method.segments is None else self.segments_of(method)
+        return self._made(method, explainer, segments).saliency
 
     def again(
         self, image: Tensor, detector: Detector, settings: ExplanationSettings | None = None
@@ -232,29 +242,40 @@ class FrameExplanations:
         other = FrameExplanations(
             detector, image, self.target, settings, self.seed, self.key, queries.batch_size, queries.precision
         )
-        other.segments = self.segments
+        other.segments, other._own_segments = self.segments, self._own_segments
         if image is self.image and "adversarial" in self.__dict__:
             other.adversarial = self.adversarial
         return other
 
-    def fill(self, name: str) -> Fill:
-        """The frame's fill of that name in the settings, or "adversarial". Raises InputError for an unknown one."""
+    def fill(self, name: str, segments: np.ndarray | None = None) -> Fill:
+        """The frame's fill of that name in the settings, or "adversarial". Raises InputError for an unknown one.
+
+        `segments` are those whose colours it may need; None for the frame's.
+        """
         if name == ADVERSARIAL:
             return composite(self.image, self.adversarial.image.to(self.image))
         if name not in self.settings.fills:
             raise InputError(f"unknown fill {name!r}; known: {', '.join(self.settings.fills)}, {ADVERSARIAL}")
         background = self.settings.fills[name]
-        return composite(self.image, background(self.image, self._segments_for(background), self.detector.mean))
+        parts = self._segments_for(background) if segments is None else segments
+        return composite(self.image, background(self.image, parts, self.detector.mean))
 
     def _made(self, method: Method, explainer: Explainer, segments: np.ndarray) -> SampledMap:
         draws = generator(self.seed, self.key, "explain", method.explainer)
-        return sampled_map(explainer, self.score, self.image, segments, self.fill(method.fill), draws, method.name)
+        score, fill = self._asked(method)
+        return sampled_map(explainer, score, self.image, segments, fill, draws, method.name)
 
-    def _completeness(self, method: Method, explainer: Explainer, saliency: np.ndarray) -> Completeness | None:
+    def _completeness(self, method: Method, explainer: Explainer, made: SampledMap) -> Completeness | None:
         """Asks the detector about the frame and the hidden frame: a check of the map, and no part of its cost."""
         if not isinstance(explainer, CompleteExplainer):
             return None
-        return explainer.completeness(self.score, self.image, self.segments, self.fill(method.fill), saliency)
+        score, fill = self._asked(method)
+        return explainer.completeness(score, self.image, self.segments_of(method), fill, made.saliency)
+
+    def _asked(self, method: Method) -> tuple[Score, Fill]:
+        """What a method asks the detector, and what it hides pixels with."""
+        own = None if method.segments is None else self.segments_of(method)
+        return Score(self._queries, self.target, method.softmaxes), self.fill(method.fill, own)
 
     def _segments_for(self, part: object) -> np.ndarray:
         """The segments, or for what does not look at them the whole frame as one, (S, S) int32."""

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+from torch import Tensor
+
 from common.errors import InputError
 from common.registry import resolve
 from xai import cam_bridge, captum_bridge, saved
@@ -42,11 +45,19 @@ class Method:
         name: of the method, on the command line and in tables.
         explainer: a name of EXPLAINERS, a `family:MEMBER` of FAMILIES, or a user's `package.module:Name`.
         fill: a name of `xai.explanation_settings.ExplanationSettings.fills`, or "adversarial".
+        segments: divides a frame for this method alone, as `xai.segments.Segments` does; None for the division that
+            all methods share.
+        softmaxes: how often the softmax is taken in the probability that is explained.
+        fewest_positive: of how many segments the mean saliency must be above 0, else the frame is left out of the
+            method's rows.
     """
 
     name: str
     explainer: str
     fill: str
+    segments: Callable[[Tensor], np.ndarray] | None = None
+    softmaxes: int = 1
+    fewest_positive: int = 0
 
 
 def _pair(explainer: str) -> tuple[Method, Method]:

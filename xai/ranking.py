@@ -40,6 +40,11 @@ def top_region(segments: np.ndarray, ranking: np.ndarray, k: int) -> np.ndarray:
     return np.isin(segments, ranking[:k])
 
 
+def positive_segments(saliency: np.ndarray, segments: np.ndarray) -> int:
+    """How many segments speak for the class: those whose mean saliency is above 0."""
+    return int((segment_scores(saliency, segments) > 0).sum())
+
+
 def is_weak(saliency: np.ndarray, segments: np.ndarray) -> bool:
     """Whether a ranking says little: fewer than three segments speak for the class, or its best three are tied.
 

@@ -27,6 +27,7 @@ class Ranking:
         completeness_error: of the map that it is of (`xai.completeness`); None where that promises nothing.
         stability: for each number of the best segments, the probability that a re-run of the explanation has the same,
             (K,); None where that is not known, or nothing was explained.
+        segments: (H, W), the segments that it orders where the method has its own; None for the frame's.
     """
 
     order: np.ndarray
@@ -37,6 +38,7 @@ class Ranking:
     weak: bool = False
     completeness_error: float | None = None
     stability: np.ndarray | None = None
+    segments: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def digest_of(region: np.ndarray) -> str:
 
 
 def regions_at(ranking: Ranking, segments: np.ndarray, depths: tuple[str, ...]) -> list[RankedRegion]:
-    """The regions of a ranking at every depth; `segments` is (H, W) with labels 0..K-1."""
+    """The regions of a ranking at every depth; `segments` is (H, W), the frame's, with labels 0..K-1."""
+    segments = segments if ranking.segments is None else ranking.segments
     areas = np.bincount(segments.ravel())
     ranked_regions = []
     for depth in depths:

@@ -25,6 +25,7 @@ from reporting.latex_table import has_flip_scores
 from reporting.page import charts, panels
 from reporting.page.cards import OUTCOMES, Card, cards
 from reporting.page.shown_names import ShownNames
+from reporting.published_mark import published_mark, published_note
 from reporting.series_style import SeriesStyle, series_styles
 from runs.finished_run import FinishedRun, FinishedTables
 from runs.frame_table import ATTACKS_NEEDED
@@ -107,7 +108,8 @@ def render_page(
         **_evidence(tables, headlines, found, style, attack_of_fill, interval),
         **_left_out(tables),
         facts=_facts(tables, found),
-        notes=list(notes),
+        notes=[*filter(None, [published_note(run.configuration)]), *notes],
+        mark=published_mark(run.configuration),
         cards=gallery,
         families=score_subsets.families(tables.rows),
         attacks=score_subsets.attacks(tables.rows),

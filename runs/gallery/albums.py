@@ -4,6 +4,7 @@ import numpy as np
 from torch import Tensor
 
 from data.frames import Frame
+from detectors.base import to_pictures
 from runs.gallery.sprites import Album
 from scoring.flip_threshold import THRESHOLD_DEPTH
 from scoring.scored import Scored
@@ -14,6 +15,7 @@ def album(frame: Frame, scored: Scored) -> Album | None:
     if scored.views is None or not scored.views.attacked:
         return None
     explained, first = scored.views.explained, scored.rows[0]
+    shown = explained.shown
     condition = (first.seed, first.segmentation, first.attack, first.epsilon, THRESHOLD_DEPTH)
     after = {
         row.method: row.predicted_after
@@ -26,15 +28,19 @@ def album(frame: Frame, scored: Scored) -> Album | None:
         verdict=first.predicted,
         image=_bytes(explained.image),
         segments=explained.segments,
-        saliency={name: explanation.saliency for name, explanation in explained.explanations.items()},
-        regions=explained.shown,
+        saliency={name: explained.explanations[name].saliency for name in shown if name in explained.explanations},
+        regions=shown,
         attacked={name: _bytes(image) for name, image in scored.views.attacked.items()},
         outcomes={name: after.get(name, "") for name in scored.views.attacked},
         mask=explained.mask,
+        own_segments={
+            ranking.method: ranking.segments for ranking in explained.rankings if ranking.segments is not None
+        },
+        mark=scored.views.mark,
     )
 
 
 def _bytes(image: Tensor) -> np.ndarray:
-    """An image (3, H, W) in [0, 1] as (H, W, 3) uint8."""
-    pixels: np.ndarray = (image.detach().cpu().permute(1, 2, 0) * 255).round().byte().numpy()
-    return pixels
+    """An image (3, H, W) in [0, 1] as (H, W, 3) uint8; what lies outside as its nearest value."""
+    picture: np.ndarray = to_pictures(image.detach()[None])[0]
+    return picture

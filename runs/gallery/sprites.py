@@ -8,7 +8,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,8 @@ class Album:
         attacked: (H, W, 3) uint8 by method: the frame with that region attacked.
         outcomes: by method, the detector's class for the attacked frame.
         mask: (H, W) bool, the manipulated pixels, or None where unknown.
+        own_segments: (H, W) labels by method, of those that divide the frame in a way of their own.
+        mark: what sets the run apart, above the figure; "" for nothing.
     """
 
     key: str
@@ -56,6 +58,12 @@ class Album:
     attacked: Mapping[str, np.ndarray]
     outcomes: Mapping[str, str]
     mask: np.ndarray | None = None
+    own_segments: Mapping[str, np.ndarray] = field(default_factory=dict)
+    mark: str = ""
+
+    def segments_of(self, method: str) -> np.ndarray:
+        """The segments that a method's region is made of, (H, W) labels."""
+        return self.own_segments.get(method, self.segments)
 
     def __post_init__(self) -> None:
         """Raises ValueError where a picture has another size than the frame, or the methods do not agree."""
@@ -187,7 +195,7 @@ def figure(album: Album) -> np.ndarray:
     strips = []
     for method, region in album.regions.items():
         attacked = album.attacked[method]
-        picture = drawn_map(album.image, album.saliency.get(method), album.segments, region)
+        picture = drawn_map(album.image, album.saliency.get(method), album.segments_of(method), region)
         said = f"{album.attack} on these: {album.outcomes[method]}"
         panels = (
             ("top regions, attacked", picture),
@@ -195,7 +203,7 @@ def figure(album: Album) -> np.ndarray:
             ("the change", difference(album.image, attacked)),
         )
         strips.append((method, panels))
-    return full_size(album.key, known, strips)
+    return full_size(" - ".join(filter(None, (album.mark, album.key))), known, strips)
 
 
 def _masked(album: Album) -> np.ndarray:
@@ -212,7 +220,8 @@ def _tile(album: Album, tile: Tile) -> np.ndarray:
         return small(_masked(album))
     if tile.kind == ATTACKED:
         return small(album.attacked[tile.method])
-    return drawn_map(album.image, album.saliency.get(tile.method), album.segments, album.regions[tile.method], TILE)
+    method = tile.method
+    return drawn_map(album.image, album.saliency.get(method), album.segments_of(method), album.regions[method], TILE)
 
 
 def _webp(picture: np.ndarray, most: int) -> bytes:

@@ -35,10 +35,14 @@ def whole(segments: np.ndarray) -> RankedRegion:
 
 
 def candidates(segments: np.ndarray, rankings: Sequence[Ranking], pool: bool) -> list[int]:
-    """The segments that are joined: any, or with `pool` those among the best three of some ranking."""
+    """The segments that are joined: any, or with `pool` those among the best three of some ranking.
+
+    A ranking of a method's own segments says nothing of the frame's.
+    """
     if not pool:
         return list(range(int(segments.max()) + 1))
-    return sorted({int(label) for ranking in rankings for label in ranking.order[:POOL_DEPTH]})
+    shared = [ranking for ranking in rankings if ranking.segments is None]
+    return sorted({int(label) for ranking in shared for label in ranking.order[:POOL_DEPTH]})
 
 
 def most_joined(depths: Sequence[str]) -> int:

@@ -28,7 +28,14 @@ def random(segments: np.ndarray, draws: int, seed: int, key: str) -> list[Rankin
 
 def bottom(ranking: Ranking) -> Ranking:
     """A ranking read from its end: what the method ranks last (fewer flips than at random, if it knows)."""
-    return replace(ranking, order=ranking.order[::-1].copy(), method=BOTTOM, of=ranking.method)
+    return replace(
+        ranking,
+        order=ranking.order[::-1].copy(),
+        method=BOTTOM,
+        of=ranking.method,
+        completeness_error=None,
+        stability=None,
+    )
 
 
 def face_centre(segments: np.ndarray) -> Ranking:

@@ -1,6 +1,7 @@
-"""The published selection of frames, against a naive twin."""
+"""The selections of frames, published and spread, against naive twins."""
 
 import random
+from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.console import application, status
 from data.index import Entry, read_index, write_index
-from data.sample import natural, sample, select, spread
+from data.sample import Rule, natural, published, sample, select, spread
 
 
 @settings(deadline=None)
@@ -35,6 +36,45 @@ def test_positions_by_hand() -> None:
         spread(3, 0)
 
 
+def twin(total: int, count: int) -> list[int]:
+    """The published rule, said again one frame at a time, with decimal numbers' rounding to even."""
+    step = max(int((Decimal(total) / Decimal(count)).to_integral_value(ROUND_HALF_EVEN)), 1)
+    chosen: list[int] = []
+    for position in range(total):
+        if position % step == 0 and len(chosen) < count:
+            chosen.append(position)
+    first = list(chosen)
+    while len(chosen) < count <= total:
+        chosen.append(first[len(chosen) - len(first)] + 1)
+    return sorted(chosen)
+
+
+@pytest.mark.parametrize("count", [1, 3, 10, 16])
+def test_the_published_rule_is_its_twins_for_every_length(count: int) -> None:
+    for total in range(201):
+        positions = published(total, count)
+        assert positions == twin(total, count), total
+        assert len(set(positions)) == min(total, count)
+        assert all(0 <= position < max(total, 1) for position in positions)
+
+
+def test_published_positions_by_hand() -> None:
+    assert published(18, 10) == [0, 1, 2, 4, 6, 8, 10, 12, 14, 16]  # nine of every second, one more
+    assert published(15, 10) == [0, 1, 2, 3, 4, 6, 8, 10, 12, 14]  # 1.5 is rounded to 2
+    assert published(25, 10) == list(range(0, 20, 2))  # 2.5 is rounded to 2, so the last frames are left out
+    assert published(14, 10) == list(range(10))
+    assert published(3, 10) == [0, 1, 2]
+    with pytest.raises(ValueError, match="at least 1"):
+        published(3, 0)
+
+
+def test_the_published_rule_counts_in_the_order_of_the_index() -> None:
+    keys = [f"F/0/{number}.png" for number in (9, 100, 11, 2, 50, 3)]
+    entries = [Entry(key, True, 1) for key in keys]
+    assert [entry.key for entry in select(entries, 2)] == [keys[0], keys[3]]
+    assert [entry.key for entry in select(entries, 2, Rule.SPREAD)] == [keys[1], keys[3]]  # the numbers 100 and 2
+
+
 def naive(entries: list[Entry], count: int) -> list[Entry]:
     """The definition, said again with dictionaries of frame numbers."""
     keep = set()
@@ -57,7 +97,7 @@ def test_the_selection_is_the_naive_one(draw: random.Random, count: int) -> None
         numbers = draw.sample(range(1000), draw.randrange(30))
         entries += [Entry(f"F/{video}/frame_{number}.png", fake, None if fake else 0) for number in numbers]
     draw.shuffle(entries)
-    assert select(entries, count) == naive(entries, count)
+    assert select(entries, count, Rule.SPREAD) == naive(entries, count)
 
 
 def test_numbers_are_compared_as_numbers() -> None:
@@ -91,11 +131,14 @@ def test_the_command_takes_one_split_and_only_fakes(index: Path, capsys: pytest.
     out = index.parent / "sample.csv"
     assert command("--index", index, "--out", out, "--split", "test") == 0
     chosen = read_index(out)
-    assert [entry.key for entry in chosen] == [f"A/1/{frame}.png" for frame in (0, 3, 6, 10, 13, 16, 19, 23, 26, 29)]
-    assert "10 frames of 1 manipulated video\n" in capsys.readouterr().out
+    assert [entry.key for entry in chosen] == [f"A/1/{frame}.png" for frame in range(0, 30, 3)]
+    assert "10 frames of 1 manipulated video, by the rule 'published'\n" in capsys.readouterr().out
     first = out.read_bytes()
     assert command("--index", index, "--out", out, "--split", "test") == 0
     assert out.read_bytes() == first
+    assert command("--index", index, "--out", out, "--split", "test", "--rule", "spread") == 0
+    spread_keys = [entry.key for entry in read_index(out)]
+    assert spread_keys == [f"A/1/{frame}.png" for frame in (0, 3, 6, 10, 13, 16, 19, 23, 26, 29)]
     assert command("--index", index, "--out", out, "--per-video", 40) == 0
     captured = capsys.readouterr()
     assert len(read_index(out)) == 60
@@ -125,7 +168,7 @@ def test_masks_sources_and_families_without_a_class_are_kept(tmp_path: Path) -> 
     ]
     write_index(tmp_path / "index.csv", [*entries, Entry("real/0", False, 0, "test")])
     assert command("--index", tmp_path / "index.csv", "--out", tmp_path / "sample.csv", "--per-video", 2) == 0
-    assert read_index(tmp_path / "sample.csv") == [entries[0], entries[2]]
+    assert read_index(tmp_path / "sample.csv") == [entries[0], entries[2]]  # every second of three
 
 
 @pytest.mark.parametrize(
