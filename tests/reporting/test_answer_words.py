@@ -11,13 +11,22 @@ from analysis.trust import Answer, Trust
 from reporting.answer_words import correction, reasons, sentence, short, untested
 
 
-def line(method: str, score: float, certain: bool = True, better_than: tuple[str, ...] = ()) -> HeadlineLine:
+def line(
+    method: str,
+    score: float,
+    certain: bool = True,
+    better_than: tuple[str, ...] = (),
+    stability: float = math.nan,
+) -> HeadlineLine:
     value = Estimate(score, score - 0.1, score + 0.1)
-    return HeadlineLine(method, value, is_significant=certain, better_than=better_than, frames=20, videos=9)
+    return HeadlineLine(
+        method, value, is_significant=certain, better_than=better_than, stability=stability, frames=20, videos=9
+    )
 
 
 BEST = line("A", 0.7, better_than=("C", "D", "E"))
 LEVEL, BEHIND, SAME, WORSE = line("B", 0.6), line("C", 0.3), line("D", 0.05, certain=False), line("E", -0.4)
+UNDECIDED = line("U", 0.1, certain=False, stability=0.3)
 BETTER, UNKNOWN = line("G", 0.5), HeadlineLine("F", Estimate())
 CENTRE = HeadlineLine("face-centre", Estimate(0.55, 0.4, 0.7))
 
@@ -85,6 +94,20 @@ def test_every_explanation_is_spoken_of_once() -> None:
         "G: more than random regions under nes, but not shown to do more than face-centre (under nes and pgd) and "
         "edges (under pgd)."
     )
+
+
+def test_what_another_run_would_not_point_at_is_undecided() -> None:
+    """Only where nothing else is known of it: too few samples, and no better than random, are two verdicts."""
+    sure, trusted = line("S", 0.1, certain=False, stability=0.6), line("A", 0.7, stability=0.2)
+    answer = found(trusted, UNDECIDED, sure, line("W", -0.4, stability=0.2))
+    tiers = headline_tiers(answer.main, answer.trusted)
+    assert (tiers.best, tiers.same, tiers.undecided, tiers.worse) == (("A",), ("S",), ("U",), ("W",))
+    assert short(answer, tiers, "U") == "undecided: more samples needed"
+    assert "U: undecided, as other draws would mostly point at other regions: more samples are needed." in reasons(
+        answer
+    )
+    assert sentence(found(UNDECIDED, UNKNOWN, trusted="")).startswith("Undecided: with other draws")
+    assert sentence(found(UNDECIDED, sure, trusted="")).startswith("No explanation is shown to do more")
 
 
 def test_what_is_missing_is_said_first() -> None:

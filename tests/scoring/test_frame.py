@@ -97,6 +97,19 @@ def test_numbers_hang_together(scored: Scored) -> None:
         assert 0 < areas[0] < areas[1] < areas[2] < 0.6
 
 
+def test_rows_say_how_probably_a_re_run_has_their_region(scored: Scored) -> None:
+    """As the explanations say themselves, at the depth of the row; a baseline explains nothing."""
+    assert scored.views is not None
+    explanations = scored.views.explained.explanations
+    for row in scored.rows:
+        expected = -1 if row.method == "random" else explanations[row.method].stability[row.k - 1]
+        assert row.stability == pytest.approx(expected)
+    first = {row.method: row.stability for row in scored.rows if row.k == 1}
+    assert min(first["LIME"], first["RISE"]) > 0.95  # one planted segment decides
+    deep = {row.method: row.stability for row in scored.rows if row.k == 3}
+    assert max(deep["LIME"], deep["RISE"]) < 0.9  # nothing tells the others apart
+
+
 def test_the_planted_region_is_found_and_flips(scored: Scored) -> None:
     first = {row.method: row for row in scored.rows if row.k == 1}
     for method in ("LIME", "LIME_adv", "RISE"):
