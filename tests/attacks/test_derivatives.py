@@ -97,7 +97,7 @@ def test_a_run_takes_finite_differences_and_says_so(
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert warnings == [
         f"warning: {detector.__name__}: {FAULTS[detector]}; finite differences are used for nes and adversarial, "
-        f"flip thresholds are left out, as with {' '.join(FINITE)}"
+        f"pgd and flip thresholds are left out, as with {' '.join([*FINITE[:4], '--attack nes', *FINITE[4:]])}"
     ]
     assert evaluated(detector, index, tmp_path / "asked for", *FINITE, "--limit", 1) == 0
     assert "finite" not in capsys.readouterr().err

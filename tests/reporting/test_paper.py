@@ -141,32 +141,42 @@ def test_the_latex_table_is_complete() -> None:
     assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 2, 1]
 
 
-def caption_of(*lines: HeadlineLine) -> str:
-    text = paper.latex(Headline(Condition("nes"), lines))
+def table_of(*lines: HeadlineLine) -> tuple[str, str]:
+    """The LaTeX table of some lines, those that differ from 0 trusted, and its caption."""
+    trust = {line.method: Trust(line.method, 0.01 if line.is_significant else 0.5) for line in lines}
+    text = latex(Answer((Headline(Condition("nes"), lines, videos=9, needed=3),), trust, (), 3))
     (caption,) = [line for line in text.splitlines() if line.startswith(r"\caption")]
-    return caption
+    return text, caption
 
 
 def test_the_latex_caption_speaks_of_what_its_table_holds() -> None:
-    certain = HeadlineLine("A", Estimate(0.7, 0.6, 0.8), is_significant=True, frames=9, videos=3)
-    unsure = HeadlineLine("B", Estimate(0.1, -0.2, 0.3), frames=9, videos=3)
+    drop = Estimate(0.2, 0.1, 0.3)
+    certain = HeadlineLine("A", Estimate(0.7, 0.6, 0.8), drop=drop, is_significant=True, frames=9, videos=9)
+    unsure = HeadlineLine("B", Estimate(0.1, -0.2, 0.3), drop=drop, frames=9, videos=9, stability=0.4)
     alone = HeadlineLine("C", Estimate(0.4), drop=Estimate(0.2), frames=4, videos=1)
     nothing = HeadlineLine("D", Estimate(), drop=Estimate(0.2), frames=4, videos=1)
-    scale, star, bold, spread = "0 is no better", "differs from 0", "old: not shown", "bootstrap"
+    said = {"Score (", "differs from 0", "old: to be trusted", "bootstrap", "ame on a re-run: "}
+    scale, star, bold, spread, again = (
+        "Score (",
+        "differs from 0",
+        "old: to be trusted",
+        "bootstrap",
+        "ame on a re-run: ",
+    )
     for lines, there in (
-        ((certain, unsure), {scale, star, bold, spread}),
-        ((unsure,), {scale, spread}),
+        ((certain, unsure), {scale, star, bold, spread, again}),
+        ((unsure,), {scale, spread, again}),
         ((alone,), {scale}),
         ((nothing,), set()),
         ((), set()),
     ):
-        caption = caption_of(*lines)
-        table = paper.latex(Headline(Condition("nes"), lines))
-        assert {said for said in (scale, star, bold, spread) if said in caption} == there
-        assert (r"\textbf" in table) == (bold in there)
-        assert ("$^{*}$ &" in table) == (star in there)
+        text, caption = table_of(*lines)
+        assert {each for each in said if each in caption} == there
+        assert (r"\textbf" in text) == (bold in there)
+        assert ("$^{*}$ &" in text) == (star in there)
+        assert (r"& Same on a re-run \\" in text) == (again in there)
         assert caption.endswith(".}")
-    assert "none can be given of these frames. Attack nes; 4 frames from 1 video." in caption_of(nothing)
+    assert "Attack nes, n = 4 frames from 1 video." in table_of(nothing)[1]
 
 
 def test_the_latex_caption_names_no_fill_of_methods_that_the_table_lacks(run: FinishedRun) -> None:
@@ -192,7 +202,7 @@ def test_hostile_names_are_plain_text_in_latex() -> None:
     assert r"100\% \#1" in text
     assert escape("a_b & c\x00\u202e") == r"a\_b \& c"
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0]
-    assert body.count("&") - body.count(r"\&") == 4  # the columns, and no more
+    assert body.count("&") - body.count(r"\&") == 3  # the columns, and no more
     assert len(body.strip().splitlines()) == 1
 
 

@@ -78,7 +78,7 @@ def test_three_decimals_and_empty_cells(tmp_path: Path) -> None:
     made = [replace(row, drop=-0.0001) for row in make(at_random(3, CHANCE), METHODS, videos=2)]
     write(tmp_path, made)
     lines = (tmp_path / "scores_All.csv").read_text().splitlines()
-    assert lines[0] == "," + COLUMNS.replace("\n", "")
+    assert lines[0] == "method," + COLUMNS.replace("\n", "")
     assert lines[1].startswith("Original,,,,")
     assert "-0.000" not in "".join(lines)
     cells = [cell for line in lines[1:] for cell in line.split(",")[1:]]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.attackable_frames import unflipped
-from analysis.headline import rank_methods
+from analysis.method_ranking import rank_methods
 from analysis.summary import summarise_methods
 from common import log
 from data.frames import Frame

@@ -59,7 +59,10 @@ def test_a_missing_test_is_no_member_of_the_family() -> None:
 
 @pytest.mark.parametrize("videos", [12, 20])
 def test_all_intervals_of_a_family_hold_at_once(videos: int) -> None:
-    """Five differences, three of them 0 and two not: in at least 93 % of the runs every interval holds its truth."""
+    """Five differences, three of them 0 and two not: in about 95 % of the runs every interval holds its truth.
+
+    94 % of 1,500 runs do; asked for is what 300 runs can tell, three standard errors less.
+    """
     truth, draws, held = np.array([0.0, 0.0, 0.0, 0.1, 0.3]), np.random.default_rng(1), 0
     places = np.arange(videos)
     for _ in range(300):
@@ -70,7 +73,7 @@ def test_all_intervals_of_a_family_hold_at_once(videos: int) -> None:
         ]
         intervals = [pair.difference for pair in with_holm(found)]
         held += all(each.low <= value <= each.high for each, value in zip(intervals, truth, strict=True))
-    assert held >= 279
+    assert held >= 270
 
 
 @pytest.mark.parametrize("tests", [1, 4, 8])

@@ -101,9 +101,11 @@ def test_no_ranking_is_above_the_oracle(scored: Scored) -> None:
 
 
 def test_the_oracle_tries_the_whole_frame_though_no_baseline_is_it() -> None:
-    alone = scorer(methods=chosen_methods([GUESS]), protocol=replace(FULL, baselines=("oracle",), flip_thresholds=()))
+    methods = chosen_methods([GUESS])
+    protocol = replace(FULL, baselines=("oracle",), flip_thresholds=())
+    alone = scorer(methods=methods, settings=build_settings("quick", TINY, methods), protocol=protocol)
     rows = alone(frame()).rows
-    assert {row.method for row in rows} == {"guess", "oracle"}
+    assert {row.method for row in rows} == {GUESS, "oracle"}
     assert all(row.flipped_to_real for row in rows if row.method == "oracle")
 
 
