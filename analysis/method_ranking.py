@@ -78,7 +78,7 @@ def _headline(score_table: ScoreTable, frames: Rows, condition: Condition, seed:
     every_drop, flips = (values(score_table, measure, [*methods, *uninformed]) for measure in (DROP, FLIPS))
     drop = every_drop.of(methods)
     videos, needed = how_many(drop.videos), videos_needed(len(methods), max(1, drop.draws.shape[2]))
-    kind = _Kind(score_table, frames, condition, seed, every_drop, flips, videos >= needed, pairs)
+    kind = _Kind(score_table, frames, condition, seed, every_drop, flips, needed, pairs)
     lines = kind.lines(methods, uninformed if pairs else ())
     above = np.nan_to_num(drop.own - drop.oracle[:, None])
     return Headline(
@@ -102,7 +102,7 @@ class _Kind:
     seed: int
     drop: Values
     flips: Values
-    is_tested: bool
+    needed: int
     pairs: bool
 
     @property
@@ -128,16 +128,17 @@ class _Kind:
         for index, name in enumerate(names):
             compared = {opponent: pairs[index] for opponent, pairs in against.items()}
             significant = RANDOM_AREA in compared and compared[RANDOM_AREA].is_significant
+            own = means[index].videos
             lines.append(
                 HeadlineLine(
                     method=name,
-                    score=self._shown(corrected_interval(scores[index].score, len(names), significant)),
+                    score=self._shown(corrected_interval(scores[index].score, len(names), significant), own),
                     fill=str(columns.loc[columns["method"] == name, "fill"].iloc[0]) if "fill" in columns else "",
-                    flips=self._shown(flip_scores[index].score),
-                    drop=self._shown(means[index]),
-                    flip_rate=self._shown(rates[index]),
-                    frames=len(drop.videos),
-                    videos=how_many(drop.videos),
+                    flips=self._shown(flip_scores[index].score, own),
+                    drop=self._shown(means[index], own),
+                    flip_rate=self._shown(rates[index], own),
+                    frames=means[index].frames,
+                    videos=own,
                     undefined=scores[index].coincide,
                     is_significant=significant,
                     against=compared,
@@ -186,9 +187,9 @@ class _Kind:
         averaged = self._averaged
         return {name: surviving_flips(averaged, self.frames, name, self.seed) for name in transforms(averaged)}
 
-    def _shown(self, estimate: Estimate) -> Estimate:
-        """Without its interval where there are fewer videos than a test needs."""
-        return estimate if self.is_tested else replace(estimate, low=math.nan, high=math.nan)
+    def _shown(self, estimate: Estimate, videos: int) -> Estimate:
+        """Without its interval where what it is of is from fewer videos than a test needs."""
+        return estimate if videos >= self.needed else replace(estimate, low=math.nan, high=math.nan)
 
 
 def _bounds(are_rates: bool) -> tuple[float, float]:

@@ -60,7 +60,10 @@ def write_tables(
         files.append(folder / scores_file(name, str(attack), index))
         shape = published(scores.with_columns(scores.columns["attack"] == attack))
         save_csv(
-            files[-1], shape.rename_axis(index=published_mark(configuration) or None), float_format="%.3f", index=True
+            files[-1],
+            shape.rename_axis(index=published_mark(configuration) or "method"),
+            float_format="%.3f",
+            index=True,
         )
     files.append(folder / f"summary_{name}.csv")
     save_csv(files[-1], marked(flat_summary(summary), configuration))

@@ -207,7 +207,7 @@ _WHOLE_NUMBERS = {
     "label", "correct", "correct_after", "queries", "segments", "adversarial_flipped", "adversarial_steps",
     "adversarial_forwards", "adversarial_queries",
 }  # fmt: skip
-_SHARES = {"mask_precision", "stability"}
+_SHARES = {"mask_precision", "completeness_error", "stability"}
 
 
 def tidy(table: pd.DataFrame) -> pd.DataFrame:

@@ -334,7 +334,9 @@ def test_what_flips_outlive_is_the_same_resumed_in_parts_by_workers_and_in_colum
         assert (again / name).read_bytes() == (folder / name).read_bytes(), name
     one, other = pd.read_csv(folder / "rows_LIME.csv"), pd.read_parquet(again / "rows_LIME.parquet")
     assert list(one.columns) == list(other.columns)
-    assert other["survives_png"].tolist() == [True if flipped else None for flipped in one["flipped_to_real"]]
+    outlived = [None if pd.isna(told) else bool(told) for told in one["survives_png"]]
+    assert other["survives_png"].tolist() == outlived
+    assert [told is not None for told in outlived] == one["flipped_to_real"].tolist()
     frames = pd.read_parquet(again / "frames.parquet")
     assert frames["real_after_half"].all()
 
@@ -349,7 +351,7 @@ def test_parts_of_a_run(index: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 BAD = {
     "unknown method": (["--method", "LIMA"], "did you mean LIME"),
     "unknown attack": (["--attack", "nse"], "did you mean nes"),
-    "unknown preset": (["--preset", "fast"], "known: published, quick"),
+    "unknown preset": (["--preset", "fast"], "known: published, efficient, quick"),
     "unknown component": (["--set", "LIMA.samples=3"], "LIMA"),
     "unknown setting": (["--set", "LIME.sample=3"], "LIME has no setting 'sample'"),
     "bad value": (["--set", "LIME.samples=many"], "LIME.samples='many'"),

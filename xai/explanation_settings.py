@@ -192,5 +192,6 @@ def _has_fields(component: Any) -> bool:
 
 def _describe(component: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(component) and not isinstance(component, type):
-        return dataclasses.asdict(component)
+        values = dataclasses.asdict(component)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
     return {}

@@ -116,7 +116,7 @@ def test_a_users_own_attack(own_module: str) -> None:
         ("ness", "published", {}, "unknown attack 'ness' (did you mean nes?); known: nes, pgd, fgsm"),
         ("torchattacks:APDG", "published", {}, "torchattacks has no 'APDG' (did you mean APGD?)"),
         ("torchattacks:", "published", {}, "torchattacks has no ''"),
-        ("nes", "slow", {}, "unknown preset 'slow'; known: published, quick"),
+        ("nes", "slow", {}, "unknown preset 'slow'; known: published, efficient, quick"),
         ("nes", "quick", {"speed": "3"}, "nes has no setting 'speed'; it has: epsilon, pairs, sigma, step, steps"),
         ("nes", "quick", {"steps": "many"}, "nes.steps='many' is not of type int"),
         ("nes", "quick", {"epsilon": "16"}, "nes: epsilon is in pixel units"),

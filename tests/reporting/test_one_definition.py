@@ -88,18 +88,18 @@ def test_drop_flip_rate_and_score_are_the_same_in_what_is_read(products: Product
     score = float(table.query("attack == 'nes' and family == '' and method == @method")["score"].iloc[0])
     shown = f"{drop:.2f}", f"{100 * flipped:.0f}", f"{100 * score:.0f}"
     (terminal,) = [re.split(r"[│|]", line)[1:-1] for line in _first_table(said) if re.search(rf"[│|] {method} ", line)]
-    assert (terminal[-2].strip(), terminal[-3].strip(), re.split(r"[ \\[*]", terminal[1].strip())[0]) == shown
+    assert (terminal[-3].strip(), terminal[-4].strip(), re.split(r"[ \\[*]", terminal[1].strip())[0]) == shown
     (latex,) = [
         line.split(" & ") for line in (folder / "headline.tex").read_text().splitlines()
         if re.match(rf"(\\textbf{{)?{re.escape(escape(method))}[}}$ ]", line)
     ]  # fmt: skip
-    assert (latex[-2].split("$")[1], latex[-1].split("$")[1], latex[1].split("$")[1]) == shown
+    assert (latex[-3].split("$")[1], latex[-2].split("$")[1], latex[1].split("$")[1]) == shown
     page = (folder / "report.html").read_text()
     (row,) = re.findall(rf"<tr role=\"row\".*?<bdi>{method}</bdi>.*?</tr>", page.partition("</table>")[0], re.DOTALL)[
         -1:
     ]
     cells = [float(value) for value in re.findall(r'data-v="([^"]*)"', row.rpartition("<bdi>")[2])]
-    assert (cells[0], cells[-3], cells[-2]) == pytest.approx((score, drop, flipped))
+    assert (cells[0], cells[-4], cells[-3]) == pytest.approx((score, drop, flipped))
     (control,) = re.findall(
         rf"<th scope=\"row\">[^\n]*\n?<bdi>{method}</bdi>\s*</th>(.*?)</tr>", _controls(page), re.DOTALL
     )

@@ -61,10 +61,11 @@ def test_families_of_explainers_are_named_by_their_library() -> None:
 def test_published_settings_are_the_published_ones() -> None:
     described = describe_settings(build_settings("published"))
     assert described["segments"] == {"count": 50, "kind": "slic", "compactness": 10.0, "sigma": 0.0}
-    assert described["LIME"] == {"samples": 2000, "kernel_width": 0.25, "alpha": 1.0}
+    assert described["LIME"] == {"samples": 2000, "kernel_width": 0.25, "alpha": 1.0, "draws": "plain"}
     assert described["SHAP"]["evaluations"] == 2000
     assert described["SOBOL"] == {"grid": 8, "designs": 32}
-    assert described["RISE"] == {"samples": 4000, "cells": 7, "keep": 0.5, "centred": False}
+    assert described["RISE"] == {"samples": 4000, "cells": 7, "keep": 0.5, "centred": False, "draws": "plain"}
+    assert described["stopping"]["probability"] == 1.0
     assert described["blur"] == {"kernel": 128}
     assert described["adversarial"] == {
         "epsilon": 16 / 255,
@@ -115,7 +116,7 @@ def test_a_users_explainer_has_settings_too() -> None:
 @pytest.mark.parametrize(
     ("preset", "overrides", "message"),
     [
-        ("fast", {}, "unknown preset 'fast'; known: published, quick"),
+        ("fast", {}, "unknown preset 'fast'; known: published, efficient, quick"),
         ("quick", {"lime": {"samples": 1}}, "no settings are named 'lime'; known: segments, LIME"),
         ("quick", {"LIME": {"sample": 1}}, "LIME has no setting 'sample'"),
         ("quick", {"LIME": {"samples": "many"}}, "LIME.samples='many' is not of type int"),
