@@ -56,7 +56,7 @@ def usable_attacks(
     left_out = [name for name in following if name in optional]
     if exact or left_out:
         done = [f"finite differences are used for {_listed(exact)}"] if exact else []
-        done += [f"{_listed(left_out)} are left out"] if left_out else []
+        done += [f"{_listed(left_out)} {'are' if len(left_out) > 1 else 'is'} left out"] if left_out else []
         options = [*(f"--set {name}.derivatives={FINITE}" for name in exact), *(optional[name] for name in left_out)]
         warn(f"{_what(detector, fault)}; {', '.join(done)}, as with {' '.join(options)}")
     return {

@@ -62,16 +62,6 @@ PRESETS: Mapping[str, ExplanationSettings] = {
         explainers={"LIME": LIME(), "SHAP": SHAP(), "SOBOL": SOBOL(), "RISE": RISE()},
         adversarial=NES(steps=80),
     ),
-    "quick": ExplanationSettings(
-        segments=Segments(),
-        explainers={
-            "LIME": LIME(samples=100),
-            "SHAP": SHAP(evaluations=150, batch=16),
-            "SOBOL": SOBOL(grid=6, designs=4),
-            "RISE": RISE(samples=150, centred=True),
-        },
-        adversarial=NES(steps=80),
-    ),
     "efficient": ExplanationSettings(
         segments=Segments(),
         explainers={
@@ -82,6 +72,16 @@ PRESETS: Mapping[str, ExplanationSettings] = {
         },
         adversarial=NES(steps=80),
         stopping=Stopping(probability=0.95),
+    ),
+    "quick": ExplanationSettings(
+        segments=Segments(),
+        explainers={
+            "LIME": LIME(samples=100),
+            "SHAP": SHAP(evaluations=150, batch=16),
+            "SOBOL": SOBOL(grid=6, designs=4),
+            "RISE": RISE(samples=150, centred=True),
+        },
+        adversarial=NES(steps=80),
     ),
 }
 

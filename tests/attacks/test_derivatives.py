@@ -99,7 +99,7 @@ def test_a_run_takes_finite_differences_and_says_so(
         f"warning: {detector.__name__}: {FAULTS[detector]}; finite differences are used for nes and adversarial, "
         f"pgd and flip thresholds are left out, as with {' '.join([*FINITE[:4], '--attack nes', *FINITE[4:]])}"
     ]
-    assert evaluated(detector, index, tmp_path / "asked for", *FINITE, "--limit", 1) == 0
+    assert evaluated(detector, index, tmp_path / "asked for", *FINITE, "--attack", "nes", "--limit", 1) == 0
     assert "finite" not in capsys.readouterr().err
     folders = [tmp_path / part / "evaluation-LIME_adv" for part in ("by itself", "asked for")]
     configurations = [json.loads((folder / "config.json").read_text()) for folder in folders]

@@ -93,7 +93,7 @@ def test_drop_flip_rate_and_score_are_the_same_in_what_is_read(products: Product
         line.split(" & ") for line in (folder / "headline.tex").read_text().splitlines()
         if re.match(rf"(\\textbf{{)?{re.escape(escape(method))}[}}$ ]", line)
     ]  # fmt: skip
-    assert (latex[-3].split("$")[1], latex[-2].split("$")[1], latex[1].split("$")[1]) == shown
+    assert (latex[-2].split("$")[1], latex[-1].split("$")[1], latex[1].split("$")[1]) == shown
     page = (folder / "report.html").read_text()
     (row,) = re.findall(rf"<tr role=\"row\".*?<bdi>{method}</bdi>.*?</tr>", page.partition("</table>")[0], re.DOTALL)[
         -1:
