@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from data.masks import stretched
 from detectors.answers import check_answer
 
 REAL = "Real"
@@ -106,6 +107,10 @@ class Detector(nn.Module):
     def prepare(self, image: np.ndarray) -> Tensor:
         """One frame (H, W, 3) uint8 RGB as this detector's input: (3, S, S) float32 in [0, 1]."""
         return resize(image, self.input_size, self.antialias)
+
+    def prepare_mask(self, mask: np.ndarray) -> np.ndarray:
+        """A frame's mask (H, W) bool as `prepare` moves its pixels: (S, S) bool. Overridden where `prepare` is."""
+        return stretched(mask, (self.input_size, self.input_size))
 
 
 def resize(image: np.ndarray, size: int, antialias: bool) -> Tensor:
