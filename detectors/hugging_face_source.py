@@ -169,10 +169,8 @@ def _network(folder: Folder, labels: dict[int, str] | None = None) -> Any:
     new_keys = [key for key in lacking if key.startswith(heads)]
     if missing := [key for key in lacking if key not in new_keys]:
         raise InputError(f"{folder.name} lacks weights of its network: {some(missing)}; it is no trained classifier")
-    if found["unexpected_keys"]:
-        warn(
-            f"{folder.name}: left unused, being no part of the network that judges: {some(sorted(found['unexpected_keys']))}"
-        )
+    if unused := sorted(found["unexpected_keys"]):
+        warn(f"{folder.name}: left unused, being no part of the network that judges: {some(unused)}")
     return network
 
 

@@ -24,6 +24,7 @@ from detectors.devices import resolve_device
 from detectors.hugging_face_source import build_hugging_face
 from detectors.memory import ran_out
 from detectors.nearest_network import looks_like, nearest
+from detectors.onnx_network import build_onnx
 from detectors.optimise import optimise as optimised
 from detectors.published_wrappers import nearest_wrapper, wrapper_of
 from detectors.reading import assumption, network_in, none_said, own_detector
@@ -66,6 +67,7 @@ _OWN_FILES: Mapping[str, Callable[[Checkpoint, Conventions], Detector]] = {
 
 _WHOLE: Mapping[str, Callable[[str, Conventions], Detector]] = {
     "hf": build_hugging_face,
+    "onnx": build_onnx,
 }
 """Detectors named `family:PLACE`, where the place holds weights and settings together, by what makes them."""
 
@@ -83,14 +85,14 @@ def load(
 ) -> Detector:
     """The detector `name`, in evaluation mode, ready to be queried and attacked.
 
-    Its `weights_sha256` is that of the checkpoint or of a model's files, or of its weights where there are none. What was
-    assumed of another software's file, and what of it was left unused, is said in warnings on stderr.
+    Its `weights_sha256` is that of the checkpoint or of a model's files, or of its weights where there are none. What
+    was assumed of another software's file, and what of it was left unused, is said in warnings on stderr.
 
     Args:
         name: a known detector (`demo`, `demo-hardened`, `ff_attribution`, `caddm`, `sbi`, `xception`), `timm:NETWORK`,
-            `hf:FOLDER` or `hf:OWNER/NAME` of transformers, `onnx:FILE`, the user's own `package.module:Name` (a Detector class or a function that returns one, called with the
-            checkpoint's path where one is given), or a checkpoint file, which is recognised from its description or
-            its keys.
+            `hf:FOLDER` or `hf:OWNER/NAME` of transformers, `onnx:FILE`, the user's own `package.module:Name` (a
+            Detector class or a function that returns one, called with the checkpoint's path where one is given), or a
+            checkpoint file, which is recognised from its description or its keys.
         checkpoint: the file of the weights, for a detector that is given by name.
         device: auto, cpu, cuda, cuda:N or mps.
         optimise: whether batch norms are folded into convolutions (see `detectors.optimise`): logits stay the same to
@@ -123,7 +125,8 @@ def short_name(name: str) -> str:
     """
     family, place = _family(name)
     if family in _WHOLE and os.path.exists(place):
-        return Path(os.path.abspath(place)).stem
+        path = Path(os.path.abspath(place))
+        return path.name if path.is_dir() else path.stem
     if not _is_file(name):
         return name.replace(":", "-").replace("/", "-")
     path = Path(os.path.abspath(name))  # ../best.ckpt has a folder with a name
