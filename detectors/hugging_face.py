@@ -218,7 +218,7 @@ def _new_network(text: str) -> Any:
 def _preprocessor(text: str) -> Any:
     with quiet() as transformers:
         settings = json.loads(text)
-        kind = getattr(transformers, str(settings.get("image_processor_type")), None)
+        kind: Any = getattr(transformers, str(settings.get("image_processor_type")), None)
         if not (isinstance(kind, type) and issubclass(kind, transformers.BaseImageProcessor)):
             raise ValueError(f"transformers has no image processor {settings.get('image_processor_type')!r}")
         return kind.from_dict(settings)

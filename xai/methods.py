@@ -74,8 +74,8 @@ def parse_method(name: str) -> Method:
     """The method that a name on the command line stands for.
 
     A name of METHODS, `captum:NAME`, `cam:NAME`, `vit:NAME`, `saliency:FOLDER`, or a user's explainer as
-    `package.module:Name`; with `_adv` after it, the explainer hides pixels by the adversarial image instead of the mean colour. Raises
-    InputError for a name that stands for nothing, and for `_adv` after what hides nothing.
+    `package.module:Name`; with `_adv` after it, the explainer hides pixels by the adversarial image instead of the mean
+    colour. Raises InputError for a name that stands for nothing, and for `_adv` after what hides nothing.
     """
     if name in METHODS or ":" not in name:
         return resolve(name, METHODS, "method")

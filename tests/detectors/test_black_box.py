@@ -1,11 +1,19 @@
+import io
+import json
+import sys
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import detectors
 from attacks.derivatives import usable_attacks
 from attacks.nes import NES
 from attacks.pgd import PGD
@@ -102,10 +110,50 @@ def test_an_attack_by_gradients_is_refused_at_the_start() -> None:
         usable_attacks({"pgd": PGD()}, Patch(), torch.full((3, 16, 16), 0.52))
 
 
+class _Judge(BaseHTTPRequestHandler):
+    """A web service: how bright a PNG file is, as JSON."""
+
+    def do_POST(self) -> None:
+        picture = Image.open(io.BytesIO(self.rfile.read(int(self.headers["Content-Length"]))))
+        answered = json.dumps({"fake": float(np.asarray(picture).mean() / 255)}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answered)))
+        self.end_headers()
+        self.wfile.write(answered)
+
+    def log_message(self, *_said: object) -> None:
+        pass
+
+
+def test_the_documented_service_and_command_are_detectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "bring-your-own.md").read_text()
+    code = page.split("## A command or a web service")[1].split("```python\n")[1].split("```")[0]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Judge)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        (tmp_path / "served.py").write_text(code.replace("8000", str(server.server_port)))
+        command = [sys.executable, "-c", "import io, sys; sys.stdout.write(str(len(sys.stdin.buffer.read()) > 100))"]
+        (tmp_path / "asked.py").write_text(
+            "import subprocess\nfrom detectors.black_box import BlackBox, png\n\n\nclass Command(BlackBox):\n"
+            "    input_size, class_names, real = 8, ('Real', 'Fake'), 0\n    seconds = 60\n\n"
+            f"    def answers(self, pictures):\n        return [[0.25, 0.75] if subprocess.run({command!r}, "
+            "input=png(picture), capture_output=True, check=True).stdout == b'True' else [1, 0] for picture in pictures]\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        images = torch.rand(2, 3, 224, 224)
+        service = detectors.load("served:Service")
+        torch.testing.assert_close(
+            answer(service, images).softmax(1)[:, 1], images.mean(dim=(1, 2, 3)), rtol=1e-2, atol=1e-3
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    with pytest.raises(InputError, match="gave no answer .URLError"):
+        answer(service, images)
+    chances = answer(detectors.load("asked:Command"), torch.rand(1, 3, 8, 8)).softmax(1)[0]
+    assert chances.tolist() == pytest.approx([0.25, 0.75], abs=1e-6)
+
+
 def test_png_loses_nothing() -> None:
-    import io
-
-    from PIL import Image
-
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     assert (np.asarray(Image.open(io.BytesIO(png(picture)))) == picture).all()
