@@ -219,7 +219,8 @@ def _preprocessor(text: str) -> Any:
     with quiet() as transformers:
         settings = json.loads(text)
         kind: Any = getattr(transformers, str(settings.get("image_processor_type")), None)
-        if not (isinstance(kind, type) and issubclass(kind, transformers.BaseImageProcessor)):
+        known = isinstance(kind, type) and issubclass(kind, transformers.BaseImageProcessor)
+        if not known:
             raise ValueError(f"transformers has no image processor {settings.get('image_processor_type')!r}")
         return kind.from_dict(settings)
 
