@@ -83,7 +83,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--detector",
-            help="Name, timm:NETWORK, package.module:Name, or a checkpoint file; repeatable. Default: the demo's.",
+            help="Name, timm:NETWORK, hf:FOLDER, hf:OWNER/NAME, onnx:FILE, package.module:Name, or a checkpoint file; "
+            "repeatable. Default: the demo's.",
         ),
     ] = None,
     shard: Annotated[

@@ -25,6 +25,8 @@ def usable_attacks(
 ) -> dict[str, RegionAttack]:
     """The attacks with finite differences where they take exact derivatives and the detector's gradient is of no use.
 
+    Their probes are then at least as long as the detector notices (`Detector.least_noise`).
+
     The gradient is compared with finite differences at one image (`detectors.gradient_check`), once for all attacks,
     and only if one of them uses it. One line warns of what is changed, or of what follows a gradient that misleads.
 
@@ -57,13 +59,19 @@ def usable_attacks(
     if exact or left_out:
         done = [f"finite differences are used for {_listed(exact)}"] if exact else []
         done += [f"{_listed(left_out)} {'are' if len(left_out) > 1 else 'is'} left out"] if left_out else []
-        options = [*(f"--set {name}.derivatives={FINITE}" for name in exact), *(optional[name] for name in left_out)]
+        options = [f"--set {name}.derivatives={FINITE}" for name in exact]
+        options += [f"--set {name}.sigma={detector.least_noise:.3g}" for name in exact if detector.least_noise]
+        options += [optional[name] for name in left_out]
         warn(f"{_what(detector, fault)}; {', '.join(done)}, as with {' '.join(options)}")
     return {
-        name: dataclasses.replace(attack, derivatives=FINITE) if isinstance(attack, NES) and name in exact else attack
+        name: _finite(attack, detector) if isinstance(attack, NES) and name in exact else attack
         for name, attack in attacks.items()
         if name not in left_out
     }
+
+
+def _finite(attack: NES, detector: Detector) -> NES:
+    return dataclasses.replace(attack, derivatives=FINITE, sigma=max(attack.sigma, detector.least_noise))
 
 
 def _needs_gradients(attack: RegionAttack) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from data.masks import stretched
 from detectors.answers import check_answer
 
 REAL = "Real"
@@ -63,6 +64,8 @@ class Detector(nn.Module):
         antialias: whether `resize` smooths before it shrinks; each detector states how it was trained.
         most_images: how many images at a time its device was found to have memory for; None where it never ran out.
         most_gradient_images: likewise, where they go forward and backward.
+        least_noise: the least standard deviation, in pixel units, of noise that moves its answers: more than 0 where
+            it is asked about pictures of 8 bits.
         reading: how the network of another software's file is read; None for any other detector.
         weights_sha256: of the checkpoint file, or of the weights where there is none; `detectors.load` sets it.
     """
@@ -75,6 +78,7 @@ class Detector(nn.Module):
     antialias: bool = False
     most_images: int | None = None
     most_gradient_images: int | None = None
+    least_noise: float = 0.0
     reading: Reading | None = None
     weights_sha256: str | None = None
 
@@ -106,6 +110,10 @@ class Detector(nn.Module):
     def prepare(self, image: np.ndarray) -> Tensor:
         """One frame (H, W, 3) uint8 RGB as this detector's input: (3, S, S) float32 in [0, 1]."""
         return resize(image, self.input_size, self.antialias)
+
+    def prepare_mask(self, mask: np.ndarray) -> np.ndarray:
+        """A frame's mask (H, W) bool as `prepare` moves its pixels: (S, S) bool. Overridden where `prepare` is."""
+        return stretched(mask, (self.input_size, self.input_size))
 
 
 def resize(image: np.ndarray, size: int, antialias: bool) -> Tensor:

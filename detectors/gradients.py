@@ -81,6 +81,21 @@ def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple
     return said, gradient.contiguous().to(images.device)
 
 
+def require_gradient(detector: Detector, who: str) -> None:
+    """Refuses a detector that gives no gradient at all, for what needs one: by one forward pass, charged to no frame.
+
+    Raises InputError that names `who` needs it.
+    """
+    device, side = Queries(detector).device, detector.input_size
+    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+    with differentiable(device), untouched(detector):
+        if not detector.forward(image.requires_grad_()).requires_grad:  # past the hooks that count
+            raise InputError(
+                f"{type(detector).__name__} gives no gradient, which {who} needs: take LIME, SHAP, SOBOL or RISE, or "
+                "let its forward run without no_grad and detach"
+            )
+
+
 @contextlib.contextmanager
 def untouched(detector: Detector) -> Iterator[None]:
     """Evaluation mode and frozen weights inside; every mode, `requires_grad` and `grad` as before afterwards."""

@@ -62,11 +62,18 @@ def as_maps(output: Tensor) -> Tensor | None:
         return plain
     if output.ndim == 4 and output.shape[1] == output.shape[2] > 1:
         return output.permute(0, 3, 1, 2)
-    if output.ndim == 3 and (side := math.isqrt(output.shape[1])) > 1:
-        prefix = output.shape[1] - side**2
-        if prefix <= _MOST_PREFIX_TOKENS:
-            return output[:, prefix:].transpose(1, 2).unflatten(2, (side, side))
+    pooled = output.ndim == 3 and output.shape[2] == 1  # (N, C, 1), whose channels are no tokens
+    if output.ndim == 3 and not pooled and (grid := patch_grid(output.shape[1])) is not None:
+        prefix, side = grid
+        return output[:, prefix:].transpose(1, 2).unflatten(2, (side, side))
     return None
+
+
+def patch_grid(tokens: int) -> tuple[int, int] | None:
+    """How many of so many tokens come before those of patches, and the side of their square; None for no square."""
+    side = math.isqrt(tokens)
+    prefix = tokens - side**2
+    return (prefix, side) if side > 1 and prefix <= _MOST_PREFIX_TOKENS else None
 
 
 def _plain(output: Tensor) -> Tensor | None:
@@ -93,7 +100,8 @@ def _feature_maps(detector: Detector, probe: Tensor, maps_of: Callable[[Tensor],
 
     def watch(name: str, output: Any) -> None:
         runs[name] = runs.get(name, 0) + 1
-        if isinstance(output, Tensor) and maps_of(output) is not None:
+        maps = maps_of(output) if isinstance(output, Tensor) else None
+        if maps is not None and len(maps) == len(probe):  # windows of an image stand where images do
             finished.append(name)
 
     with _hooked(detector, [name for name, _ in detector.named_modules() if name], watch):

@@ -8,7 +8,9 @@ import typer
 DetectorOption = Annotated[
     str | None,
     typer.Option(
-        "--detector", help="Name, timm:NETWORK, package.module:Name, or a checkpoint file. Default: the demo's."
+        "--detector",
+        help="Name, timm:NETWORK, hf:FOLDER, hf:OWNER/NAME, onnx:FILE, package.module:Name, or a checkpoint file. "
+        "Default: the demo's.",
     ),
 ]
 CheckpointOption = Annotated[Path | None, typer.Option("--checkpoint", help="Weights of a detector given by name.")]

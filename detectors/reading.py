@@ -84,10 +84,10 @@ def settle(defaults: Defaults, checkpoint: Checkpoint, conventions: Conventions)
     names = stated_classes(defaults.outputs, checkpoint.metadata, where, conventions)
     if names is None and defaults.class_names is None:
         raise order_unknown(defaults.outputs, where)
-    normalisation = _agreed(
+    normalisation = agreed(
         where, "normalisation", _normalisation_in(checkpoint.metadata), conventions.normalisation, _NORMALISATION
     )
-    size = _agreed(where, "input size", _size_in(checkpoint.metadata), conventions.input_size, "--size")
+    size = agreed(where, "input size", _size_in(checkpoint.metadata), conventions.input_size, "--size")
     config = TimmConfig(
         defaults.network,
         names or defaults.class_names or BINARY,
@@ -99,7 +99,7 @@ def settle(defaults: Defaults, checkpoint: Checkpoint, conventions: Conventions)
     meant = f" (a high logit means {config.class_names[1]})" if defaults.outputs == 1 else ""
     for text, given, known in (
         (f"classes {', '.join(config.class_names)}{meant}", conventions.labels, names),
-        (f"normalisation {_shown((config.mean, config.std))}", conventions.normalisation, normalisation),
+        (f"normalisation {shown((config.mean, config.std))}", conventions.normalisation, normalisation),
         (f"input {config.input_size} x {config.input_size} pixels", conventions.input_size, size),
     ):
         if known is None:
@@ -124,7 +124,7 @@ def agreed_classes(stated: tuple[str, ...], outputs: int, checkpoint: Checkpoint
     """Raises InputError where the user's `--classes` are not those that a file or detector states."""
     if conventions.labels is not None:
         said = class_names(conventions.labels, outputs, "--classes")
-        _agreed(str(checkpoint.path), "classes", stated, said, "--classes")
+        agreed(str(checkpoint.path), "classes", stated, said, "--classes")
 
 
 def own_detector(checkpoint: Checkpoint, conventions: Conventions) -> TimmDetector:
@@ -142,8 +142,8 @@ def check_own(config: TimmConfig, checkpoint: Checkpoint, conventions: Conventio
     where = str(checkpoint.path)
     agreed_classes(config.class_names, config.outputs, checkpoint, conventions)
     stated = config.mean, config.std
-    _agreed(where, "normalisation", stated, conventions.normalisation, _NORMALISATION)
-    _agreed(where, "input size", config.input_size, conventions.input_size, "--size")
+    agreed(where, "normalisation", stated, conventions.normalisation, _NORMALISATION)
+    agreed(where, "input size", config.input_size, conventions.input_size, "--size")
 
 
 def none_said(conventions: Conventions, who: str) -> None:
@@ -176,13 +176,13 @@ def stated_classes(
         if given is None:
             raise InputError(f"{error}; say which is which by --classes") from None
         return given
-    return _agreed(where, "classes", stated, given, "--classes")
+    return agreed(where, "classes", stated, given, "--classes")
 
 
-def _agreed(where: str, what: str, stated: T | None, given: T | None, option: str) -> T | None:
+def agreed(where: str, what: str, stated: T | None, given: T | None, option: str) -> T | None:
     """What the file states, else what the user gives. Raises InputError where they differ."""
     if stated is not None and given is not None and stated != given:
-        raise InputError(f"{where} says itself: {what} {_shown(stated)}, and not {_shown(given)}; leave out {option}")
+        raise InputError(f"{where} says itself: {what} {shown(stated)}, and not {shown(given)}; leave out {option}")
     return given if stated is None else stated
 
 
@@ -207,9 +207,10 @@ def _size_in(said: Mapping[str, Any]) -> int | None:
     return next((said[key] for key in ("img_size", "input_size") if isinstance(said.get(key), int)), None)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of a setting in words: colours as numbers with commas."""
     if not isinstance(value, tuple):
         return str(value)
     if value and isinstance(value[0], tuple):
-        return f"mean {_shown(value[0])} and std {_shown(value[1])}"
+        return f"mean {shown(value[0])} and std {shown(value[1])}"
     return ", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in value)

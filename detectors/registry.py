@@ -15,14 +15,16 @@ from common.console import warn
 from common.errors import InputError
 from common.files import sha256
 from common.registry import resolve
-from detectors import caddm, ff_attribution, sbi, timm_source, xception
+from detectors import caddm, ff_attribution, hugging_face, sbi, timm_source, xception
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint, read
 from detectors.contract import check_contract
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.devices import resolve_device
+from detectors.hugging_face_source import build_hugging_face
 from detectors.memory import ran_out
 from detectors.nearest_network import looks_like, nearest
+from detectors.onnx_network import build_onnx
 from detectors.optimise import optimise as optimised
 from detectors.published_wrappers import nearest_wrapper, wrapper_of
 from detectors.reading import assumption, network_in, none_said, own_detector
@@ -59,8 +61,15 @@ SOURCES: Mapping[str, Source] = {
 _OWN_FILES: Mapping[str, Callable[[Checkpoint, Conventions], Detector]] = {
     TimmConfig.model: own_detector,
     caddm.CaddmConfig.model: caddm.from_own_file,
+    hugging_face.HuggingFaceConfig.model: hugging_face.from_own_file,
 }
 """What reads our own files, by the kind of detector that they say they hold."""
+
+_WHOLE: Mapping[str, Callable[[str, Conventions], Detector]] = {
+    "hf": build_hugging_face,
+    "onnx": build_onnx,
+}
+"""Detectors named `family:PLACE`, where the place holds weights and settings together, by what makes them."""
 
 _SUFFIXES = {".ckpt", ".pt", ".pth", ".pkl", ".tar", ".bin", ".safetensors"}
 _TIMM = "timm:"
@@ -76,14 +85,14 @@ def load(
 ) -> Detector:
     """The detector `name`, in evaluation mode, ready to be queried and attacked.
 
-    Its `weights_sha256` is the checkpoint file's SHA-256, or that of its weights where there is no file. What was
-    assumed of another software's file, and what of it was left unused, is said in warnings on stderr.
+    Its `weights_sha256` is that of the checkpoint or of a model's files, or of its weights where there are none. What
+    was assumed of another software's file, and what of it was left unused, is said in warnings on stderr.
 
     Args:
         name: a known detector (`demo`, `demo-hardened`, `ff_attribution`, `caddm`, `sbi`, `xception`), `timm:NETWORK`,
-            the user's own `package.module:Name` (a Detector class or a function that returns one, called with the
-            checkpoint's path where one is given), or a checkpoint file, which is recognised from its description or
-            its keys.
+            `hf:FOLDER` or `hf:OWNER/NAME` of transformers, `onnx:FILE`, the user's own `package.module:Name` (a
+            Detector class or a function that returns one, called with the checkpoint's path where one is given), or a
+            checkpoint file, which is recognised from its description or its keys.
         checkpoint: the file of the weights, for a detector that is given by name.
         device: auto, cpu, cuda, cuda:N or mps.
         optimise: whether batch norms are folded into convolutions (see `detectors.optimise`): logits stay the same to
@@ -103,7 +112,7 @@ def load(
         detector, digest = _known(name, checkpoint, conventions)
     detector = detector.eval()
     check_contract(detector, name)
-    detector.weights_sha256 = digest or _weights_digest(detector)
+    detector.weights_sha256 = digest or detector.weights_sha256 or _weights_digest(detector)
     if optimise and not _is_own(name):
         detector = optimised(detector)
     return detector.to(torch_device)
@@ -114,6 +123,10 @@ def short_name(name: str) -> str:
 
     Where the stem is what training calls every file (model, best, last), it is the folder's name.
     """
+    family, place = _family(name)
+    if family in _WHOLE and os.path.exists(place):
+        path = Path(os.path.abspath(place))
+        return path.name if path.is_dir() else path.stem
     if not _is_file(name):
         return name.replace(":", "-").replace("/", "-")
     path = Path(os.path.abspath(name))  # ../best.ckpt has a folder with a name
@@ -123,7 +136,13 @@ def short_name(name: str) -> str:
 
 
 def _is_own(name: str) -> bool:
-    return ":" in name and not name.startswith(_TIMM) and not _is_file(name)
+    return ":" in name and not name.startswith(_TIMM) and _family(name)[0] not in _WHOLE and not _is_file(name)
+
+
+def _family(name: str) -> tuple[str, str]:
+    """What stands before the first colon of a name, and what after it."""
+    family, _, place = name.partition(":")
+    return family, place
 
 
 def _is_file(name: str) -> bool:
@@ -132,6 +151,11 @@ def _is_file(name: str) -> bool:
 
 def _known(name: str, checkpoint: str | Path | None, conventions: Conventions) -> tuple[Detector, str | None]:
     """A detector of this project's, and its checkpoint's SHA-256."""
+    family, place = _family(name)
+    if family in _WHOLE:
+        if checkpoint is not None:
+            raise InputError(f"{name} brings its own weights; leave out the checkpoint {checkpoint}")
+        return _WHOLE[family](place, conventions), None
     if name not in SOURCES and not name.startswith(_TIMM) and _is_file(name):
         if checkpoint is not None:
             raise InputError(f"two checkpoints given: {name} and {checkpoint}; give one, or a detector's name")

@@ -218,7 +218,11 @@ def _usable_overrides(
     by_name = {frame_attack.name: frame_attack.attack for frame_attack in planned}
     exact = {name: attack for name, attack in by_name.items() if isinstance(attack, NES)}
     usable = usable_on_first_frame(UsableAttacks(exact), chosen.selection, source, batch_size).attacks
-    finite = {name: {"derivatives": FINITE} for name, attack in usable.items() if attack != exact[name]}
+    finite = {
+        name: {"derivatives": FINITE, "sigma": str(attack.sigma)}
+        for name, attack in usable.items()
+        if isinstance(attack, NES) and attack != exact[name]
+    }
     return {name: {**overrides.get(name, {}), **finite.get(name, {})} for name in by_name}
 
 

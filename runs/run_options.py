@@ -99,7 +99,8 @@ class EvaluationOptions(RunOptions, Conventions):
         Sequence[str],
         typer.Option(
             "--method",
-            help="All (default), LIME, SHAP, SOBOL, RISE, LIME_adv, captum:NAME, cam:NAME, or your own; repeatable.",
+            help="All (default), LIME, SHAP, SOBOL, RISE, LIME_adv, captum:NAME, cam:NAME, vit:NAME, or your own; "
+            "repeatable.",
         ),
     ] = (EVERY,)
     saliency: Annotated[

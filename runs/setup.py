@@ -12,6 +12,7 @@ from attacks.malafide.fitting import TargetDetector
 from attacks.malafide.in_run import NAME as MALAFIDE
 from attacks.nes import FINITE, NES
 from attacks.registry import ATTACKS, build_attack, describe_attack
+from common.console import warn
 from common.errors import InputError
 from common.files import safe_name
 from common.settings import override
@@ -21,6 +22,7 @@ from detectors import Detector, Queries
 from detectors.batch_size import AUTO, fastest, read_batch_size, usual
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
+from detectors.randomised import layer_count
 from detectors.registry import load
 from runs.as_published import parse_differences
 from runs.configuration import Configuration, describe_device, identify_detector, stored_batch_size, versions
@@ -30,6 +32,7 @@ from runs.run_folder import RunFolder
 from runs.run_options import DEFAULT_ATTACKS, EvaluationOptions
 from runs.selection import Selection, demo_selection, select_frames
 from runs.usable_attacks import PROTOCOL, WITHOUT_THRESHOLDS, UsableAttacks, names_thresholds, usable_on_first_frame
+from scoring.baselines.table import RANDOM_MODEL
 from scoring.frame import Scorer
 from scoring.metrics.registry import METRICS, build_metrics, describe_metric
 from scoring.protocol import EVERY, NONE, Protocol, chosen_baselines
@@ -103,6 +106,8 @@ def prepare_run(
         keep_freed_memory()
     batch_size = chosen_batch_size(options, detector, device, folder)
     Queries(detector, batch_size, options.precision)  # refuses what no frame could be scored with
+    if RANDOM_MODEL in protocol.baselines and not layer_count(detector):
+        protocol = without_random_model(protocol, options, silent=as_written)
     filled = any(method.fill == ADVERSARIAL for method in methods)
     if not as_written:
         thresholds = bool(options.attacks) and protocol.finds_thresholds
@@ -147,10 +152,11 @@ def prepare_run(
 def settled(options: EvaluationOptions, setup: RunSetup) -> EvaluationOptions:
     """The options of a run with what was measured for it written out, so that no worker measures its own."""
     attacks = {**setup.scorer.attacks, ADVERSARIAL: setup.scorer.settings.adversarial}
-    finite = [name for name, attack in attacks.items() if isinstance(attack, NES) and attack.derivatives == FINITE]
+    finite = {name: nes for name, nes in attacks.items() if isinstance(nes, NES) and nes.derivatives == FINITE}
     left_out = set(options.attacks) - {*setup.scorer.attacks, MALAFIDE}
     kept = (text for text in options.overrides if parse_override(text)[0] not in left_out)
-    overrides = (*kept, *(f"{name}.derivatives={FINITE}" for name in finite))
+    measured = [(f"{name}.derivatives={FINITE}", f"{name}.sigma={nes.sigma}") for name, nes in finite.items()]
+    overrides = (*kept, *(text for texts in measured for text in texts))
     if not setup.scorer.protocol.finds_thresholds:
         overrides = (*(text for text in overrides if not names_thresholds(text)), WITHOUT_THRESHOLDS)
     names = tuple(name for name in options.attacks if name not in left_out)
@@ -237,6 +243,18 @@ def chosen_protocol(preset: str, baselines: Sequence[str], overrides: Mapping[st
     if preset not in PROTOCOLS:
         raise InputError(f"unknown preset {preset!r}; known: {', '.join(PROTOCOLS)}")
     return override(replace(PROTOCOLS[preset], baselines=chosen_baselines(baselines, preset)), overrides, PROTOCOL)
+
+
+def without_random_model(protocol: Protocol, options: EvaluationOptions, silent: bool) -> Protocol:
+    """The protocol without the baseline "random-model", said in a warning unless `silent`.
+
+    Raises InputError where the options name it: there are no weights that could be drawn anew.
+    """
+    if RANDOM_MODEL in options.baselines:
+        raise InputError(f"--baseline {RANDOM_MODEL}: {options.detector} has no weights that could be drawn anew")
+    if not silent:
+        warn(f"the baseline {RANDOM_MODEL} is left out: {options.detector} has no weights that could be drawn anew")
+    return replace(protocol, baselines=tuple(name for name in protocol.baselines if name != RANDOM_MODEL))
 
 
 def divided(settings: ExplanationSettings, texts: Sequence[str]) -> dict[str, ExplanationSettings]:

@@ -1,7 +1,7 @@
 """One frame to rows: its verdict, its explanations and the baselines, and the attacks on their regions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -115,6 +115,8 @@ class Scorer:
         NothingScoredError where every method or every attack fails.
         """
         image = self.detector.prepare(frame.image)
+        if frame.mask is not None:
+            frame = replace(frame, mask=self.detector.prepare_mask(frame.mask))
         with counting(self.detector) as meter:
             tracker = CostTracker(meter, on_stage)
             with tracker.stage("verdict"):

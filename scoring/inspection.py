@@ -63,7 +63,7 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
         explanations=explanations,
         adversarial=None if adversarial is None else _picture(adversarial),
         adversarial_verdict="" if after is None else names[int(after.argmax())],
-        mask=at_size(frame.mask, (detector.input_size, detector.input_size)),
+        mask=None if frame.mask is None else at_size(detector.prepare_mask(frame.mask), tuple(image.shape[1:])),
         caption=f"{frame.key}\npredicted: {names[predicted]}, explained: {names[target]}",
     )
     label = detector.label_of(frame.family)

@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from common.errors import InputError
 from common.global_generators import isolated
 from detectors.base import Detector
-from detectors.gradients import differentiable, untouched
+from detectors.gradients import differentiable, require_gradient, untouched
 from detectors.layers import as_maps, feature_layer, module
 from detectors.queries import Queries, exact_float32
 from xai.base import Fill, Score, background
@@ -77,9 +77,10 @@ class ClassActivationMap:
     def check(self, detector: Detector) -> None:
         """Tries what could fail on every frame.
 
-        Raises InputError where the detector has no such layer, or none that could be found, or where the map needs
-        second derivatives and the detector has none.
+        Raises InputError where the detector gives no gradient, has no such layer, or none that could be found, or where
+        the map needs second derivatives and the detector has none.
         """
+        require_gradient(detector, self._name)
         self._layer(detector)
         tried = _TRIED.setdefault(detector, set())
         if self.algorithm.__name__ in _SECOND_ORDER and self not in tried:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from common.errors import InputError
 from common.global_generators import isolated
 from detectors.base import Detector
-from detectors.gradients import differentiable, untouched
+from detectors.gradients import differentiable, require_gradient, untouched
 from detectors.queries import Queries, exact_float32, gradient_batch
 from xai.base import Fill, Score, background, chunks
 from xai.captum_arguments import accepted, kind_of, settings_of, unfit, usable
@@ -132,8 +132,10 @@ class CaptumAttribution:
         return replace(found, remedy=_REMEDIES.get(name, "") if missed else "")
 
     def check(self, detector: Detector) -> None:
-        """Raises InputError where the attribution has no rule for the detector's activations."""
+        """Raises InputError where the attribution has no gradient, or no rule for the detector's activations."""
         name = self.algorithm.__name__
+        if not issubclass(self.algorithm, PerturbationAttribution):
+            require_gradient(detector, f"{FAMILY}:{name}")
         kinds = {type(module) for module in detector.modules()}
         activations = {kind for kind in kinds if _is_activation(kind)}
         if name in ("GuidedBackprop", "Deconvolution") and not any(issubclass(kind, nn.ReLU) for kind in kinds):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from common.registry import resolve
-from xai import cam_bridge, captum_bridge, saved
+from xai import cam_bridge, captum_bridge, saved, vit
 from xai.base import Explainer, FrameExplainer
 from xai.lime import LIME
 from xai.partition_shap import SHAP
@@ -29,6 +29,7 @@ EXPLAINERS: Mapping[str, type[Explainer]] = {
 FAMILIES: Mapping[str, Callable[[str], object]] = {
     captum_bridge.FAMILY: captum_bridge.captum_explainer,
     cam_bridge.FAMILY: cam_bridge.cam_explainer,
+    vit.FAMILY: vit.vit_explainer,
     saved.FAMILY: saved.SavedMaps.read,
 }
 """Explainers named `family:MEMBER`, by what makes a family's members."""
@@ -72,9 +73,9 @@ METHODS: Mapping[str, Method] = {method.name: method for name in EXPLAINERS for 
 def parse_method(name: str) -> Method:
     """The method that a name on the command line stands for.
 
-    A name of METHODS, `captum:NAME`, `cam:NAME`, `saliency:FOLDER`, or a user's explainer as `package.module:Name`;
-    with `_adv` after it, the explainer hides pixels by the adversarial image instead of the mean colour. Raises
-    InputError for a name that stands for nothing, and for `_adv` after what hides nothing.
+    A name of METHODS, `captum:NAME`, `cam:NAME`, `vit:NAME`, `saliency:FOLDER`, or a user's explainer as
+    `package.module:Name`; with `_adv` after it, the explainer hides pixels by the adversarial image instead of the mean
+    colour. Raises InputError for a name that stands for nothing, and for `_adv` after what hides nothing.
     """
     if name in METHODS or ":" not in name:
         return resolve(name, METHODS, "method")

@@ -27,7 +27,8 @@ VideosOption = Annotated[
     typer.Option("--videos", help="A video, or a folder of them, instead of --frames; faces are cropped."),
 ]
 DetectorOption = Annotated[
-    str, typer.Option("--detector", help="Name, timm:NETWORK, package.module:Name, or a checkpoint file.")
+    str,
+    typer.Option("--detector", help="Name, timm:NETWORK, hf:FOLDER, onnx:FILE, package.module:Name, or a checkpoint."),
 ]
 NameOption = Annotated[
     str | None, typer.Option("--name", help="The detector's name in the results. Default: that of --detector.")

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from common.console import warn
 from common.errors import InputError
 from common.seeds import derive_seed, generator
-from detectors.base import Detector, resize
+from detectors.base import Detector
 from detectors.training.recipe import Recipe, Sample, TrainingBatch
 from detectors.training.training_frames import Labelled
 
@@ -31,7 +31,7 @@ class FrameDataset(Dataset[list[Item] | None]):
 
     def __init__(self, frames: Labelled, detector: Detector, make: Make, seed: int, purpose: str) -> None:
         self.frames, self.make, self.seed, self.purpose = frames, make, seed, purpose
-        self.size, self.antialias = detector.input_size, detector.antialias
+        self.prepare = detector.prepare
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -46,10 +46,7 @@ class FrameDataset(Dataset[list[Item] | None]):
             if epoch == 0:
                 warn(f"left out: {error}")
             return None
-        return [
-            (resize(sample.image, self.size, self.antialias), sample.label, torch.from_numpy(sample.boxes))
-            for sample in samples
-        ]
+        return [(self.prepare(sample.image), sample.label, torch.from_numpy(sample.boxes)) for sample in samples]
 
 
 class EpochSampler(Sampler[tuple[int, int]]):

@@ -15,6 +15,8 @@ from detectors.base import Detector
 from detectors.caddm import CaddmConfig, CaddmDetector
 from detectors.class_names import BINARY, OrderUnknownError
 from detectors.conventions import Conventions
+from detectors.hugging_face import HuggingFaceDetector
+from detectors.hugging_face_source import new_hugging_face
 from detectors.registry import load
 from detectors.saving import NetworkDetector
 from detectors.timm_network import TimmConfig, TimmDetector
@@ -87,8 +89,21 @@ def _timm(backbone: str, wanted: Wanted) -> NetworkDetector:
     return TimmDetector(replace(config, input_size=wanted.size or config.input_size), wanted.pretrained)
 
 
+def _hugging_face(folder: str, wanted: Wanted) -> NetworkDetector:
+    if wanted.backbone not in (None, folder) or wanted.size is not None or wanted.pretrained:
+        raise InputError(f"hf:{folder} brings its own weights and size; leave out --backbone, --size and --pretrained")
+    return new_hugging_face(folder, wanted.class_names)
+
+
 def _plain(_landmarks: Landmarks | None) -> Recipe:
     return Classification(learning_rate=1e-4, warmup=0.0, weight_decay=0.0, label_smoothing=0.0, balanced=False)
+
+
+_HUGGING_FACE = "hf:"
+
+
+def _fine_tuning(_landmarks: Landmarks | None) -> Recipe:
+    return Classification(learning_rate=5e-5)
 
 
 MODELS: Mapping[str, Model] = {
@@ -97,15 +112,18 @@ MODELS: Mapping[str, Model] = {
     "sbi": Model(sbi.CONFIG.network, _published(sbi.CONFIG), SelfBlending, 100, 16),
     "xception": Model(xception.CONFIG.network, _published(xception.CONFIG), _plain, 20, 32),
 }
-"""The models with a name of their own; `timm:NETWORK` is any network, trained as the attribution classifier is."""
+"""The models with a name of their own; `timm:NETWORK` is any network, trained as the attribution classifier is, and
+`hf:FOLDER` one of transformers, trained on from its weights."""
 
 
 def model(name: str) -> Model:
-    """The model of a name, or `timm:NETWORK`. Raises InputError for another one."""
+    """The model of a name, `timm:NETWORK` or `hf:FOLDER`. Raises InputError for another one."""
     if name.startswith("timm:"):
         return Model(name.removeprefix("timm:"), _timm, lambda _: Classification(), 20, 32, names_network=True)
+    if name.startswith(_HUGGING_FACE):
+        return Model(name.removeprefix(_HUGGING_FACE), _hugging_face, _fine_tuning, 20, 32, names_network=True)
     if name not in MODELS:
-        raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}, timm:NETWORK")
+        raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}, timm:NETWORK, hf:FOLDER, hf:OWNER/NAME")
     return MODELS[name]
 
 
@@ -118,9 +136,14 @@ def new_detector(kind: Model, wanted: Wanted, init: str | None) -> NetworkDetect
     """
     if init is None:
         return kind.build(wanted.backbone or kind.backbone, wanted).train()
+    if kind.build is _hugging_face:
+        raise InputError(f"hf:{kind.backbone} brings its own weights; leave out --init")
     start = _start(init)
-    if not isinstance(start, NetworkDetector):
-        raise InputError(f"--init {init}: weights can only be taken from a network of timm or CADDM")
+    if not isinstance(start, NetworkDetector) or isinstance(start, HuggingFaceDetector):
+        raise InputError(
+            f"--init {init}: weights can only be taken from a network of timm or CADDM (one of transformers is trained "
+            "by --model hf:FOLDER)"
+        )
     backbone = wanted.backbone or (kind.backbone if kind.names_network else _backbone_name(start))
     detector = kind.build(backbone, replace(wanted, size=wanted.size or start.input_size))
     _copy(start, detector, f"--init {init}", backbone)

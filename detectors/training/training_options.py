@@ -11,7 +11,7 @@ from detectors.training.adversarial import ALL, Adversarial
 from detectors.training.loop import TrainingSettings
 from detectors.training.models import MODELS
 
-CLASSES_HELP = "What timm:NETWORK tells: binary, or attribution (five classes)."
+CLASSES_HELP = "What timm:NETWORK or hf:FOLDER tells: binary, or attribution (five classes)."
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,17 @@ class NetworkOptions:
     """The network that is trained.
 
     Attributes:
-        name: of the model: one of MODELS, or timm:NETWORK.
-        classes: what timm:NETWORK tells apart, "binary" or "attribution".
+        name: of the model: one of MODELS, timm:NETWORK or hf:FOLDER.
+        classes: what timm:NETWORK or hf:FOLDER tells apart, "binary" or "attribution".
         backbone: timm's name of another network than the model's own; None for its own.
         pretrained: whether to start from timm's weights, which are downloaded.
         init: weights to start from, "demo" or a checkpoint; None for none.
         size: the side of its input in pixels; None for the model's, or that of `init`.
     """
 
-    name: Annotated[str, typer.Option("--model", metavar="NAME", help=f"{', '.join(MODELS)}, or timm:NETWORK.")] = (
-        "attribution"
-    )
+    name: Annotated[
+        str, typer.Option("--model", metavar="NAME", help=f"{', '.join(MODELS)}, timm:NETWORK, or hf:FOLDER.")
+    ] = "attribution"
     classes: Annotated[str, typer.Option("--classes", metavar="NAME", help=CLASSES_HELP)] = "binary"
     backbone: Annotated[
         str | None,

@@ -27,6 +27,7 @@ NEEDED = {
 """Calls that are allowed with an argument: of this value, or of any where it is None."""
 
 ALLOWED = {
+    "common/extras.py": {"importlib.import_module"},  # optional libraries, by names that stand in the sources
     "common/registry.py": {"importlib.import_module"},  # package.module:Name, from the command line only
     "data/preprocess/landmarking.py": {"importlib.import_module"},  # dlib, by its own name
     "data/preprocess/video.py": {"av.open"},

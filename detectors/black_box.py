@@ -1,0 +1,106 @@
+"""A detector that answers from outside: a command, a web service, anything that takes pictures and gives numbers."""
+
+import io
+import threading
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from common.errors import InputError
+from detectors.base import Detector, to_pictures
+
+SUM_TOLERANCE = 1e-2
+"""How far probabilities may be from adding up to 1: services round them."""
+
+LEAST_PROBABILITY = 1e-7
+"""What a probability of 0 counts as: a service that rounds says no more."""
+
+STEP = 2 / 255
+"""The least standard deviation of noise that 8 bits do not swallow."""
+
+
+class BlackBox(Detector):
+    """Base of detectors without gradients that are asked about pictures of 8 bits; a subclass defines `answers`.
+
+    Values are rounded to 8 bits, as files and services take them. Whatever goes wrong in `answers`, an answer that
+    comes late and one that is nonsense are one line each (InputError).
+
+    Attributes:
+        gives_logits: whether the numbers of `answers` are logits; else they are probabilities that add up to 1.
+        seconds: how long an answer about one batch may take.
+    """
+
+    gives_logits: bool = False
+    seconds: float = 60.0
+    least_noise = STEP
+
+    @abstractmethod
+    def answers(self, pictures: np.ndarray) -> Any:
+        """The numbers of each class, N rows of C, for pictures (N, S, S, 3) uint8 RGB, in the order of the classes."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, C) float32 of images (N, 3, S, S) in [0, 1]; of probabilities, their logarithms."""
+        answered = self._in_time(to_pictures(images.detach()))
+        shape = (len(images), len(self.class_names))
+        try:
+            numbers = np.asarray(answered, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self._who} answered {_shown(answered)}; expected {shape[0]} rows of numbers") from error
+        if numbers.shape != shape:
+            raise InputError(f"{self._who} answered numbers of shape {numbers.shape}; expected {shape}")
+        if not self.gives_logits:
+            self._check(numbers)
+            numbers = np.log(np.maximum(numbers, LEAST_PROBABILITY))
+        return torch.from_numpy(numbers).float().to(images.device)
+
+    @property
+    def _who(self) -> str:
+        return f"detector {type(self).__name__}"
+
+    def _check(self, numbers: np.ndarray) -> None:
+        """Refuses rows that are no probabilities."""
+        wrong = ~((numbers >= 0).all(axis=1) & (np.abs(numbers.sum(axis=1) - 1) <= SUM_TOLERANCE))
+        if wrong.any():
+            raise InputError(
+                f"{self._who} answered {_shown(numbers[wrong][0].tolist())}, which are no probabilities that add up to "
+                "1; where they are logits, say gives_logits = True"
+            )
+
+    def _in_time(self, pictures: np.ndarray) -> Any:
+        """What `answers` gives, asked in a thread of its own, which is left behind where it takes too long."""
+        found: list[Any] = []
+        failed: list[BaseException] = []
+
+        def ask() -> None:
+            try:
+                found.append(self.answers(pictures))
+            except BaseException as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        thread.join(self.seconds)
+        if failed and isinstance(failed[0], InputError):
+            raise failed[0]
+        if failed:
+            said = (str(failed[0]).strip().splitlines() or ["no more is known"])[0]
+            raise InputError(f"{self._who} gave no answer ({type(failed[0]).__name__}: {said})") from failed[0]
+        if not found:
+            raise InputError(f"{self._who} gave no answer within {self.seconds:g} seconds")
+        return found[0]
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture (H, W, 3) uint8 RGB as the bytes of a PNG file, which loses nothing."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _shown(answer: Any) -> str:
+    text = " ".join(repr(answer).split())
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -1,0 +1,244 @@
+"""The detectors `hf:FOLDER` and `hf:OWNER/NAME`: folders of transformers, here or in the Hugging Face hub."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.console import warn
+from common.errors import InputError
+from common.extras import extra
+from common.files import parse_json, sha256
+from common.seeds import derive_seed
+from detectors.base import Reading
+from detectors.checkpoints import some
+from detectors.class_names import class_name, labels_in, order_unknown
+from detectors.conventions import Conventions
+from detectors.hugging_face import (
+    EXTRA,
+    HuggingFaceConfig,
+    HuggingFaceDetector,
+    first_line,
+    quiet,
+    refuse_reading,
+)
+from detectors.queries import answer
+from detectors.reading import stated_classes
+
+CONFIG = "config.json"
+PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+TOLERANCE = 1e-4
+"""Of the largest logit: how far our logits may be from those of the folder's own preprocessor and network."""
+
+_HUB = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_EXCLUSIVE, _EACH = (None, "single_label_classification"), "multi_label_classification"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder as `save_pretrained` writes it.
+
+    Attributes:
+        path: where it lies.
+        name: what messages call it.
+        config: what `config.json` says.
+        origin: of the hub's, the model and its commit; empty for a folder of the user's.
+    """
+
+    path: Path
+    name: str
+    config: dict[str, Any]
+    origin: str = ""
+
+
+def build_hugging_face(name: str, conventions: Conventions) -> HuggingFaceDetector:
+    """The detector of a folder, or of a model in the hub.
+
+    Its settings and weights are the folder's, its classes those of `id2label` or `conventions`; the logits of one
+    picture are compared with those that the folder's own preprocessor and network give. `weights_sha256` is of the
+    files that it was read from.
+
+    Args:
+        name: the folder's path, or OWNER/NAME, with @REVISION where another than the newest is meant.
+        conventions: what the user says of the classes.
+
+    Raises:
+        InputError: there is no such folder or model; it asks for code of its own, has no safetensors, or lacks weights;
+            it is no classifier, or nothing says which output is Real; the user says what the folder says.
+    """
+    folder = find(name)
+    refuse_reading(conventions, folder.name)
+    network, preprocessor = _network(folder), _preprocessor(folder)
+    outputs, problem = int(network.config.num_labels), network.config.problem_type
+    if problem not in ((*_EXCLUSIVE, _EACH) if outputs == 1 else _EXCLUSIVE):
+        raise InputError(f"{folder.name} is made for {problem}, not for classes of which one is right")
+    names = stated_classes(outputs, folder.config, folder.name, conventions)
+    if names is None:
+        raise order_unknown(outputs, folder.name)
+    return _finished(folder, network, preprocessor, names, outputs)
+
+
+def new_hugging_face(name: str, class_names: tuple[str, ...]) -> HuggingFaceDetector:
+    """A detector to train: a folder's network, its last layer new where it is not for the classes `class_names`.
+
+    A last layer for the same classes is kept, and so is their order. Raises InputError as `build_hugging_face` does,
+    but for classes: a network without a last layer will do.
+    """
+    folder = find(name)
+    stated = labels_in(folder.config) or ()
+    own = tuple(map(class_name, stated))
+    kept = len(own) == len(class_names) and set(own) == set(class_names)
+    names = own if kept else class_names
+    network, preprocessor = _network(folder, dict(enumerate(names))), _preprocessor(folder)
+    if not kept:
+        for module in (module for head in _heads(network) for module in network.get_submodule(head).modules()):
+            if isinstance(module, nn.Linear | nn.LayerNorm):
+                module.reset_parameters()
+    return _finished(folder, network, preprocessor, names, len(names))
+
+
+def find(name: str) -> Folder:
+    """The folder of that path, or the hub's model of that name, downloaded into the hub's own cache."""
+    path, origin = Path(name), ""
+    if not path.is_dir():
+        found = _HUB.fullmatch(name)
+        if found is None or path.exists():
+            raise InputError(f"hf:{name}: there is no such folder, and a model in the hub is OWNER/NAME")
+        path = _download(found["model"], found["revision"])
+        origin = f"{found['model']} at revision {path.name}"
+    return _checked(path, f"hf:{name}", origin)
+
+
+def _download(model: str, revision: str | None) -> Path:
+    hub = extra("huggingface_hub", EXTRA, f"hf:{model}")
+    wanted = [CONFIG, *PREPROCESSORS, *WEIGHTS, "model-*.safetensors"]
+    try:
+        return Path(hub.snapshot_download(model, revision=revision, allow_patterns=wanted))
+    except (OSError, ValueError, hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError) as error:
+        at = "" if revision is None else f" at revision {revision}"
+        raise InputError(
+            f"hf:{model}: there is no such folder, and the hub's {model}{at} cannot be had ({first_line(error)})"
+        ) from error
+
+
+def _checked(path: Path, name: str, origin: str) -> Folder:
+    """The folder, once all that transformers needs is there. Raises InputError for what is missing or refused."""
+    if not (path / CONFIG).is_file():
+        raise InputError(f"{name} is no Hugging Face model: it has no {CONFIG}")
+    config = _json(path / CONFIG, name)
+    if "model_type" not in config:
+        raise InputError(f"{name} is no Hugging Face model: its {CONFIG} has no model_type")
+    described = [file for file in PREPROCESSORS if (path / file).is_file()]
+    for file, said in ((CONFIG, config), *((file, _json(path / file, name)) for file in described)):
+        if "auto_map" in said:
+            raise InputError(f"{name} asks for code of its own (auto_map in {file}), which is never run")
+    if not described:
+        raise InputError(f"{name} has no {PREPROCESSORS[0]}: nothing says how large a picture is and how normalised")
+    if not any((path / file).is_file() for file in WEIGHTS):
+        others = sorted(file.name for file in path.glob("*.bin"))
+        instead = f" ({others[0]} may hold code; save it again with safe_serialization)" if others else ""
+        raise InputError(f"{name} has no {WEIGHTS[0]}: weights are read from safetensors only{instead}")
+    return Folder(path, name, config, origin)
+
+
+def _network(folder: Folder, labels: dict[int, str] | None = None) -> Any:
+    """The folder's network in float32; with `labels` for these classes, where its last layer may be new."""
+    kind = folder.config["model_type"]
+    with quiet() as transformers:
+        known = transformers.models.auto.modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
+        if kind not in known:
+            raise InputError(f"{folder.name} is a {kind!r}, of which transformers has no image classifier")
+        new: dict[str, Any] = {}
+        if labels is not None:
+            new = {"num_labels": len(labels), "id2label": labels, "label2id": {v: k for k, v in labels.items()}}
+        try:
+            network, found = transformers.AutoModelForImageClassification.from_pretrained(
+                folder.path, local_files_only=True, trust_remote_code=False, use_safetensors=True,
+                dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=labels is not None, **new,
+            )  # fmt: skip
+        except Exception as error:  # safetensors and transformers raise their own kinds
+            raise InputError(f"{folder.name} cannot be loaded ({first_line(error)})") from error
+    lacking = sorted({*found["missing_keys"], *(str(entry[0]) for entry in found["mismatched_keys"])})
+    heads = tuple(f"{head}." for head in _heads(network)) if labels is not None else ()
+    new_keys = [key for key in lacking if key.startswith(heads)]
+    if missing := [key for key in lacking if key not in new_keys]:
+        raise InputError(f"{folder.name} lacks weights of its network: {some(missing)}; it is no trained classifier")
+    if unused := sorted(found["unexpected_keys"]):
+        warn(f"{folder.name}: left unused, being no part of the network that judges: {some(unused)}")
+    return network
+
+
+def _heads(network: Any) -> tuple[str, ...]:
+    """The names of a network's last layers: all that is not its base network."""
+    base = network.base_model_prefix
+    if not hasattr(network, base):  # CLIP's and SigLIP's base is their vision part
+        base = "vision_model"
+    return tuple(name for name, _ in network.named_children() if name != base)
+
+
+def _preprocessor(folder: Folder) -> Any:
+    with quiet() as transformers:
+        try:
+            return transformers.AutoImageProcessor.from_pretrained(
+                folder.path, local_files_only=True, trust_remote_code=False
+            )
+        except Exception as error:  # likewise
+            raise InputError(f"{folder.name}: its preprocessor cannot be read ({first_line(error)})") from error
+
+
+def _finished(
+    folder: Folder, network: Any, preprocessor: Any, names: tuple[str, ...], outputs: int
+) -> HuggingFaceDetector:
+    config = HuggingFaceConfig(network.config.to_json_string(), preprocessor.to_json_string(), names, outputs)
+    detector = HuggingFaceDetector(config, network)
+    _compare(detector, preprocessor, folder.name)
+    detector.weights_sha256 = _digest(folder.path)
+    detector.reading = Reading(detector.mean, detector.std or (1.0, 1.0, 1.0), source=folder.origin or "its folder")
+    return detector.eval()
+
+
+def _compare(detector: HuggingFaceDetector, preprocessor: Any, name: str) -> None:
+    """Refuses a detector whose logits for a picture are not those of the folder's own preprocessor and network."""
+    draws = np.random.default_rng(derive_seed(0, "hugging face"))
+    side = detector.input_size + detector.input_size // 3
+    picture = draws.integers(0, 256, (side, side, 3), dtype=np.uint8)
+    try:
+        with torch.inference_mode():
+            theirs = detector.network.eval()(**preprocessor(images=picture, return_tensors="pt")).logits
+        ours = answer(detector, detector.prepare(picture)[None])[:, -theirs.shape[1] :]
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{name}: its network does not take what its preprocessor makes, {detector.input_size} x "
+            f"{detector.input_size} pixels ({first_line(error)})"
+        ) from error
+    difference = float((ours - theirs).abs().max())
+    if not difference <= TOLERANCE * float(theirs.abs().max()):
+        raise InputError(
+            f"{name}: its preprocessor does more than resize, crop and normalise (a logit differs by {difference:.2g} "
+            "from the pipeline's); write a class of your own"
+        )
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of the names and SHA-256s of the files that a detector is read from."""
+    digest = hashlib.sha256()
+    files = {path / file for file in (CONFIG, *PREPROCESSORS, *WEIGHTS)} | set(path.glob("model-*.safetensors"))
+    for file in sorted(file for file in files if file.is_file()):
+        digest.update(f"{file.name} {sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _json(file: Path, name: str) -> dict[str, Any]:
+    try:
+        values = parse_json(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{name}: its {file.name} is no JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{name}: its {file.name} does not hold settings by name")
+    return values

@@ -1,0 +1,165 @@
+import copy
+import json
+import pickle
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import detectors
+from common.errors import InputError
+from detectors import Conventions
+from detectors.queries import answer
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
+
+SAID = Conventions(classes="Fake,Real", normalise="half")
+SHAPE: tuple[Any, ...] = ("N", 3, 16, 16)
+
+
+def weight(outputs: int, inputs: int = 3 * 16 * 16) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.05, (inputs, outputs)).astype(np.float32)
+
+
+def linear(
+    path: Path,
+    outputs: int = 2,
+    shape: Sequence[Any] = SHAPE,
+    last: str | None = None,
+    metadata: dict[str, str] | None = None,
+    element: int = FLOAT,
+    more_inputs: int = 0,
+    more_outputs: int = 0,
+    bias: float = 0.0,
+) -> Path:
+    """A file with x -> flatten(x) W + b, and `last` after it; of another size than 16 x of its channels' means."""
+    pooled = len(shape) == 4 and shape[2:] not in [(16, 16), ("H", "W"), (16, 3)]
+    nodes = [
+        helper.make_node("Cast", ["x"], ["float"], to=FLOAT),
+        helper.make_node("GlobalAveragePool" if pooled else "Identity", ["float"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "W", "b"], ["z"]),
+    ]
+    name = "z"
+    if last is not None:
+        nodes += [helper.make_node(last, ["z"], ["p"]), helper.make_node("Identity", ["p"], ["answer"])]
+        name = "answer"
+    constants = [
+        onnx.numpy_helper.from_array(weight(outputs, shape[1] if pooled else 768), "W"),
+        onnx.numpy_helper.from_array(np.full(outputs, bias, np.float32), "b"),
+    ]
+    inputs = [helper.make_tensor_value_info("x", element, shape)]
+    inputs += [helper.make_tensor_value_info(f"more{i}", FLOAT, [1]) for i in range(more_inputs)]
+    given = [helper.make_tensor_value_info(name, FLOAT, [shape[0] if len(shape) == 4 else "N", outputs])]
+    given += [helper.make_tensor_value_info("flat", FLOAT, ["N", 768]) for _ in range(more_outputs)]
+    model = helper.make_model(
+        helper.make_graph(nodes, "linear", inputs, given, constants), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 9
+    helper.set_model_props(model, metadata or {})
+    onnx.save(model, path)
+    return path
+
+
+def pictures(count: int) -> torch.Tensor:
+    return torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+def by_hand(images: torch.Tensor, outputs: int = 2) -> torch.Tensor:
+    return ((images - 0.5) / 0.5).flatten(1) @ torch.from_numpy(weight(outputs))
+
+
+@pytest.mark.parametrize("batch", ["N", 1, 4])
+@pytest.mark.parametrize("last", [None, "Softmax", "LogSoftmax"])
+def test_logits_are_those_before_the_softmax(last: str | None, batch: object, tmp_path: Path) -> None:
+    path = linear(tmp_path / "net.onnx", last=last, shape=(batch, 3, 16, 16))
+    detector = detectors.load(f"onnx:{path}", conventions=SAID)
+    assert (detector.class_names, detector.real, detector.input_size) == (("Fake", "Real"), 1, 16)
+    ours, expected = answer(detector, pictures(6)), by_hand(pictures(6))
+    if last == "LogSoftmax":
+        expected = expected.log_softmax(dim=1)
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_channels_may_come_last(tmp_path: Path) -> None:
+    path = linear(tmp_path / "net.onnx", shape=("N", 16, 16, 3))
+    detector = detectors.load(f"onnx:{path}", conventions=SAID)
+    expected = (2 * pictures(3) - 1).permute(0, 2, 3, 1).flatten(1) @ torch.from_numpy(weight(2))
+    torch.testing.assert_close(answer(detector, pictures(3)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_one_probability_is_the_logit_before_its_sigmoid(tmp_path: Path) -> None:
+    path = linear(tmp_path / "net.onnx", outputs=1, last="Sigmoid", bias=40.0)  # the probability rounds to 1
+    detector = detectors.load(f"onnx:{path}", conventions=Conventions(classes="Fake", normalise="half"))
+    ours = answer(detector, pictures(3))
+    assert detector.class_names == ("Real", "Fake")
+    torch.testing.assert_close(ours[:, 1:], by_hand(pictures(3), 1) + 40)
+    assert not ours[:, 0].any()
+
+
+def test_classes_in_its_metadata_are_taken(tmp_path: Path) -> None:
+    path = linear(tmp_path / "net.onnx", metadata={"id2label": json.dumps({"0": "fake", "1": "real"})})
+    detector = detectors.load(f"onnx:{path}", conventions=Conventions(normalise="half"))
+    assert detector.class_names == ("Fake", "Real")
+    with pytest.raises(InputError, match="says itself: classes Fake, Real"):
+        detectors.load(f"onnx:{path}", conventions=Conventions(classes="Real,Fake", normalise="half"))
+
+
+def test_any_size_is_asked_for(tmp_path: Path) -> None:
+    path = linear(tmp_path / "net.onnx", shape=("N", 3, "H", "W"))
+    with pytest.raises(InputError, match="any size; say which: --size"):
+        detectors.load(f"onnx:{path}", conventions=SAID)
+    said = Conventions(classes="Fake,Real", normalise="half", input_size=16)
+    assert detectors.load(f"onnx:{path}", conventions=said).input_size == 16
+    with pytest.raises(InputError, match="does not take"):
+        detectors.load(f"onnx:{path}", conventions=Conventions(classes="Fake,Real", normalise="half", input_size=20))
+
+
+def test_copies_and_other_processes_can_have_it(tmp_path: Path) -> None:
+    detector = detectors.load(f"onnx:{linear(tmp_path / 'net.onnx')}", conventions=SAID)
+    for other in (copy.deepcopy(detector), pickle.loads(pickle.dumps(detector))):
+        assert torch.equal(answer(other, pictures(2)), answer(detector, pictures(2)))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"shape": ("N", 1, 24, 24)}, r"takes float (N, 1, 24, 24); expected RGB pictures in float32"),
+        ({"shape": ("N", 3, 16, 24)}, "takes pictures of 16 x 24 pixels; expected square ones"),
+        ({"shape": ("N", 768)}, "takes float (N, 768); expected RGB pictures"),
+        ({"element": onnx.TensorProto.DOUBLE}, "takes double (N, 3, 16, 16); expected RGB pictures in float32"),
+        ({"more_inputs": 2}, "takes 3 inputs (x, more0, more1); expected one"),
+        ({"more_outputs": 1}, "has 2 outputs (z, flat); expected one, or one called logits"),
+        ({"last": "Sigmoid"}, "ends in a sigmoid for each of 2 outputs"),
+        ({"shape": ("N", 3, 2048, 2048)}, "takes pictures of 2048 pixels; at most 1024"),
+    ],
+)
+def test_another_input_or_output_is_refused_in_one_line(how: dict[str, Any], message: str, tmp_path: Path) -> None:
+    path = linear(tmp_path / "net.onnx", **how)
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        detectors.load(f"onnx:{path}", conventions=SAID)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_it_does_not_say_is_asked_for(tmp_path: Path) -> None:
+    name = f"onnx:{linear(tmp_path / 'net.onnx')}"
+    with pytest.raises(InputError, match="does not say which is Real; say it: --classes"):
+        detectors.load(name, conventions=Conventions(normalise="half"))
+    with pytest.raises(InputError, match="does not say how pictures are normalised; say it: --normalise"):
+        detectors.load(name, conventions=Conventions(classes="Fake,Real"))
+    with pytest.raises(InputError, match="input size 16, and not 32"):
+        detectors.load(name, conventions=Conventions(classes="Fake,Real", normalise="half", input_size=32))
+
+
+def test_what_is_no_onnx_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"\x00 nothing of the kind")
+    with pytest.raises(InputError, match="cannot be read as ONNX"):
+        detectors.load(f"onnx:{tmp_path / 'net.onnx'}", conventions=SAID)
+    with pytest.raises(InputError, match="there is no such file"):
+        detectors.load(f"onnx:{tmp_path / 'other.onnx'}", conventions=SAID)
