@@ -23,7 +23,7 @@ def same_best(importance: np.ndarray, covariance: Covariance) -> np.ndarray:
         importance: (K,) of the segments, higher is more important; finite.
         covariance: (K, K) of it over re-runs; all zero where nothing is drawn, None where it is not known.
     """
-    again = _re_runs(importance, covariance)
+    again = re_run_orders(importance, covariance)
     if again is None:
         return np.zeros(len(importance))
     seen = np.argsort(_order(importance))  # the rank of each segment, from 0
@@ -39,13 +39,13 @@ def same_rank(importance: np.ndarray, covariance: Covariance, ranks: int = BEST)
         covariance: of it over re-runs.
         ranks: how many of the best segments.
     """
-    again = _re_runs(importance, covariance)
+    again = re_run_orders(importance, covariance)
     if again is None:
         return np.zeros(min(ranks, len(importance)))
     return np.asarray((again[:, :ranks] == _order(importance)[:ranks]).mean(axis=0))
 
 
-def _re_runs(importance: np.ndarray, covariance: Covariance) -> np.ndarray | None:
+def re_run_orders(importance: np.ndarray, covariance: Covariance) -> np.ndarray | None:
     """The orders of the segments in simulated re-runs, (runs, K), best first; None where nothing is known.
 
     The importance seen is the true one and the draws' error; a re-run's is the true one and a new error. The segments
