@@ -42,8 +42,8 @@ def _sentence(case: Case) -> str:
         else (f"the heat maps of {join(case.believed)} may be believed")
     )
     return (
-        f"{said}; {which}{where}: changing what {best} marks lowers the verdict more than changing random regions of the "
-        f"same area does ({_p(result.p_corrected)}, corrected for {count} {'map' if count == 1 else 'maps'}), and it "
+        f"{said}; {which}{where}: changing what {best} marks lowers the verdict more than changing random regions of "
+        f"the same area does ({_p(result.p_corrected)}, corrected for {count} {'map' if count == 1 else 'maps'}), and it "
         f"marks the same again with another seed and on changed copies."
     )
 

@@ -1,0 +1,35 @@
+"""A detector of red centres, and films and photographs of red discs, which `DiscFaces` finds."""
+
+import torch
+from torch import Tensor
+
+from detectors import Detector
+
+SIZE = 32
+CENTRE = slice(12, 20)
+TINY = (
+    "segments.kind=grid",
+    "segments.count=64",
+    "LIME.samples=300",
+    "SHAP.evaluations=200",
+    "RISE.samples=300",
+    "adversarial.pairs=20",
+    "adversarial.steps=20",
+)
+
+
+class RedCentre(Detector):
+    """Says Fake while the middle of the picture is red; nothing else matters to it."""
+
+    class_names = ("Real", "Fake")
+    real = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_size = SIZE
+        self.gain = torch.nn.Parameter(torch.tensor(40.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        red, _, blue = images[:, :, CENTRE, CENTRE].mean(dim=(2, 3)).unbind(dim=1)
+        fake = self.gain * (red - blue - 0.7)
+        return torch.stack([torch.zeros_like(fake), fake], dim=1)
