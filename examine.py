@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +18,15 @@ from examination.examining import examine_subject
 from examination.faces import FaceChoice
 from examination.files import write_case
 from examination.films import FRAMES, FrameChoice, Subject
-from examination.setup import BUDGET, ExaminationSetup, prepare_examination
+from examination.setup import BUDGET, METHODS, ExaminationSetup, prepare_examination
 from examination.subjects import Looking, files_of, subjects_of
 from examination.tables import tables
 from runs.run_options import EXPLAINING_ONLY, EvaluationOptions
 
 app = console.application("Examines one film or picture.")
 NOT_OFFERED = {
-    **EXPLAINING_ONLY, "frames": None, "images": None, "split": None, "limit": None, "precision": "float32",
+    **EXPLAINING_ONLY, "methods": (), "frames": None, "images": None, "split": None, "limit": None,
+    "precision": "float32",
 }  # fmt: skip
 
 
@@ -33,6 +35,13 @@ NOT_OFFERED = {
 def examine(
     options: EvaluationOptions,
     file: Annotated[Path, typer.Argument(help="A film, a picture, or a folder of them.", show_default=False)],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Maps: All, LIME, SHAP_adv, captum:NAME, cam:NAME, your own, ...; repeatable. "
+            f"Default: {', '.join(METHODS)}."
+        ),
+    ] = None,
     face: Annotated[
         str | None, typer.Option(help="Which face, where several are shown: its number from 1, or all.")
     ] = None,
@@ -71,7 +80,8 @@ def examine(
     chosen_face = FaceChoice.parse(face)
     looking = Looking(chosen_face, None if whole else face_detector(detector_of_faces), detector_of_faces)
     paths = files_of(file)
-    setup = prepare_examination(options, regions, budget)
+    named = tuple(method or ()) or (() if options.saliency else METHODS)
+    setup = prepare_examination(replace(options, methods=named), regions, budget)
     failed = 0
     for path in paths:
         folder = out or Path("results") / "examine" / file.stem

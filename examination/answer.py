@@ -31,9 +31,11 @@ def _sentence(case: Case) -> str:
         )
     count, where = len(case.methods), "" if not case.film else f" on {_frames(case)}"
     if not case.believed:
-        maps = "the heat map" if count == 1 else f"none of the {count} heat maps"
-        not_shown = "is not shown to" if count == 1 else "is shown to"
-        return f"{said}; {maps} {not_shown} mark what this verdict depends on{where}, so none should be believed."
+        if count == 1:
+            maps, therefore = "the heat map is not shown to", "it should not be believed"
+        else:
+            maps, therefore = f"none of the {count} heat maps is shown to", "none should be believed"
+        return f"{said}; {maps} mark what this verdict depends on{where}, so {therefore}."
     best = case.believed[0]
     result = case.methods[best]
     which = (
@@ -43,9 +45,15 @@ def _sentence(case: Case) -> str:
     )
     return (
         f"{said}; {which}{where}: changing what {best} marks lowers the verdict more than changing random regions of "
-        f"the same area does ({_p(result.p_corrected)}, corrected for {count} {'map' if count == 1 else 'maps'}), and it "
+        f"that area does ({_p(result.p_corrected)}, corrected for {count} {'map' if count == 1 else 'maps'}), and it "
         f"marks the same again with another seed and on changed copies."
     )
+
+
+def _why_no_map(case: Case) -> str:
+    if all(frame.predicted == case.real for frame in case.frames):
+        return "without a verdict of manipulation there is nothing to put to the test"
+    return "no method can explain it"
 
 
 def _says(case: Case) -> str:
@@ -90,7 +98,10 @@ def _reasons(case: Case) -> list[str]:
         lines.append(f"With {regions} random regions and {count} maps no corrected p-value can reach {LEVEL:g}.")
     lacking = len(case.frames) - len(case.attacked)
     if lacking:
-        lines.append(f"{lacking} of {len(case.frames)} examined frames are called Real: nothing could be tested there.")
+        lines.append(
+            f"{lacking} of {len(case.frames)} examined frames are called Real, or no method explains them: nothing could be "
+            f"tested there."
+        )
     return lines
 
 

@@ -13,7 +13,7 @@ from common.errors import printable
 from common.figures import INK, PALE, RED
 from examination.case import Case
 from examination.drawing import draw_best, draw_curve, draw_map, draw_picture
-from examination.page import at, facts, left_out, map_says, shown_frames
+from examination.page import MAPS_TITLE, NO_MAPS, at, facts, left_out, map_says, shown_frames
 from examination.tables import TextTable, tables
 
 A4 = (8.27, 11.69)
@@ -56,9 +56,9 @@ def _first(case: Case, answer: Sequence[str]) -> Figure:
 
 def _second(case: Case) -> Figure:
     figure = Figure(figsize=A4)
-    y = _text(figure, 0.965, "The maps (outlined: the region that was attacked)", 11, 90, weight="bold") - 0.005
+    y = _text(figure, 0.965, MAPS_TITLE if case.attacked else NO_MAPS, 11, 90, weight="bold") - 0.005
     maps = [(frame, name) for frame in shown_frames(case) for name in frame.regions]
-    rows = int(np.ceil(len(maps) / _COLUMNS))
+    rows = max(1, int(np.ceil(len(maps) / _COLUMNS)))
     cell = min((_RIGHT - _LEFT) / _COLUMNS, (y - 0.06) / rows * A4[1] / A4[0] - 0.04)
     side, step = cell - 0.012, cell * A4[0] / A4[1] + 0.028
     for place, (frame, name) in enumerate(maps):

@@ -12,7 +12,7 @@ from attacks import RegionAttack
 from attacks.pgd import PGD
 from common.seeds import generator
 from detectors import Detector
-from examination.areas import best_region, random_regions
+from examination.areas import best_region
 from examination.moves import moves, strength
 from scoring.flip_threshold import THRESHOLD_DEPTH, FlipThresholdSearch
 from scoring.protocol import BUDGET, Protocol
@@ -106,7 +106,7 @@ def find_evidence(
     segments: np.ndarray,
     regions: Mapping[str, np.ndarray],
     attack: RegionAttack,
-    count: int,
+    drawn: np.ndarray,
     attacker: RegionAttacker,
 ) -> FrameEvidence:
     """Attacks the methods' regions, random ones of their area, every segment, and what the strongest of them make.
@@ -114,10 +114,10 @@ def find_evidence(
     Args:
         detector: whose verdict it is.
         image: (3, S, S) float32 in [0, 1], called manipulated.
-        segments: (S, S) labels 0..K-1, of which random regions are grown.
+        segments: (S, S) labels 0..K-1, of which the best region is joined.
         regions: by method, (S, S) bool, all of one area.
         attack: on each region; it should not draw.
-        count: random regions.
+        drawn: (n, S, S) bool, random regions of that area.
         attacker: finds what flips; its seed and key are those of all draws.
 
     Raises:
@@ -130,7 +130,6 @@ def find_evidence(
 
     names = list(regions)
     area = int(regions[names[0]].sum())
-    drawn = random_regions(segments, area, count, seed, key)
     own, random_moves = np.stack([regions[name] for name in names]), moved(drawn)
     own_moves = moved(own)
     proposed = _proposed(segments, moved, area)

@@ -27,6 +27,7 @@ from scoring.region_attacker import RegionAttacker, Verdict
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
+from xai.stability import is_flat
 
 STEPS = 4
 EVIDENCE_PAIRS = 10  # of NES by finite differences, where there are no gradients
@@ -53,7 +54,7 @@ class Shot:
 
 @dataclass(frozen=True, eq=False)
 class ExaminedFrame:
-    """What was found of one picture; where it is called Real, there is nothing to attack and `evidence` is None.
+    """What was found of one picture; where it is called Real, or no method explains it, its verdict alone.
 
     Attributes:
         shot: the picture.
@@ -63,7 +64,7 @@ class ExaminedFrame:
         target: the class that is explained.
         explanations: by method.
         regions: by method, (S, S) bool, all of one area.
-        evidence: what attacking them does.
+        evidence: what attacking them does; None where there are none.
         stability: by method and by the variation's name.
         agreement: (m, m) the overlap of every two methods' regions, in the order of `regions`.
         chance: the mean overlap of two random regions.
@@ -109,23 +110,23 @@ class Examiner:
     on_stage: Stage = lambda stage: None
 
     def __call__(self, shot: Shot) -> ExaminedFrame:
-        """Everything that is found of a picture. Raises InputError where no method can explain it."""
+        """Everything that is found of a picture; only its verdict where that is Real, or where no method explains it."""
         detector, attempts = self.detector, Attempts()
         verdict, image = self.judged(shot.picture)
         target = verdict.target
+        if verdict.predicted == detector.real:
+            return _without_maps(shot, image, verdict, attempts)
         self.on_stage("maps of the picture")
         explanations = self._explained(image, target, self.seed, shot.name, attempts)
         if not explanations:
-            raise InputError(f"{shot.name}: no method can explain it: {'; '.join(map(str, attempts.failures))}")
+            return _without_maps(shot, image, verdict, attempts)
         segments = self.settings.segments(image)
         area = common_area(segments)
         regions = {name: _region(explanation, area) for name, explanation in explanations.items()}
         drawn = random_regions(segments, area, self.regions, self.seed, shot.name)
-        evidence = None
-        if verdict.predicted != detector.real:
-            self.on_stage(f"attacks on {len(regions)} regions and {self.regions} random ones")
-            attacker = RegionAttacker(detector, image, verdict, self.seed, shot.name, self.batch_size)
-            evidence = find_evidence(detector, image, segments, regions, self.attack, self.regions, attacker)
+        self.on_stage(f"attacks on {len(regions)} regions and {self.regions} random ones")
+        attacker = RegionAttacker(detector, image, verdict, self.seed, shot.name, self.batch_size)
+        evidence = find_evidence(detector, image, segments, regions, self.attack, drawn, attacker)
         stability: dict[str, dict[str, Overlap]] = {name: {} for name in regions}
         for number, variation in enumerate((*changed_copies(shot.picture), *shot.neighbours), start=1):
             self.on_stage(f"stability: {variation.name}")
@@ -167,7 +168,10 @@ class Examiner:
         for method in self.methods:
             if wanted is None or method.name in wanted:
                 with attempts.at(f"{method.name}, {variation}" if variation else method.name):
-                    made[method.name] = shared.explain(method)
+                    explanation = shared.explain(method)
+                    if is_flat(explanation.importance):
+                        raise InputError("its map is flat: all segments count alike, so it points at nothing")
+                    made[method.name] = explanation
         return made
 
 
@@ -201,6 +205,14 @@ def usable_examination(
     )
     settings = dataclasses.replace(settings, adversarial=dataclasses.replace(settings.adversarial, derivatives=FINITE))
     return settings, NES(epsilon=budget, step=step, steps=STEPS, pairs=EVIDENCE_PAIRS, derivatives=FINITE)
+
+
+def _without_maps(shot: Shot, image: Tensor, verdict: Verdict, attempts: Attempts) -> ExaminedFrame:
+    failures = tuple(attempts.failures)
+    return ExaminedFrame(
+        shot, image, verdict.probabilities, verdict.predicted, verdict.target, {}, {}, None, {}, np.zeros((0, 0)),
+        float("nan"), failures,
+    )  # fmt: skip
 
 
 def _region(explanation: Explanation, area: int) -> np.ndarray:

@@ -21,6 +21,10 @@ SHOWN = 2
 """Examined frames whose maps are on the page: the others are among the files."""
 
 
+MAPS_TITLE = "The maps (outlined: the region that was attacked)"
+NO_MAPS = "No maps were made"
+
+
 def render_case(case: Case, answer: Sequence[str]) -> str:
     """The page as text; what no terminal should be sent is escaped here, too."""
     css = (files("examination") / _TEMPLATES / "case.css").read_text("utf-8")
@@ -43,6 +47,7 @@ def render_case(case: Case, answer: Sequence[str]) -> str:
         curve=_source(curve_picture(case)) if case.curve else None,
         tables=tables(case),
         maps=[_map(case, frame, name) for frame in shown for name in frame.regions],
+        maps_title=MAPS_TITLE if case.attacked else NO_MAPS,
         left_out=left_out(case),
         failures=[str(failure) for frame in case.frames for failure in frame.failures],
     )
@@ -87,10 +92,10 @@ def facts(case: Case) -> list[tuple[str, str]]:
 
 def map_says(case: Case, frame: ExaminedFrame, name: str) -> str:
     """The words under a map."""
-    if frame.evidence is None:
-        return "not put to the test"
-    found = frame.evidence.methods[name]
     believed = "believed" if case.methods[name].believed else "not believed"
+    if frame.evidence is None:
+        return believed
+    found = frame.evidence.methods[name]
     return f"{believed}; p {number(found.p)}, {percent(found.share)} of the best"
 
 

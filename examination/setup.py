@@ -23,6 +23,8 @@ from xai.methods import Method
 
 PRESET = "quick"
 """Of the explanations, where nothing is said: the others take more than five minutes for one picture."""
+METHODS = ("LIME_adv", "SHAP_adv", "SOBOL_adv", "RISE_adv")
+"""Where nothing is said: each explainer with the fill that hides what made the verdict."""
 BUDGET = "16/255"
 
 

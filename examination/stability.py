@@ -11,6 +11,8 @@ from xai.explanation import Explanation
 from xai.stability import re_run_orders
 
 SEED = "another seed"
+COPIES = (SEED, "JPEG of quality 90", "JPEG of quality 75", "half the size and back")
+"""The variations of every picture; those of a film have neighbouring frames besides."""
 COVERED = 0.95
 """The share of re-runs whose overlaps an interval covers; likewise of random regions."""
 _RE_RUNS = 1000  # pairs of simulated re-runs
@@ -59,12 +61,8 @@ def changed_copies(picture: np.ndarray) -> list[Variation]:
     """The picture itself, for another seed, and as it comes back from JPEG and from half its size."""
     height, width = picture.shape[:2]
     halved = Image.fromarray(Half()(picture)).resize((width, height), Image.Resampling.BICUBIC)
-    return [
-        Variation(SEED, picture),
-        Variation("JPEG of quality 90", Jpeg(90)(picture)),
-        Variation("JPEG of quality 75", Jpeg(75)(picture)),
-        Variation("half the size and back", np.array(halved)),
-    ]
+    copies = (picture, Jpeg(90)(picture), Jpeg(75)(picture), np.array(halved))
+    return [Variation(name, copy) for name, copy in zip(COPIES, copies, strict=True)]
 
 
 def overlap_of(region: np.ndarray, other: np.ndarray) -> float:

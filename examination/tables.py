@@ -22,12 +22,10 @@ class TextTable:
 
 def tables(case: Case) -> list[TextTable]:
     """Evidence, stability and agreement; what there is not is left out."""
-    found = [_stability(case)]
-    if case.attacked:
-        found.insert(0, _evidence(case))
-    if len(case.methods) > 1:
-        found.append(_agreement(case))
-    return found
+    if not case.attacked:
+        return []
+    found = [_evidence(case), _stability(case)]
+    return [*found, _agreement(case)] if len(case.methods) > 1 else found
 
 
 def _evidence(case: Case) -> TextTable:
@@ -63,7 +61,8 @@ def _stability(case: Case) -> TextTable:
         )
         for name, result in case.methods.items()
     ]
-    interval = "95 % of re-runs" if len(case.frames) == 1 else f"95 % interval of the mean of {len(case.frames)} frames"
+    count = len(case.attacked)
+    interval = "95 % of re-runs" if count == 1 else f"95 % interval of the mean of {count} frames"
     title = f"Stability: the share of a region that is found again [{interval}]; * no more than random regions"
     return TextTable(title, ("map", *kinds, "random, 95 %"), tuple(rows))
 
@@ -81,7 +80,7 @@ def _agreement(case: Case) -> TextTable:
             ]
             cells.append(number(sum(values) / len(values), 2) if values else "-")
         rows.append((one, *cells))
-    chance = sum(frame.chance for frame in case.frames) / len(case.frames)
+    chance = sum(frame.chance for frame in case.attacked) / len(case.attacked)
     title = f"Agreement: the overlap of two methods' regions; of two random regions {chance:.2f}"
     return TextTable(title, ("map", *names), tuple(rows))
 

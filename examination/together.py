@@ -10,7 +10,7 @@ from analysis.statistics.permutation import holm
 from common.seeds import generator
 from examination.evidence import LEVEL, rank_p
 from examination.frame import ExaminedFrame
-from examination.stability import SEED
+from examination.stability import COPIES
 
 BETWEEN = 0.95
 """Of the intervals over frames."""
@@ -68,8 +68,9 @@ class MethodResult:
 
     @property
     def stable(self) -> bool:
-        """Whether it points at the same regions again under every variation; another seed is one of them."""
-        return SEED in self.overlaps and all(overlap.found_again for overlap in self.overlaps.values())
+        """Whether it points at the same regions again under every variation, none of which failed."""
+        tried = set(COPIES) <= set(self.overlaps)
+        return tried and all(overlap.found_again for overlap in self.overlaps.values())
 
     @property
     def believed(self) -> bool:
@@ -137,7 +138,7 @@ def _overlaps(frames: Sequence[ExaminedFrame], name: str) -> dict[str, MeanOverl
     for kind in kinds:
         each = [frame.stability[name][kind] for frame in frames if kind in frame.stability.get(name, {})]
         shares = np.array([overlap.share for overlap in each])
-        if len(frames) == 1:
+        if len(each) == 1:
             low, high = each[0].low, each[0].high
         else:
             low, high = _interval(shares)

@@ -45,6 +45,11 @@ def same_rank(importance: np.ndarray, covariance: Covariance, ranks: int = BEST)
     return np.asarray((again[:, :ranks] == _order(importance)[:ranks]).mean(axis=0))
 
 
+def is_flat(importance: np.ndarray) -> bool:
+    """Whether all segments' importance (K,) is alike, up to rounding: nothing is ranked then."""
+    return bool(np.ptp(importance) <= _ROUNDING * np.abs(importance).max())
+
+
 def re_run_orders(importance: np.ndarray, covariance: Covariance) -> np.ndarray | None:
     """The orders of the segments in simulated re-runs, (runs, K), best first; None where nothing is known.
 
@@ -53,7 +58,7 @@ def re_run_orders(importance: np.ndarray, covariance: Covariance) -> np.ndarray 
     it given the one seen (`_kept_shares`), and a new error is added; all errors are as correlated as the covariance
     says.
     """
-    if covariance is None or np.ptp(importance) <= _ROUNDING * np.abs(importance).max():
+    if covariance is None or is_flat(importance):
         return None
     if not covariance.any():
         return _order(importance)[None]
@@ -117,7 +122,7 @@ def same_at_end(importance: np.ndarray, covariance: Covariance, share: float, de
         share: of all samples, those seen; in (0, 1].
         depths: of how many best segments the sets stay the same.
     """
-    if covariance is None or np.ptp(importance) <= _ROUNDING * np.abs(importance).max():
+    if covariance is None or is_flat(importance):
         return 0.0
     if not covariance.any() or share == 1:
         return 1.0

@@ -42,7 +42,8 @@ def evidence(detector: Detector, image: Tensor, regions: Mapping[str, np.ndarray
     chances = detector(image[None]).softmax(dim=1)[0].detach()
     attacker = RegionAttacker(detector, image, Verdict(chances, int(chances.argmax()), 1, -1), 0, "a", 32)
     segments = Segments(count=64, kind="grid")(image)
-    return find_evidence(detector, image, segments, regions, ATTACK, count, attacker)
+    drawn = random_regions(segments, common_area(segments), count, 0, "a")
+    return find_evidence(detector, image, segments, regions, ATTACK, drawn, attacker)
 
 
 def test_a_method_that_points_at_the_planted_patch_has_evidence_and_another_has_none() -> None:

@@ -59,6 +59,6 @@ def test_chance_is_the_share_of_the_random_regions() -> None:
 def test_copies_are_of_the_same_size_and_all_but_the_first_differ() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (41, 37, 3), dtype=np.uint8)
     copies = changed_copies(picture)
-    assert [copy.name for copy in copies][0] == SEED
+    assert copies[0].name == SEED
     assert {copy.picture.shape for copy in copies} == {(41, 37, 3)}
     assert [bool((copy.picture == picture).all()) for copy in copies] == [True, False, False, False]

@@ -8,14 +8,14 @@ import pytest
 from scipy.stats import kstest
 
 from examination.frame import ExaminedFrame
-from examination.stability import SEED, Overlap
+from examination.stability import COPIES, SEED, Overlap
 from examination.together import together
 
 
 def frame(move: float, random_moves: np.ndarray, share: float = 0.8) -> ExaminedFrame:
     own = SimpleNamespace(move=move, share=0.5, p=(1 + (random_moves >= move).sum()) / (1 + len(random_moves)))
     evidence = SimpleNamespace(methods={"LIME": own}, random_moves=random_moves)
-    stability = {"LIME": {SEED: Overlap(share, 0.5, 0.9, 0.1, 0.3, "Fake")}}
+    stability = {"LIME": {kind: Overlap(share, 0.5, 0.9, 0.1, 0.3, "Fake") for kind in COPIES}}
     return cast(ExaminedFrame, cast(Any, SimpleNamespace(evidence=evidence, regions={"LIME": 0}, stability=stability)))
 
 
@@ -56,3 +56,10 @@ def test_a_map_that_is_not_stable_is_not_believed() -> None:
     assert result.decides
     assert not result.stable
     assert not result.believed
+
+
+def test_a_variation_that_failed_is_not_taken_for_the_same() -> None:
+    one = frame(5.0, np.arange(99) / 99)
+    assert together([one], 0)["LIME"].stable
+    del cast(Any, one.stability)["LIME"][COPIES[1]]
+    assert not together([one], 0)["LIME"].stable
