@@ -99,8 +99,8 @@ def _reasons(case: Case) -> list[str]:
     lacking = len(case.frames) - len(case.attacked)
     if lacking:
         lines.append(
-            f"{lacking} of {len(case.frames)} examined frames are called Real, or no method explains them: nothing could be "
-            f"tested there."
+            f"{lacking} of {len(case.frames)} examined frames are called Real, or no method explains them: nothing "
+            f"could be tested there."
         )
     return lines
 

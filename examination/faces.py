@@ -1,15 +1,16 @@
 """Which faces are examined, and where they are on a photograph."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from common.errors import InputError
+from data.frames import Frame
 from data.preprocess.crop_records import PreprocessSettings
 from data.preprocess.crops import Square, square
-from data.preprocess.face_detection import FaceDetector, suggestion
+from data.preprocess.face_detection import FaceDetector, face_detector, suggestion
 
 MARGIN = PreprocessSettings.margin
 CROP_SHARE = 0.75
@@ -92,6 +93,20 @@ def picture_faces(
         PictureFace(number, areas[number - 1].cut(image).copy(), _cropped(number, areas[number - 1], image))
         for number in chosen_faces(path, choice, shown)
     ]
+
+
+def without_surroundings(frame: Frame, choice: FaceChoice, name: str = "haar") -> tuple[Frame, str]:
+    """A frame with its face cut out where the picture is larger than a crop, and a remark on what was done.
+
+    A picture on which no face is found stays as it is. `choice` says which of several; `name` is of the face detector.
+    Raises InputError for several faces of which none is chosen.
+    """
+    detector = face_detector(name)
+    if not detector.detect(frame.image):
+        return frame, "no face is found on it; it is looked at whole"
+    (face,) = picture_faces(Path(frame.key), frame.image, choice, detector, name)[:1]
+    mask = frame.mask if face.picture is frame.image else None
+    return replace(frame, image=face.picture, mask=mask), face.remark
 
 
 def _cropped(number: int, area: Square, image: np.ndarray) -> str:

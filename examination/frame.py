@@ -110,7 +110,7 @@ class Examiner:
     on_stage: Stage = lambda stage: None
 
     def __call__(self, shot: Shot) -> ExaminedFrame:
-        """Everything that is found of a picture; only its verdict where that is Real, or where no method explains it."""
+        """Everything that is found of a picture; its verdict alone where that is Real, or no method explains it."""
         detector, attempts = self.detector, Attempts()
         verdict, image = self.judged(shot.picture)
         target = verdict.target

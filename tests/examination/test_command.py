@@ -1,6 +1,7 @@
 """`examine.py` as an analyst runs it: on a crop, a photograph, a film of red discs, and what cannot be examined."""
 
 import hashlib
+import html
 import json
 import re
 from pathlib import Path
@@ -27,11 +28,11 @@ def run(*words: object, method: str = "LIME_adv") -> int:
 
 
 def crop(path: Path, red: bool = True) -> Path:
-    """A crop that is no more than its middle: an eighth of it is red, or nothing."""
+    """A grey crop whose patch is red, or nothing of it."""
     image = np.full((2 * SIZE, 2 * SIZE, 3), 90, dtype=np.uint8)
     image += np.random.default_rng(0).integers(0, 8, image.shape, dtype=np.uint8)
     if red:
-        image[24:40, 24:40] = RED
+        image[32:40, 16:40] = RED
     Image.fromarray(image).save(path)
     return path
 
@@ -51,7 +52,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_map_of_the_planted_patch_is_believed_and_everything_is_written(case: Path) -> None:
     found = data(case / "out")
     lime, evidence = found["methods"]["LIME_adv"], found["frames"][0]["evidence"]
-    assert evidence["methods"]["LIME_adv"]["p"] <= 0.02  # the red middle is four segments, three are attacked
+    assert evidence["methods"]["LIME_adv"]["p"] <= 0.01
     assert lime["share"] >= 0.9
     assert found["believed"] == ["LIME_adv"]
     assert found["answer"][0].startswith(f'The detector "{CENTRE_OF}" calls a.png Fake')
@@ -67,7 +68,7 @@ def test_a_map_of_the_planted_patch_is_believed_and_everything_is_written(case: 
 
 
 def test_the_page_needs_no_network_and_says_the_answer_first(case: Path) -> None:
-    page = (case / "out" / "case.html").read_text()
+    page = html.unescape((case / "out" / "case.html").read_text())
     assert "default-src 'none'" in page
     assert not re.search(r"(?:src|href)=\"(?!data:)|https?://|<script", page)
     words = re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.S)
