@@ -39,12 +39,12 @@ def _sentence(case: Case) -> str:
     best = case.believed[0]
     result = case.methods[best]
     which = (
-        f"the heat map of {best} may be believed"
+        f"the heat map of {best} may be believed, as to what moves this detector"
         if len(case.believed) == 1
-        else (f"the heat maps of {join(case.believed)} may be believed")
+        else (f"the heat maps of {join(case.believed)} may be believed, as to what moves this detector")
     )
     return (
-        f"{said}; {which}{where}: changing what {best} marks lowers the verdict more than changing random regions of "
+        f"{said}; {which}{where}: changing what {best} marks weakens the verdict more than changing random regions of "
         f"that area does ({_p(result.p_corrected)}, corrected for {count} {'map' if count == 1 else 'maps'}), and it "
         f"marks the same again with another seed and on changed copies."
     )

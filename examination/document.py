@@ -20,6 +20,8 @@ A4 = (8.27, 11.69)
 _LEFT, _RIGHT = 0.06, 0.94
 _LINE = 0.0135  # of the page's height, for a line of 8 points
 _COLUMNS = 4
+_TABLE = 6.5  # points of a table's text, at most
+_CHARACTER = 0.00112  # of the page's width, for a character of 1 point
 
 
 def pdf_of(case: Case, answer: Sequence[str]) -> bytes:
@@ -34,17 +36,17 @@ def pdf_of(case: Case, answer: Sequence[str]) -> bytes:
 def _first(case: Case, answer: Sequence[str]) -> Figure:
     figure = Figure(figsize=A4)
     y = _text(figure, 0.965, "Which heat map to believe", 13, 80, weight="bold")
-    y = _text(figure, y - 0.004, answer[0], 10, 104, weight="bold")
+    y = _text(figure, y - 0.004, answer[0], 10, 86, weight="bold")
     for line in answer[1:-1]:
-        y = _text(figure, y - 0.002, line, 8, 132)
-    y = _text(figure, y - 0.002, answer[-1], 8, 132, color=RED) - 0.008
+        y = _text(figure, y - 0.002, line, 8, 122)
+    y = _text(figure, y - 0.002, answer[-1], 8, 122, color=RED) - 0.008
     width, height = 0.15, 0.15 * A4[0] / A4[1]
     draw_picture(figure.add_axes((_LEFT, y - height, width, height)), shown_frames(case)[0])
     draw_best(figure.add_axes((_LEFT + 0.16, y - height, width, height)), shown_frames(case)[0])
     _text(figure, y - height - 0.004, "as the detector sees it; with the best region known", 6, 60)
     below = y
     for name, value in facts(case):
-        below = _text(figure, below, f"{name}: {value}", 6.5, 100, left=_LEFT + 0.34)
+        below = _text(figure, below, f"{name}: {value}", 6.5, 92, left=_LEFT + 0.34)
     y = min(y - height - 0.02, below) - 0.008
     if case.curve:
         draw_curve(figure.add_axes((_LEFT + 0.05, y - 0.085, _RIGHT - _LEFT - 0.05, 0.085)), case)
@@ -93,21 +95,21 @@ def _text(
 
 def _table(figure: Figure, y: float, table: TextTable) -> float:
     """Draws a table from a height downwards; returns where it ends."""
-    y = _text(figure, y, table.title, 7.5, 140, weight="bold") - 0.002
-    columns = len(table.columns)
-    first = 0.13
-    rest = (_RIGHT - _LEFT - first) / max(1, columns - 1)
-    edges = [_LEFT, *(_LEFT + first + rest * (index + 1) for index in range(columns - 1))]
-    size = 6.5 if columns <= 9 else 5.5
-    wide = max(8, round(rest * 165 * 6.5 / size / 1.0))
-    heads = [textwrap.wrap(name, wide) for name in table.columns]
+    y = _text(figure, y, table.title, 7.5, 116, weight="bold") - 0.002
+    longest = [max(len(cell) for cell in cells) for cells in zip(*table.rows, strict=True)]
+    wide = [max(8, length, *map(len, name.split())) + 2 for name, length in zip(table.columns, longest, strict=True)]
+    size = min(_TABLE, (_RIGHT - _LEFT) / (sum(wide) * _CHARACTER))
+    step = (_RIGHT - _LEFT) / max(sum(wide), (_RIGHT - _LEFT) / (_CHARACTER * size))
+    ends = (_LEFT + step * np.cumsum(wide)).tolist()
+    edges, places = [_LEFT, *ends[1:]], ["left"] + ["right"] * (len(wide) - 1)
+    heads = [textwrap.wrap(name, chars - 1) for name, chars in zip(table.columns, wide, strict=True)]
     lines = max(len(head) for head in heads)
-    for edge, head, place in zip(edges, heads, ["left"] + ["right"] * (columns - 1), strict=True):
+    for edge, head, place in zip(edges, heads, places, strict=True):
         figure.text(edge, y, "\n".join(head), fontsize=size, va="top", ha=place, color=INK, weight="bold")
     y -= lines * _LINE * 0.82 + 0.002
     for row in table.rows:
         figure.add_artist(_rule(y + 0.001))
-        for edge, cell, place in zip(edges, row, ["left"] + ["right"] * (columns - 1), strict=True):
+        for edge, cell, place in zip(edges, row, places, strict=True):
             figure.text(edge, y, printable(cell).replace("$", r"\$"), fontsize=size, va="top", ha=place, color=INK)
         y -= _LINE * 0.95
     return y - 0.012

@@ -44,6 +44,9 @@ def draw_curve(axis: Axes, case: Case) -> None:
         if frame.shot.time is not None:
             axis.axvline(frame.shot.time, color=RED, lw=0.8, ls="--")
     axis.axhline(float(np.mean([point.fake for point in case.curve])), color=GREY, lw=0.8)
+    axis.tick_params(labelsize=7)
+    axis.xaxis.label.set_fontsize(7)
+    axis.yaxis.label.set_fontsize(7)
     axis.set(xlabel="seconds (dashed: examined; grey: mean)", ylabel="p(manipulated)", ylim=(-0.03, 1.03))
 
 

@@ -14,7 +14,10 @@ from PIL import Image
 
 import examine
 from common import console
-from tests.data.preprocess.videos import DISCS, HEIGHT, RED, WIDTH, background, frame, moving, write
+from examination.faces import FaceChoice
+from examination.films import FrameChoice
+from examination.subjects import Looking, subjects_of
+from tests.data.preprocess.videos import DISCS, HEIGHT, RED, WIDTH, DiscFaces, background, frame, moving, write
 from tests.examination.stand_ins import SIZE, TINY
 
 FIND = ("--face-detector", DISCS)
@@ -206,5 +209,7 @@ def test_other_containers_are_films_too(tmp_path: Path, suffix: str) -> None:
         for image in moving(6):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
-    assert run(path, *FIND, "--frames", 1, "--out", tmp_path / "out") == 0
-    assert data(tmp_path / "out")["kind"] == "film"
+    looking = Looking(FaceChoice(), DiscFaces(), DISCS)
+    (subject,) = subjects_of(path, looking, FrameChoice(count=1), times_named=True)
+    assert (subject.face, len(subject.curve), subject.shots[0].time) == (1, 6, 2 / 25)
+    assert [near.name for near in subject.shots[0].neighbours] == ["the frame before", "the frame after"]
