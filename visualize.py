@@ -12,6 +12,7 @@ import typer
 from common import console
 from common.commands import with_options
 from common.errors import InputError
+from examination.faces import FaceChoice, without_surroundings
 from reporting.frame_inspection import (
     describe_inspection,
     file_name,
@@ -57,6 +58,12 @@ def visualize(
     ] = Mask.BOTH,
     index: Annotated[str, typer.Option(help="Which frame of --frames: its number from 0, or random.")] = "0",
     image: Annotated[Path | None, typer.Option(help="A picture to look at, instead of --frames.")] = None,
+    face: Annotated[
+        str | None, typer.Option(help="Of --image: which face, where it shows several: its number from 1.")
+    ] = None,
+    crop: Annotated[
+        bool, typer.Option("--crop/--no-crop", help="Of --image: cut the face out where the picture shows more.")
+    ] = True,
     out: Annotated[
         Path | None, typer.Option(help="Where the picture goes. Default: results/visualize/, named after the frame.")
     ] = None,
@@ -70,6 +77,9 @@ def visualize(
     """
     if image is not None and options.frames is not None:
         raise InputError("give --image or --frames, not both")
+    chosen_face = FaceChoice.parse(face)
+    if face is not None and (image is None or not crop or chosen_face.number == 0):
+        raise InputError("--face N is of --image, and of one face; it needs the crop")
     if display and not has_display():
         console.warn("--show needs a display, and there is none here: the picture is saved, and no window opens")
         display = False
@@ -79,7 +89,11 @@ def visualize(
     fills = FILLS[Mask.BOTH if every else adversarial_mask]
     asked = replace(options, methods=with_fills(named or (EVERY,), fills), saliency=(), frames=image or options.frames)
     setup = prepare_run(asked, keep_real=True)
-    inspection = inspect_frame(pick_frame(setup.selection, "0" if image else index, options.seed), setup.scorer)
+    frame = pick_frame(setup.selection, "0" if image else index, options.seed)
+    if image is not None and crop:
+        frame, remark = without_surroundings(frame, chosen_face)
+        console.say(f"Note: {remark}")
+    inspection = inspect_frame(frame, setup.scorer)
     for line in describe_inspection(inspection):
         console.say(line)
     path = out or Path("results") / "visualize" / file_name(inspection.frame)

@@ -33,9 +33,10 @@ from xai.segments import parse_segments
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = (
-    "analysis|attacks|attribution_model|benchmarks|common|data|detectors|docs|reporting|robustness|runs|scoring|xai"
+    "analysis|attacks|attribution_model|benchmarks|common|data|detectors|docs|examination|reporting|robustness|runs|scoring"
+    "|xai"
 )
-PROGRAMS = ("evaluate", "visualize", "efficiency")
+PROGRAMS = ("evaluate", "visualize", "efficiency", "examine")
 PACKAGES = ("attacks", "attribution_model", "data", "detectors", "robustness")
 OWN = "my_module:"  # what a reader is to write
 PLACEHOLDER = "..."

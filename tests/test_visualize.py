@@ -11,8 +11,10 @@ from PIL import Image
 import visualize
 from common import console
 from data.index import read_index
+from examination import faces
 from reporting.frame_inspection import has_display
 from runs.setup import RunSetup
+from tests.data.preprocess.videos import DiscFaces, frame
 from tests.scoring.stand_ins import TINY, write_frames
 from xai.figure import grid
 
@@ -185,3 +187,23 @@ def test_a_picture_that_does_not_decode(tmp_path: Path, capsys: pytest.CaptureFi
     told = capsys.readouterr().err
     assert "broken.png" in told
     assert told.count("\n") == 1
+
+
+def test_a_photograph_is_cropped_to_its_face_unless_told_not_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faces, "face_detector", lambda name: DiscFaces())
+    photo, two = tmp_path / "photo.png", tmp_path / "two.png"
+    Image.fromarray(frame([(40, 60)])).save(photo)
+    Image.fromarray(frame([(40, 60), (120, 60)])).save(two)
+    words = ("--method", "RISE", "--adversarial-mask", "No", *PLANTED, "--out", tmp_path / "a.png", "--image")
+    assert run(*words, photo) == 0
+    assert "Note: face 1 is cut out of 160x120 pixels: 53x53 at (14, 34)" in capsys.readouterr().out
+    assert run(*words, photo, "--no-crop") == 0
+    assert "cut out" not in capsys.readouterr().out
+    assert run(*words, two) == 1
+    assert "shows 2 faces; choose by --face N" in capsys.readouterr().err
+    assert run(*words, two, "--face", 2) == 0
+    assert "face 2 is cut out" in capsys.readouterr().out
+    assert run("--face", 1, *PLANTED) == 1
+    assert "--face N is of --image" in capsys.readouterr().err

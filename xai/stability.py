@@ -23,7 +23,7 @@ def same_best(importance: np.ndarray, covariance: Covariance) -> np.ndarray:
         importance: (K,) of the segments, higher is more important; finite.
         covariance: (K, K) of it over re-runs; all zero where nothing is drawn, None where it is not known.
     """
-    again = _re_runs(importance, covariance)
+    again = re_run_orders(importance, covariance)
     if again is None:
         return np.zeros(len(importance))
     seen = np.argsort(_order(importance))  # the rank of each segment, from 0
@@ -39,13 +39,18 @@ def same_rank(importance: np.ndarray, covariance: Covariance, ranks: int = BEST)
         covariance: of it over re-runs.
         ranks: how many of the best segments.
     """
-    again = _re_runs(importance, covariance)
+    again = re_run_orders(importance, covariance)
     if again is None:
         return np.zeros(min(ranks, len(importance)))
     return np.asarray((again[:, :ranks] == _order(importance)[:ranks]).mean(axis=0))
 
 
-def _re_runs(importance: np.ndarray, covariance: Covariance) -> np.ndarray | None:
+def is_flat(importance: np.ndarray) -> bool:
+    """Whether all segments' importance (K,) is alike, up to rounding: nothing is ranked then."""
+    return bool(np.ptp(importance) <= _ROUNDING * np.abs(importance).max())
+
+
+def re_run_orders(importance: np.ndarray, covariance: Covariance) -> np.ndarray | None:
     """The orders of the segments in simulated re-runs, (runs, K), best first; None where nothing is known.
 
     The importance seen is the true one and the draws' error; a re-run's is the true one and a new error. The segments
@@ -53,7 +58,7 @@ def _re_runs(importance: np.ndarray, covariance: Covariance) -> np.ndarray | Non
     it given the one seen (`_kept_shares`), and a new error is added; all errors are as correlated as the covariance
     says.
     """
-    if covariance is None or np.ptp(importance) <= _ROUNDING * np.abs(importance).max():
+    if covariance is None or is_flat(importance):
         return None
     if not covariance.any():
         return _order(importance)[None]
@@ -117,7 +122,7 @@ def same_at_end(importance: np.ndarray, covariance: Covariance, share: float, de
         share: of all samples, those seen; in (0, 1].
         depths: of how many best segments the sets stay the same.
     """
-    if covariance is None or np.ptp(importance) <= _ROUNDING * np.abs(importance).max():
+    if covariance is None or is_flat(importance):
         return 0.0
     if not covariance.any() or share == 1:
         return 1.0

@@ -61,14 +61,15 @@ class Contiguous:
 
     @cached_property
     def _neighbours(self) -> list[set[int]]:
-        """The segments that share an edge of a pixel with each segment."""
-        near: list[set[int]] = [set() for _ in self._areas]
-        for one, other in (
-            (self._segments[1:], self._segments[:-1]),
-            (self._segments[:, 1:], self._segments[:, :-1]),
-        ):
-            pairs = np.unique(np.stack([one[one != other], other[one != other]]), axis=1)
-            for first, second in pairs.T.tolist():
-                near[first].add(second)
-                near[second].add(first)
-        return near
+        return neighbours(self._segments)
+
+
+def neighbours(segments: np.ndarray) -> list[set[int]]:
+    """The segments that share an edge of a pixel with each segment; `segments` is (H, W) with labels 0..K-1."""
+    near: list[set[int]] = [set() for _ in range(int(segments.max()) + 1)]
+    for one, other in ((segments[1:], segments[:-1]), (segments[:, 1:], segments[:, :-1])):
+        pairs = np.unique(np.stack([one[one != other], other[one != other]]), axis=1)
+        for first, second in pairs.T.tolist():
+            near[first].add(second)
+            near[second].add(first)
+    return near

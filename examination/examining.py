@@ -1,0 +1,48 @@
+"""From a face of a file to its case."""
+
+import time
+from pathlib import Path
+
+from common.files import sha256
+from detectors import Queries
+from examination.case import Case, CurvePoint, Setting
+from examination.films import Subject
+from examination.frame import Examiner
+from examination.together import together
+
+
+def examine_subject(path: Path, subject: Subject, examiner: Examiner, setting: Setting) -> Case:
+    """Examines the pictures of one face, and takes the verdict over the film.
+
+    Args:
+        path: the file, for its name and hash.
+        subject: the face.
+        examiner: of its pictures.
+        setting: as it is written down.
+
+    Raises:
+        InputError: a picture cannot be explained at all.
+    """
+    began, detector = time.perf_counter(), examiner.detector
+    queries, curve = Queries(detector, examiner.batch_size), []
+    if subject.curve:
+        examiner.on_stage(f"verdicts on {len(subject.curve)} frames of the film")
+    for moment in subject.curve:
+        chances = queries.probabilities(detector.prepare(moment.picture)[None])[0]
+        verdict = detector.class_names[int(chances.argmax())]
+        curve.append(CurvePoint(moment.time, float(1 - chances[detector.real]), verdict))
+    frames = tuple(examiner(shot) for shot in subject.shots)
+    return Case(
+        file=path.name,
+        sha256=sha256(path),
+        face=subject.face,
+        film=bool(subject.curve),
+        class_names=tuple(detector.class_names),
+        real=detector.real,
+        frames=frames,
+        curve=tuple(curve),
+        methods=together(frames, examiner.seed),
+        setting=setting,
+        remarks=subject.remarks,
+        seconds=time.perf_counter() - began,
+    )

@@ -1,0 +1,152 @@
+"""A film's faces: found and tracked on the frames that are looked at, and cropped as `data.preprocess` does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.errors import InputError
+from data.preprocess.crops import square
+from data.preprocess.face_detection import Box, FaceDetector, suggestion
+from data.preprocess.tracking import Settled, link, settle
+from data.preprocess.video import VideoInfo, probe, read, until_damage
+from data.sample import spread
+from examination.faces import MARGIN, FaceChoice, chosen_faces
+from examination.frame import Shot
+from examination.stability import Variation
+
+CURVE = 24
+"""Frames of a film whose verdict is taken, spread over it, beside those that are examined."""
+FRAMES = 3
+"""Frames that are examined where nothing is said."""
+SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
+BEFORE, AFTER = "the frame before", "the frame after"
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A face at one time of a film: seconds, and its picture (H, W, 3) uint8 RGB."""
+
+    time: float
+    picture: np.ndarray
+
+
+@dataclass(frozen=True)
+class FrameChoice:
+    """Which frames of a film are examined: at `times` in seconds, or `count` spread over it."""
+
+    times: tuple[float, ...] = ()
+    count: int = FRAMES
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A face, or a whole picture, that a file shows.
+
+    Attributes:
+        face: its number from 1; 0 for the whole picture.
+        shots: the pictures that are examined, at least one.
+        curve: the film's moments whose verdict is taken; empty for a picture.
+        remarks: what a user should know of how it was found.
+    """
+
+    face: int
+    shots: tuple[Shot, ...]
+    curve: tuple[Moment, ...]
+    remarks: tuple[str, ...]
+
+
+def film_subjects(
+    path: Path, frames: FrameChoice, choice: FaceChoice, detector: FaceDetector | None, name: str
+) -> list[Subject]:
+    """The faces of a film that are examined, each with its pictures.
+
+    Args:
+        path: the film.
+        frames: which are examined.
+        choice: which faces.
+        detector: finds them; None to take whole frames.
+        name: of the face detector.
+
+    Raises:
+        InputError: the film cannot be read, shows no face, or several where none is chosen; or a time lies behind its
+            end or shows no such face.
+    """
+    info = probe(path)
+    problems = [info.damage] if info.damage else []
+    asked = [_position(path, info, time) for time in frames.times]
+    wanted = asked or spread(info.frames, frames.count)
+    looked_at = set(spread(info.frames, CURVE))
+    looked_at |= {near for at in wanted for near in (at - 1, at, at + 1) if 0 <= near < info.frames}
+    if detector is None:
+        positions = sorted(looked_at)
+        pictures = dict(until_damage(read(path, positions), problems))
+        return [_subject(path, info, 0, pictures, wanted, (*info.remarks, *problems))]
+    found = [(at, detector.detect(image)) for at, image in until_damage(read(path, sorted(looked_at)), problems)]
+    positions, boxes = [at for at, _ in found], [each for _, each in found]
+    times = [at / info.rate for at in positions]
+    tracks = [settle(track, times) for track in link(boxes, times)]
+    if not tracks:
+        better = suggestion(name)
+        raise InputError(
+            f"{path}: no face found in any of the {len(positions)} frames looked at; --whole takes whole frames"
+            + (f", {better} finds smaller and turned faces" if better else "")
+        )
+    shown = [f"{len(track.boxes)} of {len(positions)} frames, {_where(track, info)}" for track in tracks]
+    subjects = []
+    for number in chosen_faces(path, choice, shown):
+        track = {positions[index]: box for index, box in tracks[number - 1].boxes.items()}
+        pictures = _crops(path, info, track, problems)
+        kept = _examined(path, info, number, wanted, pictures, bool(asked))
+        subjects.append(_subject(path, info, number, pictures, kept, (*info.remarks, *problems)))
+    return subjects
+
+
+def _position(path: Path, info: VideoInfo, time: float) -> int:
+    position, length = round(time * info.rate), info.frames / info.rate
+    if not 0 <= position < info.frames:
+        raise InputError(f"{path}: --time {time:g} is not in the film, which is {length:.2f} s long")
+    return position
+
+
+def _where(track: Settled, info: VideoInfo) -> str:
+    """Where a face mostly is, in words."""
+    x = float(np.mean([box.centre[0] for box in track.boxes.values()])) / info.width
+    side = "left" if x < 1 / 3 else "right" if x > 2 / 3 else "middle"
+    return f"{side}, about {round(float(np.mean([box.size for box in track.boxes.values()])))} pixels"
+
+
+def _crops(path: Path, info: VideoInfo, track: dict[int, Box], problems: list[str]) -> dict[int, np.ndarray]:
+    return {
+        at: square(track[at], MARGIN, info.width, info.height).cut(image).copy()
+        for at, image in until_damage(read(path, sorted(track)), problems)
+    }
+
+
+def _examined(
+    path: Path, info: VideoInfo, number: int, wanted: Sequence[int], pictures: dict[int, np.ndarray], named: bool
+) -> list[int]:
+    """The frames to examine: those wanted, or where they were not named and lack the face, the nearest that have it."""
+    if named and (gone := [at for at in wanted if at not in pictures]):
+        raise InputError(f"{path}: no face {number} is found at {gone[0] / info.rate:.2f} s; give another --time")
+    return list(dict.fromkeys(min(pictures, key=lambda has: (abs(has - at), has)) for at in wanted))
+
+
+def _subject(
+    path: Path,
+    info: VideoInfo,
+    face: int,
+    pictures: dict[int, np.ndarray],
+    wanted: Sequence[int],
+    remarks: tuple[str, ...],
+) -> Subject:
+    if not pictures:
+        raise InputError(remarks[-1] if remarks else f"{path}: no frame of it can be read")
+    shots = []
+    for at in wanted:
+        near = [(BEFORE, at - 1), (AFTER, at + 1)]
+        neighbours = tuple(Variation(word, pictures[other]) for word, other in near if other in pictures)
+        shots.append(Shot(f"frame-{at:05d}", pictures[at], at / info.rate, neighbours))
+    curve = tuple(Moment(at / info.rate, picture) for at, picture in sorted(pictures.items()))
+    return Subject(face, tuple(shots), curve, tuple(dict.fromkeys(remarks)))

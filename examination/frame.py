@@ -1,0 +1,219 @@
+"""One picture examined: its verdict, each method's map and region, the evidence, stability and agreement."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from attacks import RegionAttack
+from attacks.budgets import PGD_REACH
+from attacks.nes import FINITE, NES
+from attacks.pgd import PGD
+from common.console import warn
+from common.errors import InputError
+from detectors import Detector, Queries
+from detectors.answers import require_unequal
+from detectors.gradient_check import gradient_fault
+from detectors.half_precision import require_float32
+from detectors.queries import probabilities
+from examination.areas import best_region, common_area, random_regions
+from examination.evidence import FrameEvidence, find_evidence
+from examination.stability import Overlap, Variation, changed_copies, compare, overlap_of
+from scoring.attempts import Attempts, StageFailure
+from scoring.region_attacker import RegionAttacker, Verdict
+from xai.explanation import Explanation, FrameExplanations, explained_class
+from xai.explanation_settings import ExplanationSettings
+from xai.methods import Method
+from xai.stability import is_flat
+
+STEPS = 4
+EVIDENCE_PAIRS = 10  # of NES by finite differences, where there are no gradients
+
+Stage = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One picture to examine.
+
+    Attributes:
+        name: what it is called; with the seed of every draw.
+        picture: (H, W, 3) uint8 RGB, the face or what else the detector sees.
+        time: in the film, in seconds; None for a picture.
+        neighbours: the same face on the neighbouring frames of the film.
+    """
+
+    name: str
+    picture: np.ndarray
+    time: float | None = None
+    neighbours: tuple[Variation, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ExaminedFrame:
+    """What was found of one picture; where it is called Real, or no method explains it, its verdict alone.
+
+    Attributes:
+        shot: the picture.
+        image: (3, S, S) float32, as the detector sees it.
+        probabilities: (C,) of the classes.
+        predicted: the class that the detector gives, by its index.
+        target: the class that is explained.
+        explanations: by method.
+        regions: by method, (S, S) bool, all of one area.
+        evidence: what attacking them does; None where there are none.
+        stability: by method and by the variation's name.
+        agreement: (m, m) the overlap of every two methods' regions, in the order of `regions`.
+        chance: the mean overlap of two random regions.
+        failures: methods that could not explain it or a variation of it.
+    """
+
+    shot: Shot
+    image: Tensor
+    probabilities: Tensor
+    predicted: int
+    target: int
+    explanations: Mapping[str, Explanation]
+    regions: Mapping[str, np.ndarray]
+    evidence: FrameEvidence | None
+    stability: Mapping[str, Mapping[str, Overlap]]
+    agreement: np.ndarray
+    chance: float
+    failures: tuple[StageFailure, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Examiner:
+    """Examines pictures.
+
+    Attributes:
+        detector: whose verdicts.
+        methods: what explains them.
+        settings: of the explanations.
+        attack: on every region.
+        regions: how many random ones, at least 99.
+        seed: of every draw.
+        batch_size: images in a forward pass.
+        on_stage: called with what begins, in words.
+    """
+
+    detector: Detector
+    methods: tuple[Method, ...]
+    settings: ExplanationSettings
+    attack: RegionAttack
+    regions: int
+    seed: int
+    batch_size: int
+    on_stage: Stage = lambda stage: None
+
+    def __call__(self, shot: Shot) -> ExaminedFrame:
+        """Everything that is found of a picture; its verdict alone where that is Real, or no method explains it."""
+        detector, attempts = self.detector, Attempts()
+        verdict, image = self.judged(shot.picture)
+        target = verdict.target
+        if verdict.predicted == detector.real:
+            return _without_maps(shot, image, verdict, attempts)
+        self.on_stage("maps of the picture")
+        explanations = self._explained(image, target, self.seed, shot.name, attempts)
+        if not explanations:
+            return _without_maps(shot, image, verdict, attempts)
+        segments = self.settings.segments(image)
+        area = common_area(segments)
+        regions = {name: _region(explanation, area) for name, explanation in explanations.items()}
+        drawn = random_regions(segments, area, self.regions, self.seed, shot.name)
+        self.on_stage(f"attacks on {len(regions)} regions and {self.regions} random ones")
+        attacker = RegionAttacker(detector, image, verdict, self.seed, shot.name, self.batch_size)
+        evidence = find_evidence(detector, image, segments, regions, self.attack, drawn, attacker)
+        stability: dict[str, dict[str, Overlap]] = {name: {} for name in regions}
+        for number, variation in enumerate((*changed_copies(shot.picture), *shot.neighbours), start=1):
+            self.on_stage(f"stability: {variation.name}")
+            other, changed = self.judged(variation.picture)
+            said = detector.class_names[other.predicted]
+            again = self._explained(changed, target, self.seed + number, shot.name, attempts, variation.name, regions)
+            for name, explanation in again.items():
+                second = explanation, _region(explanation, area)
+                stability[name][variation.name] = compare((explanations[name], regions[name]), second, drawn, said)
+        own = list(regions.values())
+        return ExaminedFrame(
+            shot, image, verdict.probabilities, verdict.predicted, target, explanations, regions, evidence, stability,
+            np.array([[overlap_of(one, other) for other in own] for one in own]),
+            float(np.mean([overlap_of(one, other) for one, other in itertools.pairwise(drawn)])),
+            tuple(attempts.failures),
+        )  # fmt: skip
+
+    def judged(self, picture: np.ndarray) -> tuple[Verdict, Tensor]:
+        """What the detector says of a picture (H, W, 3) uint8, and the image that it sees."""
+        image = self.detector.prepare(picture)
+        logits = Queries(self.detector, self.batch_size).logits(image[None])
+        require_unequal(self.detector, self.detector.class_names, logits[0])
+        chances = probabilities(logits)[0]
+        return Verdict(chances, int(logits[0].argmax()), explained_class(chances, self.detector.real), -1), image
+
+    def _explained(
+        self,
+        image: Tensor,
+        target: int,
+        seed: int,
+        key: str,
+        attempts: Attempts,
+        variation: str = "",
+        wanted: Mapping[str, object] | None = None,
+    ) -> dict[str, Explanation]:
+        """The explanations by method, of those `wanted`; one that fails is noted, with the variation it failed on."""
+        shared = FrameExplanations(self.detector, image, target, self.settings, seed, key, self.batch_size)
+        made = {}
+        for method in self.methods:
+            if wanted is None or method.name in wanted:
+                with attempts.at(f"{method.name}, {variation}" if variation else method.name):
+                    explanation = shared.explain(method)
+                    if is_flat(explanation.importance):
+                        raise InputError("its map is flat: all segments count alike, so it points at nothing")
+                    made[method.name] = explanation
+        return made
+
+
+def usable_examination(
+    detector: Detector,
+    settings: ExplanationSettings,
+    picture: np.ndarray,
+    batch_size: int,
+    budget: float,
+) -> tuple[ExplanationSettings, RegionAttack]:
+    """The settings, and the attack on regions, that suit a detector: by its gradient, or else by finite differences.
+
+    Args:
+        detector: what is examined.
+        settings: of the explanations.
+        picture: at which the gradient is tried.
+        batch_size: images in a forward pass.
+        budget: L-infinity, in (0, 1], of the attack on regions.
+
+    Raises:
+        InputError: the detector computes in half precision.
+    """
+    image, step = detector.prepare(picture), PGD_REACH * budget / STEPS
+    require_float32(detector, image)
+    fault = gradient_fault(detector, image, batch_size)
+    if fault is None:
+        return settings, PGD(epsilon=budget, alpha=step, steps=STEPS, random_start=False)
+    warn(
+        f"{type(detector).__name__}: {fault.reason}; it is attacked by finite differences, which take longer, and the "
+        "smallest budgets that flip its verdict are not sought"
+    )
+    settings = dataclasses.replace(settings, adversarial=dataclasses.replace(settings.adversarial, derivatives=FINITE))
+    return settings, NES(epsilon=budget, step=step, steps=STEPS, pairs=EVIDENCE_PAIRS, derivatives=FINITE)
+
+
+def _without_maps(shot: Shot, image: Tensor, verdict: Verdict, attempts: Attempts) -> ExaminedFrame:
+    failures = tuple(attempts.failures)
+    return ExaminedFrame(
+        shot, image, verdict.probabilities, verdict.predicted, verdict.target, {}, {}, None, {}, np.zeros((0, 0)),
+        float("nan"), failures,
+    )  # fmt: skip
+
+
+def _region(explanation: Explanation, area: int) -> np.ndarray:
+    return best_region(explanation.segments, explanation.ranking, area)

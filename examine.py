@@ -1,0 +1,129 @@
+"""Examines one film or picture: which heat map of a detector's verdict to believe, and why."""
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from common import console
+from common.commands import with_options
+from common.errors import InputError
+from data.preprocess.face_detection import face_detector
+from examination.answer import answer
+from examination.examining import examine_subject
+from examination.faces import FaceChoice
+from examination.files import write_case
+from examination.films import FRAMES, FrameChoice, Subject
+from examination.setup import BUDGET, METHODS, ExaminationSetup, prepare_examination
+from examination.subjects import Looking, files_of, subjects_of
+from examination.tables import tables
+from runs.run_options import EXPLAINING_ONLY, EvaluationOptions
+
+app = console.application("Examines one film or picture.")
+NOT_OFFERED = {
+    **EXPLAINING_ONLY, "methods": (), "frames": None, "images": None, "split": None, "limit": None,
+    "precision": "float32",
+}  # fmt: skip
+
+
+@app.command()
+@with_options(options=NOT_OFFERED)
+def examine(
+    options: EvaluationOptions,
+    file: Annotated[Path, typer.Argument(help="A film, a picture, or a folder of them.", show_default=False)],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Maps: All, LIME, SHAP_adv, captum:NAME, cam:NAME, your own, ...; repeatable. "
+            f"Default: {', '.join(METHODS)}."
+        ),
+    ] = None,
+    face: Annotated[
+        str | None, typer.Option(help="Which face, where several are shown: its number from 1, or all.")
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="The detector sees whole pictures: look for no faces.")
+    ] = False,
+    times: Annotated[
+        list[float] | None, typer.Option("--time", help="Examine a film at so many seconds; repeatable.")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help=f"Examine so many frames, spread over a film. Default: {FRAMES}.")
+    ] = None,
+    regions: Annotated[
+        int | None, typer.Option(help="Random regions each map is compared with; at least 99. Default: what is needed.")
+    ] = None,
+    budget: Annotated[str, typer.Option(help="L-infinity budget of the attacks on regions.")] = BUDGET,
+    detector_of_faces: Annotated[
+        str, typer.Option("--face-detector", help="haar, yunet:MODEL.onnx, or your package.module:Name.")
+    ] = "haar",
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the case. Default: results/examine/, named after the file.")
+    ] = None,
+) -> int:
+    """Examines one film or picture: which heat map of a detector's verdict to believe, and why.
+
+    Attacks the region of every map, and random regions of the same area; looks whether the maps stay the same on
+    changed copies. Writes case.html, case.pdf, case.json and the maps. Nothing leaves this machine.
+    """
+    if times and frames is not None:
+        raise InputError("give --time or --frames, not both")
+    if whole and face is not None:
+        raise InputError("give --face or --whole, not both")
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    choice = FrameChoice(tuple(dict.fromkeys(times or ())), frames or FRAMES)
+    chosen_face = FaceChoice.parse(face)
+    looking = Looking(chosen_face, None if whole else face_detector(detector_of_faces), detector_of_faces)
+    paths = files_of(file)
+    named = tuple(method or ()) or (() if options.saliency else METHODS)
+    setup = prepare_examination(replace(options, methods=named), regions, budget)
+    failed = 0
+    for path in paths:
+        folder = out or Path("results") / "examine" / file.stem
+        try:
+            subjects = subjects_of(path, looking, choice, bool(times) or frames is not None)
+            for subject in subjects:
+                own = folder / path.name if file.is_dir() else folder
+                own = own / f"face-{subject.face}" if len(subjects) > 1 else own
+                _examine(path, subject, setup, None if whole else detector_of_faces, own)
+        except InputError as error:
+            if not file.is_dir():
+                raise
+            console.fail(str(error))
+            failed += 1
+    if failed:
+        console.say(f"{failed} of {len(paths)} files could not be examined.")
+    return 1 if failed else 0
+
+
+def _examine(path: Path, subject: Subject, setup: ExaminationSetup, faces: str | None, folder: Path) -> None:
+    """Examines one face of a file, prints what was found and writes its case."""
+    began = time.perf_counter()
+
+    def on_stage(stage: str) -> None:
+        console.say(f"[{time.perf_counter() - began:4.0f} s] {stage}")
+
+    console.say(f"{path.name}{f', face {subject.face}' if subject.face else ''}: {len(subject.shots)} to examine")
+    for remark in subject.remarks:
+        console.say(f"Note: {remark}")
+    examiner = setup.examiner(subject.shots[0].picture, on_stage)
+    case = examine_subject(path, subject, examiner, setup.described(examiner, faces, tuple(sys.argv[1:])))
+    lines = answer(case)
+    files = write_case(folder, case, lines)
+    for line in lines:
+        console.paragraph(line)
+    for table in tables(case):
+        console.table(table.title, table.columns, table.rows)
+    for failure in [str(failure) for frame in case.frames for failure in frame.failures]:
+        console.say(f"Failed: {failure}")
+    console.say(f"Files in {folder}: {', '.join(each.name for each in files[:3])}, and {len(files) - 3} of the maps")
+
+
+if __name__ == "__main__":
+    sys.path.append(str(Path.cwd()))  # for a user's own package.module:Name
+    console.run(app)

@@ -1,0 +1,34 @@
+"""A detector of red centres, and films and photographs of red discs, which `DiscFaces` finds."""
+
+import torch
+from torch import Tensor
+
+from detectors import Detector
+
+SIZE = 32
+ROWS, COLUMNS = slice(16, 20), slice(8, 20)  # three of the segments that TINY gives
+TINY = (
+    "segments.kind=grid",
+    "segments.count=64",
+    "LIME.samples=300",
+    "SHAP.evaluations=200",
+    "RISE.samples=300",
+    "adversarial.pairs=20",
+    "adversarial.steps=20",
+)
+
+
+class RedCentre(Detector):
+    """Says Fake while a patch near the middle is red; nothing else matters to it."""
+
+    class_names = ("Real", "Fake")
+    real = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_size = SIZE
+        self.gain = torch.nn.Parameter(torch.tensor(40.0))
+
+    def forward(self, images: Tensor) -> Tensor:
+        fake = self.gain * (images[:, 0, ROWS, COLUMNS].mean(dim=(1, 2)) - 0.83)
+        return torch.stack([torch.zeros_like(fake), fake], dim=1)

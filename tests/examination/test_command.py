@@ -1,0 +1,215 @@
+"""`examine.py` as an analyst runs it: on a crop, a photograph, a film of red discs, and what cannot be examined."""
+
+import hashlib
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+import examine
+from common import console
+from examination.faces import FaceChoice
+from examination.films import FrameChoice
+from examination.subjects import Looking, subjects_of
+from tests.data.preprocess.videos import DISCS, HEIGHT, RED, WIDTH, DiscFaces, background, frame, moving, write
+from tests.examination.stand_ins import SIZE, TINY
+
+FIND = ("--face-detector", DISCS)
+CENTRE_OF = "tests.examination.stand_ins:RedCentre"
+
+
+def run(*words: object, method: str = "LIME_adv") -> int:
+    settings = [word for each in TINY for word in ("--set", each)]
+    given = ["--detector", CENTRE_OF, "--device", "cpu", "--method", method, *settings, *map(str, words)]
+    return console.status(examine.app, given)
+
+
+def crop(path: Path, red: bool = True) -> Path:
+    """A grey crop whose patch is red, or nothing of it."""
+    image = np.full((2 * SIZE, 2 * SIZE, 3), 90, dtype=np.uint8)
+    image += np.random.default_rng(0).integers(0, 8, image.shape, dtype=np.uint8)
+    if red:
+        image[32:40, 16:40] = RED
+    Image.fromarray(image).save(path)
+    return path
+
+
+def data(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "case.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("case")
+    assert run(crop(folder / "a.png"), "--whole", "--out", folder / "out") == 0
+    return folder
+
+
+def test_a_map_of_the_planted_patch_is_believed_and_everything_is_written(case: Path) -> None:
+    found = data(case / "out")
+    lime, evidence = found["methods"]["LIME_adv"], found["frames"][0]["evidence"]
+    assert evidence["methods"]["LIME_adv"]["p"] <= 0.01
+    assert lime["share"] >= 0.9
+    assert found["believed"] == ["LIME_adv"]
+    assert found["answer"][0].startswith(f'The detector "{CENTRE_OF}" calls a.png Fake')
+    assert found["sha256"] == hashlib.sha256((case / "a.png").read_bytes()).hexdigest()
+    assert len(evidence["random_moves"]) == found["setting"]["regions"] == 99
+    assert set(lime["overlaps"]) == {
+        "another seed", "JPEG of quality 90", "JPEG of quality 75", "half the size and back",
+    }  # fmt: skip
+    region = np.load(case / "out" / "maps" / "picture" / "LIME_adv-region.npy")
+    assert region.sum() == evidence["area"]
+    assert np.load(case / "out" / "maps" / "picture" / "LIME_adv.npy").shape == (SIZE, SIZE)
+    assert Image.open(case / "out" / "maps" / "picture" / "LIME_adv.png").size[0] > 100
+
+
+def test_the_page_needs_no_network_and_says_the_answer_first(case: Path) -> None:
+    page = html.unescape((case / "out" / "case.html").read_text())
+    assert "default-src 'none'" in page
+    assert not re.search(r"(?:src|href)=\"(?!data:)|https?://|<script", page)
+    words = re.sub(r"<style>.*?</style>|<[^>]+>", " ", page, flags=re.S)
+    assert words.index("calls a.png Fake") < words.index("not where a forgery is") < words.index("Evidence")
+
+
+def test_the_document_has_two_a4_pages(case: Path) -> None:
+    document = (case / "out" / "case.pdf").read_bytes()
+    assert document.count(b"/Type /Page\n") + document.count(b"/Type /Page ") == 2
+    assert re.findall(rb"/MediaBox \[ 0 0 (\d+)[.\d]* (\d+)", document)[0] == (b"595", b"841")
+
+
+def test_the_same_command_gives_the_same_numbers_whatever_the_file_is_called(case: Path, tmp_path: Path) -> None:
+    other = tmp_path / "b.png"
+    other.write_bytes((case / "a.png").read_bytes())
+    assert run(other, "--whole", "--out", tmp_path / "out") == 0
+    first, second = data(case / "out"), data(tmp_path / "out")
+    assert first["frames"][0]["evidence"] == second["frames"][0]["evidence"]
+    assert first["methods"] == second["methods"]
+
+
+def test_a_real_verdict_is_said_and_no_map_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(crop(tmp_path / "a.png", red=False), "--whole", "--out", tmp_path / "out") == 0
+    found = data(tmp_path / "out")
+    assert found["frames"][0]["evidence"] is None
+    assert found["believed"] == []
+    assert "calls a.png Real" in found["answer"][0]
+    assert "no heat map is judged" in found["answer"][0]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_film_is_examined_by_frame_and_together(tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", moving(30))
+    assert run(film, *FIND, "--frames", 2, "--out", tmp_path / "out") == 0
+    found = data(tmp_path / "out")
+    assert found["kind"] == "film"
+    assert len(found["frames"]) == 2
+    assert len(found["verdict"]["curve"]) >= 24
+    assert found["verdict"]["mean"] > 0.5
+    assert "the frame before" in found["methods"]["LIME_adv"]["overlaps"]
+    assert any("nothing is said about other films" in line for line in found["answer"])
+    assert found["methods"]["LIME_adv"]["frames"] == 2
+    alone = [each["evidence"]["methods"]["LIME_adv"]["p"] for each in found["frames"]]
+    assert found["methods"]["LIME_adv"]["p"] <= max(alone)
+
+
+def test_times_name_frames(tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", moving(30))
+    assert run(film, *FIND, "--time", 0.4, "--out", tmp_path / "out") == 0
+    assert [frame["time"] for frame in data(tmp_path / "out")["frames"]] == [0.4]
+
+
+def test_a_photograph_is_cropped_and_several_faces_must_be_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(frame([(40, 60), (120, 60)])).save(photo)
+    assert run(photo, *FIND, "--out", tmp_path / "out") == 1
+    told = capsys.readouterr().err
+    assert "shows 2 faces; choose by --face N, or --face all (1: " in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+    assert run(photo, *FIND, "--face", 2, "--out", tmp_path / "out") == 0
+    found = data(tmp_path / "out")
+    assert found["face"] == 2
+    assert found["frames"][0]["picture"] == [53, 53]  # 1.3 times the disc's 41 pixels
+    assert found["remarks"][0].startswith(f"face 2 is cut out of {WIDTH}x{HEIGHT} pixels: 53x53 at ")
+
+
+def faceless_film(folder: Path) -> Path:
+    return write(folder / "film.mp4", [background()] * 12)
+
+
+def faceless_photo(folder: Path) -> Path:
+    Image.fromarray(background(900, 300)).save(folder / "wide.png")
+    return folder / "wide.png"
+
+
+def text_file(folder: Path) -> Path:
+    (folder / "notes.txt").write_text("x")
+    return folder / "notes.txt"
+
+
+def small_picture(folder: Path) -> Path:
+    Image.fromarray(background(12, 12)).save(folder / "small.png")
+    return folder / "small.png"
+
+
+@pytest.mark.parametrize(
+    ("make", "words", "says"),
+    [
+        (faceless_film, (), "no face found in any of the 12 frames looked at; --whole takes whole frames"),
+        (faceless_photo, (), "no face found; --whole takes the whole picture"),
+        (text_file, (), "neither a film"),
+        (small_picture, (), "12x12 pixels is too small"),
+        (lambda folder: folder / "gone.mp4", (), "no such file or folder"),
+        (lambda folder: folder, (), "no films or pictures in this folder"),
+        (faceless_film, ("--time", 9), "--time 9 is not in the film, which is 0.48 s long"),
+        (lambda folder: crop(folder / "a.png"), ("--time", 1), "--time and --frames are of films"),
+        (lambda folder: crop(folder / "a.png"), ("--regions", 20), "give at least 99"),
+        (lambda folder: crop(folder / "a.png"), ("--face", "left"), "give a number from 1, or all"),
+        (lambda folder: crop(folder / "a.png"), ("--face", 1, "--whole"), "give --face or --whole, not both"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_examined_is_one_line_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Any, words: tuple[object, ...], says: str
+) -> None:
+    assert run(make(tmp_path), *FIND, *words, "--out", tmp_path / "out") == 1
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_is_examined_file_by_file_and_a_bad_one_leaves_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    crop(pictures / "a.png")
+    (pictures / "b.png").write_bytes(b"no picture")
+    assert run(pictures, "--whole", "--out", tmp_path / "out") == 1
+    assert (tmp_path / "out" / "a.png" / "case.pdf").is_file()
+    told = capsys.readouterr()
+    assert "b.png" in told.err
+    assert "1 of 2 files could not be examined." in told.out
+
+
+@pytest.mark.parametrize("suffix", ["mov", "mkv", "avi", "webm"])
+def test_other_containers_are_films_too(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"film.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx" if suffix == "webm" else "mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt, stream.bit_rate = HEIGHT, WIDTH, "yuv420p", 4_000_000
+        for image in moving(6):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    looking = Looking(FaceChoice(), DiscFaces(), DISCS)
+    (subject,) = subjects_of(path, looking, FrameChoice(count=1), times_named=True)
+    assert (subject.face, len(subject.curve), subject.shots[0].time) == (1, 6, 2 / 25)
+    assert [near.name for near in subject.shots[0].neighbours] == ["the frame before", "the frame after"]

@@ -1,0 +1,65 @@
+"""Frames as blocks: the p-value of ranks summed over frames is exact, and finds what every frame shows a little."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from examination.frame import ExaminedFrame
+from examination.stability import COPIES, SEED, Overlap
+from examination.together import together
+
+
+def frame(move: float, random_moves: np.ndarray, share: float = 0.8) -> ExaminedFrame:
+    own = SimpleNamespace(move=move, share=0.5, p=(1 + (random_moves >= move).sum()) / (1 + len(random_moves)))
+    evidence = SimpleNamespace(methods={"LIME": own}, random_moves=random_moves)
+    stability = {"LIME": {kind: Overlap(share, 0.5, 0.9, 0.1, 0.3, "Fake") for kind in COPIES}}
+    return cast(ExaminedFrame, cast(Any, SimpleNamespace(evidence=evidence, regions={"LIME": 0}, stability=stability)))
+
+
+def test_the_p_value_of_frames_together_is_uniform_where_nothing_is_there() -> None:
+    """Frames of one film differ in level and spread: ranks within a frame know nothing of it."""
+    draws, found = np.random.default_rng(1), []
+    for _ in range(300):
+        levels = draws.exponential(5, 4)
+        moves = draws.gamma(1.0, 1.0, (4, 100)) * levels[:, None]
+        found.append(together([frame(each[0], each[1:]) for each in moves], 0)["LIME"].p)
+    assert kstest(np.array(found) - 0.005, "uniform").pvalue > 0.01
+
+
+def test_frames_together_find_what_no_frame_shows_alone() -> None:
+    draws = np.random.default_rng(2)
+    frames = []
+    for _ in range(6):
+        random_moves = draws.random(99)
+        frames.append(frame(float(np.quantile(random_moves, 0.9)), random_moves))
+    assert min(each.evidence.methods["LIME"].p for each in frames if each.evidence) > 0.05
+    result = together(frames, 0)["LIME"]
+    assert result.p <= 0.02
+    assert result.believed
+
+
+def test_one_frame_is_itself_and_several_have_students_interval() -> None:
+    alone = together([frame(5.0, np.arange(99) / 99)], 0)["LIME"]
+    assert alone.p == 0.01
+    assert (alone.overlaps[SEED].low, alone.overlaps[SEED].high) == (0.5, 0.9)
+    values = [frame(5.0, np.arange(99) / 99, share) for share in (0.4, 0.5, 0.6)]
+    overlap = together(values, 0)["LIME"].overlaps[SEED]
+    assert overlap.share == pytest.approx(0.5)
+    assert overlap.high == pytest.approx(0.5 + 4.3027 * 0.1 / 3**0.5, abs=1e-4)
+
+
+def test_a_map_that_is_not_stable_is_not_believed() -> None:
+    result = together([frame(5.0, np.arange(99) / 99, share=0.2)], 0)["LIME"]
+    assert result.decides
+    assert not result.stable
+    assert not result.believed
+
+
+def test_a_variation_that_failed_is_not_taken_for_the_same() -> None:
+    one = frame(5.0, np.arange(99) / 99)
+    assert together([one], 0)["LIME"].stable
+    del cast(Any, one.stability)["LIME"][COPIES[1]]
+    assert not together([one], 0)["LIME"].stable
