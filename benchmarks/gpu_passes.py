@@ -48,7 +48,7 @@ class TwoWayMeter(Meter):
         """Images that passed forward."""
         return self.images - self.backwards
 
-    def count(self, module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
+    def count(self, module: nn.Module, inputs: tuple[Tensor, ...], logits: object) -> None:
         """A forward hook."""
         super().count(module, inputs, logits)
         if logits.requires_grad:

@@ -28,7 +28,7 @@ from rich.text import Text
 from typer.exceptions import TyperException
 
 from common import log
-from common.errors import InputError, one_line, printable
+from common.errors import InputError, described, one_line, printable
 from common.memory import no_memory, place, ran_out
 
 console = Console()
@@ -84,6 +84,8 @@ def _status(app: typer.Typer, arguments: Sequence[str] | None, received: Sequenc
         return 2
     except InputError as error:
         fail(str(error))
+    except SystemExit as error:  # of a user's own code: no command ends so
+        fail(f"the program was ended by {described(error)}, at {place(error)}: let that code raise an error instead")
     except OSError as error:
         fail(_explain(error))
     except (MemoryError, RuntimeError) as error:
@@ -258,4 +260,8 @@ def _explain(error: OSError) -> str:
         return f"a file would be larger than this process may write{where}: raise the limit (ulimit -f) and try again"
     if error.errno == errno.ENOSPC:
         return f"the disk is full{where}: free some space and run the same command again; finished work is kept"
+    if error.errno == errno.EISDIR:
+        return f"a folder lies where a file belongs{where}: move it away and run the same command again"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"a file lies where a folder belongs{where}: move it away and run the same command again"
     return f"{error.strerror or error}{where}"
