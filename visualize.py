@@ -70,6 +70,8 @@ def visualize(
     """
     if image is not None and options.frames is not None:
         raise InputError("give --image or --frames, not both")
+    if out is not None and out.suffix.lower() != ".png":
+        raise InputError(f"--out {out}: the picture is a PNG file, so its name must end in .png")
     if display and not has_display():
         console.warn("--show needs a display, and there is none here: the picture is saved, and no window opens")
         display = False

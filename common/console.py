@@ -255,13 +255,14 @@ def listed(counts: Mapping[str, int]) -> str:
 def _explain(error: OSError) -> str:
     if isinstance(error, OutputError):
         return f"the standard output cannot be written ({error.strerror}); finished work is kept"
-    where = f" ({error.filename})" if error.filename else ""
+    name = error.filename2 or error.filename  # of a file that is renamed, what it was to be called
+    where = f" ({name})" if name else ""
     if error.errno == errno.EFBIG:
         return f"a file would be larger than this process may write{where}: raise the limit (ulimit -f) and try again"
     if error.errno == errno.ENOSPC:
         return f"the disk is full{where}: free some space and run the same command again; finished work is kept"
     if error.errno == errno.EISDIR:
-        return f"a folder lies where a file belongs{where}: move it away and run the same command again"
+        return f"a folder lies where a file belongs{where}: give a file, or move the folder away, and try again"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return f"a file lies where a folder belongs{where}: move it away and run the same command again"
+        return f"a file lies where a folder belongs{where}: move it away, and try again"
     return f"{error.strerror or error}{where}"
