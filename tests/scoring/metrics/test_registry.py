@@ -74,7 +74,7 @@ def test_each_has_its_place_in_the_docs(name: str) -> None:
 
 
 def test_presets_and_overrides() -> None:
-    assert set(PRESETS) == {"published", "quick"}
+    assert set(PRESETS) == {"published", "efficient", "quick"}
     assert build_metric("deletion") == Deletion(steps=224)
     assert build_metric("deletion", "quick") == Deletion(steps=32)
     assert build_metric("deletion", "quick", {"steps": "7"}) == Deletion(steps=7)
@@ -140,7 +140,7 @@ def test_what_cannot_be_says_so(name: str, overrides: dict[str, str], message: s
 
 
 def test_unknown_presets_and_settings_of_others() -> None:
-    with pytest.raises(InputError, match="unknown preset 'slow'; known: published, quick"):
+    with pytest.raises(InputError, match="unknown preset 'slow'; known: published, efficient, quick"):
         build_metric("deletion", "slow")
     with pytest.raises(InputError, match="settings are given for the metric 'irof', which is not asked for"):
         build_metrics(["deletion"], overrides={"irof": {"x": 1}})
