@@ -80,6 +80,8 @@ def visualize(
     chosen_face = FaceChoice.parse(face)
     if face is not None and (image is None or not crop or chosen_face.number == 0):
         raise InputError("--face N is of --image, and of one face; it needs the crop")
+    if out is not None and out.suffix.lower() != ".png":
+        raise InputError(f"--out {out}: the picture is a PNG file, so its name must end in .png")
     if display and not has_display():
         console.warn("--show needs a display, and there is none here: the picture is saved, and no window opens")
         display = False

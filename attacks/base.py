@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from attacks.pairs import UNKNOWN, Account, Batch, Judged, Pair, Proposal, together
+from common.errors import InputError
 from detectors.answers import says
 from detectors.base import Detector
 from detectors.gradients import differentiable, slope, untouched
@@ -126,11 +127,13 @@ class RegionAttack(ABC):
 
         Raises:
             ValueError: shapes, counts, types or values are not as above.
-            InputError: the attack cannot work on the detector (`check`), or it uses gradients and the detector gives
-                none, or one that is not finite.
+            InputError: the attack cannot work on the detector (`check`), its `rounds` are no whole number from 1, or it
+                proposes something else than images; it uses gradients and the detector gives none, or one that is not
+                finite.
             RuntimeError: memory does not even hold one image at a time.
         """
         self.check(detector)
+        self._check_rounds()
         _check(images, regions, seeds)
         queries = Queries(detector, batch_size)
         most = gradient_batch(batch_size) if self.uses_gradients else batch_size
@@ -146,7 +149,7 @@ class RegionAttack(ABC):
                     active.append(Pair.of(index, images, regions, seeds, first, queries))
                 for group in [[pair] for pair in active] if self.one_by_one else [active]:
                     self._round(queries, group, account)
-                done = [pair for pair in active if pair.flipped or pair.rounds == self.rounds]
+                done = [pair for pair in active if pair.flipped or pair.rounds >= self.rounds]
                 self._write(done, result)
                 active = [pair for pair in active if pair not in done]
         return result
@@ -209,6 +212,11 @@ class RegionAttack(ABC):
             result.forwards[pair.index] = pair.forwards
             result.queries[pair.index] = pair.queries
 
+    def _check_rounds(self) -> None:
+        rounds: object = self.rounds
+        if not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 1:
+            raise InputError(f"{type(self).__name__}: its rounds are {rounds!r}; expected a whole number of at least 1")
+
     @property
     def _keeps_last(self) -> bool:
         """Whether the last image is the result, not the best that was judged."""
@@ -216,9 +224,10 @@ class RegionAttack(ABC):
 
     def _project(self, proposal: Tensor, current: Tensor, originals: Tensor, masks: Tensor) -> Tensor:
         """The proposal inside the region, the L-infinity ball around the original, and [0, 1]."""
-        if proposal.shape != originals.shape:
-            raise ValueError(
-                f"{type(self).__name__}.propose returned {tuple(proposal.shape)}, expected {tuple(originals.shape)}"
+        if not isinstance(proposal, Tensor) or proposal.shape != originals.shape or proposal.is_complex():
+            got = tuple(proposal.shape) if isinstance(proposal, Tensor) else f"a {type(proposal).__name__}"
+            raise InputError(
+                f"{type(self).__name__}.propose returned {got}; expected a tensor of images {tuple(originals.shape)}"
             )
         proposal = proposal.detach().to(originals)
         finite = torch.where(proposal.isfinite(), proposal, current)

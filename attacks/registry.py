@@ -11,10 +11,12 @@ from attacks.malafide.region import Malafide, malafide_attack
 from attacks.nes import NES
 from attacks.pgd import FGSM, PGD
 from attacks.torchattacks_bridge import TorchAttack, torch_attack
-from common.errors import InputError
+from common.errors import FAILED, InputError, described
+from common.memory import place
 from common.registry import resolve
 from common.settings import override
 from detectors.base import Detector
+from detectors.memory import ran_out
 
 BUDGET = "epsilon"
 
@@ -68,6 +70,10 @@ def unusable(attacks: Mapping[str, RegionAttack], detector: Detector) -> list[st
             attack.check(detector)
         except InputError as error:
             problems.append(str(error) if name in str(error) else f"{name}: {error}")
+        except FAILED as error:
+            if ran_out(error):
+                raise
+            problems.append(f"attack {name}: its check fails ({described(error)}, at {place(error)})")
     return problems
 
 

@@ -48,10 +48,10 @@ class TwoWayMeter(Meter):
         """Images that passed forward."""
         return self.images - self.backwards
 
-    def count(self, module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
+    def count(self, module: nn.Module, inputs: tuple[Tensor, ...], logits: object) -> None:
         """A forward hook."""
         super().count(module, inputs, logits)
-        if logits.requires_grad:
+        if isinstance(logits, Tensor) and logits.requires_grad:
             images = len(inputs[0])
             logits.register_hook(lambda _gradient: self._passed_back(images))
 

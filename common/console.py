@@ -28,7 +28,7 @@ from rich.text import Text
 from typer.exceptions import TyperException
 
 from common import log
-from common.errors import InputError, one_line, printable
+from common.errors import InputError, described, one_line, printable
 from common.memory import no_memory, place, ran_out
 
 console = Console()
@@ -84,6 +84,8 @@ def _status(app: typer.Typer, arguments: Sequence[str] | None, received: Sequenc
         return 2
     except InputError as error:
         fail(str(error))
+    except SystemExit as error:  # of a user's own code: no command ends so
+        fail(f"the program was ended by {described(error)}, at {place(error)}: let that code raise an error instead")
     except OSError as error:
         fail(_explain(error))
     except (MemoryError, RuntimeError) as error:
@@ -253,9 +255,14 @@ def listed(counts: Mapping[str, int]) -> str:
 def _explain(error: OSError) -> str:
     if isinstance(error, OutputError):
         return f"the standard output cannot be written ({error.strerror}); finished work is kept"
-    where = f" ({error.filename})" if error.filename else ""
+    name = error.filename2 or error.filename  # of a file that is renamed, what it was to be called
+    where = f" ({name})" if name else ""
     if error.errno == errno.EFBIG:
         return f"a file would be larger than this process may write{where}: raise the limit (ulimit -f) and try again"
     if error.errno == errno.ENOSPC:
         return f"the disk is full{where}: free some space and run the same command again; finished work is kept"
+    if error.errno == errno.EISDIR:
+        return f"a folder lies where a file belongs{where}: give a file, or move the folder away, and try again"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"a file lies where a folder belongs{where}: move it away, and try again"
     return f"{error.strerror or error}{where}"

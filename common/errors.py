@@ -1,4 +1,9 @@
-"""The one error for input that a user can mend."""
+"""The one error for input that a user can mend, and errors of users' own code in words."""
+
+from asyncio import CancelledError
+
+FAILED = (Exception, SystemExit, GeneratorExit, CancelledError)
+"""What a user's own code may raise without it being Ctrl-C: all that ends a part of the work and not the program."""
 
 LONGEST = 2000  # characters of a message; a name in a broken file may be as long as the file
 
@@ -12,6 +17,19 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
+
+
+def described(error: BaseException) -> str:
+    """An error's type and words on one line, whatever its own `__str__` does."""
+    return f"{type(error).__name__}: {text}" if (text := words(error)) else type(error).__name__
+
+
+def words(error: BaseException) -> str:
+    """An error's own words on one line; where it cannot say them, that."""
+    try:
+        return one_line(str(error))
+    except FAILED as fault:
+        return f"(its __str__ raises {type(fault).__name__})"
 
 
 def one_line(text: str) -> str:

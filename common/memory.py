@@ -4,19 +4,21 @@ import re
 import traceback
 from pathlib import Path
 
+from common.errors import words
+
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")  # of torch, in a RuntimeError
 
 
 def ran_out(error: BaseException) -> bool:
     """Whether an error says that the process, or its device, has no memory left."""
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
+        isinstance(error, RuntimeError) and any(known in words(error) for known in _WORDS)
     )
 
 
 def no_memory(error: BaseException) -> str:
     """That no memory is left, and what was asked for as far as an error says: "no memory is left (tried to ...)"."""
-    text = " ".join(str(error).split())
+    text = words(error)
     asked = re.search(r"tried to allocate [\d.]+ \w+", text, re.IGNORECASE)  # torch's words around it are of no use
     return f"no memory is left ({asked[0] if asked else text or type(error).__name__})"
 

@@ -5,7 +5,8 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from common.errors import InputError
+from common.errors import FAILED, InputError, described
+from common.memory import place, ran_out
 
 T = TypeVar("T")
 
@@ -33,6 +34,13 @@ def _import(name: str, kind: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise InputError(f"{kind} {name!r}: cannot import {module_name!r} ({error})") from error
+    except FAILED as error:
+        if ran_out(error):
+            raise
+        where = "" if isinstance(error, SyntaxError) else f", at {place(error)}"  # which says itself where it is
+        raise InputError(
+            f"{kind} {name!r}: importing {module_name!r} fails ({described(error)}{where}); mend the module"
+        ) from error
     if not hasattr(module, attribute):
         raise InputError(f"{kind} {name!r}: module {module_name!r} has no {attribute!r}")
     return getattr(module, attribute)

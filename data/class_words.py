@@ -37,6 +37,12 @@ SPLIT_WORDS = {
 }
 """Splits by the words for them."""
 
+_PART_WORDS = _words(
+    "set sets split splits subset data dataset image images img imgs picture pictures photo photos face faces frame "
+    "frames video videos crop crops"
+)
+"""What may stand beside a word for a split."""
+
 _FAMILIES = {
     **{name.casefold(): name for name in (*CLASS_NAMES[1:], "FaceShifter", "DeepFakeDetection")},
     **{short.casefold(): name for short, name in SHORT_NAMES.items()},
@@ -80,9 +86,24 @@ def class_of(name: str) -> str | None:
 
 @cache
 def split_of(name: str) -> str | None:
-    """The split that a name says ("train", "val" or "test"), as "Validation" and "training_real" do, or None."""
-    words = words_of(name)
-    if len(words) > 1 and class_of(name) is None:
+    """The split that a name says ("train", "val" or "test"), or None.
+
+    "Validation", "Train_set", "testset" and "training_real" say one: all their words do, but for those for a class and
+    those that any part of a data set may be called.
+    """
+    words = {word.removesuffix("set") if word.removesuffix("set") in SPLIT_WORDS else word for word in words_of(name)}
+    if class_of(name) is None and not words <= SPLIT_WORDS.keys() | _PART_WORDS:
         return None
     found = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
     return found.pop() if len(found) == 1 else None
+
+
+@cache
+def like_split(name: str) -> bool:
+    """Whether a name has a word for a split and does not say which, as "train_v2" and "train_val", or what else it is.
+
+    "test_001" is the name of a video, and so is every other with a number of three digits or more.
+    """
+    words = set(words_of(name))
+    numbered = any(word.isdigit() and len(word) >= 3 for word in words)
+    return bool(words & SPLIT_WORDS.keys()) and not numbered and split_of(name) is None and class_of(name) is None

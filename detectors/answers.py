@@ -12,10 +12,15 @@ class NotFiniteError(InputError):
     """A detector gave logits that are NaN or infinite: they say nothing, and `argmax` would make a class of them."""
 
 
-def check_answer(detector: nn.Module, images: Tensor, logits: object) -> None:
+def check_answer(detector: nn.Module, images: Tensor, logits: object, training: bool) -> None:
     """Refuses what is not logits (N, C), floating and finite, of the N images asked about.
 
-    In training mode a loss may overflow and be taken back; there logits need not be finite.
+    Args:
+        detector: that was asked, for messages.
+        images: (N, 3, S, S).
+        logits: its answer.
+        training: whether it was in training mode. There a loss may overflow and be taken back, so that logits need not
+            be finite.
 
     Raises:
         InputError: another type, shape or device; NotFiniteError where some are NaN or infinite.
@@ -32,7 +37,7 @@ def check_answer(detector: nn.Module, images: Tensor, logits: object) -> None:
         raise InputError(f"detector {name} returned {logits.dtype}; expected floating logits")
     if logits.device != images.device:
         raise InputError(f"detector {name} returned logits on {logits.device} for images on {images.device}")
-    if detector.training or bool(logits.detach().isfinite().all()):
+    if training or bool(logits.detach().isfinite().all()):
         return
     lost = int((~logits.detach().isfinite()).any(dim=1).sum())
     raise NotFiniteError(f"detector {name} gives logits that are not finite for {lost} of {_pictures(expected[0])}")

@@ -1,7 +1,5 @@
 """What a detector is: images in [0, 1] to logits, with its own normalisation, size and classes."""
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,25 +33,13 @@ class Reading:
     source: str = ""
 
 
-def _looked_at(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A class's forward whose answers are looked at, where no class below it has a forward of its own."""
-
-    @functools.wraps(forward)
-    def checked(detector: "Detector", images: Tensor, *more: Any, **named: Any) -> Tensor:
-        logits = forward(detector, images, *more, **named)
-        if type(detector).forward is checked:
-            check_answer(detector, images, logits)
-        return logits
-
-    return checked
-
-
 class Detector(nn.Module):
     """Base of every detector: subclasses set the attributes below and define `forward`.
 
     `forward(images)` takes (N, 3, S, S) float32 RGB in [0, 1] and returns logits (N, C); normalisation happens
-    inside it and nowhere else. A network with one logit z is presented as the two classes [0, z]. Every answer is
-    looked at (`detectors.answers`): one that is not N rows of C finite logits is refused.
+    inside it and nowhere else. A network with one logit z is presented as the two classes [0, z]. Every answer to a
+    call is looked at (`detectors.answers`), wherever `forward` is from: one that is not N rows of C finite logits is
+    refused.
 
     Attributes:
         input_size: S, the side in pixels of the square input.
@@ -82,10 +68,12 @@ class Detector(nn.Module):
     reading: Reading | None = None
     weights_sha256: str | None = None
 
-    def __init_subclass__(cls, **named: Any) -> None:
-        super().__init_subclass__(**named)
-        if "forward" in cls.__dict__:
-            setattr(cls, "forward", _looked_at(cls.__dict__["forward"]))  # noqa: B010 - a type checker has it otherwise
+    def __call__(self, images: Tensor, *more: Any, **named: Any) -> Tensor:
+        """The logits (N, C) of images (N, 3, S, S), looked at; a verdict asks so, never by `forward`."""
+        training = self.training  # before the call, which might change it
+        logits: Tensor = super().__call__(images, *more, **named)
+        check_answer(self, images, logits, training)
+        return logits
 
     @property
     def identity(self) -> str:

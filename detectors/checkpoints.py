@@ -171,6 +171,7 @@ def _unwrap(content: Any, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...
         if inner:
             if averaged:
                 remarks.append(f"its {inner[0]}, the moving average of the weights, is taken, as timm does")
+            remarks += _copies_beside(content, inner[0])
             content = content[inner[0]]
             continue
         tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
@@ -184,6 +185,23 @@ def _unwrap(content: Any, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...
         f"checkpoint {path} holds no state dict{f' ({keys})' if keys else ''}: expected tensors by name, as they are "
         f"or under one of {', '.join(_WRAPPERS)}"
     )
+
+
+def _copies_beside(content: Mapping[Any, Any], taken: str) -> list[str]:
+    """A remark where a file has other weights of the same names beside those that are taken: an average, say."""
+    wanted = _tensor_keys(content[taken])
+    beside = [str(key) for key, value in content.items() if key != taken and wanted & _tensor_keys(value)]
+    return [f"{some(beside)} beside {taken}: other weights of the same names, left unused"] if beside else []
+
+
+def _tensor_keys(content: Any) -> set[str]:
+    """The names of all tensors in nested mappings, without what wrappers put before them."""
+    if not isinstance(content, Mapping):
+        return set()
+    own = {
+        re.sub(r"^((module|_orig_mod)\.)+", "", str(key)) for key, value in content.items() if isinstance(value, Tensor)
+    }
+    return own.union(*map(_tensor_keys, content.values()))
 
 
 def some(keys: Sequence[str], most: int = 2) -> str:

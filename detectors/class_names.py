@@ -87,13 +87,27 @@ def class_name(label: str) -> str:
 def labels_in(metadata: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The names of the outputs, in their order, that a file's description gives; None where it gives none.
 
-    It may give them as a list, as numbers by name (`class_to_idx`) or as names by number (`id2label`).
+    It may give them as a list, as numbers by name (`class_to_idx`) or as names by number (`id2label`). Raises
+    InputError where it gives them twice, in different orders.
     """
-    for key in _LABEL_KEYS:
-        labels = _in_order(metadata.get(key))
-        if labels:
-            return labels
-    return None
+    found = {key: labels for key in _LABEL_KEYS if (labels := _in_order(metadata.get(key)))}
+    first = next(iter(found), None)
+    for key, labels in found.items():
+        if first is not None and _contradict(found[first], labels):
+            raise InputError(
+                f"its {first} ({', '.join(found[first])}) and its {key} ({', '.join(labels)}) contradict each other on "
+                "which output is which: save a file that says one of them"
+            )
+    return None if first is None else found[first]
+
+
+def _contradict(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two lists of labels have the same names, or a Real, at different places."""
+    first, second = [class_name(label) for label in one], [class_name(label) for label in other]
+    if len(first) != len(second) or first == second:
+        return False
+    real = first.count(REAL) == second.count(REAL) == 1 and first.index(REAL) != second.index(REAL)
+    return real or sorted(first) == sorted(second)
 
 
 class OrderUnknownError(InputError):

@@ -11,10 +11,14 @@ from detectors.half_precision import half_types
 from detectors.queries import Queries
 
 TOLERANCE = 1e-3
-"""Of the largest logit: what another batch's order of additions may change in float32, with room to spare."""
+"""Of the largest logit, what all logits share taken away as the softmax does: what another batch's order of additions
+may change in float32, with room to spare."""
 
 HALF_TOLERANCE = 5e-2
 """The same where the detector computes in half precision."""
+
+ROUNDING = 2e-6
+"""Of 1 and the largest logit: what float32 itself rounds, in every case."""
 
 
 def require_consistent(detector: Detector, images: Tensor) -> None:
@@ -35,8 +39,7 @@ def require_consistent(detector: Detector, images: Tensor) -> None:
     name, queries = type(detector).__name__, Queries(detector, batch_size=len(images))
     alone, together, again = (queries.logits(asked) for asked in (images[:1], images, images))
     turned = queries.logits(images.flip(0)).flip(0)
-    share = HALF_TOLERANCE if half_types(detector, images[0]) else TOLERANCE
-    allowed = share * max(float(together.abs().max()), float(alone.abs().max()))
+    half = bool(half_types(detector, images[0]))
     for one, other, broken in (
         (
             together,
@@ -46,9 +49,47 @@ def require_consistent(detector: Detector, images: Tensor) -> None:
         (together, turned, "answers a picture differently at another place of a batch"),
         (alone, together[:1], "answers a picture differently beside others: statistics of the batch are in its answer"),
     ):
-        difference = float((one - other).abs().max())
-        if difference > allowed:
+        if difference := differs(one, other, half):
             raise InputError(f"detector {name} {broken} (a logit differs by {difference:.2g}); mend its forward")
+
+
+def require_same(detector: Detector, image: Tensor, before: Tensor) -> None:
+    """Asks about a picture again, and refuses another answer: the detector drifts, or draws for this picture.
+
+    One forward pass that belongs to no method and no attack.
+
+    Args:
+        detector: in any mode.
+        image: (3, S, S) float32 in [0, 1].
+        before: (1, C), its answer to the picture alone.
+
+    Raises:
+        InputError: the answers differ beyond rounding.
+    """
+    now = Queries(detector).logits(image[None])
+    difference = differs(before, now, half=False)
+    if difference and differs(before, now, bool(half_types(detector, image))):
+        raise InputError(
+            f"detector {type(detector).__name__} answers this frame differently at its end than at its beginning (a "
+            f"logit differs by {difference:.2g}): it draws, or keeps a state; mend its forward"
+        )
+
+
+def differs(one: Tensor, other: Tensor, half: bool) -> float:
+    """By how much two answers (N, C) float32 to the same images differ beyond rounding; 0.0 where they do not.
+
+    What all logits of an image share is taken away first, for the softmax does not see it.
+
+    Args:
+        one: logits.
+        other: likewise.
+        half: whether the detector computes in half precision.
+    """
+    first, second = (logits - logits.mean(dim=1, keepdim=True) for logits in (one, other))
+    largest = max(float(logits.abs().max()) for logits in (first, second))
+    rounded = ROUNDING * (1 + max(float(logits.abs().max()) for logits in (one, other)))
+    difference = float((first - second).abs().max())
+    return difference if difference > (HALF_TOLERANCE if half else TOLERANCE) * largest + rounded else 0.0
 
 
 def probes(detector: Detector) -> Tensor:

@@ -1,6 +1,9 @@
 """Whether a detector does what the Detector class says, tried on pictures of noise when it is loaded."""
 
-from common.errors import InputError
+import math
+from typing import Any
+
+from common.errors import FAILED, InputError, described
 from detectors.base import REAL, Detector
 from detectors.consistency import probes, require_consistent
 from detectors.memory import ran_out
@@ -11,21 +14,54 @@ def check_contract(detector: Detector, name: str) -> None:
     for attribute in ("input_size", "class_names", "real"):
         if not hasattr(detector, attribute):
             raise InputError(f"detector {name} does not set {attribute!r}, see detectors/base.py")
+    for attribute, fits, expected in _ATTRIBUTES:
+        if not fits(value := getattr(detector, attribute)):
+            raise InputError(f"detector {name}: its {attribute} is {value!r}; expected {expected}")
     names, real = detector.class_names, detector.real
     if not 0 <= real < len(names) or names[real] != REAL:
         raise InputError(
             f"detector {name}: its class {real} must be named {REAL!r}; its classes are {', '.join(names)}"
         )
+    if type(detector).__call__ is not Detector.__call__:
+        raise InputError(f"detector {name} has a __call__ of its own, past which nothing is looked at: name it forward")
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:
         require_consistent(detector, probes(detector))
     except InputError:
         raise
-    except Exception as error:
+    except FAILED as error:
         if ran_out(error):
             raise
         told = f"its weights are {' and '.join(sorted(kinds))}: call .float() on it" if kinds else "mend its forward"
         raise InputError(
             f"detector {name} fails on images (N, 3, {detector.input_size}, {detector.input_size}) in float32 "
-            f"({type(error).__name__}: {error}); {told}"
+            f"({described(error)}); {told}"
         ) from error
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _distinct_names(value: Any) -> bool:
+    named = isinstance(value, (tuple, list)) and all(isinstance(name, str) and name.strip() for name in value)
+    return named and len(set(value)) == len(value) >= 2
+
+
+def _three(value: Any, lowest: float, highest: float) -> bool:
+    """Whether a value is three finite numbers from `lowest` to `highest`."""
+    numbers = isinstance(value, (tuple, list)) and len(value) == 3
+    return numbers and all(isinstance(v, (int, float)) and math.isfinite(v) and lowest <= v <= highest for v in value)
+
+
+_ATTRIBUTES = (
+    ("input_size", lambda value: _whole(value) and value >= 1, "a whole number of pixels"),
+    ("class_names", _distinct_names, "at least two names, all different, in the order of the logits"),
+    ("real", _whole, f"the index of {REAL!r} in class_names, a whole number"),
+    ("mean", lambda value: _three(value, 0.0, 1.0), "three numbers in [0, 1], of red, green and blue"),
+    (
+        "std",
+        lambda value: value is None or _three(value, 1e-6, 10.0),
+        "None, or three numbers above 0 in units of images in [0, 1]",
+    ),
+)

@@ -170,11 +170,11 @@ class Meter:
         self.calls = 0
         self.backward = 0
 
-    def count(self, _module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
+    def count(self, _module: nn.Module, inputs: tuple[Tensor, ...], logits: object) -> None:
         """Counts one forward pass that gave an answer, and every backward pass from it; a forward hook."""
         images = len(inputs[0])
         self._passed(images)
-        if logits.requires_grad:
+        if isinstance(logits, Tensor) and logits.requires_grad:
             logits.register_hook(lambda _gradient: self._went_back(images))
 
     def _went_back(self, images: int) -> None:
@@ -199,17 +199,32 @@ def counting(detector: Detector, meter: Meter | None = None) -> Iterator[Meter]:
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Puts every submodule in evaluation mode and gives each its own mode back afterwards."""
+    """Puts every submodule in evaluation mode and gives each its own mode back afterwards.
+
+    Raises InputError where one of them stays in training mode.
+    """
     modes = {child: child.training for child in module.modules()}
     if not any(modes.values()):
         yield
         return
     module.eval()
     try:
+        require_evaluating(module)
         yield
     finally:
         for child, training in modes.items():
             child.training = training
+
+
+def require_evaluating(module: nn.Module) -> None:
+    """Raises InputError where a part of a detector is in training mode, although `eval` was called."""
+    for name, child in module.named_modules():
+        if child.training:
+            part = f"its {name} ({type(child).__name__}) stays" if name else "it stays"
+            raise InputError(
+                f"detector {type(module).__name__} cannot be put into evaluation mode: {part} in training mode after "
+                "eval(); mend its train method"
+            )
 
 
 @contextlib.contextmanager

@@ -167,7 +167,10 @@ def stated_classes(
     `where` names the weights in messages. Raises InputError as `settle` does.
     """
     given = None if conventions.labels is None else class_names(conventions.labels, outputs, "--classes")
-    labels = labels_in(said)
+    try:
+        labels = labels_in(said)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
     if labels is None or len(labels) not in {outputs, max(outputs, 2)}:  # a list of something else
         return given
     try:

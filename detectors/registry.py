@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from common.console import warn
-from common.errors import InputError
+from common.errors import FAILED, InputError, described
 from common.files import sha256
 from common.registry import resolve
 from detectors import caddm, ff_attribution, hugging_face, sbi, timm_source, xception
@@ -27,6 +27,7 @@ from detectors.nearest_network import looks_like, nearest
 from detectors.onnx_network import build_onnx
 from detectors.optimise import optimise as optimised
 from detectors.published_wrappers import nearest_wrapper, wrapper_of
+from detectors.queries import require_evaluating
 from detectors.reading import assumption, network_in, none_said, own_detector
 from detectors.saving import model_in
 from detectors.timm_network import TimmConfig, create_network
@@ -111,6 +112,7 @@ def load(
     else:
         detector, digest = _known(name, checkpoint, conventions)
     detector = detector.eval()
+    require_evaluating(detector)
     check_contract(detector, name)
     detector.weights_sha256 = digest or detector.weights_sha256 or _weights_digest(detector)
     if optimise and not _is_own(name):
@@ -240,13 +242,12 @@ def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None
         detector = make() if checkpoint is None else make(checkpoint)
     except InputError:
         raise
-    except Exception as error:
+    except FAILED as error:
         if ran_out(error):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise InputError(
-            f"detector {name} could not be made ({type(error).__name__}: {error}; {Path(place.filename).name}, line "
-            f"{place.lineno})"
+            f"detector {name} could not be made ({described(error)}; {Path(place.filename).name}, line {place.lineno})"
         ) from error
     if not isinstance(detector, Detector):
         raise InputError(f"detector {name} made a {type(detector).__name__}; expected a detectors.Detector")

@@ -48,7 +48,8 @@ def load_into(
         unused: beginnings of the file's keys, behind the prefix, that the verdict does not depend on.
 
     Raises:
-        InputError: keys or shapes differ, or the file holds the network twice, with other weights.
+        InputError: keys or shapes differ, weights are not finite, or the file holds the network twice, with other
+            weights.
     """
     wanted = _as_the_file_calls_it(network, names)
     _refuse_two(checkpoint, wanted)
@@ -61,6 +62,8 @@ def load_into(
     for key, tensor in wanted.items():  # files from before batch norm counted its batches
         if key.endswith("num_batches_tracked"):
             tensors.setdefault(key, torch.zeros_like(tensor, device="cpu"))
+    if broken := [key for key in wanted if not bool(tensors[key].isfinite().all())]:
+        raise InputError(f"{checkpoint.path}: its weights hold NaN or infinity ({some(broken)}); get the file again")
     if outside := (*alignment.outside, *left):
         warn(f"{checkpoint.path}: left unused, being no part of the network that judges: {_by_part(outside)}")
     network.load_state_dict({key: tensors[(names or {}).get(key, key)] for key in network.state_dict()})

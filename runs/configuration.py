@@ -79,6 +79,7 @@ class Configuration:
         seeds: how many trials, each with new draws.
         survives: the transforms that flips are asked about again after, by name; as JSON only where there are any.
         as_published: differences from the published evaluation that were brought back; likewise.
+        own_code: the SHA-256 of the files of users' own code, by module (`runs.own_code`); likewise.
         format: version of the rows.
     """
 
@@ -101,12 +102,13 @@ class Configuration:
     seeds: int = 1
     survives: tuple[str, ...] = ()
     as_published: tuple[str, ...] = ()
+    own_code: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     def to_json(self) -> str:
         """The configuration as JSON text with sorted keys."""
         values = {**asdict(self), "detector": self.detector.as_values()}
-        for name in ("survives", "as_published"):
+        for name in ("survives", "as_published", "own_code"):
             if not values[name]:
                 del values[name]
         return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,5 +1,6 @@
 """Prepares a run: resolves the names and settings of a command line into everything that it needs."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from runs.as_published import parse_differences
 from runs.configuration import Configuration, describe_device, identify_detector, stored_batch_size, versions
 from runs.earlier_names import renamed_protocol
 from runs.filter_training import trained_attack
+from runs.own_code import own_code
 from runs.run_folder import RunFolder
 from runs.run_options import DEFAULT_ATTACKS, EvaluationOptions
 from runs.selection import Selection, demo_selection, select_frames
@@ -46,7 +48,11 @@ from xai.explanation_settings import (
     unsuitable,
 )
 from xai.methods import ADVERSARIAL, ALL, Method, parse_method, title
+from xai.saved import SavedMaps
 from xai.segments import parse_segments
+
+LONGEST_NAME = 160
+"""Characters of the methods' names in the names of a run's files, which have their kind and ending beside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +104,7 @@ def prepare_run(
         protocol = published.protocol(options, protocol)
     transforms = parse_transforms(options.survives)
     selection = open_selection(options, keep_real, fingerprinted=not as_written)
+    require_maps(settings, selection)
     device = resolve_device(options.device)
     name, detector = open_detector(options)
     methods = published.methods(methods, settings, detector)
@@ -133,6 +140,10 @@ def prepare_run(
         budgets=budgets,
         survives=tuple(transform.name for transform in transforms),
         as_published=published.names,
+        own_code=own_code(
+            (name, *options.every_method, *attacks, *metrics),
+            (*detector.modules(), *settings.explainers.values(), *attacks.values(), *metrics.values()),
+        ),
         detector=identify_detector(name, detector),
         frames=selection.identity,
         seed=options.seed,
@@ -224,6 +235,13 @@ def chosen_methods(names: Sequence[str]) -> tuple[Method, ...]:
     return methods
 
 
+def require_maps(settings: ExplanationSettings, selection: Selection) -> None:
+    """Raises InputError where maps made elsewhere are of none of the run's frames."""
+    for explainer in settings.explainers.values():
+        if isinstance(explainer, SavedMaps) and selection.keys:
+            explainer.require_any(selection.keys)
+
+
 def with_stopping(
     overrides: Mapping[str, Mapping[str, str]], until_stable: float | None
 ) -> dict[str, Mapping[str, Any]]:
@@ -264,8 +282,14 @@ def divided(settings: ExplanationSettings, texts: Sequence[str]) -> dict[str, Ex
 
 
 def results_name(methods: Sequence[str]) -> str:
-    """What the files of a run of these methods are named after: the names joined by "+", safe in a file name."""
-    return safe_name("+".join(methods))
+    """What the files of a run of these methods are named after: the names joined by "+", safe in a file name.
+
+    Of many names, the first and a hash of all of them: a file's name has room for 255 bytes.
+    """
+    name = safe_name("+".join(methods))
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def files_name(names: Sequence[str]) -> str:

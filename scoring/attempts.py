@@ -6,12 +6,9 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from common.errors import InputError, one_line
+from common.errors import FAILED, InputError, described, one_line, words
 from common.memory import no_memory
 from detectors.memory import ran_out
-
-FAILED = (Exception, SystemExit)
-"""What a user's detector, explainer, attack or metric may raise in one frame, without the run's end."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +70,11 @@ class Attempts:
 
 def reason_of(error: BaseException) -> str:
     """An error on one line: an InputError's own words, else with its type; memory that ran out is called that."""
-    text = one_line(str(error))
     if isinstance(error, InputError):
-        return text
+        return words(error)
     if ran_out(error):
         return one_line(no_memory(error))
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return described(error)
 
 
 def as_text(failures: Sequence[StageFailure]) -> str:

@@ -13,6 +13,7 @@ from data.frames import Frame
 from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
+from detectors.consistency import require_same
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
 from scoring.attempts import Attempts, NothingScoredError
@@ -120,8 +121,10 @@ class Scorer:
         with counting(self.detector) as meter:
             tracker = CostTracker(meter, on_stage)
             with tracker.stage("verdict"):
-                verdict = self._judge(frame, image)
+                logits = Queries(self.detector, self.batch_size).logits(image[None])
+                verdict = self._judge(frame, logits)
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
+        require_same(self.detector, image, logits)
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
         if failures and not stands:
@@ -137,8 +140,7 @@ class Scorer:
             failures=failures,
         )
 
-    def _judge(self, frame: Frame, image: Tensor) -> Verdict:
-        logits = Queries(self.detector, self.batch_size).logits(image[None])
+    def _judge(self, frame: Frame, logits: Tensor) -> Verdict:
         require_unequal(self.detector, self.detector.class_names, logits[0])
         chances = probabilities(logits)[0]
         predicted = int(logits[0].argmax())

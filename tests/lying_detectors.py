@@ -1,10 +1,11 @@
 """Detectors that keep their promise for pictures of noise, and break it for some frame later."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data.frames import CLASS_NAMES
-from tests.scoring.stand_ins import AMPLITUDE, CENTRE, PlantedDetector
+from detectors import Detector
+from tests.scoring.stand_ins import AMPLITUDE, CENTRE, SIZE, PlantedDetector
 
 GREY = CLASS_NAMES.index("FaceSwap") / 5
 
@@ -47,3 +48,72 @@ class Infinite(LiesLater):
 
     def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
         return torch.where(chosen[:, None], torch.inf, logits)
+
+
+class Draws(LiesLater):
+    """Other logits at every call."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        return torch.where(chosen[:, None], logits + 6 * torch.randn_like(logits), logits)
+
+
+class Ends(LiesLater):
+    """An exception that is no Exception."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        if chosen.any():
+            raise GeneratorExit("enough")
+        return logits
+
+
+class Speechless(LiesLater):
+    """An exception that cannot say what it is."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        class MuteError(Exception):
+            def __str__(self) -> str:
+                raise KeyError("no words")
+
+        if chosen.any():
+            raise MuteError
+        return logits
+
+
+class _Network(nn.Module):
+    """A plain network that knows nothing of detectors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = NaNOnceChanged()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.inner.forward(images)
+        return logits
+
+
+class ForwardFromElsewhere(_Network, Detector):
+    """NaN as soon as the evidence is weaker, by a forward of another class."""
+
+    class_names, real, input_size = CLASS_NAMES, 0, SIZE
+
+
+class ForwardOfTheInstance(PlantedDetector):
+    """The same, by a forward that is set on the instance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.__dict__["forward"] = NaNOnceChanged().forward
+
+
+class StaysInTraining(PlantedDetector):
+    """Never in evaluation mode."""
+
+    def train(self, mode: bool = True) -> "StaysInTraining":
+        return super().train(True)
+
+
+class EndsAtOnce(PlantedDetector):
+    """Ends the program where it is made, as if all were well."""
+
+    def __init__(self) -> None:
+        raise SystemExit(0)

@@ -16,6 +16,11 @@ CASES = [
     ("NaNOnceChanged", "gives logits that are not finite for"),
     ("Undecided", "gives no verdict: its logits for Real and NeuralTextures and Face2Face and Deepfakes and FaceSwap"),
     ("OneAnswerShort", "returned (0, 5) for 1 picture; expected logits (1, 5)"),
+    ("ForwardFromElsewhere", "gives logits that are not finite for"),
+    ("ForwardOfTheInstance", "gives logits that are not finite for"),
+    ("Draws", "answers this frame differently at its end than at its beginning"),
+    ("Ends", "GeneratorExit: enough"),
+    ("Speechless", "MuteError: (its __str__ raises KeyError)"),
 ]
 
 
@@ -60,3 +65,18 @@ def test_testing_a_detector_names_the_frames_without_an_answer(
     assert "gives logits that are not finite for 2 of 4 pictures" in told
     assert "FaceSwap/c23/videos/000.mp4/0000.png" in told
     assert "FaceSwap/c23/videos/001.mp4/0000.png" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("StaysInTraining", "cannot be put into evaluation mode: it stays in training mode after eval()"),
+        ("EndsAtOnce", "could not be made (SystemExit: 0; lying_detectors.py, line"),
+    ],
+)
+def test_a_detector_that_cannot_be_asked_is_refused(
+    name: str, words: str, index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _ = run(index, tmp_path, f"tests.lying_detectors:{name}")
+    assert status == 1
+    assert words in capsys.readouterr().err

@@ -120,7 +120,7 @@ class FrameExplanations:
 
     The segments are made when first needed, and so is the adversarial image; both are kept. A draw depends on the
     seed, the frame's key and the explainer, not on the fill: LIME and LIME_adv show the same subsets, so that they
-    differ by the fill alone.
+    differ by the fill alone. Explainers, fills and divisions are given copies: what one writes into, no other sees.
     """
 
     def __init__(
@@ -171,13 +171,13 @@ class FrameExplanations:
         if method.segments is None:
             return self.segments
         if method.segments not in self._own_segments:
-            self._own_segments[method.segments] = method.segments(self.image)
+            self._own_segments[method.segments] = method.segments(self.image.clone())
         return self._own_segments[method.segments]
 
     @cached_property
     def segments(self) -> np.ndarray:
         """The frame's superpixels, (S, S) int32."""
-        return self.settings.segments(self.image)
+        return self.settings.segments(self.image.clone())
 
     @cached_property
     def adversarial(self) -> AdversarialImage:
@@ -258,19 +258,20 @@ class FrameExplanations:
             raise InputError(f"unknown fill {name!r}; known: {', '.join(self.settings.fills)}, {ADVERSARIAL}")
         background = self.settings.fills[name]
         parts = self._segments_for(background) if segments is None else segments
-        return composite(self.image, background(self.image, parts, self.detector.mean))
+        return composite(self.image, background(self.image.clone(), parts.copy(), self.detector.mean).clone())
 
     def _made(self, method: Method, explainer: Explainer, segments: np.ndarray) -> SampledMap:
         draws = generator(self.seed, self.key, "explain", method.explainer)
         score, fill = self._asked(method)
-        return sampled_map(explainer, score, self.image, segments, fill, draws, method.name)
+        return sampled_map(explainer, score, self.image.clone(), segments.copy(), fill, draws, method.name)
 
     def _completeness(self, method: Method, explainer: Explainer, made: SampledMap) -> Completeness | None:
         """Asks the detector about the frame and the hidden frame: a check of the map, and no part of its cost."""
         if not isinstance(explainer, CompleteExplainer):
             return None
         score, fill = self._asked(method)
-        return explainer.completeness(score, self.image, self.segments_of(method), fill, made.saliency)
+        segments = self.segments_of(method).copy()
+        return explainer.completeness(score, self.image.clone(), segments, fill, made.saliency.copy())
 
     def _asked(self, method: Method) -> tuple[Score, Fill]:
         """What a method asks the detector, and what it hides pixels with."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from attacks.nes import NES
-from common.errors import InputError
+from common.errors import FAILED, InputError, described
+from common.memory import place
 from common.settings import override
 from detectors.base import Detector
+from detectors.memory import ran_out
 from xai.base import DetectorSpecificExplainer, Explainer, FrameExplainer
 from xai.designs import BALANCED
 from xai.fills import Background, Blur, Mean, SegmentMean, Zero
@@ -151,6 +153,10 @@ def unsuitable(settings: ExplanationSettings, detector: Detector) -> list[str]:
                 explainer.check(detector)
             except InputError as error:
                 problems.append(str(error) if name in str(error) else f"{name}: {error}")
+            except FAILED as error:
+                if ran_out(error):
+                    raise
+                problems.append(f"method {name}: its check fails ({described(error)}, at {place(error)})")
     return problems
 
 

@@ -51,13 +51,13 @@ def sampled_map(
 
 
 def checked_saliency(saliency: object, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """What an explainer returned as a map (H, W) that keeps its order. Raises InputError where it is none."""
+    """What an explainer returned as a map (H, W) that keeps its order, a copy. Raises InputError where it is none."""
     if not isinstance(saliency, np.ndarray) or saliency.shape != shape:
         got = getattr(saliency, "shape", type(saliency).__name__)
         raise InputError(f"method {name!r} returned {got} instead of a saliency map, a numpy array of shape {shape}")
     if saliency.dtype.kind not in "fiub":
         raise InputError(f"method {name!r} returned a map of {saliency.dtype} instead of real numbers")
-    return kept_order(saliency, f"the saliency map that method {name!r} returned")
+    return kept_order(saliency, f"the saliency map that method {name!r} returned").copy()
 
 
 def _repeats(explainer: Explainer, name: str) -> int | None:
@@ -78,4 +78,4 @@ def _checked_covariance(covariance: Covariance, segments: int, name: str) -> Cov
         raise InputError(f"method {name!r} gave a covariance of {got}, expected ({segments}, {segments}) or None")
     if not np.isfinite(covariance).all() or (np.diag(covariance) < 0).any():
         raise InputError(f"method {name!r} gave a covariance that is not finite, or has variances below 0")
-    return covariance.astype(np.float64, copy=False)
+    return covariance.astype(np.float64)

@@ -1,6 +1,7 @@
 """Saliency maps made elsewhere: a folder of NPY files by frame key, judged as any other method."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tokenize import TokenError
@@ -48,14 +49,21 @@ class SavedMaps:
 
     def for_frame(self, key: str) -> "SavedMap":
         """The map of the frame of that key; raises InputError where the folder has none."""
-        names = [f"{stem(key)}.npy"]
-        if stays_inside(key):
-            names.insert(0, f"{key}.npy")
-        for name in names:
-            path = Path(self.folder) / name
-            if path.is_file():
-                return SavedMap(path)
-        raise InputError(f"{self.folder} has no saliency map of this frame; expected {' or '.join(names)}")
+        path = self._path(key)
+        if path is None:
+            raise InputError(f"{self.folder} has no saliency map of this frame; expected {' or '.join(_names(key))}")
+        return SavedMap(path)
+
+    def require_any(self, keys: Sequence[str]) -> None:
+        """Raises InputError where the folder has no map of any of these frames."""
+        if all(self._path(key) is None for key in keys):
+            raise InputError(
+                f"{self.folder} has no saliency map of any of the {len(keys):,} frames; expected names such as "
+                f"{' or '.join(_names(keys[0]))}"
+            )
+
+    def _path(self, key: str) -> Path | None:
+        return next((path for name in _names(key) if (path := Path(self.folder) / name).is_file()), None)
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,11 @@ class SavedMap:
             return saliency
         maps = torch.from_numpy(saliency)[None, None]
         return functional.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=True)[0, 0].numpy()
+
+
+def _names(key: str) -> list[str]:
+    """What a frame's map may be called, as a path below the folder."""
+    return [*([f"{key}.npy"] if stays_inside(key) else []), f"{stem(key)}.npy"]
 
 
 def stays_inside(key: str) -> bool:

@@ -10,6 +10,7 @@ import typer
 
 from common.console import count, progress, say, table, warn
 from common.errors import InputError
+from data.class_words import like_split
 from data.images import SUFFIXES
 from data.index import Entry, split_counts, write_index
 from data.indexing.labelled_pictures import Labelled, entries_of, identity, label
@@ -65,6 +66,7 @@ def index(
     labelled = label(folder, _pictures(images), names)
     found = entries_of(labelled, videos, official)
     _about_splits(found, official)
+    _about_unclear_splits(found)
     with progress() as bar:
         pictures = [key for entry in found for key in (entry.key, entry.mask) if key]
         sizes = read_sizes(images, bar.track(pictures, description="reading sizes"))
@@ -168,6 +170,18 @@ def _about_splits(entries: Sequence[Entry], official: OfficialSplits | None) -> 
     remark = official.remark(asked) if official is not None and asked else None
     if remark:
         warn(remark)
+
+
+def _about_unclear_splits(entries: Sequence[Entry]) -> None:
+    """Warns of folders that may be those of a split, where their pictures have none."""
+    folders = {
+        part for entry in entries if entry.split is None for part in entry.key.split("/")[:-1] if like_split(part)
+    }
+    if folders:
+        warn(
+            f"no split for the pictures below {', '.join(sorted(folders)[:3])}: where a folder is that of a split, "
+            "rename it to train, val or test"
+        )
 
 
 def _about_compressions(labelled: Labelled) -> None:

@@ -11,11 +11,11 @@ from data.images import SUFFIXES
 from data.index import Entry
 from data.indexing.parallel_masks import Masks, is_mask, is_mask_folder, match
 from data.indexing.picture_tree import (
-    CONTAINERS,
     SKIP,
     ClassNames,
     Verdict,
     VideoRule,
+    is_container,
     split,
     unknown_folders,
     verdict,
@@ -105,7 +105,7 @@ def entries_of(labelled: Labelled, rule: VideoRule | None, official: OfficialSpl
 
 def identity(video: str) -> str:
     """The id that decides the official split of a video, by its path."""
-    parts = [part for part in PurePosixPath(video).parts if part.casefold() not in CONTAINERS] or [video]
+    parts = [part for part in PurePosixPath(video).parts if not is_container(part)] or [video]
     name = PurePosixPath(parts[-1])
     return identity_of(name.stem if name.suffix.lower() in VIDEO_SUFFIXES | SUFFIXES else name.name)
 

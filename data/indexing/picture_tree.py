@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from common.errors import InputError
-from data.class_words import FAKE, SPLIT_WORDS, class_of, known_family, split_of
+from data.class_words import FAKE, class_of, known_family, like_split, split_of
 from data.frames import REAL
 
 MANIPULATED, ORIGINAL = "manipulated_sequences", "original_sequences"
@@ -16,11 +16,14 @@ SOURCES = frozenset({"youtube", "actors"})  # where FaceForensics++ has its orig
 COMPRESSIONS = frozenset({"raw", "c0", "c23", "c40"})
 PLAIN = COMPRESSIONS | {"frames", "images", "imgs", "pictures", "faces", "crops", "videos"}
 """Folders that a data set has at one stage and not at another."""
-CONTAINERS = PLAIN | SPLIT_WORDS.keys()
-"""Folders that are neither a class nor a video."""
 
 SKIP = "skip"
 ROOT = "."
+
+
+def is_container(folder: str) -> bool:
+    """Whether a folder of that name is neither a class nor a video: one of a split, or of a stage of a data set."""
+    return folder.casefold() in PLAIN or (split_of(folder) is not None and class_of(folder) is None)
 
 
 class VideoRule(StrEnum):
@@ -145,8 +148,8 @@ def videos(verdicts: Mapping[str, Verdict], rule: VideoRule | None) -> dict[str,
 
     A folder of pictures below a class's folder is a video. A picture that lies in the class's folder itself stands
     alone; with VideoRule.NAMES, those whose names differ in the last number only are one video. With
-    VideoRule.PICTURES every picture stands alone. Raises InputError where names look like frames of several videos and
-    no rule is given.
+    VideoRule.PICTURES every picture stands alone. Raises InputError where names look like frames of several videos, or
+    a folder's like that of a split, and no rule is given.
 
     Args:
         verdicts: by the picture's key.
@@ -159,7 +162,9 @@ def videos(verdicts: Mapping[str, Verdict], rule: VideoRule | None) -> dict[str,
     for key, verdict in verdicts.items():
         folder = str(PurePosixPath(key).parent)
         below = PurePosixPath(folder).relative_to(verdict.folder).parts
-        if any(part.casefold() not in CONTAINERS for part in below):
+        if any(not is_container(part) for part in below):
+            if rule is None:
+                _ask_of_split(below, verdict.folder)
             found[key] = folder
         else:
             loose[folder].append(key)
@@ -174,6 +179,16 @@ def videos(verdicts: Mapping[str, Verdict], rule: VideoRule | None) -> dict[str,
             )
         found |= groups if rule is VideoRule.NAMES else {key: key for key in keys}
     return found
+
+
+def _ask_of_split(below: Sequence[str], folder: str) -> None:
+    """Raises InputError where a folder below that of a class may be that of a split or of a video."""
+    for name in below:
+        if like_split(name):
+            raise InputError(
+                f"{folder}/{name} may be the folder of a split or of one video: rename it to train, val or test, or "
+                "where it is a video add --videos names"
+            )
 
 
 def _without_number(key: str) -> str:
@@ -193,6 +208,6 @@ def unknown_folders(keys: Iterable[str], known: Iterable[str]) -> dict[str, int]
     for key in keys:
         folders = [str(parent) for parent in reversed(PurePosixPath(key).parents)]
         asked = [folder for folder in folders if folder not in inside and folder != ROOT]
-        plain = [folder for folder in asked if PurePosixPath(folder).name.casefold() not in CONTAINERS]
+        plain = [folder for folder in asked if not is_container(PurePosixPath(folder).name)]
         counts[(plain or asked or [folders[-1]])[0]] += 1
     return dict(counts)

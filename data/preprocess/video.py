@@ -21,6 +21,7 @@ from data.preprocess.film_stream import opened_film, reason
 T = TypeVar("T")
 USUAL_RATE = 25.0  # frames per second, where a file does not say
 PREDICTED = (PictureType.P, PictureType.B, PictureType.S)  # from other frames
+HIGH_RANGE = {16: "PQ", 18: "HLG"}  # transfer curves, by their numbers in ITU-T H.273
 EARLY = 0.5  # seconds; a file that ends so much before the end that its header tells gets a remark
 
 
@@ -80,6 +81,7 @@ def probe(path: Path) -> VideoInfo:
         width, height = display.size
         if min(width, height) < MIN_SIDE:
             raise InputError(f"{path}: {width}x{height} pixels is too small for a video of faces")
+        remarks += _high_range(stream)
         if damage is None:
             remarks += _early_end(container, frame)
         return VideoInfo(count, float(stream.average_rate or USUAL_RATE), display, damage, remarks)
@@ -205,6 +207,16 @@ def _display(path: Path, frame: VideoFrame, stream: VideoStream) -> Display:
             f"{display.aspect} times as wide as high)"
         )
     return display
+
+
+def _high_range(stream: VideoStream) -> tuple[str, ...]:
+    """A remark where a film has a high dynamic range, whose colours are read as if it had the usual one."""
+    curve = HIGH_RANGE.get(stream.codec_context.color_trc)
+    if curve is None:
+        return ()
+    return (
+        f"it is in high dynamic range ({curve}), and its colours, not tone-mapped, come out pale: convert it first",
+    )
 
 
 def _early_end(container: InputContainer, last: VideoFrame) -> tuple[str, ...]:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.errors import InputError
+from common.errors import FAILED, InputError
 from data.frames import Frame
 from runs.gallery.albums import album
 from runs.gallery.sprites import Album
-from scoring.attempts import FAILED, NothingScoredError, StageFailure
+from scoring.attempts import NothingScoredError, StageFailure
 from scoring.costs import Cost, ProgressCallback
 from scoring.scored import Scored
 

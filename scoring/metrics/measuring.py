@@ -44,6 +44,8 @@ class Measurement:
         return self.metric if self.name == self.metric else f"{self.metric}.{self.name}"
 
 
+ROUNDING = 1e-5  # how far sums in float32 may leave a range
+
 Watch = Callable[[Detector], contextlib.AbstractContextManager[object]]
 """What is open while a detector is asked that is not the case's own."""
 
@@ -51,18 +53,22 @@ Watch = Callable[[Detector], contextlib.AbstractContextManager[object]]
 def measure_case(case: Case, metrics: Mapping[str, Metric], watch: Watch = contextlib.nullcontext) -> list[Measurement]:
     """What each metric says of an explanation, in order; `watch` may count what other detectors are asked.
 
-    Raises InputError where a metric gives other values than it says it does, or NaN without a reason.
+    Raises InputError where a metric gives other values than it says it does, NaN without a reason, or a value outside
+    the range that it states.
     """
     return [measurement for name, metric in metrics.items() for measurement in _measure(case, name, metric, watch)]
 
 
 def _measure(case: Case, name: str, metric: Metric, watch: Watch) -> list[Measurement]:
     explainer = _CountedExplainer(case, watch)
+    own = dataclasses.replace(_copied(case), explain=None if case.explain is None else explainer)
     started = time.perf_counter()
     with counting(case.detector) as meter:
-        values = metric(dataclasses.replace(case, explain=None if case.explain is None else explainer))
+        values = metric(own)
     seconds = time.perf_counter() - started
     promised = metric.about.values
+    if not isinstance(values, Mapping):
+        raise InputError(f"metric {name!r} gave {type(values).__name__}; expected its values by name")
     if set(values) != {value.name for value in promised}:
         raise InputError(
             f"metric {name!r} gave {', '.join(values) or 'nothing'}; it says that it gives "
@@ -70,6 +76,18 @@ def _measure(case: Case, name: str, metric: Metric, watch: Watch) -> list[Measur
         )
     forwards = meter.images + explainer.images
     return [_measurement(name, value, values[value.name], forwards, seconds) for value in promised]
+
+
+def _copied(case: Case) -> Case:
+    """A case of its own, so that no metric sees what another writes into it."""
+    return dataclasses.replace(
+        case,
+        image=case.image.clone(),
+        saliency=case.saliency.copy(),
+        segments=case.segments.copy(),
+        mask=None if case.mask is None else case.mask.copy(),
+        background=case.background.clone(),
+    )
 
 
 class _CountedExplainer:
@@ -95,6 +113,12 @@ def _measurement(metric: str, value: Value, number: float, forwards: int, second
     reason = number.reason if isinstance(number, Undefined) else ""
     if math.isnan(number) and not reason:
         raise InputError(f"metric {metric!r} gave NaN for {value.name!r} without a reason: return an Undefined")
+    beyond = ROUNDING * max(1.0, abs(number))
+    if not reason and not (math.isfinite(number) and value.lowest - beyond <= number <= value.highest + beyond):
+        raise InputError(
+            f"metric {metric!r} gave {number:g} for {value.name!r}; it says that this is finite and lies in "
+            f"[{value.lowest:g}, {value.highest:g}]"
+        )
     return Measurement(
         metric=metric,
         name=value.name,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from data.class_words import FAKE, class_of, split_of
+from data.class_words import FAKE, class_of, like_split, split_of
 from data.frames import REAL
 
 
@@ -33,6 +33,14 @@ def test_splits() -> None:
     said = {name: split_of(name) for name in ("Train", "training", "VAL", "dev", "Validation", "test", "eval")}
     assert list(said.values()) == ["train", "train", "val", "val", "val", "test", "test"]
     assert split_of("training_real") == "train"
+    for name in ("Train_set", "trainset", "training_set", "TrainSet", "train_images", "train split", "TRAIN-DATA"):
+        assert split_of(name) == "train", name
+    assert [split_of(name) for name in ("val_set", "valset", "test_set", "Testset")] == ["val", "val", "test", "test"]
     assert [split_of(name) for name in ("train_test", "test_person_7", "real", "contest", "testing-ground")] == [
         None
     ] * 5
+
+
+def test_names_that_may_be_a_splits() -> None:
+    assert all(map(like_split, ("train_v2", "train_val", "test_subject", "dev kit")))
+    assert not any(map(like_split, ("train", "Train_set", "test_001", "training_real", "contest", "000_003", "faces")))

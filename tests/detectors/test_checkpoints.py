@@ -127,3 +127,13 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "none.ckpt", tmp_path):
         with pytest.raises(InputError, match="there is no such file"):
             read(path)
+
+
+def test_other_weights_of_the_same_names_are_named(tmp_path: Path) -> None:
+    other = {f"module.{key}": value + 1 for key, value in WEIGHTS.items()}
+    torch.save(
+        {"model": WEIGHTS, "ema": {"module": other}, "optimizer": {"state": {0: torch.ones(1)}}}, tmp_path / "a.pt"
+    )
+    checkpoint = read(tmp_path / "a.pt")
+    assert same(checkpoint.state_dict)
+    assert checkpoint.remarks == ("ema beside model: other weights of the same names, left unused",)

@@ -93,3 +93,20 @@ def test_the_order_is_asked_for_with_both_spellings() -> None:
     assert "--classes Real,Fake" in message
     assert "--classes Fake,Real" in message
     assert "--classes with 5 names" in str(order_unknown(5, "x.pth"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"class_names": ["real", "fake"], "class_to_idx": {"0_fake": 0, "1_real": 1}},
+        {"label_names": ["Real", "a", "b"], "id2label": {"0": "a", "1": "Real", "2": "b"}},
+    ],
+)
+def test_labels_that_contradict_each_other_are_refused(said: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=f"its {next(iter(said))} .* and its {list(said)[1]} .* contradict each other"):
+        labels_in(said)
+
+
+def test_labels_in_other_words_do_not_contradict_each_other() -> None:
+    assert labels_in({"class_names": ["Real", "Fake"], "class_to_idx": {"0_original": 0, "1_deepfake": 1}})
+    assert labels_in({"class_names": ["Real", "Fake"], "labels": ["a", "b", "c"]})

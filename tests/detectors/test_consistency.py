@@ -71,6 +71,11 @@ class CountsPlaces(Sound):
         return super().forward(images) + torch.arange(len(images))[:, None] * torch.tensor([0.0, 0.1])
 
 
+class DrawsBesideALargeShare(Sound):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + 1e4 + 2 * torch.randn(len(images), 2)
+
+
 class BrokenWeights(Sound):
     def __init__(self) -> None:
         super().__init__()
@@ -106,6 +111,7 @@ class Elsewhere(Sound):
         (CentresTheBatch, "beside others"),
         (AnswersTheFirst, "at another place of a batch"),
         (CountsPlaces, "at another place of a batch"),
+        (DrawsBesideALargeShare, "the second time"),
         (BrokenWeights, r"not finite for 1 of 1 picture$"),
         (OneRow, r"returned \(1, 2\) for 3 pictures; expected logits \(3, 2\)"),
         (Several, "returned a tuple"),
@@ -117,6 +123,14 @@ def test_a_promise_that_is_broken_is_named(kind: Callable[[], Detector], words: 
     detector = kind().eval()
     with pytest.raises(InputError, match=words):
         require_consistent(detector, probes(detector))
+
+
+def test_what_all_logits_share_may_be_large() -> None:
+    class Shifted(Sound):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) + 1e4
+
+    require_consistent(Shifted().eval(), probes(Shifted()))
 
 
 @pytest.mark.parametrize("training", [False, True])

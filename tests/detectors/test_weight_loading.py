@@ -112,3 +112,13 @@ def test_what_is_missing_is_named_by_its_part(tmp_path: Path, without: tuple[str
 def test_aligned_keeps_a_prefix_that_the_network_has() -> None:
     assert align({"a.b.c": torch.zeros(1)}, {"b.c": torch.zeros(1)}).tensors.keys() == {"b.c"}
     assert align({"a.b.c": torch.zeros(1)}, {"a.b.c": torch.zeros(1)}).tensors.keys() == {"a.b.c"}
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    tensors = Small().state_dict()
+    tensors["head.bias"][1] = value
+    with pytest.raises(
+        InputError, match=r"broken.pt: its weights hold NaN or infinity \(head.bias\); get the file again"
+    ):
+        load_into(Small(), read(saved(tmp_path / "broken.pt", tensors)), "a small network")

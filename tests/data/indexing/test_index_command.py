@@ -208,3 +208,21 @@ def test_the_videos_of_names_are_the_users_to_say(tmp_path: Path) -> None:
     for rule, count in (("names", 2), ("pictures", 6)):
         assert command(tmp_path, "--videos", rule, "--overwrite") == 0
         assert len({entry.video for entry in read_index(tmp_path / "index.csv")}) == count
+
+
+def test_splits_below_classes_in_other_words(tmp_path: Path) -> None:
+    keys = [picture(tmp_path, f"{place}/{n}.png") for place in ("fake/Test_set", "real/Train_set") for n in range(3)]
+    assert command(tmp_path, "--videos", "pictures") == 0
+    assert command(tmp_path, "--overwrite") == 0
+    entries = read_index(tmp_path / "index.csv")
+    assert [entry.split for entry in entries] == ["test"] * 3 + ["train"] * 3
+    assert [entry.video for entry in entries] == keys
+
+
+def test_a_folder_that_may_be_a_split_is_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place in ("fake/a", "real/train_v2"):
+        picture(tmp_path, f"{place}/0.png")
+    assert command(tmp_path) == 1
+    assert "real/train_v2 may be the folder of a split or of one video: rename it" in capsys.readouterr().err
+    assert command(tmp_path, "--videos", "names") == 0
+    assert "no split for the pictures below train_v2" in capsys.readouterr().err

@@ -218,3 +218,11 @@ def test_what_is_no_video_is_refused_by_name(tmp_path: Path) -> None:
         probe(sound)
     with pytest.raises(InputError, match="12x12 pixels is too small"):
         probe(write(tmp_path / "tiny.mp4", [np.zeros((12, 12, 3), np.uint8)] * 2))
+
+
+@pytest.mark.parametrize(("curve", "name"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG"), ("bt709", None)])
+def test_high_dynamic_range_is_remarked(tmp_path: Path, curve: str, name: str | None) -> None:
+    options = {"preset": "ultrafast", "color_trc": curve}
+    film = write_film(tmp_path / "v.mp4", Film(shades(3), pixels="yuv420p10le", options=options))
+    remarks = [remark for remark in probe(film).remarks if "high dynamic range" in remark]
+    assert [f"({name})" in remark for remark in remarks] == ([] if name is None else [True])

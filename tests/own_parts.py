@@ -1,0 +1,101 @@
+"""Explainers, attacks and metrics that write where they should not, or give what they should not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attacks import Batch, RegionAttack
+from detectors import Detector, Queries
+from scoring.metrics import About, Case, Value
+from xai.base import Fill, Score
+
+BUFFER = np.zeros((48, 48), np.float32)
+
+
+def spoiler(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Writes over all that it is given."""
+    image.zero_()
+    segments[:] = 0
+    return np.ones(segments.shape, np.float32)
+
+
+def reuser(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator) -> np.ndarray:
+    """Gives the same array each time, with other values."""
+    BUFFER[:] = -BUFFER if BUFFER.any() else segments
+    return BUFFER
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An explainer whose check fails."""
+
+    def check(self, detector: Detector) -> None:
+        raise KeyError("boom")
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        return segments.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class CheckedAttack(RegionAttack):
+    """An attack whose check fails."""
+
+    @property
+    def rounds(self) -> int:
+        return 1
+
+    def check(self, detector: Detector) -> None:
+        raise SystemExit(0)
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        return batch.images
+
+
+class Offers(RegionAttack):
+    """An attack that proposes and counts as it is told."""
+
+    def __init__(self, rounds: Any, proposal: Any) -> None:
+        super().__init__()
+        object.__setattr__(self, "_told", (rounds, proposal))
+
+    @property
+    def rounds(self) -> Any:
+        return self.__dict__["_told"][0]
+
+    def propose(self, queries: Queries, batch: Batch) -> Any:
+        return self.__dict__["_told"][1]
+
+
+@dataclass(frozen=True)
+class Gives:
+    """A metric of [0, 1] that gives what it is told."""
+
+    about: ClassVar[About] = About("s", (Value("gives", 0.0, 1.0, "lower"),), needs="saliency", paper="none")
+    value: Any = 0.5
+
+    def __call__(self, case: Case) -> Mapping[str, float]:
+        return self.value if self.value is None else {"gives": self.value}  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class WritesOver:
+    """A metric that leaves nothing of its case."""
+
+    about: ClassVar[About] = About("s", (Value("writes", 0.0, 1.0, "lower"),), needs="saliency", paper="none")
+
+    def __call__(self, case: Case) -> Mapping[str, float]:
+        for array in (case.saliency, case.segments, case.mask):
+            if array is not None:
+                array[:] = 0
+        with torch.no_grad():
+            case.image.zero_()
+            case.background.zero_()
+        return {"writes": 0.5}

@@ -1,0 +1,147 @@
+"""What users' own explainers, attacks and metrics write into reaches nobody else; what cannot be is named."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from common.errors import InputError
+from detectors import Detector
+from runs.own_code import own_code
+from runs.run_options import EvaluationOptions
+from runs.setup import LONGEST_NAME, files_name, prepare_run
+from scoring.metrics.base import Case
+from scoring.metrics.measuring import measure_case
+from scoring.metrics.registry import build_metrics
+from tests.own_parts import Gives, Offers, WritesOver
+from tests.scoring.stand_ins import SIZE, TwoClassPlanted, picture, write_frames
+from xai.explanation import FrameExplanations
+from xai.explanation_settings import build_settings
+from xai.methods import parse_method
+
+OWN = "tests.own_parts"
+PLANTED = "tests.scoring.stand_ins:TwoClassPlanted"
+
+
+def explanations(*names: str) -> FrameExplanations:
+    methods = tuple(parse_method(f"{OWN}:{name}") for name in names)
+    settings = build_settings("quick", {"segments": {"count": 9, "compactness": 1000.0}}, methods)
+    detector = TwoClassPlanted()
+    return FrameExplanations(detector, detector.prepare(picture("a/b.png", "FaceSwap")), 1, settings)
+
+
+def test_an_explainer_writes_over_copies_only() -> None:
+    frame = explanations("spoiler")
+    image, segments = frame.image.clone(), frame.segments.copy()
+    frame.explain(f"{OWN}:spoiler")
+    assert torch.equal(frame.image, image)
+    np.testing.assert_array_equal(frame.segments, segments)
+    assert segments.any()
+
+
+def test_a_map_stays_what_it_was_when_it_was_given() -> None:
+    frame = explanations("reuser")
+    first = frame.explain(f"{OWN}:reuser").saliency
+    kept = first.copy()
+    second = frame.explain(f"{OWN}:reuser").saliency
+    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(second, -kept)
+
+
+def case() -> Case:
+    frame = explanations("spoiler")
+    saliency = np.random.default_rng(0).random((SIZE, SIZE)).astype(np.float32)
+    mask = saliency > 0.5
+    draws = np.random.default_rng
+    image = frame.image
+    return Case(frame.score, image, saliency, frame.segments, mask, image / 2, None, lambda purpose: draws(0))
+
+
+def test_a_metric_writes_over_copies_only() -> None:
+    others = build_metrics(("sparseness", "relevance-mass"), "quick")
+    alone = [measured.value for measured in measure_case(case(), others)]
+    beside = measure_case(case(), {"writes": WritesOver(), **others})
+    assert [measured.value for measured in beside[1:]] == alone
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf"), 7.0, -0.1])
+def test_a_value_outside_its_range_is_refused(value: float) -> None:
+    with pytest.raises(InputError, match=r"gave \S+ for 'gives'; it says that this is finite and lies in \[0, 1\]"):
+        measure_case(case(), {"own": Gives(value)})
+
+
+def test_values_without_names_are_refused() -> None:
+    with pytest.raises(InputError, match="gave NoneType; expected its values by name"):
+        measure_case(case(), {"own": Gives(None)})
+
+
+def attacked(attack: Offers) -> None:
+    detector = TwoClassPlanted()
+    image = detector.prepare(picture("a/b.png", "FaceSwap"))[None]
+    attack(detector, image, torch.ones(1, SIZE, SIZE, dtype=torch.bool), [0])
+
+
+@pytest.mark.parametrize("rounds", [0, -1, "3", 1.5, True, None])
+def test_an_attack_without_rounds_is_refused(rounds: Any) -> None:
+    with pytest.raises(InputError, match="expected a whole number of at least 1"):
+        attacked(Offers(rounds, torch.zeros(1, 3, SIZE, SIZE)))
+
+
+@pytest.mark.parametrize("proposal", [None, np.zeros((1, 3, SIZE, SIZE)), torch.zeros(2, 3, SIZE, SIZE)])
+def test_an_attack_that_proposes_no_images_is_refused(proposal: Any) -> None:
+    with pytest.raises(InputError, match=r"propose returned .*; expected a tensor of images \(1, 3, 48, 48\)"):
+        attacked(Offers(2, proposal))
+
+
+def options(tmp_path: Path, **changes: Any) -> EvaluationOptions:
+    frames = str(write_frames(tmp_path / "frames", videos=1, families=("FaceSwap",)))
+    given = {"methods": ("LIME",), "attacks": ("nes",), "detector": PLANTED, "device": "cpu", **changes}
+    return EvaluationOptions(frames=frames, **given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"methods": (f"{OWN}:Checked",)}, r"its check fails \(KeyError: 'boom', at check in own_parts.py, line"),
+        ({"attacks": (f"{OWN}:CheckedAttack",)}, r"its check fails \(SystemExit: 0, at check in own_parts.py, line"),
+    ],
+)
+def test_a_check_that_fails_is_told_before_the_work(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        prepare_run(options(tmp_path, **changes))
+
+
+def test_maps_of_no_frame_are_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    np.save(tmp_path / "maps" / "other.npy", np.ones((8, 8)))
+    with pytest.raises(InputError, match="has no saliency map of any of the 1 frames; expected names such as"):
+        prepare_run(options(tmp_path, saliency=(str(tmp_path / "maps"),)))
+
+
+def test_many_methods_have_files_with_names_of_bounded_length() -> None:
+    names = [f"{OWN}:a_method_with_a_name_{index}" for index in range(30)]
+    assert len(files_name(names)) == LONGEST_NAME + 9
+    assert files_name(names) != files_name(names[:-1])
+    assert files_name(names[:2]) == "tests.own_parts-a_method_with_a_name_0+tests.own_parts-a_method_with_a_name_1"
+
+
+def test_own_code_is_that_of_names_and_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "my_detector.py"
+    file.write_text("from tests.scoring.stand_ins import TwoClassPlanted\nclass Mine(TwoClassPlanted): pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = prepare_run(options(tmp_path, detector="my_detector:Mine")).configuration
+    assert before.own_code.keys() == {"my_detector", "tests.scoring.stand_ins"}
+    file.write_text(file.read_text() + "# edited\n")
+    after = prepare_run(options(tmp_path, detector="my_detector:Mine")).configuration
+    assert [module for module in before.own_code if before.own_code[module] != after.own_code[module]] == [
+        "my_detector"
+    ]
+    assert '"own_code"' in before.to_json()
+
+
+def test_what_is_installed_or_the_projects_is_no_own_code() -> None:
+    detector: Detector = TwoClassPlanted()
+    assert own_code(("LIME", "captum:Lime", "torchattacks:PGD", "nes"), (torch.nn.Linear(1, 1), parse_method)) == {}
+    assert own_code((), (detector,)).keys() == {"tests.scoring.stand_ins"}
