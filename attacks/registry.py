@@ -13,7 +13,7 @@ from attacks.pgd import FGSM, PGD
 from attacks.torchattacks_bridge import TorchAttack, torch_attack
 from common.errors import FAILED, InputError, described
 from common.memory import place
-from common.registry import resolve
+from common.registry import make, resolve
 from common.settings import override
 from detectors.base import Detector
 from detectors.memory import ran_out
@@ -56,7 +56,7 @@ def build_attack(
     required = [setting.name for setting in dataclasses.fields(attack) if _is_required(setting)]
     if required:
         raise InputError(f"attack {name!r}: every setting needs a default; missing for {', '.join(required)}")
-    built = override(attack(), PRESETS[preset].get(name, {}), name)
+    built = override(make(attack, name, "attack"), PRESETS[preset].get(name, {}), name)
     if BUDGET in overrides:
         built = with_budget(built, override(built, {BUDGET: overrides[BUDGET]}, name).epsilon)
     return override(built, overrides, name)

@@ -2,7 +2,7 @@
 
 import difflib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from common.errors import FAILED, InputError, described
@@ -24,6 +24,18 @@ def resolve(name: str, known: Mapping[str, T], kind: str) -> T:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f" (did you mean {near[0]}?)" if near else ""
     raise InputError(f"unknown {kind} {name!r}{hint}; known: {', '.join(known)}, or your own as package.module:Name")
+
+
+def make(factory: Callable[[], T], name: str, kind: str) -> T:
+    """What a user's own class gives when called without arguments. Raises InputError where that fails."""
+    try:
+        return factory()
+    except InputError:
+        raise
+    except FAILED as error:
+        if ran_out(error):
+            raise
+        raise InputError(f"{kind} {name!r} cannot be made without arguments ({described(error)})") from error
 
 
 def _import(name: str, kind: str) -> Any:

@@ -53,10 +53,45 @@ def require_consistent(detector: Detector, images: Tensor) -> None:
             raise InputError(f"detector {name} {broken} (a logit differs by {difference:.2g}); mend its forward")
 
 
+def require_same_beside(detector: Detector, images: Tensor, count: int) -> None:
+    """Refuses a detector whose answers are others in a batch of `count`, as a run asks them, than in one of a few.
+
+    Args:
+        detector: in any mode.
+        images: (N, 3, S, S) float32 in [0, 1]; repeated they fill the batch.
+        count: images in a batch; nothing is asked where it is at most N.
+
+    Raises:
+        InputError: the answers differ beyond rounding.
+    """
+    if count <= len(images):
+        return
+    which = torch.arange(count) % len(images)
+    few = Queries(detector, len(images)).logits(images)
+    many = Queries(detector, count).logits(images[which])
+    if difference := differs(few[which.to(few.device)], many, bool(half_types(detector, images[0]))):
+        raise InputError(
+            f"detector {type(detector).__name__} answers a picture differently in a batch of {count} than in one of "
+            f"{len(images)} (a logit differs by {difference:.2g}); mend its forward, or take a smaller --batch-size"
+        )
+
+
+def weights_seen(detector: Detector) -> tuple[tuple[float, float], ...]:
+    """The sum and the sum of the sizes of every weight and buffer: what changes where something writes to one."""
+    kept = [value.detach().double() for value in detector.state_dict().values() if isinstance(value, Tensor)]
+    return tuple((float(value.sum()), float(value.abs().sum())) for value in kept)
+
+
+def hooks_of(detector: Detector) -> int:
+    """How many hooks its modules have."""
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in detector.modules())
+
+
 def require_same(detector: Detector, image: Tensor, before: Tensor) -> None:
     """Asks about a picture again, and refuses another answer: the detector drifts, or draws for this picture.
 
-    One forward pass that belongs to no method and no attack.
+    It is asked about twice in one batch, so that an answer for more than one picture is seen, too: two images in one
+    forward pass that belongs to no method and no attack.
 
     Args:
         detector: in any mode.
@@ -66,7 +101,8 @@ def require_same(detector: Detector, image: Tensor, before: Tensor) -> None:
     Raises:
         InputError: the answers differ beyond rounding.
     """
-    now = Queries(detector).logits(image[None])
+    now = Queries(detector).logits(image.expand(2, -1, -1, -1))
+    before = before.expand(2, -1)
     difference = differs(before, now, half=False)
     if difference and differs(before, now, bool(half_types(detector, image))):
         raise InputError(

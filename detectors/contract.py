@@ -7,6 +7,7 @@ from common.errors import FAILED, InputError, described
 from detectors.base import REAL, Detector
 from detectors.consistency import probes, require_consistent
 from detectors.memory import ran_out
+from detectors.queries import Queries
 
 
 def check_contract(detector: Detector, name: str) -> None:
@@ -27,6 +28,7 @@ def check_contract(detector: Detector, name: str) -> None:
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:
         require_consistent(detector, probes(detector))
+        _require_logits(detector, name)
     except InputError:
         raise
     except FAILED as error:
@@ -37,6 +39,16 @@ def check_contract(detector: Detector, name: str) -> None:
             f"detector {name} fails on images (N, 3, {detector.input_size}, {detector.input_size}) in float32 "
             f"({described(error)}); {told}"
         ) from error
+
+
+def _require_logits(detector: Detector, name: str) -> None:
+    """Refuses probabilities: a softmax would be taken of them a second time."""
+    answers = Queries(detector, batch_size=3).logits(probes(detector))
+    if float(answers.min()) >= 0 and bool(((answers.sum(dim=1) - 1).abs() < 1e-5).all()):
+        raise InputError(
+            f"detector {name} answers probabilities, which add up to 1, and not logits: leave the softmax out, or "
+            "return their logarithm"
+        )
 
 
 def _whole(value: Any) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -81,11 +82,17 @@ def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple
     return said, gradient.contiguous().to(images.device)
 
 
+_GIVE_GRADIENTS: WeakSet[Detector] = WeakSet()
+"""The detectors that were seen to give one."""
+
+
 def require_gradient(detector: Detector, who: str) -> None:
     """Refuses a detector that gives no gradient at all, for what needs one: by one forward pass, charged to no frame.
 
     Raises InputError that names `who` needs it.
     """
+    if detector in _GIVE_GRADIENTS:
+        return
     device, side = Queries(detector).device, detector.input_size
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
     with differentiable(device), untouched(detector):
@@ -94,6 +101,7 @@ def require_gradient(detector: Detector, who: str) -> None:
                 f"{type(detector).__name__} gives no gradient, which {who} needs: take LIME, SHAP, SOBOL or RISE, or "
                 "let its forward run without no_grad and detach"
             )
+    _GIVE_GRADIENTS.add(detector)
 
 
 @contextlib.contextmanager

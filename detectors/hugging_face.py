@@ -234,4 +234,6 @@ def _patch_size(network: Any, preprocessor: Any) -> int | None:
 
 def _three(value: Any) -> tuple[Any, ...]:
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if len(values) not in (1, 3):
+        raise InputError(f"its preprocessor says {value!r} where one number or three are needed: red, green and blue")
     return values * 3 if len(values) == 1 else values

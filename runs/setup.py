@@ -21,6 +21,7 @@ from data.picture_transforms import parse_transforms
 from data.source import open_frames
 from detectors import Detector, Queries
 from detectors.batch_size import AUTO, fastest, read_batch_size, usual
+from detectors.consistency import probes, require_same_beside
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.randomised import layer_count
@@ -113,6 +114,8 @@ def prepare_run(
         keep_freed_memory()
     batch_size = chosen_batch_size(options, detector, device, folder)
     Queries(detector, batch_size, options.precision)  # refuses what no frame could be scored with
+    if not as_written:
+        require_same_beside(detector, probes(detector), batch_size)
     if RANDOM_MODEL in protocol.baselines and not layer_count(detector):
         protocol = without_random_model(protocol, options, silent=as_written)
     filled = any(method.fill == ADVERSARIAL for method in methods)

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from attacks import RegionAttack
 from attacks.budgets import fraction, with_budget
+from common.errors import InputError
 from data.frames import Frame
 from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
-from detectors.consistency import require_same
+from detectors.consistency import hooks_of, require_same, weights_seen
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
 from scoring.attempts import Attempts, NothingScoredError
@@ -115,6 +116,7 @@ class Scorer:
         nothing changes. A method, attack or metric that fails leaves the others standing (`Scored.failures`). Raises
         NothingScoredError where every method or every attack fails.
         """
+        self._require_unchanged()
         image = self.detector.prepare(frame.image)
         if frame.mask is not None:
             frame = replace(frame, mask=self.detector.prepare_mask(frame.mask))
@@ -124,6 +126,7 @@ class Scorer:
                 logits = Queries(self.detector, self.batch_size).logits(image[None])
                 verdict = self._judge(frame, logits)
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
+        self._require_unchanged()
         require_same(self.detector, image, logits)
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
@@ -139,6 +142,18 @@ class Scorer:
             transformed=[verdict for part in parts for verdict in part.transformed or ()] if self.transforms else None,
             failures=failures,
         )
+
+    @cached_property
+    def _loaded(self) -> tuple[object, int]:
+        return weights_seen(self.detector), hooks_of(self.detector)
+
+    def _require_unchanged(self) -> None:
+        """Refuses to score by a detector that is no longer the one that the run began with."""
+        if self._loaded != (weights_seen(self.detector), hooks_of(self.detector)):
+            raise InputError(
+                f"detector {type(self.detector).__name__} is no longer as it was loaded: an explainer, attack or "
+                "metric of this run has changed its weights or left a hook in it; leave that part out, and score again"
+            )
 
     def _judge(self, frame: Frame, logits: Tensor) -> Verdict:
         require_unequal(self.detector, self.detector.class_names, logits[0])

@@ -32,6 +32,28 @@ def reuser(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, genera
 
 
 @dataclass(frozen=True)
+class Unmade:
+    """What cannot be made."""
+
+    def __post_init__(self) -> None:
+        raise KeyError("boom")
+
+
+def dimmer(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator) -> np.ndarray:
+    """Leaves the detector with other weights."""
+    with torch.no_grad():
+        for weight in score.queries.detector.state_dict().values():
+            weight.mul_(0.5)
+    return segments.astype(np.float32)
+
+
+def hooker(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator) -> np.ndarray:
+    """Leaves a hook in the detector."""
+    score.queries.detector.register_forward_hook(lambda module, images, logits: -logits)
+    return segments.astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Checked:
     """An explainer whose check fails."""
 
@@ -57,6 +79,14 @@ class CheckedAttack(RegionAttack):
 
     def propose(self, queries: Queries, batch: Batch) -> Tensor:
         return batch.images
+
+
+@dataclass(frozen=True)
+class UnmadeAttack(CheckedAttack):
+    """Likewise."""
+
+    def __post_init__(self) -> None:
+        raise KeyError("boom")
 
 
 class Offers(RegionAttack):

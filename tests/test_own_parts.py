@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 import torch
 
+from attacks.pgd import PGD
+from attacks.registry import build_attack
 from common.errors import InputError
+from data.frames import Frame
 from detectors import Detector
 from runs.own_code import own_code
 from runs.run_options import EvaluationOptions
 from runs.setup import LONGEST_NAME, files_name, prepare_run
+from scoring.frame import Scorer
 from scoring.metrics.base import Case
 from scoring.metrics.measuring import measure_case
 from scoring.metrics.registry import build_metrics
+from scoring.protocol import Protocol
 from tests.own_parts import Gives, Offers, WritesOver
 from tests.scoring.stand_ins import SIZE, TwoClassPlanted, picture, write_frames
 from xai.explanation import FrameExplanations
@@ -145,3 +150,22 @@ def test_what_is_installed_or_the_projects_is_no_own_code() -> None:
     detector: Detector = TwoClassPlanted()
     assert own_code(("LIME", "captum:Lime", "torchattacks:PGD", "nes"), (torch.nn.Linear(1, 1), parse_method)) == {}
     assert own_code((), (detector,)).keys() == {"tests.scoring.stand_ins"}
+
+
+@pytest.mark.parametrize("name", ["dimmer", "hooker"])
+def test_a_part_that_alters_the_detector_ends_its_frames(name: str) -> None:
+    """This frame's and every later one's, as those would be scored by another detector."""
+    methods = (parse_method(f"{OWN}:{name}"),)
+    settings = build_settings("quick", {"segments": {"count": 9, "compactness": 1000.0}}, methods)
+    score = Scorer(TwoClassPlanted(), methods, settings, {"pgd": PGD(steps=1)}, Protocol(baselines=()))
+    for key in ("a/1.png", "a/2.png"):
+        frame = Frame(key, picture(key, "FaceSwap"), 1, "FaceSwap", "a")
+        with pytest.raises(InputError, match="is no longer as it was loaded: an explainer"):
+            score(frame)
+
+
+def test_what_cannot_be_made_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"explainer .* cannot be made without arguments \(KeyError: 'boom'\)"):
+        build_settings("quick", methods=[parse_method(f"{OWN}:Unmade")])
+    with pytest.raises(InputError, match=r"attack .* cannot be made without arguments \(KeyError: 'boom'\)"):
+        build_attack(f"{OWN}:UnmadeAttack")

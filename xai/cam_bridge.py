@@ -80,6 +80,8 @@ class ClassActivationMap:
         Raises InputError where the detector gives no gradient, has no such layer, or none that could be found, or where
         the map needs second derivatives and the detector has none.
         """
+        if self.layer:
+            self._layer(detector)
         require_gradient(detector, self._name)
         self._layer(detector)
         tried = _TRIED.setdefault(detector, set())

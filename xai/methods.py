@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from common.errors import InputError
-from common.registry import resolve
+from common.registry import make, resolve
 from xai import cam_bridge, captum_bridge, saved, vit
 from xai.base import Explainer, FrameExplainer
 from xai.lime import LIME
@@ -111,10 +111,7 @@ def load_explainer(name: str) -> Explainer | FrameExplainer:
     """
     family, _, member = name.partition(":")
     factory = FAMILIES[family](member) if family in FAMILIES else resolve(name, EXPLAINERS, "explainer")
-    try:
-        explainer: object = factory() if isinstance(factory, type) else factory
-    except TypeError as error:
-        raise InputError(f"explainer {name!r} cannot be made without arguments ({error})") from error
+    explainer: object = make(factory, name, "explainer") if isinstance(factory, type) else factory
     if isinstance(explainer, FrameExplainer):
         return explainer
     if not callable(explainer):

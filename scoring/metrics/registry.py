@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from common.errors import InputError
-from common.registry import resolve
+from common.registry import make, resolve
 from common.settings import override
 from scoring.metrics.base import NEEDS, About, Metric
 from scoring.metrics.complexity.complexity import Complexity
@@ -86,7 +86,7 @@ def build_metric(name: str, preset: str = "published", overrides: Mapping[str, A
         raise InputError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
     kind = resolve(name, METRICS, "metric")
     check_metric_class(kind, name)
-    return override(override(kind(), PRESETS[preset].get(name, {}), name), overrides, name)
+    return override(override(make(kind, name, "metric"), PRESETS[preset].get(name, {}), name), overrides, name)
 
 
 def build_metrics(

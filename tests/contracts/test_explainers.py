@@ -134,7 +134,8 @@ def saved_maps(folder: Path) -> Path:
 
 def test_the_table_has_every_explainer_and_family() -> None:
     assert set(EXPLAINERS) <= set(NAMES)
-    assert {name.partition(":")[0] for name in NAMES if name not in (*EXPLAINERS, *OWN)} == set(FAMILIES)
+    assert {name.partition(":")[0] for name in NAMES if name not in (*EXPLAINERS, *OWN)} == set(FAMILIES) - {"vit"}
+    # of transformers alone: tests/xai/test_vit.py
     for family, wanted in REPRESENTATIVES.items():
         assert {f"{family}:{member}" for member in wanted} <= set(MEMBERS[family])
     assert set(NAMES) >= LIBRARY_DRAWS

@@ -10,7 +10,7 @@ from torch.nn import functional
 from common.errors import InputError
 from detectors.answers import NotFiniteError, require_unequal, says
 from detectors.base import Detector
-from detectors.consistency import probes, require_consistent
+from detectors.consistency import probes, require_consistent, require_same_beside
 from detectors.queries import Queries
 from detectors.randomised import randomised
 
@@ -131,6 +131,34 @@ def test_what_all_logits_share_may_be_large() -> None:
             return super().forward(images) + 1e4
 
     require_consistent(Shifted().eval(), probes(Shifted()))
+
+
+def test_a_batch_of_the_runs_size_is_tried() -> None:
+    """As detectors of clips do: eight pictures are taken for one film, fewer are not."""
+
+    class Clips(Sound):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = super().forward(images)
+            return logits.mean(dim=0).expand_as(logits) if len(images) % 8 == 0 else logits
+
+    detector = Clips()
+    require_consistent(detector, probes(detector))
+    with pytest.raises(InputError, match="Clips answers a picture differently in a batch of 16 than in one of 3"):
+        require_same_beside(detector, probes(detector), 16)
+    require_same_beside(Sound(), probes(detector), 16)
+    require_same_beside(detector, probes(detector), 3)  # as it is asked
+
+
+def test_a_detector_may_be_called_inside_vmap_and_traced() -> None:
+    """Values cannot be looked at in there; the detector around it is looked at."""
+    detector = Sound().eval()
+    images = probes(detector)
+    expected = detector(images)
+    with torch.no_grad():
+        mapped = torch.func.vmap(lambda image: detector(image[None])[0])(images)
+        traced = torch.jit.trace(detector, images, check_trace=False)(images)
+    torch.testing.assert_close(mapped, expected)
+    torch.testing.assert_close(traced, expected)
 
 
 @pytest.mark.parametrize("training", [False, True])

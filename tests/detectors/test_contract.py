@@ -46,3 +46,12 @@ def test_a_call_of_its_own_is_refused() -> None:
 
     with pytest.raises(InputError, match="a __call__ of its own"):
         check_contract(Calls(), "own")
+
+
+def test_probabilities_in_place_of_logits_are_refused() -> None:
+    class Softmaxed(TwoClassPlanted):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images).softmax(dim=1)
+
+    with pytest.raises(InputError, match="detector own answers probabilities, which add up to 1, and not logits"):
+        check_contract(Softmaxed().eval(), "own")

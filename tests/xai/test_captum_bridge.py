@@ -304,7 +304,7 @@ def test_settings_are_the_librarys_arguments() -> None:
         "tolerance": 0.01,
         "most_steps": 1000,
     }
-    assert described["captum:Occlusion"] == {"sliding_window_shapes": (3, 32, 32), "strides": (3, 2, 2)}
+    assert described["captum:Occlusion"] == {"sliding_window_shapes": [3, 32, 32], "strides": [3, 2, 2]}
     assert described["captum:KernelShap"] == {"n_samples": 2000}
     assert described["captum:Saliency"] == {"abs": True}
     assert describe_settings(build_settings("quick", methods=methods))["captum:KernelShap"] == {"n_samples": 150}
