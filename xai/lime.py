@@ -11,10 +11,11 @@ from torch import Tensor
 from xai.base import Fill, Score, chunks, score_masks
 from xai.designs import PLAIN, check_draws, coins, ends
 from xai.sampling_error import SampledMap, covariance_of_ridge
+from xai.stopping import GrowingExplainer
 
 
 @dataclass(frozen=True)
-class LIME:
+class LIME(GrowingExplainer):
     """LIME for images (Ribeiro et al. 2016), equal to the lime package's on the same draws.
 
     Random subsets of the segments are shown, the rest is hidden by the fill. The saliency of a segment is its weight
@@ -42,18 +43,6 @@ class LIME:
             )
         check_draws(self.draws)
 
-    def __call__(
-        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
-    ) -> np.ndarray:
-        """The weight of each pixel's segment, (H, W) float32; `samples` forwards."""
-        return self.sampled(score, image, segments, fill, generator).saliency
-
-    def sampled(
-        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
-    ) -> SampledMap:
-        """The same with its sampling error: the regression's, robust to unequal noise."""
-        return next(self.growing(score, image, segments, fill, generator, ()))[1]
-
     def growing(
         self,
         score: Score,
@@ -63,7 +52,7 @@ class LIME:
         generator: np.random.Generator,
         looks: Sequence[float],
     ) -> Iterator[tuple[float, SampledMap]]:
-        """The same of growing shares of the subsets (see `xai.stopping.GrowingExplainer`)."""
+        """The weight of each pixel's segment, with the regression's error; `samples` forwards in all."""
         design = subsets(self.samples, int(segments.max()) + 1, generator, self.draws)
         labels = torch.from_numpy(segments).to(image.device)
         near = proximity(design, self.kernel_width)

@@ -12,12 +12,13 @@ from torch.nn import functional
 from xai.base import Fill, Score, chunks
 from xai.designs import PLAIN, block_size, check_draws, coins, ends
 from xai.sampling_error import Covariance, SampledMap, covariance_of_masks
+from xai.stopping import GrowingExplainer
 
 LEAST_BLOCKS = 6  # of masks that were drawn together, to say from their spread how far others would move the map
 
 
 @dataclass(frozen=True)
-class RISE:
+class RISE(GrowingExplainer):
     """Randomized input sampling for explanation (Petsiuk et al. 2018).
 
     Coarse random grids are upsampled, shifted at random and used as masks; the saliency is the sum of the masks
@@ -50,18 +51,6 @@ class RISE:
         if self.draws != PLAIN and self.keep != 0.5:
             raise ValueError(f"draws must be {PLAIN} where keep is not 0.5, got {self.draws!r} and {self.keep}")
 
-    def __call__(
-        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
-    ) -> np.ndarray:
-        """The weighted mean of the masks, (H, W) float32."""
-        return self.sampled(score, image, segments, fill, generator).saliency
-
-    def sampled(
-        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
-    ) -> SampledMap:
-        """The same with its sampling error: the weighted mean's, over the masks."""
-        return next(self.growing(score, image, segments, fill, generator, ()))[1]
-
     def growing(
         self,
         score: Score,
@@ -71,7 +60,7 @@ class RISE:
         generator: np.random.Generator,
         looks: Sequence[float],
     ) -> Iterator[tuple[float, SampledMap]]:
-        """The same of growing shares of the masks (see `xai.stopping.GrowingExplainer`)."""
+        """The weighted mean of the masks, with its error over them."""
         height, width = image.shape[1:]
         block = block_size(self.cells**2, self.draws)
         grids, shifts = self._drawn((height, width), generator)

@@ -13,10 +13,11 @@ from torch.nn import functional
 from xai.base import Fill, Score, chunks, score_masks
 from xai.designs import ends
 from xai.sampling_error import SampledMap, covariance_of_total_indices, of_segments
+from xai.stopping import GrowingExplainer
 
 
 @dataclass(frozen=True)
-class SOBOL:
+class SOBOL(GrowingExplainer):
     """Total-order Sobol indices of the cells of a grid (Fel et al. 2021, "Look at the Variance!").
 
     Each cell is shown to a degree in [0, 1]; its index is the share of the score's variance that is lost when that
@@ -37,18 +38,6 @@ class SOBOL:
         if self.designs < 2 or self.designs & (self.designs - 1):
             raise ValueError(f"designs must be a power of two and at least 2, got {self.designs}")
 
-    def __call__(
-        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
-    ) -> np.ndarray:
-        """The index of each pixel's cell, (H, W) float32."""
-        return self.sampled(score, image, segments, fill, generator).saliency
-
-    def sampled(
-        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
-    ) -> SampledMap:
-        """The same with its sampling error: the indices', over the designs."""
-        return next(self.growing(score, image, segments, fill, generator, ()))[1]
-
     def growing(
         self,
         score: Score,
@@ -58,7 +47,7 @@ class SOBOL:
         generator: np.random.Generator,
         looks: Sequence[float],
     ) -> Iterator[tuple[float, SampledMap]]:
-        """The same of growing shares of the designs (see `xai.stopping.GrowingExplainer`)."""
+        """The index of each pixel's cell, with its error over the designs."""
         cells = self.grid**2
         a, b = sobol_points(self.designs, cells, generator)
         c = exchanged(a, b)

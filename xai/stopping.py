@@ -4,6 +4,7 @@ The samples are those of the whole number, scored in their order; so a run that 
 one without the rule, and a stopped one is wrong only where the samples it saved would have changed its best segments.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -19,8 +20,24 @@ from xai.stability import same_at_end
 
 @runtime_checkable
 class GrowingExplainer(Protocol):
-    """An explainer whose map can be looked at before all its samples are scored."""
+    """An explainer whose map can be looked at before all its samples are scored.
 
+    One that derives from it is called as every explainer, and states its sampling error.
+    """
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        """The map of all samples, (H, W)."""
+        return self.sampled(score, image, segments, fill, generator).saliency
+
+    def sampled(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> SampledMap:
+        """The same with its sampling error."""
+        return next(iter(self.growing(score, image, segments, fill, generator, ())))[1]
+
+    @abstractmethod
     def growing(
         self,
         score: Score,
