@@ -25,6 +25,7 @@ from data.stores import FolderImages
 
 LANDMARKS = "landmarks.csv"
 ROWS = 20
+FEW_VIDEOS, MANY_PICTURES = 2, 20  # so many pictures in each of so few folders may be no frames of films
 
 
 def index(
@@ -67,6 +68,8 @@ def index(
     found = entries_of(labelled, videos, official)
     _about_splits(found, official)
     _about_unclear_splits(found)
+    if videos is None:
+        _about_few_videos(found)
     with progress() as bar:
         pictures = [key for entry in found for key in (entry.key, entry.mask) if key]
         sizes = read_sizes(images, bar.track(pictures, description="reading sizes"))
@@ -182,6 +185,21 @@ def _about_unclear_splits(entries: Sequence[Entry]) -> None:
             f"no split for the pictures below {', '.join(sorted(folders)[:3])}: where a folder is that of a split, "
             "rename it to train, val or test"
         )
+
+
+def _about_few_videos(entries: Sequence[Entry]) -> None:
+    """Warns of classes with many pictures in one or two folders, which count as so many videos."""
+    folders: dict[str | None, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for entry in entries:
+        folders[entry.family][entry.video] += 1
+    for family, videos in folders.items():
+        pictures = sum(videos.values())
+        if len(videos) <= FEW_VIDEOS and pictures >= MANY_PICTURES * len(videos):
+            warn(
+                f"the {count(pictures, 'picture')} of {family or 'fakes'} count as {count(len(videos), 'video')}, as "
+                f"each of their folders does, such as {min(videos)}: where they are not frames of one film, add "
+                "--videos pictures"
+            )
 
 
 def _about_compressions(labelled: Labelled) -> None:

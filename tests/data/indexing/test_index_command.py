@@ -226,3 +226,19 @@ def test_a_folder_that_may_be_a_split_is_asked_about(tmp_path: Path, capsys: pyt
     assert "real/train_v2 may be the folder of a split or of one video: rename it" in capsys.readouterr().err
     assert command(tmp_path, "--videos", "names") == 0
     assert "no split for the pictures below train_v2" in capsys.readouterr().err
+
+
+def test_a_generators_folder_that_counts_as_one_video_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(20):
+        picture(tmp_path, f"real/FFHQ/{number:05d}.png")
+        picture(tmp_path, f"fake/StyleGAN/{number:05d}.png")
+    assert command(tmp_path) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the 20 pictures of Real count as 1 video, as each of their folders does, such as real/FFHQ:" in said
+    assert "such as fake/StyleGAN: where they are not frames of one film, add --videos pictures" in said
+    assert command(tmp_path, "--overwrite", "--videos", "pictures") == 0
+    told = capsys.readouterr()
+    assert "count as" not in told.err
+    assert "40 pictures of 40 videos" in told.out
