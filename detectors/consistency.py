@@ -76,10 +76,13 @@ def require_same_beside(detector: Detector, images: Tensor, count: int) -> None:
         )
 
 
-def weights_seen(detector: Detector) -> tuple[tuple[float, float], ...]:
-    """The sum and the sum of the sizes of every weight and buffer: what changes where something writes to one."""
+def weights_seen(detector: Detector) -> tuple[tuple[str, str], ...]:
+    """The sum and the sum of the sizes of every weight and buffer: what changes where something writes to one.
+
+    In hexadecimal, as a buffer may hold a NaN, which as a number would equal nothing.
+    """
     kept = [value.detach().double() for value in detector.state_dict().values() if isinstance(value, Tensor)]
-    return tuple((float(value.sum()), float(value.abs().sum())) for value in kept)
+    return tuple((float(value.sum()).hex(), float(value.abs().sum()).hex()) for value in kept)
 
 
 def hooks_of(detector: Detector) -> int:

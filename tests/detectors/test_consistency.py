@@ -10,7 +10,7 @@ from torch.nn import functional
 from common.errors import InputError
 from detectors.answers import NotFiniteError, require_unequal, says
 from detectors.base import Detector
-from detectors.consistency import probes, require_consistent, require_same_beside
+from detectors.consistency import probes, require_consistent, require_same_beside, weights_seen
 from detectors.queries import Queries
 from detectors.randomised import randomised
 
@@ -131,6 +131,16 @@ def test_what_all_logits_share_may_be_large() -> None:
             return super().forward(images) + 1e4
 
     require_consistent(Shifted().eval(), probes(Shifted()))
+
+
+def test_weights_that_nobody_wrote_to_are_the_same_also_where_one_is_nan() -> None:
+    detector = Sound()
+    detector.register_buffer("unused", torch.tensor([float("nan"), float("inf")]))
+    before = weights_seen(detector)
+    assert weights_seen(detector) == before
+    with torch.no_grad():
+        detector.last.bias[0] += 1e-3
+    assert weights_seen(detector) != before
 
 
 def test_a_batch_of_the_runs_size_is_tried() -> None:
