@@ -81,8 +81,9 @@ def weights_seen(detector: Detector) -> tuple[tuple[str, str], ...]:
 
     In hexadecimal, as a buffer may hold a NaN, which as a number would equal nothing.
     """
-    kept = [value.detach().double() for value in detector.state_dict().values() if isinstance(value, Tensor)]
-    return tuple((float(value.sum()).hex(), float(value.abs().sum()).hex()) for value in kept)
+    kept = [value.detach() for value in detector.state_dict().values() if isinstance(value, Tensor)]
+    exact = ((value.cpu() if value.device.type == "mps" else value).double() for value in kept)  # MPS has no float64
+    return tuple((float(value.sum()).hex(), float(value.abs().sum()).hex()) for value in exact)
 
 
 def hooks_of(detector: Detector) -> int:
