@@ -6,13 +6,14 @@
 # make clean   removes the environment and the caches (never results/)
 
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: demo test lint docs check clean
 
 demo: $(VENV)/ready
-	$(BIN)/python evaluate.py --method All
+	$(BIN)/python evaluate.py --method All --workers $(WORKERS)
 
 test: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile

@@ -11,7 +11,7 @@ from data.index import Entry
 from data.source import IndexedFrames
 from runs.configuration import FramesIdentity
 
-DEMO_FRAMES = 8
+DEMO_FRAMES = 12
 FAMILIES = CLASS_NAMES[1:]
 
 

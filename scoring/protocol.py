@@ -82,7 +82,7 @@ PRESETS: Mapping[str, Protocol] = {
         baselines=tuple(baseline for baseline in BASELINES if baseline not in (BOTTOM, RANDOM_MODEL)),
         depths=("1", "2", "3"),
         draws=1,
-        area_draws=2,
+        area_draws=1,
         oracle_pool=True,
         flip_thresholds=(),
     ),
