@@ -358,11 +358,11 @@ def test_real_frames_are_left_out_and_counted(tmp_path: Path) -> None:
 
 def test_demo_frames_are_each_of_another_person_and_the_families_take_turns() -> None:
     found = demo_selection()
-    assert len(found.keys) == 8
-    assert len({key.split("/")[4] for key in found.keys}) == 8
+    assert len(found.keys) == 12
+    assert len({key.split("/")[4] for key in found.keys}) == 12
     people = [found.frames.take(index).number for index in found.indices]  # type: ignore[attr-defined]
-    assert len(set(people)) == 8
-    assert all(sum(family in key for key in found.keys) == 2 for family in CLASS_NAMES[1:])
+    assert len(set(people)) == 12
+    assert all(sum(family in key for key in found.keys) == 3 for family in CLASS_NAMES[1:])
     assert demo_selection(5).keys == found.keys[:5]
     assert demo_selection(5).identity != found.identity
     assert found.frame(1).key == found.keys[1]
