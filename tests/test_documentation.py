@@ -24,6 +24,7 @@ from attacks.registry import ATTACKS
 from common import console
 from common.errors import InputError
 from common.settings import override
+from flipscope import COMMANDS as SPELLINGS
 from runs.run_folder import Shard
 from runs.workers.ray_cluster import LOCAL
 from scoring.metrics.registry import METRICS, build_metric
@@ -64,8 +65,10 @@ class Page:
         """Its command lines: of the blocks, and those that stand in a sentence."""
         lines = [line for block in self.blocks for line in block.replace("\\\n", " ").splitlines()]
         parts = [part.strip() for line in lines for part in line.split(" && ")]
-        mentioned = [f"{span} {PLACEHOLDER}" if span.startswith("python") else span for span in self.spans]
-        return [part for part in [*parts, *mentioned] if re.match(r"([A-Z_]+=\S+ )?(python|make) ", part)]
+        mentioned = [
+            f"{span} {PLACEHOLDER}" if span.startswith(("python", "flipscope ")) else span for span in self.spans
+        ]
+        return [part for part in [*parts, *mentioned] if re.match(r"([A-Z_]+=\S+ )?(python|make|flipscope) ", part)]
 
 
 @cache
@@ -124,6 +127,14 @@ def check_command(text: str) -> None:
     program, *rest = words
     if program == "make":
         check_target(rest)
+    elif program == "flipscope":
+        assert rest[0] in (*SPELLINGS, "COMMAND", "--help"), f"flipscope has no command {rest[0]}"
+        if rest[0] in SPELLINGS:
+            module = SPELLINGS[rest[0]][0].removesuffix(".__main__")
+            arguments = console.with_default(rest[1:], "--ray", LOCAL)
+            parse(command_of(module), arguments, complete=PLACEHOLDER not in rest)
+            if module in PROGRAMS:
+                check_values(arguments)
     elif rest[0] == "-c":
         compile(rest[1], "-c", "exec")
     elif rest[:2] == ["-m", "pytest"]:
@@ -265,6 +276,9 @@ def test_there_are_commands_on_the_pages_that_give_them() -> None:
         "python -m attacks malafide train ... --size big",
         "python -m benchmarks.scale --no-such 3",
         "python -m pytest tests/no_such.py",
+        "flipscope no-such",
+        "flipscope evaluate --limit many",
+        "flipscope detectors train --model caddm",
         "make no-such",
     ],
 )
