@@ -25,7 +25,7 @@ from runs.run_folder import RunFolder, Shard
 from runs.run_options import EvaluationOptions, ResultsOption
 from runs.score_table import ScoreTable
 from runs.setup import RunSetup, files_name, folder_name, prepare_run, run_name, settled
-from runs.stored_run import read_run
+from runs.stored_run import read_stored_run
 from runs.workers.ray_cluster import LOCAL
 from runs.workers.start import WorkerOptions, worker_pool
 
@@ -39,7 +39,7 @@ def compare_runs(
     seed: Annotated[int, typer.Option("--seed", help="Of every random draw.")] = 0,
 ) -> None:
     """Two runs side by side: what changed in their configurations, and which scores moved beyond chance."""
-    show_run_comparison(read_run(first), read_run(second), seed)
+    show_run_comparison(read_stored_run(first), read_stored_run(second), seed)
 
 
 @app.command("replicate")

@@ -39,7 +39,7 @@ def map_picture(
     pixels, labels = (_enlarged(array, times) for array in (pixels, segments))
     for index in reversed(range(min(TOP, len(ranking)))):
         region = top_region(labels, ranking[index : index + 1], 1)
-        pixels[find_boundaries(np.pad(region, 1), mode="inner")[1:-1, 1:-1]] = to_rgb(COLOURS[index])
+        pixels[find_boundaries(np.pad(region, 1), mode="thick")[1:-1, 1:-1]] = to_rgb(COLOURS[index])
     return (255 * pixels).round().astype(np.uint8)
 
 
