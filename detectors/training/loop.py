@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 from torch.nn import functional
@@ -99,7 +98,7 @@ class Training(LightningModule):
         if len(batch.labels) < 2:
             return None if self.settings.devices == 1 else 0.0 * _total(self.detector)
         loss = self.recipe.loss(self.detector, _channels_last(batch), self.get_buffer("class_weights"))
-        self.log("train_loss", loss.detach(), batch_size=len(batch.labels))
+        self.log("train_loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch.labels))
         return loss
 
     def validation_step(self, batch: TrainingBatch, _index: int) -> None:
@@ -204,7 +203,6 @@ def train(
                 budget,
                 History(out / "history.csv", bar, budget),
                 *checkpoints(out, best=validation is not None and recipe.keeps_best),
-                *([] if curves is None else [LearningRateMonitor("step")]),
             ],
             plugins=[WholeCheckpoints()],
             default_root_dir=out,

@@ -1,4 +1,4 @@
-"""`runs.read_run`: the tables of a run in pandas, against the files that the run wrote and the summary of the same rows."""
+"""`runs.read_run`: a run's tables in pandas, against the files that it wrote and the summary of the same rows."""
 
 import dataclasses
 import json
