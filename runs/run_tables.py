@@ -130,8 +130,8 @@ def _failures(path: Path, batches: Sequence[FrameBatch]) -> pd.DataFrame:
     file = path / "failures.csv"
     if file.is_file():
         with file.open(encoding="utf-8", newline="") as opened:
-            known = [tuple(as_read(row.get(name) or "") for name in _FAILURES) for row in csv.DictReader(opened)]
-        lines = [line for line in known if not line[1] and line[0] not in finished] + lines
+            known = [[as_read(row.get(name) or "") for name in _FAILURES] for row in csv.DictReader(opened)]
+        lines = [(key, stage, reason) for key, stage, reason in known if not stage and key not in finished] + lines
     return pd.DataFrame(lines, columns=list(_FAILURES), dtype="str")
 
 
