@@ -41,6 +41,7 @@ PROGRAMS = ("evaluate", "visualize", "efficiency", "examine")
 PACKAGES = ("attacks", "attribution_model", "data", "detectors", "robustness")
 OWN = "my_module:"  # what a reader is to write
 PLACEHOLDER = "..."
+CONFIG = "--config"
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,10 @@ def parse(command: Any, arguments: Sequence[str], complete: bool) -> None:
     """Parses arguments as the command does, without doing anything. Raises TyperException where it refuses them."""
     given = [word for word in arguments if word != PLACEHOLDER]
     commands: Mapping[str, Any] = getattr(command, "commands", {})
+    if CONFIG in given:  # a reader's own file
+        assert any(CONFIG in option.opts for option in command.params), f"{command.name} has no {CONFIG}"
+        at = given.index(CONFIG)
+        given = [*given[:at], *given[at + 2 :]]
     if commands and given and not given[0].startswith("-"):
         assert given[0] in commands, f"no command {given[0]!r}; there are {', '.join(commands)}"
         parse(commands[given[0]], given[1:], complete)
@@ -340,6 +345,17 @@ def test_every_statistic_that_is_named_exists() -> None:
 def test_lines_are_short(page: Page) -> None:
     lines = page.path.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []  # a table's row has no choice
+
+
+def test_the_configuration_on_its_page_is_read(tmp_path: Path) -> None:
+    (content,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "run.yaml").write_text(content)
+    context = command_of("evaluate").make_context("evaluate", [CONFIG, str(tmp_path / "run.yaml")])
+    found = {name: context.params[name] for name in ("frames", "methods", "attacks", "overrides", "limit")}
+    settings = ["LIME.samples=500", "nes.epsilon=8/255"]
+    assert list(found.values()) == [Path("index.csv"), ["LIME", "SHAP_adv"], ["nes", "pgd"], settings, 40]
+    for text in settings:
+        check_setting(text)
 
 
 def test_the_readme_is_short() -> None:
