@@ -9,7 +9,14 @@ _LEFT, _RIGHT = "text-align:left", "text-align:right"
 
 
 def figure(picture: bytes, alternative: str, width: int, below: Markup) -> str:
-    """A PNG picture as a data URI, `width` pixels wide, with a text in its place and something below."""
+    """A PNG picture as a data URI, with something below it.
+
+    Args:
+        picture: the file's bytes.
+        alternative: the text in its place.
+        width: as it is shown, in pixels.
+        below: HTML.
+    """
     source = base64.b64encode(picture).decode("ascii")
     return str(
         Markup(
@@ -21,11 +28,10 @@ def figure(picture: bytes, alternative: str, width: int, below: Markup) -> str:
 
 def facts(lines: Sequence[tuple[str, str]]) -> Markup:
     """A table of names and what there is to say of each."""
-    rows = [(f"{name}", value) for name, value in lines]
     return Markup("<table>{}</table>").format(
         Markup("").join(
             Markup('<tr><th style="{}">{}</th><td style="{}">{}</td></tr>').format(_LEFT, name, _LEFT, value)
-            for name, value in rows
+            for name, value in lines
         )
     )
 

@@ -32,12 +32,13 @@ class ProgressLines:
 
         Args:
             bar: that holds them; it may be shown or not.
-            what: is counted, one of it ("frame"); PERCENT for parts of a hundred.
+            what: is counted, one of it ("frame"); parts of a hundred where it begins with PERCENT ("% of 8 frames").
             write: takes a line.
             clock: the time in seconds.
         """
         self._bar, self._what, self._write, self._clock = bar, what, write, clock
         self._begun: dict[TaskID, _Begin] = {}
+        self._percent = what.startswith(PERCENT)
         self._last = clock()
 
     def tick(self) -> None:
@@ -73,8 +74,8 @@ class ProgressLines:
         return ", ".join(parts) + (f" ({stage})" if stage else "")
 
     def _counted(self, task: Task) -> str:
-        if self._what == PERCENT:
-            return f"{int(task.completed)} %"
+        if self._percent:
+            return f"{int(task.completed)} {self._what}"
         if task.total is None:
             return f"{_number(task.completed)} {self._what}s"
         return f"{_number(task.completed)} of {_number(task.total)} {self._what}{'' if task.total == 1 else 's'}"
@@ -84,7 +85,7 @@ class ProgressLines:
         length, unit = next((rate for rate in _RATES if per_second * rate[0] >= 1), _RATES[-1])
         rate = per_second * length
         shown = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
-        return f"{shown}{' %' if self._what == PERCENT else ''} a{'n' * (unit == 'hour')} {unit}"
+        return f"{shown}{' %' if self._percent else ''} a{'n' * (unit == 'hour')} {unit}"
 
 
 @contextlib.contextmanager

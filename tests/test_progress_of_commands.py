@@ -64,8 +64,8 @@ def test_robustness(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words = ["attack", "--frames", index, "--results", tmp_path / "results", "--steps", "5", "--batch-size", "8", *CPU]
     assert status(robustness, [*map(str, words), "--detector", planted(Levels), "--no-check"]) == 0
     lines = said(capfd)
-    assert lines[-1].startswith("done: 100 % in ")
-    assert any(re.match(r"progress: \d+ % in .* \(pgd", line) for line in lines)
+    assert lines[-1].startswith("done: 100 % of 4 frames in ")
+    assert any(re.match(r"progress: \d+ % of 4 frames in .* \(pgd", line) for line in lines)
 
 
 def test_training(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
