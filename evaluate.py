@@ -12,6 +12,7 @@ import typer
 
 from common import console, log
 from common.commands import with_options
+from common.config_file import ConfigOption, SaveConfigOption, save_config
 from common.errors import InputError
 from reporting.detector_comparison import short_names, show_detector_comparison, write_detector_comparison
 from reporting.products import RunResults, write_products
@@ -24,7 +25,7 @@ from runs.run_folder import RunFolder, Shard
 from runs.run_options import EvaluationOptions, ResultsOption
 from runs.score_table import ScoreTable
 from runs.setup import RunSetup, files_name, folder_name, prepare_run, run_name, settled
-from runs.stored_run import read_run
+from runs.stored_run import read_stored_run
 from runs.workers.ray_cluster import LOCAL
 from runs.workers.start import WorkerOptions, worker_pool
 
@@ -38,24 +39,28 @@ def compare_runs(
     seed: Annotated[int, typer.Option("--seed", help="Of every random draw.")] = 0,
 ) -> None:
     """Two runs side by side: what changed in their configurations, and which scores moved beyond chance."""
-    show_run_comparison(read_run(first), read_run(second), seed)
+    show_run_comparison(read_stored_run(first), read_stored_run(second), seed)
 
 
 @app.command("replicate")
 @with_options(options=OF_REPLICATION, pool={"threads": None})
 def replicate(
+    context: typer.Context,
     options: EvaluationOptions,
     pool: WorkerOptions,
     name: Annotated[
         str, typer.Option("--run", help="Name of the folder of all its runs; the same command again continues them.")
     ] = "replication",
     results: ResultsOption = Path("results"),
+    config: ConfigOption = None,
+    saved_config: SaveConfigOption = None,
 ) -> None:
     """The published evaluation, and what each of its differences does to its table.
 
     Scores the eight methods as published, then without one difference at a time, on the same frames and draws, and says
     which difference moves which column and whether the order of the methods changes.
     """
+    save_config(context, saved_config)
     workers = replace(pool, threads=options.threads)
     torch.set_num_threads(workers.threads_each())
     folder, runs = results / folder_name(name), replicated_runs(options)
@@ -94,6 +99,8 @@ def evaluate(
         str | None, typer.Option("--run", help="Name of the run's folder; the same command again continues it.")
     ] = None,
     results: ResultsOption = Path("results"),
+    config: ConfigOption = None,
+    saved_config: SaveConfigOption = None,
 ) -> None:
     """Which explanation of a deepfake detector can be trusted?
 
@@ -103,6 +110,7 @@ def evaluate(
     """
     if context.invoked_subcommand is not None:
         return
+    save_config(context, saved_config)
     workers = replace(pool, threads=options.threads)
     torch.set_num_threads(workers.threads_each())
     part, folder = Shard.parse(shard), results / run_name(name, options)

@@ -11,6 +11,7 @@ import typer
 
 from common import console
 from common.commands import with_options
+from common.config_file import ConfigOption, SaveConfigOption, save_config
 from common.errors import InputError
 from data.preprocess.face_detection import face_detector
 from examination.answer import answer
@@ -19,6 +20,7 @@ from examination.faces import FaceChoice
 from examination.files import write_case
 from examination.films import FRAMES, FrameChoice, Subject
 from examination.setup import BUDGET, METHODS, ExaminationSetup, prepare_examination
+from examination.stage_progress import StageProgress
 from examination.subjects import Looking, files_of, subjects_of
 from examination.tables import tables
 from runs.run_options import EXPLAINING_ONLY, EvaluationOptions
@@ -33,6 +35,7 @@ NOT_OFFERED = {
 @app.command()
 @with_options(options=NOT_OFFERED)
 def examine(
+    context: typer.Context,
     options: EvaluationOptions,
     file: Annotated[Path, typer.Argument(help="A film, a picture, or a folder of them.", show_default=False)],
     method: Annotated[
@@ -64,12 +67,15 @@ def examine(
     out: Annotated[
         Path | None, typer.Option(help="The folder of the case. Default: results/examine/, named after the file.")
     ] = None,
+    config: ConfigOption = None,
+    saved_config: SaveConfigOption = None,
 ) -> int:
     """Examines one film or picture: which heat map of a detector's verdict to believe, and why.
 
     Attacks the region of every map, and random regions of the same area; looks whether the maps stay the same on
     changed copies. Writes case.html, case.pdf, case.json and the maps. Nothing leaves this machine.
     """
+    save_config(context, saved_config)
     if times and frames is not None:
         raise InputError("give --time or --frames, not both")
     if whole and face is not None:
@@ -105,14 +111,19 @@ def _examine(path: Path, subject: Subject, setup: ExaminationSetup, faces: str |
     """Examines one face of a file, prints what was found and writes its case."""
     began = time.perf_counter()
 
-    def on_stage(stage: str) -> None:
-        console.say(f"[{time.perf_counter() - began:4.0f} s] {stage}")
-
     console.say(f"{path.name}{f', face {subject.face}' if subject.face else ''}: {len(subject.shots)} to examine")
     for remark in subject.remarks:
         console.say(f"Note: {remark}")
-    examiner = setup.examiner(subject.shots[0].picture, on_stage)
-    case = examine_subject(path, subject, examiner, setup.described(examiner, faces, tuple(sys.argv[1:])))
+    with console.progress("step", shown=not console.errors.is_terminal) as bar:  # on a terminal its stages are enough
+        stages = StageProgress(bar, subject.shots, film=bool(subject.curve))
+
+        def on_stage(stage: str) -> None:
+            console.say(f"[{time.perf_counter() - began:4.0f} s] {stage}")
+            stages.on_stage(stage)
+
+        examiner = setup.examiner(subject.shots[0].picture, on_stage)
+        setting = setup.described(examiner, faces, tuple(sys.argv[1:]))
+        case = examine_subject(path, subject, examiner, setting, stages.on_shot)
     lines = answer(case)
     files = write_case(folder, case, lines)
     for line in lines:

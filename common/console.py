@@ -30,6 +30,7 @@ from typer.exceptions import TyperException
 from common import log
 from common.errors import InputError, described, one_line, printable
 from common.memory import no_memory, place, ran_out
+from common.progress_lines import progress_lines
 
 console = Console()
 errors = Console(stderr=True)
@@ -50,14 +51,19 @@ def application(description: str) -> typer.Typer:
     )
 
 
-def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
+def run(app: typer.Typer, arguments: Sequence[str] | None = None, name: str | None = None) -> None:
     """Runs a command and exits: 0 done, 1 could not do its job, 2 used wrongly, 130 interrupted, 143 terminated.
 
     InputError, OSError, memory that ran out and wrong usage print one line on stderr, without a traceback. Anything
     else is a bug and shows where it happened. SIGTERM and SIGHUP stop a command as Ctrl-C does, unless they were
     ignored before (nohup).
+
+    Args:
+        app: the command.
+        arguments: of the command line; None for those of this process.
+        name: what its help calls it; None for the name of the program.
     """
-    code = status(app, arguments)
+    code = status(app, arguments, name)
     try:
         sys.stdout.flush()
     except OSError:  # said already; Python would try once more at its end, and print a traceback
@@ -66,15 +72,16 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def status(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
+def status(app: typer.Typer, arguments: Sequence[str] | None = None, name: str | None = None) -> int:
     """Runs a command as `run` does and returns its exit status."""
     with log.closing(), _named_output(), _stoppable() as received:
-        return _status(app, arguments, received)
+        return _status(app, arguments, name, received)
 
 
-def _status(app: typer.Typer, arguments: Sequence[str] | None, received: Sequence[int]) -> int:
+def _status(app: typer.Typer, arguments: Sequence[str] | None, name: str | None, received: Sequence[int]) -> int:
     try:
-        result = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        given = None if arguments is None else list(arguments)
+        result = app(args=given, prog_name=name, standalone_mode=False)
         if result == INTERRUPTED:  # typer's way of returning from Ctrl-C
             fail(f"{'terminated' if received else 'interrupted'}; what was finished is saved")
             return 128 + received[0] if received else INTERRUPTED
@@ -168,7 +175,7 @@ def _stoppable() -> Iterator[list[int]]:
 def fail(message: str) -> None:
     """Prints one line `error: message` on stderr."""
     log.error(message)
-    errors.print(f"error: {one_line(message)}", markup=False, highlight=False, soft_wrap=True)
+    _line(f"error: {message}")
 
 
 def warn(message: str) -> None:
@@ -177,7 +184,7 @@ def warn(message: str) -> None:
         _withheld[-1].append(message)
         return
     log.warning(message)
-    errors.print(f"warning: {one_line(message)}", markup=False, highlight=False, soft_wrap=True)
+    _line(f"warning: {message}")
 
 
 @contextmanager
@@ -203,12 +210,20 @@ def paragraph(text: str) -> None:
         say(line)
 
 
+def _line(message: str) -> None:
+    errors.print(one_line(message), markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
-def progress(shown: bool = True) -> Iterator[Progress]:
+def progress(what: str = "step", shown: bool = True) -> Iterator[Progress]:
     """A progress display with bar, count, time taken and time left; add tasks to it and advance them.
 
-    The time left follows from all steps so far, as one may take seconds or minutes. With `shown` false it takes the
-    same calls and prints nothing.
+    The time left follows from all steps so far, as one may take seconds or minutes. Where stderr is no terminal there
+    is a line every half minute in place of the bar (`common.progress_lines`).
+
+    Args:
+        what: is counted, one of it ("frame").
+        shown: whether anything is printed; if not, it takes the same calls all the same.
     """
     columns = (
         SpinnerColumn(),
@@ -219,8 +234,13 @@ def progress(shown: bool = True) -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors, speed_estimate_period=_DAY, disable=not shown) as bar:
-        yield bar
+    drawn = shown and errors.is_terminal
+    with Progress(*columns, console=errors, speed_estimate_period=_DAY, disable=not drawn) as bar:
+        if drawn or not shown:
+            yield bar
+            return
+        with progress_lines(bar, what, _line):
+            yield bar
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

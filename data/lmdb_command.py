@@ -40,7 +40,7 @@ def add(store: Store, images: Folder = None, index: Index = None, overwrite: Ove
     keys = pictures(read_index(index)) if index else folder.keys()
     if not keys:
         raise InputError(f"{folder.path}: no pictures in this folder")
-    with LmdbWriter(store) as writer, progress() as bar:
+    with LmdbWriter(store) as writer, progress("image") as bar:
         added = add_images(writer, folder, bar.track(keys, description="adding"), overwrite)
     say(f"{store}: {_summary(added.written)}")
     problems = []
@@ -70,7 +70,7 @@ def verify(store: Store, images: Folder = None, index: Index = None) -> None:
     if not keys:
         raise InputError(f"{folder.path if folder else store}: no images to verify")
     masks = frozenset(entry.mask for entry in entries if entry.mask)
-    with progress() as bar:
+    with progress("image") as bar:
         tracked = bar.track(keys, description="verifying")
         results = compare_store(source, folder, tracked) if folder else check(source, tracked, masks)
         problems = [problem for problem in results if problem is not None]
@@ -163,7 +163,7 @@ def merge(
     """
     sources = mergeable(target, stores, overwrite)
     written = Written()
-    with LmdbWriter(target) as writer, progress() as bar:
+    with LmdbWriter(target) as writer, progress("image") as bar:
         for source in sources:
             keys = source.keys()
             added = add_images(writer, source, bar.track(keys, description=f"merging {source.path.name}"), overwrite)

@@ -62,7 +62,7 @@ def predict(
     results: list[Tensor] = []
     left_out: Counter[str] = Counter()
     unreadable = 0
-    with progress() as bar:
+    with progress("frame") as bar:
         task = bar.add_task("testing", total=len(frames))
         for position in range(len(frames)):
             bar.advance(task)

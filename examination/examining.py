@@ -1,6 +1,7 @@
 """From a face of a file to its case."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from common.files import sha256
@@ -11,7 +12,13 @@ from examination.frame import Examiner
 from examination.together import together
 
 
-def examine_subject(path: Path, subject: Subject, examiner: Examiner, setting: Setting) -> Case:
+def examine_subject(
+    path: Path,
+    subject: Subject,
+    examiner: Examiner,
+    setting: Setting,
+    on_shot: Callable[[int], None] = lambda number: None,
+) -> Case:
     """Examines the pictures of one face, and takes the verdict over the film.
 
     Args:
@@ -19,6 +26,7 @@ def examine_subject(path: Path, subject: Subject, examiner: Examiner, setting: S
         subject: the face.
         examiner: of its pictures.
         setting: as it is written down.
+        on_shot: called after each picture with how many are done.
 
     Raises:
         InputError: a picture cannot be explained at all.
@@ -31,7 +39,11 @@ def examine_subject(path: Path, subject: Subject, examiner: Examiner, setting: S
         chances = queries.probabilities(detector.prepare(moment.picture)[None])[0]
         verdict = detector.class_names[int(chances.argmax())]
         curve.append(CurvePoint(moment.time, float(1 - chances[detector.real]), verdict))
-    frames = tuple(examiner(shot) for shot in subject.shots)
+    examined = []
+    for number, shot in enumerate(subject.shots, start=1):
+        examined.append(examiner(shot))
+        on_shot(number)
+    frames = tuple(examined)
     return Case(
         file=path.name,
         sha256=sha256(path),

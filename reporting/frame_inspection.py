@@ -19,7 +19,8 @@ from runs.selection import Selection
 from scoring.inspection import FrameInspection
 from scoring.protocol import EVERY
 from xai.explanation import Explanation
-from xai.figure import TOP, draw_view
+from xai.figure import draw_view
+from xai.map_picture import TOP
 from xai.methods import ALL, SUFFIX, hides, parse_method
 from xai.ranking import top_region
 

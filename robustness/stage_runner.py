@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import log
-from common.console import progress, warn
+from common.console import count, progress, warn
 from common.errors import InputError
+from common.progress_lines import PERCENT
 from data.frames import Frame
 from robustness.attacked_frames import AttackedFrames, FrameEntry
 from robustness.stage_records import Part, Parts, Record
@@ -91,7 +92,8 @@ class _Work:
         scale = 100 / sum(weights)
         todo = [not self.parts.begun(stage.name, chunk[0].key) for stage, chunk in tasks]
         done = sum(weight for weight, missing in zip(weights, todo, strict=True) if not missing)
-        with progress() as bar:
+        frames = count(len(self.plan.chosen.fakes) + len(self.plan.chosen.real), "frame")
+        with progress(f"{PERCENT} of {frames}") as bar:
             task = bar.add_task(title, total=100, completed=round(scale * done))
             bar.advance(task, 0)  # starts the clock
             for (stage, chunk), weight, missing in zip(tasks, weights, todo, strict=True):

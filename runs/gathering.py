@@ -1,7 +1,7 @@
 """Reads finished frames, some at a time, into score tables, and writes their tidy tables."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,23 @@ class Gathered:
     missing: tuple[MissingPart, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class FrameBatch:
+    """All records of some frames.
+
+    Attributes:
+        keys: of the frames.
+        tables: their records by kind; those of `FrameVerdict` as lines, none where no verdict was kept.
+        lines: of the frames (`runs.frame_table.frame_lines`), also where no verdict was kept.
+        missing: what of them failed while the rest was scored.
+    """
+
+    keys: Sequence[str]
+    tables: dict[type, pd.DataFrame]
+    lines: pd.DataFrame
+    missing: tuple[MissingPart, ...]
+
+
 def gather(
     folder: RunFolder, configuration: Mapping[str, Any], keys: Sequence[str], name: str | None = None
 ) -> Gathered:
@@ -97,26 +114,16 @@ def gather(
     missing: list[MissingPart] = []
     with contextlib.ExitStack() as stack:
         write: TableWriter | None = None
-        for start in range(0, len(keys), BATCH):
-            batch = list(keys[start : start + BATCH])
-            tables = {kind: parquet_records.to_frame(table) for kind, table in folder.tables(batch).items()}
-            transformed = tables.pop(TransformedVerdict)
-            tables[Row] = with_survival(tables[Row], transformed, transforms)
-            missing += missing_parts(tables[FrameVerdict])
-            lines = frame_lines(tables[FrameVerdict], tables[Row], tables[FlipThreshold], tables[FrameCost])
-            lines = with_transformed(lines, transformed, transforms)
-            tables[FrameVerdict] = lines if len(tables[FrameVerdict]) else lines.iloc[:0]
-            tables[FlipThreshold] = pd.concat(
-                [tables[FlipThreshold], queries(tables[Row], configuration)], ignore_index=True
-            )
+        for batch in read_batches(folder, configuration, keys):
+            missing += batch.missing
             if name is not None and write is None:  # from the first frames follows how many rows there will be
-                rows = len(tables[Row]) * len(keys) // len(batch)
+                rows = len(batch.tables[Row]) * len(keys) // len(batch.keys)
                 classes = class_names(configuration)
                 write = stack.enter_context(row_files(folder.path, name, rows, files, classes, transforms))
             if write is not None:
-                write(tables)
-            for kind, table in (tables | {FrameVerdict: lines}).items():
-                builders[kind].add(_prepared(kind, table), pd.Index(batch))
+                write(batch.tables)
+            for kind, table in (batch.tables | {FrameVerdict: batch.lines}).items():
+                builders[kind].add(_prepared(kind, table), pd.Index(batch.keys))
     scores = {kind: builder.score_table() for kind, builder in builders.items()}
     return Gathered(
         scores=scores[Row],
@@ -127,6 +134,32 @@ def gather(
         files=tuple(files),
         missing=tuple(missing),
     )
+
+
+def read_batches(folder: RunFolder, configuration: Mapping[str, Any], keys: Sequence[str]) -> Iterator[FrameBatch]:
+    """Reads finished frames, BATCH at a time, in the order of `keys`.
+
+    Args:
+        folder: the run's.
+        configuration: what config.json holds.
+        keys: of the finished frames.
+
+    Raises:
+        InputError: a frame is not there, or its file is damaged.
+    """
+    transforms = transforms_of(configuration)
+    for start in range(0, len(keys), BATCH):
+        batch = list(keys[start : start + BATCH])
+        tables = {kind: parquet_records.to_frame(table) for kind, table in folder.tables(batch).items()}
+        transformed = tables.pop(TransformedVerdict)
+        tables[Row] = with_survival(tables[Row], transformed, transforms)
+        missing = tuple(missing_parts(tables[FrameVerdict]))
+        lines = frame_lines(tables[FrameVerdict], tables[Row], tables[FlipThreshold], tables[FrameCost])
+        lines = with_transformed(lines, transformed, transforms)
+        tables[FrameVerdict] = lines if len(tables[FrameVerdict]) else lines.iloc[:0]
+        asked = queries(tables[Row], configuration)
+        tables[FlipThreshold] = pd.concat([tables[FlipThreshold], asked], ignore_index=True)
+        yield FrameBatch(batch, tables, lines, missing)
 
 
 def _prepared(kind: type, table: pd.DataFrame) -> pd.DataFrame:

@@ -109,7 +109,7 @@ def answers(
     """
     if not tasks:
         return
-    with progress() as bar:
+    with progress("frame") as bar:
         title = "" if pool is None else count(min(pool.slots, len(tasks)), "worker")
         shown = bar.add_task(title, total=total, completed=total - len(tasks))
         bar.advance(shown, 0)  # starts the clock, so that the first frame already gives an estimate

@@ -36,8 +36,19 @@ class StoredRun:
         return self.path.resolve().name
 
 
-def read_run(path: Path) -> StoredRun:
+def read_stored_run(path: Path) -> StoredRun:
     """Reads a run. Raises InputError where `path` is not one, has no finished frame, or holds what no run wrote."""
+    configuration = read_configuration(path)
+    folder = RunFolder(path)
+    keys = folder.keys()
+    if not keys:
+        raise InputError(f"{path} has no finished frame yet")
+    gathered = gather(folder, configuration, keys)
+    return StoredRun(path, configuration, gathered.scores, gathered.flip_thresholds, gathered.frames)
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """What a run's config.json holds, by today's names. Raises InputError where `path` is not a run's folder."""
     config = path / "config.json"
     try:
         configuration = parse_json(config.read_text(encoding="utf-8"))
@@ -47,10 +58,4 @@ def read_run(path: Path) -> StoredRun:
         raise InputError(f"{config} is not readable ({error})") from error
     if not isinstance(configuration, dict):
         raise InputError(f"{config} does not hold a run's configuration")
-    configuration = renamed_settings(configuration)
-    folder = RunFolder(path)
-    keys = folder.keys()
-    if not keys:
-        raise InputError(f"{path} has no finished frame yet")
-    gathered = gather(folder, configuration, keys)
-    return StoredRun(path, configuration, gathered.scores, gathered.flip_thresholds, gathered.frames)
+    return renamed_settings(configuration)

@@ -24,6 +24,7 @@ from attacks.registry import ATTACKS
 from common import console
 from common.errors import InputError
 from common.settings import override
+from flipscope import COMMANDS as SPELLINGS
 from runs.run_folder import Shard
 from runs.workers.ray_cluster import LOCAL
 from scoring.metrics.registry import METRICS, build_metric
@@ -40,6 +41,7 @@ PROGRAMS = ("evaluate", "visualize", "efficiency", "examine")
 PACKAGES = ("attacks", "attribution_model", "data", "detectors", "robustness")
 OWN = "my_module:"  # what a reader is to write
 PLACEHOLDER = "..."
+CONFIG = "--config"
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class Page:
         """Its command lines: of the blocks, and those that stand in a sentence."""
         lines = [line for block in self.blocks for line in block.replace("\\\n", " ").splitlines()]
         parts = [part.strip() for line in lines for part in line.split(" && ")]
-        mentioned = [f"{span} {PLACEHOLDER}" if span.startswith("python") else span for span in self.spans]
-        return [part for part in [*parts, *mentioned] if re.match(r"([A-Z_]+=\S+ )?(python|make) ", part)]
+        mentioned = [
+            f"{span} {PLACEHOLDER}" if span.startswith(("python", "flipscope ")) else span for span in self.spans
+        ]
+        return [part for part in [*parts, *mentioned] if re.match(r"([A-Z_]+=\S+ )?(python|make|flipscope) ", part)]
 
 
 @cache
@@ -124,6 +128,14 @@ def check_command(text: str) -> None:
     program, *rest = words
     if program == "make":
         check_target(rest)
+    elif program == "flipscope":
+        assert rest[0] in (*SPELLINGS, "COMMAND", "--help"), f"flipscope has no command {rest[0]}"
+        if rest[0] in SPELLINGS:
+            module = SPELLINGS[rest[0]][0].removesuffix(".__main__")
+            arguments = console.with_default(rest[1:], "--ray", LOCAL)
+            parse(command_of(module), arguments, complete=PLACEHOLDER not in rest)
+            if module in PROGRAMS:
+                check_values(arguments)
     elif rest[0] == "-c":
         compile(rest[1], "-c", "exec")
     elif rest[:2] == ["-m", "pytest"]:
@@ -150,6 +162,10 @@ def parse(command: Any, arguments: Sequence[str], complete: bool) -> None:
     """Parses arguments as the command does, without doing anything. Raises TyperException where it refuses them."""
     given = [word for word in arguments if word != PLACEHOLDER]
     commands: Mapping[str, Any] = getattr(command, "commands", {})
+    if CONFIG in given:  # a reader's own file
+        assert any(CONFIG in option.opts for option in command.params), f"{command.name} has no {CONFIG}"
+        at = given.index(CONFIG)
+        given = [*given[:at], *given[at + 2 :]]
     if commands and given and not given[0].startswith("-"):
         assert given[0] in commands, f"no command {given[0]!r}; there are {', '.join(commands)}"
         parse(commands[given[0]], given[1:], complete)
@@ -265,6 +281,9 @@ def test_there_are_commands_on_the_pages_that_give_them() -> None:
         "python -m attacks malafide train ... --size big",
         "python -m benchmarks.scale --no-such 3",
         "python -m pytest tests/no_such.py",
+        "flipscope no-such",
+        "flipscope evaluate --limit many",
+        "flipscope detectors train --model caddm",
         "make no-such",
     ],
 )
@@ -326,6 +345,17 @@ def test_every_statistic_that_is_named_exists() -> None:
 def test_lines_are_short(page: Page) -> None:
     lines = page.path.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []  # a table's row has no choice
+
+
+def test_the_configuration_on_its_page_is_read(tmp_path: Path) -> None:
+    (content,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "run.yaml").write_text(content)
+    context = command_of("evaluate").make_context("evaluate", [CONFIG, str(tmp_path / "run.yaml")])
+    found = {name: context.params[name] for name in ("frames", "methods", "attacks", "overrides", "limit")}
+    settings = ["LIME.samples=500", "nes.epsilon=8/255"]
+    assert list(found.values()) == [Path("index.csv"), ["LIME", "SHAP_adv"], ["nes", "pgd"], settings, 40]
+    for text in settings:
+        check_setting(text)
 
 
 def test_the_readme_is_short() -> None:

@@ -18,80 +18,12 @@ from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer,
 from xai.completeness import CompleteExplainer, Completeness
 from xai.explanation_settings import ExplanationSettings, build_settings, check_settings
 from xai.fills import composite
+from xai.method_explanation import Explanation
 from xai.methods import ADVERSARIAL, Method, parse_method
-from xai.ranking import is_weak, rank, segment_scores
 from xai.sampling import sampled_map
-from xai.sampling_error import Covariance, SampledMap
-from xai.stability import BEST, same_best, same_rank
+from xai.sampling_error import SampledMap
 from xai.stopping import GrowingExplainer, UntilStable
 from xai.usable_fill import with_usable_fill
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """One method's explanation of why a detector gives a class to a frame.
-
-    Attributes:
-        saliency: (H, W) float32 at the detector's input size, higher is more important; float64 where float32 could
-            not keep the order of its values.
-        segments: (H, W) int32 labels 0..K-1, the same for every method that has none of its own.
-        target: the explained class.
-        forwards: images passed to the detector for it, forward and backward, the adversarial image's included where its
-            fill uses it.
-        seconds: wall time, likewise.
-        completeness: what the map adds up to, beside what its method promises; None where it promises nothing.
-        covariance: of the segments' importance over re-runs with other draws, (K, K); all zero where nothing is drawn,
-            None where it is not known.
-    """
-
-    saliency: np.ndarray
-    segments: np.ndarray
-    target: int
-    forwards: int
-    seconds: float
-    completeness: Completeness | None = None
-    covariance: Covariance = None
-
-    @cached_property
-    def importance(self) -> np.ndarray:
-        """The segments' mean saliency, (K,) float64."""
-        return segment_scores(self.saliency, self.segments)
-
-    @property
-    def standard_error(self) -> np.ndarray:
-        """Of the importance over re-runs, (K,): 0 where nothing is drawn, NaN where it is not known."""
-        if self.covariance is None:
-            return np.full(len(self.importance), np.nan)
-        return np.sqrt(np.diag(self.covariance))
-
-    @cached_property
-    def stability(self) -> np.ndarray:
-        """The probability that a re-run has the same best segment, best two, best three, (3,).
-
-        0 where nothing is known; see `xai.stability.same_best`.
-        """
-        every = self.region_stability[:BEST]
-        return np.pad(every, (0, BEST - len(every)), mode="edge")
-
-    @cached_property
-    def region_stability(self) -> np.ndarray:
-        """The same for each number of the best segments from 1 to K, (K,)."""
-        return same_best(self.importance, self.covariance)
-
-    @cached_property
-    def rank_stability(self) -> np.ndarray:
-        """The probability that a re-run gives each of the best three segments its rank, best first, (min(3, K),)."""
-        return same_rank(self.importance, self.covariance)
-
-    @property
-    def ranking(self) -> np.ndarray:
-        """The segments' labels, best first, (K,)."""
-        return rank(self.saliency, self.segments)
-
-    @property
-    def weak(self) -> bool:
-        """Whether the ranking says little (see `xai.ranking.is_weak`)."""
-        return is_weak(self.saliency, self.segments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +149,15 @@ class FrameExplanations:
             seconds=seconds + (extra.seconds if extra else 0.0),
             completeness=self._completeness(method, explainer, made),
             covariance=made.covariance,
+            method=method.name,
+            class_name=str(self.detector.class_names[self.target]),
+            picture=self._picture,
         )
+
+    @cached_property
+    def _picture(self) -> np.ndarray:
+        """The image in 8 bits, (S, S, 3), as explanations keep it."""
+        return (255 * self.image.permute(1, 2, 0)).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 
     def saliency(self, method: str | Method) -> np.ndarray:
         """The map by a method alone, (H, W) float32: the frame is divided only where the method looks at segments.

@@ -11,13 +11,12 @@ from matplotlib.patheffects import withStroke
 from skimage.color import rgb2gray
 
 from xai.explanation import Explanation
+from xai.map_picture import COLOURS, TOP
 from xai.methods import SUFFIX
 from xai.ranking import top_region
 from xai.stability import CERTAIN
 
 COLUMNS = 4
-TOP = 3
-COLOURS = ("#00e5ff", "#ffffff", "#b2ff59")  # of the first, second and third region
 EDGED = (withStroke(linewidth=3.2, foreground="#000000b0"),)  # so that they show on light and dark
 HATCH = "////"  # of a region whose rank is not certain
 MAGNIFIED = 8  # how much larger a difference is drawn than it is

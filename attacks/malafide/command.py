@@ -8,7 +8,6 @@ import typer
 
 from attacks.malafide import table as tables
 from attacks.malafide.choosing import by_manipulation, chosen_filters, frames_to_show, name_of, open_target
-from attacks.malafide.config_file import ConfigOption, write_config
 from attacks.malafide.filter_dataset import open_dataset, split
 from attacks.malafide.filter_files import Facts, StoredFilter
 from attacks.malafide.filter_options import (
@@ -43,6 +42,7 @@ from attacks.malafide.gradcam_pages import save_maps
 from attacks.malafide.heatmap import save_heatmap
 from common import log
 from common.commands import with_options
+from common.config_file import SharedConfigOption, write_config
 from common.console import application, say, table
 from data.preprocess.crop_records import PreprocessSettings
 from data.source import warn_of_doubt
@@ -58,7 +58,7 @@ def train_filters(
     conventions: TargetConventions,
     options: FilterOptions,
     out: OutOption = OUT,
-    config: ConfigOption = None,
+    config: SharedConfigOption = None,
 ) -> None:
     """Train a filter for each manipulation and size, so that fakes pass a detector.
 
@@ -86,7 +86,7 @@ def train_filters(
         "out": out,
     }
     write_config(out / detector.name / "train.yaml", named)
-    fitting = Fitting(detector, dataset, halves, options.limit)
+    fitting = Fitting(detector, dataset, halves, options.limit, options.logger)
     for family in manipulations:
         for spec in specs:
             say(_summary(fitting.fit(cell_of(out, detector, [family], spec), (family,), spec, settings)))
@@ -110,7 +110,7 @@ def run_test(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     out: OutOption = OUT,
-    config: ConfigOption = None,
+    config: SharedConfigOption = None,
 ) -> None:
     """Test filters on a detector, the one they were trained on (white box) or another (black box).
 
@@ -144,7 +144,7 @@ def run_test(
 
 
 @malafide_app.command("table")
-def make_table(out: OutOption = OUT, config: ConfigOption = None) -> None:
+def make_table(out: OutOption = OUT, config: SharedConfigOption = None) -> None:
     """Make the paper's table of all tests in OUT: table.csv, table.md, table.png, and tests.csv with every number."""
     tests = tables.find_tests(out)
     results_table = tables.tabulate(tests)
@@ -174,7 +174,7 @@ def make_images(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     out: OutOption = OUT,
-    config: ConfigOption = None,
+    config: SharedConfigOption = None,
 ) -> None:
     """Show real, fake and filtered frames, side by side and singly: OUT/images/DETECTOR/MANIPULATION/page.png."""
     chosen = chosen_filters(out, filters, manipulation, size, trained_on=None if filters else name_of(detector, name))
@@ -210,7 +210,7 @@ def make_maps(
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     out: OutOption = OUT,
-    config: ConfigOption = None,
+    config: SharedConfigOption = None,
 ) -> None:
     """Show what a detector looks at (Grad-CAM): OUT/gradcam/DETECTOR/MANIPULATION/page.png, maps as NPY and PNG."""
     chosen = chosen_filters(out, filters, manipulation, size, trained_on=None if filters else name_of(detector, name))

@@ -14,6 +14,7 @@ from attacks.malafide.filter_settings import FilterTrainingSettings
 from attacks.malafide.fitting import TargetDetector
 from detectors.conventions import Conventions
 from detectors.options import CheckpointOption, DeviceOption
+from detectors.training.loggers import LoggerOption
 
 OUT = Path("results/malafide")
 
@@ -114,6 +115,8 @@ class FilterOptions:
         split_by: how frames are held out: index, identity, time, frame, or auto.
         limit: frames of each family at most, evenly spread.
         seed: of everything random.
+        logger: where the curves are logged as well: "tensorboard" or "wandb", with ":NAME" or without; None for
+            nowhere.
     """
 
     manipulation: Annotated[
@@ -149,6 +152,7 @@ class FilterOptions:
     ] = "auto"
     limit: LimitOption = None
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0
+    logger: LoggerOption = None
 
     @property
     def specs(self) -> list[FilterSpec]:
@@ -170,4 +174,5 @@ class FilterOptions:
             "fidelity": self.fidelity, "epochs": self.epochs, "max_minutes": self.max_minutes,
             "batch_size": settings.batch_size, "learning_rate": settings.rate(first, 0), "stop": settings.enough(first),
             "split_by": split, "limit": self.limit, "seed": self.seed,
+            "logger": self.logger,
         }  # fmt: skip

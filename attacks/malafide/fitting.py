@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning.pytorch.loggers import Logger
 from rich.progress import Progress, TaskID
 
 from attacks.malafide.filter import FilterSpec
@@ -22,6 +23,7 @@ from common import log
 from common.console import progress
 from data.frames import REAL
 from detectors.base import Detector
+from detectors.training.loggers import training_logger
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,12 @@ class Fitting:
     """
 
     def __init__(
-        self, target_detector: TargetDetector, dataset: FilterDataset, halves: Halves, limit: int | None = None
+        self,
+        target_detector: TargetDetector,
+        dataset: FilterDataset,
+        halves: Halves,
+        limit: int | None = None,
+        logger: str | None = None,
     ) -> None:
         """Keeps what the filters share; nothing is read yet.
 
@@ -55,8 +62,10 @@ class Fitting:
             dataset: the frames.
             halves: positions in the dataset; those of `train` are trained on.
             limit: frames of each family at most, at least 1; None for all.
+            logger: where the curves are logged as well (`detectors.training.loggers`); None for nowhere.
         """
         self.target_detector, self.dataset, self.halves, self.limit = target_detector, dataset, halves, limit
+        self.logger = logger
         self._fakes: tuple[tuple[str, ...], PreparedImages, float] | None = None
 
     @cached_property
@@ -87,7 +96,7 @@ class Fitting:
 
         Raises:
             InputError: the cell's folder was made with other settings, on other frames or another detector; or frames
-                cannot be read, there are none, or the detector gives no gradient.
+                cannot be read, there are none, the detector gives no gradient, or the logger is not there.
         """
         identity = self._identity(manipulations)
         with locked(cell.folder):
@@ -98,9 +107,9 @@ class Fitting:
             if finished is not None:
                 return finished
             images, clean = self.fakes(manipulations)
-            with progress() as bar:
+            with training_logger(self.logger, cell.folder) as curves, progress("epoch") as bar:
                 task = bar.add_task(_described(cell), total=settings.epochs)
-                trained = self._train(cell, images, spec, settings, identity, bar, task)
+                trained = self._train(cell, images, spec, settings, identity, bar, task, curves)
             save(cell.filter, trained.filter, self._facts(manipulations, settings, trained, clean, len(images)))
             return load(cell.filter)
 
@@ -113,6 +122,7 @@ class Fitting:
         identity: dict[str, Any],
         bar: Progress,
         task: TaskID,
+        curves: Logger | None,
     ) -> Trained:
         training = FilterTraining(
             self.target_detector.detector,
@@ -128,6 +138,8 @@ class Fitting:
         for row in training:
             bar.update(task, description=f"{_described(cell)}  EER {100 * row['eer']:.1f} %  {row['psnr']:.1f} dB")
             write_history(cell.history, training.history)
+            if curves is not None:
+                curves.log_metrics(row, step=round(row["epoch"]))
             log.info(f"{_described(cell)}: " + ", ".join(f"{name} {value}" for name, value in row.items()))
         return training.result()
 

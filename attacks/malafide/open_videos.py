@@ -40,7 +40,7 @@ def open_videos(
     clips = _clips(source)
     recipe = PreprocessSettings(frames_per_video=per_video, face_detector=face_detector)
     folder, records = open_folder(crops, recipe), {}
-    with progress() as bar:
+    with progress("video") as bar:
         for record in bar.track(run_all(clips, recipe, folder, 1), total=len(clips), description="cropping faces"):
             records[record.key] = record
             if record.problem:

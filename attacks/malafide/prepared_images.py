@@ -46,7 +46,7 @@ class PreparedImages:
         self.size = detector.input_size
         self.kept: list[Tensor] | None = [] if len(positions) * 3 * self.size**2 <= memory else None
         self.positions: list[int] = []
-        with progress() as bar:
+        with progress("frame") as bar:
             for position in bar.track(positions, description=f"reading {what}"):
                 try:
                     image = detector.prepare(dataset.frames[position].image)

@@ -77,7 +77,7 @@ def write_frames(sets: list[DemoFrames], out: Path, workers: int) -> list[Entry]
     ]
     entries: list[Entry] = []
     landmarks: list[np.ndarray] = []
-    with progress() as bar:
+    with progress("face") as bar:
         task = bar.add_task("demo faces", total=sum(len(source) for source in sets))
         for written, points in _results(tasks, workers):
             entries += written

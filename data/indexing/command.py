@@ -70,7 +70,7 @@ def index(
     _about_unclear_splits(found)
     if videos is None:
         _about_few_videos(found)
-    with progress() as bar:
+    with progress("picture") as bar:
         pictures = [key for entry in found for key in (entry.key, entry.mask) if key]
         sizes = read_sizes(images, bar.track(pictures, description="reading sizes"))
     entries = _readable(found, sizes, folder)

@@ -114,7 +114,7 @@ def _refuse_unusable(recipe: PreprocessSettings) -> None:
 
 def _run(clips: Sequence[Clip], recipe: PreprocessSettings, folder: CropFolder, workers: int) -> dict[str, Record]:
     records = {}
-    with progress() as bar:
+    with progress("video") as bar:
         task = bar.add_task("videos", total=len(clips))
         for record in run_all(clips, recipe, folder, workers):
             records[record.key] = record
@@ -156,7 +156,7 @@ def _show(
 
 def _store(index: Sequence[Entry], out: Path, lmdb: Path) -> None:
     keys = pictures(index)
-    with LmdbWriter(lmdb) as writer, progress() as bar:
+    with LmdbWriter(lmdb) as writer, progress("image") as bar:
         added = add(writer, FolderImages(out), bar.track(keys, description="storing"), overwrite=True)
     written = added.written
     kinds = "crops, masks and source pictures" if any(entry.source for entry in index) else "crops and masks"

@@ -67,7 +67,7 @@ def run_training(
     _announce(detector, training, validation, recipe)
     if is_first_process():
         log.open_in(out)
-    how = {"device": options.device, "resume": options.resume, "half": options.half}
+    how = {"device": options.device, "resume": options.resume, "half": options.half, "logger": options.logger}
     weights = train(detector, recipe, training, validation, out, settings, **how)  # type: ignore[arg-type]
     say(f"weights: {weights} (use them as --detector {weights})")
 

@@ -26,6 +26,7 @@ from detectors.memory import keep_freed_memory
 from detectors.saving import METADATA_KEY, NetworkDetector, save
 from detectors.training.checkpoint_files import WholeCheckpoints, checkpoints
 from detectors.training.data import FrameData, steps_of
+from detectors.training.loggers import STEPS, training_logger
 from detectors.training.progress import Budget, History
 from detectors.training.recipe import Recipe, TrainingBatch
 from detectors.training.training_frames import Labelled, class_weights
@@ -96,7 +97,9 @@ class Training(LightningModule):
         """
         if len(batch.labels) < 2:
             return None if self.settings.devices == 1 else 0.0 * _total(self.detector)
-        return self.recipe.loss(self.detector, _channels_last(batch), self.get_buffer("class_weights"))
+        loss = self.recipe.loss(self.detector, _channels_last(batch), self.get_buffer("class_weights"))
+        self.log("train_loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch.labels))
+        return loss
 
     def validation_step(self, batch: TrainingBatch, _index: int) -> None:
         """Logs the plain cross-entropy of the verdicts and their accuracy."""
@@ -142,6 +145,7 @@ def train(
     device: str = "cpu",
     resume: bool = False,
     half: bool = False,
+    logger: str | None = None,
 ) -> Path:
     """Trains a detector by a recipe and returns the file of its weights, `out`/model.safetensors.
 
@@ -163,15 +167,17 @@ def train(
         device: auto, cpu, cuda, cuda:N or mps.
         resume: whether a training in `out` is continued.
         half: whether the final weights are stored as float16.
+        logger: where the curves are logged as well (`detectors.training.loggers`); None for nowhere.
 
     Raises:
-        InputError: `out` holds a training already and `resume` is false, other settings made it, or the devices are
-            not there.
+        InputError: `out` holds a training already and `resume` is false, other settings made it, or the devices or the
+            logger are not there.
     """
     torch_device = several(device, settings.devices)
     if torch_device.type == "cpu":
         keep_freed_memory()
-    last = _earlier(out, _described(detector, recipe, settings), resume)
+    about = _described(detector, recipe, settings)
+    last = _earlier(out, about, resume)
     if is_first_process():
         sweep(out)
     steps = settings.epochs * steps_of(len(frames), settings.batch_size, settings.devices)
@@ -181,7 +187,10 @@ def train(
     data = FrameData(
         frames, validation, detector, recipe, settings.batch_size, settings.workers, settings.seed, settings.devices
     )
-    with _quiet(), progress(shown=is_first_process()) as bar:
+    first = is_first_process()
+    with _quiet(), training_logger(logger, out, first) as curves, progress("step", shown=first) as bar:
+        if curves is not None:
+            curves.log_hyperparams(about[SETTINGS_KEY])
         trainer = Trainer(
             max_epochs=settings.epochs,
             accelerator="gpu" if torch_device.type == "cuda" else torch_device.type,
@@ -197,7 +206,8 @@ def train(
             ],
             plugins=[WholeCheckpoints()],
             default_root_dir=out,
-            logger=False,
+            logger=curves or False,
+            log_every_n_steps=STEPS,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

@@ -60,7 +60,10 @@ class Budget(Callback):
 
 
 class History(Callback):
-    """Shows each step on a progress bar and writes one row per epoch to a CSV file, through interruptions."""
+    """Shows each step on a progress bar and writes one row per epoch to a CSV file, through interruptions.
+
+    The learning rate goes to the training's logger, where there is one.
+    """
 
     COLUMNS = ("epoch", "learning_rate", "train_loss", "val_loss", "val_accuracy", "seconds")
 
@@ -77,6 +80,7 @@ class History(Callback):
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, *_: Any) -> None:
         """Advances the bar; under a time limit by the clock, where that is further."""
         assert self.task is not None  # noqa: S101 - set when training starts
+        module.log("learning_rate", trainer.optimizers[0].param_groups[0]["lr"])
         if outputs is not None:
             self.losses.append(float(outputs["loss"]))
         loss = sum(self.losses[-20:]) / max(1, len(self.losses[-20:]))

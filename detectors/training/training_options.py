@@ -8,6 +8,7 @@ import typer
 
 from detectors.options import DeviceOption
 from detectors.training.adversarial import ALL, Adversarial
+from detectors.training.loggers import LoggerOption
 from detectors.training.loop import TrainingSettings
 from detectors.training.models import MODELS
 
@@ -100,6 +101,8 @@ class TrainingOptions:
         devices: GPUs, or CPU processes, that share every batch.
         half: whether the final weights are stored as float16.
         resume: whether the training in the folder is continued.
+        logger: where the curves are logged as well: "tensorboard" or "wandb", with ":NAME" or without; None for
+            nowhere.
     """
 
     epochs: Annotated[
@@ -136,6 +139,7 @@ class TrainingOptions:
     ] = TrainingSettings.devices
     half: Annotated[bool, typer.Option("--half", help="Store the final weights as float16, half the size.")] = False
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False
+    logger: LoggerOption = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from common import console
 from common.errors import InputError
 from runs.configuration import bind
 from runs.run_folder import RunFolder
-from runs.stored_run import StoredRun, read_run
+from runs.stored_run import StoredRun, read_stored_run
 from scoring.records import FlipThreshold, Row
 from tests.analysis.made_up import at_random, make
 from tests.reporting.test_tables import GRADE
@@ -25,7 +25,7 @@ def stored(path: Path, made: list[Row], **changes: object) -> StoredRun:
     bind(folder.config, replace(CONFIGURATION, **changes))  # type: ignore[arg-type]
     for key in dict.fromkeys(row.key for row in made):
         folder.save(key, {Row: [row for row in made if row.key == key], FlipThreshold: [replace(GRADE, key=key)]}, [])
-    return read_run(path)
+    return read_stored_run(path)
 
 
 def better(row: Row) -> Row:
@@ -84,4 +84,4 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path, damage: str) -> N
         (path / "frames").mkdir()
         (path / "frames" / "x.npy").write_bytes(b"not rows")
     with pytest.raises(InputError, match=r"run|config|x\.npy"):
-        read_run(path)
+        read_stored_run(path)

@@ -27,7 +27,7 @@ from runs.run import score_frames
 from runs.run_folder import RunFolder, Shard
 from runs.selection import demo_selection
 from runs.setup import chosen_protocol
-from runs.stored_run import read_run
+from runs.stored_run import read_stored_run
 from scoring.costs import ProgressCallback
 from scoring.records import UNKNOWN, Row
 from scoring.scored import Scored
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def configuration(folder: Path) -> Configuration:
     """What made the run, as its own version described it, under today's names."""
-    stored = read_run(folder).configuration
+    stored = read_stored_run(folder).configuration
     values = {field.name: stored[field.name] for field in fields(Configuration) if field.name in stored}
     tuples = {name: tuple(values[name]) for name in ("methods", "segmentations", "budgets")}
     detector = DetectorIdentity(**{**stored["detector"], "class_names": tuple(stored["detector"]["class_names"])})
@@ -57,7 +57,7 @@ def nobody(frame: Frame, on_stage: ProgressCallback) -> Scored:
 
 
 def test_its_frames_are_read_whether_packed_or_not(folder: Path) -> None:
-    run = read_run(folder)
+    run = read_stored_run(folder)
     assert len(run.rows) == 3
     assert set(run.rows.columns["attack"]) == {"nes", "pgd"}
     precision = run.rows.by("method")["mask"].mean("mask_precision")
@@ -88,7 +88,7 @@ def test_its_rows_say_no_queries_and_those_of_nes_are_its_forwards(folder: Path)
     own = RunFolder(folder)
     rows = parquet_records.to_frame(own.tables(own.keys())[Row])
     assert set(rows["queries"]) == {UNKNOWN}
-    asked = read_run(folder).flip_thresholds.by("measure")["queries"]
+    asked = read_stored_run(folder).flip_thresholds.by("measure")["queries"]
     assert set(asked.columns["attack"]) == {"nes"}
     chosen = rows[(rows["attack"] == "nes") & (rows["method"] == "LIME") & (rows["depth"] == "3")]
     (column,) = asked.columns.index[asked.columns["method"] == "LIME"]
@@ -96,7 +96,7 @@ def test_its_rows_say_no_queries_and_those_of_nes_are_its_forwards(folder: Path)
 
 
 def test_what_flips_its_frames_is_known_and_its_adversarial_images_are_not(folder: Path) -> None:
-    frames = read_run(folder).frames
+    frames = read_stored_run(folder).frames
     assert len(frames) == 3
     assert adversarial_share(frames).images == 0
     (column,) = frames.columns.index

@@ -20,7 +20,7 @@ from runs.gathering import gather
 from runs.packed_frames import FOLDERS
 from runs.run_folder import RunFolder
 from runs.seals import Seals
-from runs.stored_run import read_run
+from runs.stored_run import read_stored_run
 from scoring.costs import Cost
 from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row
 from tests.analysis.made_up import at_random, table, unseen, verdict
@@ -156,7 +156,7 @@ def test_the_other_format_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_runs_are_compared_wherever_their_frames_lie(tmp_path: Path) -> None:
     fill(tmp_path / "loose")
     fill(tmp_path / "packed", 11)
-    one, other = read_run(tmp_path / "loose").rows, read_run(tmp_path / "packed").rows
+    one, other = read_stored_run(tmp_path / "loose").rows, read_stored_run(tmp_path / "packed").rows
     assert sorted(one.frames["key"]) == sorted(other.frames["key"])
     assert one.overall("drop") == pytest.approx(other.overall("drop"))
 

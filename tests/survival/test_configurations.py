@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from attacks import registry as attacks
 from attacks.malafide.command import malafide_app
-from attacks.malafide.config_file import NAMES_CODE, ConfigOption
 from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.filter_results import bind_identity as bind_filter
 from attacks.malafide.filter_results import plain_name
+from common.config_file import ConfigOption
 from common.console import application, status
 from common.errors import InputError
 from common.registry import resolve
@@ -132,18 +132,6 @@ def test_a_yaml_cannot_name_code_either(
     assert status(malafide_app, ["train", "--config", "options.yaml"]) == 1
     assert f"detector names code to run ({name}); give --detector on the command line" in capfd.readouterr().err
     assert not (tmp_path / "pwned").exists()
-
-
-def test_every_option_that_names_code_is_known() -> None:
-    """An option whose help offers package.module:Name may not be given by a file."""
-    commands = typer.main.get_command(malafide_app).commands.values()  # type: ignore[attr-defined]
-    told = {
-        option.opts[0].removeprefix("--")
-        for command in commands
-        for option in command.params
-        if "package.module:Name" in (getattr(option, "help", "") or "")
-    }
-    assert told == NAMES_CODE.keys()
 
 
 texts = cells | st.text(max_size=20) | st.sampled_from(["16/255", "1/0", "1e400", "nan", "-1", "9" * 5000, "1_0", "٣"])

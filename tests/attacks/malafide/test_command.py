@@ -141,8 +141,8 @@ def test_a_file_gives_options_and_the_command_line_wins(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("sizes: [3]", "unknown key 'sizes'; known: batch-size, checkpoint,"),
-        ("epochs: many", "epochs"),
+        ("sizes: [3]", "unknown key 'sizes' (did you mean size?); known: batch-size, checkpoint,"),
+        ("epochs: many", "options.yaml: epochs cannot be 'many'"),
         ("epochs: [1, 2]", "epochs takes one value, got"),
         ("size: {a: 3}", "size takes one value, got"),
         ("- 3", "expected options by name"),
