@@ -31,6 +31,8 @@ class AttackResult:
             counts as one more.
         queries: (N,) int64, forwards that an attacker without gradients would have needed; UNKNOWN where the attack
             cannot do without.
+        proposals: (N, 3) int64, how many images were proposed; in how many of them a value inside the region was NaN or
+            infinite; in how many every one was (`attacks.proposals`).
     """
 
     images: Tensor
@@ -39,6 +41,7 @@ class AttackResult:
     steps: Tensor
     forwards: Tensor
     queries: Tensor
+    proposals: Tensor
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,9 @@ class RegionAttack(ABC):
         afterwards = [pair.rounds + 1 for pair in pairs]
         wanted = torch.tensor([rounds < self.rounds and self.wants_gradient(rounds) for rounds in afterwards])
         judged = self._judge(queries, images, wanted)
+        broken, lost = _not_finite(proposed, before.regions)
         for i, pair in enumerate(pairs):
+            pair.broken, pair.lost = pair.broken + broken[i], pair.lost + lost[i]
             pair.take(images[i], judged.of(i, bool(wanted[i])), real, self._keeps_last)
             pair.rounds += 1
             pair.forwards += spent[i] + 1 + bool(wanted[i] and not pair.flipped)
@@ -211,6 +216,7 @@ class RegionAttack(ABC):
             result.steps[pair.index] = self.steps_taken(pair.rounds)
             result.forwards[pair.index] = pair.forwards
             result.queries[pair.index] = pair.queries
+            result.proposals[pair.index] = torch.tensor([pair.rounds, pair.broken, pair.lost])
 
     def _check_rounds(self) -> None:
         rounds: object = self.rounds
@@ -239,7 +245,18 @@ def _no_attack(images: Tensor, logits: Tensor, real: int) -> AttackResult:
     """The result of no attack at all, on inputs of which the detector says `logits`."""
     ones = torch.ones(len(images), dtype=torch.int64)
     untouched_images = images.cpu().clone(memory_format=torch.contiguous_format)
-    return AttackResult(untouched_images, logits, says(logits, real), 0 * ones, ones.clone(), ones.clone())
+    none = torch.zeros(len(images), 3, dtype=torch.int64)
+    return AttackResult(untouched_images, logits, says(logits, real), 0 * ones, ones.clone(), ones.clone(), none)
+
+
+def _not_finite(proposal: Tensor, masks: Tensor) -> tuple[list[int], list[int]]:
+    """Of proposals (n, 3, H, W), whether a value inside the masks (n, 1, H, W) is no number, and whether all are."""
+    ignored = (~proposal.detach().isfinite()).to(masks.device) & masks
+    if not ignored.any():
+        return [0] * len(masks), [0] * len(masks)
+    some = ignored.flatten(1).any(dim=1)
+    every = (ignored | ~masks).flatten(1).all(dim=1)
+    return some.int().tolist(), every.int().tolist()
 
 
 def _check(images: Tensor, regions: Tensor, seeds: Sequence[int]) -> None:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from attacks import RegionAttack
 from attacks.budgets import fraction, with_budget
+from attacks.proposals import remark_on_proposals
+from common.console import warn
 from common.errors import InputError
 from data.frames import Frame
 from data.picture_transforms import PictureTransform
@@ -275,6 +277,7 @@ class _FrameTrial:
                     with_oracle = ranked_regions + (
                         self._oracle(name, attack, ranked_regions, explained, outcomes) if explained else []
                     )
+                self._remark_on_proposals(name, outcomes)
                 transformed += self._transformed.of_flips(name, attack.epsilon, with_oracle, outcomes)
                 rows += [
                     self._recorder.row(ranked_region, name, attack.epsilon, outcomes[ranked_region.digest])
@@ -285,6 +288,12 @@ class _FrameTrial:
                     {method: images[digest] for method, digest in shown.items() if digest in images},
                 )
         return rows, *(first or (ranked_regions, {})), transformed
+
+    def _remark_on_proposals(self, name: str, outcomes: Mapping[str, Outcome]) -> None:
+        """Warns of proposals that are no numbers. Raises NoProposalError where the attack made no other."""
+        made, broken, lost = (sum(outcome.proposals[i] for outcome in outcomes.values()) for i in range(3))
+        if remark := remark_on_proposals(name, made, broken, lost):
+            warn(f"{self.frame.key}: {remark}")
 
     def _oracle(
         self,

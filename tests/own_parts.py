@@ -105,6 +105,24 @@ class Offers(RegionAttack):
 
 
 @dataclass(frozen=True)
+class NotNumbers(RegionAttack):
+    """An attack that darkens, and proposes what is no number in its region, outside it, or in every other round."""
+
+    where: str = "inside"
+
+    @property
+    def rounds(self) -> int:
+        return 4
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        darker = batch.images - 1 / 255
+        if self.where == "outside":
+            return torch.where(batch.regions, darker, torch.nan)
+        lost = torch.tensor([rounds % 2 == 0 or self.where == "inside" for rounds in batch.rounds])
+        return torch.where(lost[:, None, None, None] & batch.regions, torch.inf, darker)
+
+
+@dataclass(frozen=True)
 class Gives:
     """A metric of [0, 1] that gives what it is told."""
 

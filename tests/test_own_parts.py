@@ -1,5 +1,6 @@
 """What users' own explainers, attacks and metrics write into reaches nobody else; what cannot be is named."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from attacks import RegionAttack
 from attacks.pgd import PGD
 from attacks.registry import build_attack
 from common.errors import InputError
 from data.frames import Frame
 from detectors import Detector
+from robustness.whole_frame_attack import WholeFrameAttack
 from runs.own_code import own_code
 from runs.run_options import EvaluationOptions
 from runs.setup import LONGEST_NAME, files_name, prepare_run
@@ -20,7 +23,8 @@ from scoring.metrics.base import Case
 from scoring.metrics.measuring import measure_case
 from scoring.metrics.registry import build_metrics
 from scoring.protocol import Protocol
-from tests.own_parts import Gives, Offers, WritesOver
+from scoring.scored import Scored
+from tests.own_parts import Gives, NotNumbers, Offers, WritesOver
 from tests.scoring.stand_ins import SIZE, TwoClassPlanted, picture, write_frames
 from xai.explanation import FrameExplanations
 from xai.explanation_settings import build_settings
@@ -98,6 +102,45 @@ def test_an_attack_without_rounds_is_refused(rounds: Any) -> None:
 def test_an_attack_that_proposes_no_images_is_refused(proposal: Any) -> None:
     with pytest.raises(InputError, match=r"propose returned .*; expected a tensor of images \(1, 3, 48, 48\)"):
         attacked(Offers(2, proposal))
+
+
+def scored(attacks: dict[str, RegionAttack]) -> Scored:
+    methods = (parse_method("LIME"),)
+    tiny = {"segments": {"count": 9, "compactness": 1000.0}, "LIME": {"samples": 50}}
+    score = Scorer(TwoClassPlanted(), methods, build_settings("quick", tiny, methods), attacks)
+    return score(Frame("a/1.png", picture("a/1.png", "FaceSwap"), 1, "FaceSwap", "a"))
+
+
+def test_an_attack_that_proposes_no_number_has_failed_and_not_found_robust() -> None:
+    alone = scored({"pgd": PGD(steps=2)})
+    beside = scored({"own": NotNumbers(), "pgd": PGD(steps=2)})
+    assert [str(failure) for failure in beside.failures] == [
+        f"attack own: all {beside.failures[0].reason.split()[1]} proposals of own are NaN or infinite in the whole "
+        "region, so that it attacked nothing; mend its propose"
+    ]
+    assert int(beside.failures[0].reason.split()[1]) % NotNumbers().rounds == 0
+    assert beside.rows == alone.rows
+    assert alone.rows
+
+
+@pytest.mark.parametrize(("where", "told"), [("sometimes", True), ("outside", False)])
+def test_proposals_that_are_lost_are_counted_where_they_matter(
+    where: str, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = scored({"own": NotNumbers(where=where)})
+    assert not result.failures
+    assert {row.attack for row in result.rows} == {"own"}
+    said = re.findall(
+        r"warning: a/1.png: (\d+) of (\d+) proposals of own have values that are NaN or", capsys.readouterr().err
+    )
+    assert [2 * int(lost) == int(made) > 0 for lost, made in said] == [True] * told
+
+
+def test_whole_frames_that_were_attacked_by_nothing_are_an_error() -> None:
+    detector = TwoClassPlanted()
+    images = detector.prepare(picture("a/b.png", "FaceSwap"))[None]
+    with pytest.raises(InputError, match="all 4 proposals of own 16/255 are NaN or infinite"):
+        WholeFrameAttack("own", NotNumbers(), 0)(detector, images, ["a/b.png"], 4)
 
 
 def options(tmp_path: Path, **changes: Any) -> EvaluationOptions:
