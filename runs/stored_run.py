@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.console import warn
 from common.errors import InputError
 from common.files import parse_json
+from runs.drift import drift_in_words
 from runs.earlier_names import renamed_settings
 from runs.gathering import gather
 from runs.run_folder import RunFolder
@@ -52,5 +54,7 @@ def read_run(path: Path) -> StoredRun:
     keys = folder.keys()
     if not keys:
         raise InputError(f"{path} has no finished frame yet")
+    if drift := drift_in_words(folder):
+        warn(f"{path}: {drift}")
     gathered = gather(folder, configuration, keys)
     return StoredRun(path, configuration, gathered.scores, gathered.flip_thresholds, gathered.frames)

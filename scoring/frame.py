@@ -16,9 +16,10 @@ from data.frames import Frame
 from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
-from detectors.consistency import hooks_of, require_same, weights_seen
+from detectors.consistency import hooks_of, weights_seen
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
+from scoring.asked_again import AskedAgain
 from scoring.attempts import Attempts, NothingScoredError
 from scoring.baselines import oracle
 from scoring.baselines.baseline_regions import baseline_regions, unexplained
@@ -129,7 +130,7 @@ class Scorer:
                 verdict = self._judge(frame, logits)
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
         self._require_unchanged()
-        require_same(self.detector, image, logits)
+        drift = self._asked_again(frame.key, image, logits, parts[0].views)
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
         if failures and not stands:
@@ -143,7 +144,12 @@ class Scorer:
             frame_verdicts=[frame_verdict for part in parts for frame_verdict in part.frame_verdicts],
             transformed=[verdict for part in parts for verdict in part.transformed or ()] if self.transforms else None,
             failures=failures,
+            drift=drift,
         )
+
+    @cached_property
+    def _asked_again(self) -> AskedAgain:
+        return AskedAgain(self.detector)
 
     @cached_property
     def _loaded(self) -> tuple[object, int]:

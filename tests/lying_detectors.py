@@ -57,6 +57,47 @@ class Draws(LiesLater):
         return torch.where(chosen[:, None], logits + 6 * torch.randn_like(logits), logits)
 
 
+class DrawsOnceChanged(LiesLater):
+    """Other logits at every call, as soon as the evidence is weaker than in the frame itself."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        match = (images.mean(dim=1)[:, CENTRE, CENTRE] * self.pattern).mean(dim=(1, 2))
+        changed = chosen & (match < 0.9 * AMPLITUDE)
+        return torch.where(changed[:, None], logits + 6 * torch.randn_like(logits), logits)
+
+
+class DrawsOnceACall(LiesLater):
+    """The same, but one draw for all pictures of a call."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        match = (images.mean(dim=1)[:, CENTRE, CENTRE] * self.pattern).mean(dim=(1, 2))
+        changed = chosen & (match < 0.9 * AMPLITUDE)
+        return torch.where(changed[:, None], logits + 6 * torch.randn(logits.shape[1]), logits)
+
+
+class Drifts(PlantedDetector):
+    """Sure by a little less each time that the family of the first picture that it is asked about is another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.turns = -1, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        family = int((5 * images[0, :, :2, :2].mean()).round())
+        self.turns += family != self.last and self.last >= 0 and abs(5 * float(images[0, 0, 0, 0]) - family) < 0.05
+        self.last = family
+        return super().forward(images) * (1 - 0.02 * max(self.turns - 3, 0))
+
+
+class OfToday(PlantedDetector):
+    """Another one after `day` has changed."""
+
+    day = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * (1 + 0.1 * OfToday.day)
+
+
 class Ends(LiesLater):
     """An exception that is no Exception."""
 
