@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from common.console import warn
 from common.errors import InputError
 from detectors.base import Reading
 from detectors.checkpoints import Checkpoint
-from detectors.class_names import BINARY, class_names, labels_in, order_unknown
+from detectors.class_names import BINARY, class_names, labels_in, order_unknown, other_labels
 from detectors.conventions import Colour, Conventions
 from detectors.timm_network import TimmConfig, TimmDetector, from_checkpoint, from_own_file
 
@@ -171,6 +172,8 @@ def stated_classes(
         labels = labels_in(said)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+    if remark := other_labels(said):
+        warn(f"{where}: {remark}")
     if labels is None or len(labels) not in {outputs, max(outputs, 2)}:  # a list of something else
         return given
     try:

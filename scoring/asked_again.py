@@ -1,6 +1,6 @@
 """Asks a detector again, at each frame's end: about the frame, changed pictures of it, and the first frame of all.
 
-What it answers belongs to no method and no attack, and stands in no cost: two passes a frame, of nine images at most
+What it answers belongs to no method and no attack, and stands in no cost: two passes a frame, of eleven images at most
 where the frame was explained, and one of three where it was not.
 """
 
@@ -26,7 +26,7 @@ class AskedAgain:
         """Asks at a frame's end; the answer to the first frame that is no longer the same, once.
 
         The frame is asked about twice in one batch, so that an answer for more than one picture is seen, too; changed
-        pictures of it (one half of its segments hidden, the other half, and attacked) in two batches.
+        pictures of it (each third of its segments hidden, and attacked) in two batches.
 
         Args:
             key: of the frame.
@@ -71,11 +71,11 @@ class AskedAgain:
 
 
 def changed_pictures(detector: Detector, views: Views) -> Tensor:
-    """A frame as explanations and attacks ask about it, (2 or 3, 3, S, S): each half of its segments hidden, attacked.
+    """A frame as explanations and attacks ask about it, (3 or 4, 3, S, S): each third of its segments hidden, attacked.
 
-    Halves are every other segment, so that whatever decides the verdict is hidden in one of them.
+    A third is every third segment, so that whatever decides the verdict is hidden in one of them.
     """
-    image, odd = views.explained.image.cpu(), torch.from_numpy(views.explained.segments % 2 == 1)
+    image, thirds = views.explained.image.cpu(), torch.from_numpy(views.explained.segments % 3)
     colour = torch.tensor(detector.mean).view(3, 1, 1)
-    halves = [torch.where(kept, image, colour) for kept in (odd, ~odd)]
-    return torch.stack([*halves, *list(views.attacked.values())[:1]])
+    hidden = [torch.where(thirds == third, colour, image) for third in range(3)]
+    return torch.stack([*hidden, *list(views.attacked.values())[:1]])

@@ -24,7 +24,7 @@ from scoring.attempts import Attempts, NothingScoredError
 from scoring.baselines import oracle
 from scoring.baselines.baseline_regions import baseline_regions, unexplained
 from scoring.baselines.table import ORACLE, RANDOM_MODEL
-from scoring.costs import CostTracker, ProgressCallback
+from scoring.costs import VERDICT, CostTracker, ProgressCallback
 from scoring.explaining import Explained, explain_frame, explain_randomised
 from scoring.flip_threshold import FlipThresholdSearch
 from scoring.metrics.base import Metric
@@ -125,7 +125,7 @@ class Scorer:
             frame = replace(frame, mask=self.detector.prepare_mask(frame.mask))
         with counting(self.detector) as meter:
             tracker = CostTracker(meter, on_stage)
-            with tracker.stage("verdict"):
+            with tracker.stage(VERDICT):
                 logits = Queries(self.detector, self.batch_size).logits(image[None])
                 verdict = self._judge(frame, logits)
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]

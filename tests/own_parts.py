@@ -14,6 +14,7 @@ from scoring.metrics import About, Case, Value
 from xai.base import Fill, Score
 
 BUFFER = np.zeros((48, 48), np.float32)
+BROKEN = [True]
 
 
 def spoiler(
@@ -37,6 +38,16 @@ class Unmade:
 
     def __post_init__(self) -> None:
         raise KeyError("boom")
+
+
+def fails_on_swaps(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Cannot explain frames of FaceSwap while `BROKEN` holds; asks the detector once."""
+    score(image[None])
+    if BROKEN and abs(float(image[0, 0, 0]) - 0.8) < 0.02:
+        raise KeyError("no swaps")
+    return segments.astype(np.float32)
 
 
 def dimmer(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator) -> np.ndarray:
