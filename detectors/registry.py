@@ -30,6 +30,7 @@ from detectors.published_wrappers import nearest_wrapper, wrapper_of
 from detectors.queries import require_evaluating
 from detectors.reading import assumption, network_in, none_said, own_detector
 from detectors.saving import model_in
+from detectors.statements import unused_statements
 from detectors.timm_network import TimmConfig, create_network
 from detectors.weight_loading import missing_parts
 
@@ -179,6 +180,10 @@ def _remarked(detector: Detector, checkpoint: Checkpoint) -> Detector:
         warn(f"{checkpoint.path}: {remark}")
     if detector.reading is not None and (assumed := assumption(detector.reading, str(checkpoint.path))):
         warn(assumed)
+    if model_in(checkpoint) is None and (
+        unused := unused_statements(checkpoint.statements, detector, str(checkpoint.path))
+    ):
+        warn(unused)
     return detector
 
 

@@ -1,5 +1,6 @@
 """Detectors that keep their promise for pictures of noise, and break it for some frame later."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -76,17 +77,18 @@ class DrawsOnceACall(LiesLater):
 
 
 class Drifts(PlantedDetector):
-    """Sure by a little less each time that the family of the first picture that it is asked about is another."""
+    """Less sure with every frame that it is given, from the fourth on."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.last, self.turns = -1, 0
+        self.frames = 0
+
+    def prepare(self, image: np.ndarray) -> Tensor:
+        self.frames += 1
+        return super().prepare(image)
 
     def forward(self, images: Tensor) -> Tensor:
-        family = int((5 * images[0, :, :2, :2].mean()).round())
-        self.turns += family != self.last and self.last >= 0 and abs(5 * float(images[0, 0, 0, 0]) - family) < 0.05
-        self.last = family
-        return super().forward(images) * (1 - 0.02 * max(self.turns - 3, 0))
+        return super().forward(images) * (1 - 0.02 * max(self.frames - 3, 0))
 
 
 class OfToday(PlantedDetector):
