@@ -15,6 +15,7 @@ from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.files import sha256
 from common.registry import resolve
+from common.working_folder import kept_working_folder
 from detectors import caddm, ff_attribution, hugging_face, sbi, timm_source, xception
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint, read
@@ -78,6 +79,7 @@ _TIMM = "timm:"
 _GENERIC = ("model", "best", "last")
 
 
+@kept_working_folder("loading the detector")
 def load(
     name: str,
     checkpoint: str | Path | None = None,

@@ -17,6 +17,7 @@ from common.console import warn
 from common.errors import InputError
 from common.files import safe_name
 from common.settings import override
+from common.working_folder import kept_working_folder
 from data.picture_transforms import parse_transforms
 from data.source import open_frames
 from detectors import Detector, Queries
@@ -67,6 +68,7 @@ class RunSetup:
     on_demo: bool
 
 
+@kept_working_folder("preparing the run")
 def prepare_run(
     options: EvaluationOptions, keep_real: bool = False, folder: Path | None = None, as_written: bool = False
 ) -> RunSetup:

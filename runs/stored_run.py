@@ -51,6 +51,7 @@ def read_run(path: Path) -> StoredRun:
         raise InputError(f"{config} does not hold a run's configuration")
     configuration = renamed_settings(configuration)
     folder = RunFolder(path)
+    folder.require_folders()
     keys = folder.keys()
     if not keys:
         raise InputError(f"{path} has no finished frame yet")
