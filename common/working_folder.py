@@ -22,8 +22,8 @@ def kept_working_folder(what: str) -> Iterator[None]:
         if before is not None and now != before:
             os.chdir(before)
             warn(
-                f"own code has changed the working folder ({what}), from {before} to {now or 'one that is gone'}; it is "
-                "put back: name files there by absolute paths"
+                f"own code has changed the working folder ({what}) from {before} to {now or 'one that is gone'}: it is "
+                "put back; name files there by absolute paths"
             )
 
 

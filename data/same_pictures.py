@@ -35,7 +35,8 @@ class SamePictures:
                 sides = f"{first.key} ({_side(first, what)}) and {second.key} ({_side(second, what)})"
                 places = "classes" if what == "class" else "splits"
                 told.append(
-                    f"{count(len(pairs), 'picture')} in two {places}, the same byte for byte, such as {sides}: {meaning}"
+                    f"{count(len(pairs), 'picture')} in two {places}, the same byte for byte, such as {sides}: "
+                    f"{meaning}"
                 )
         return told
 

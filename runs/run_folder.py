@@ -100,13 +100,13 @@ class RunFolder:
             path = self.path / name
             if path.is_symlink():
                 raise InputError(
-                    f"{path} is a link (to {os.readlink(path)}), where the run keeps a folder of its own: put the folder "
-                    "itself there, or give another --run NAME to start anew"
+                    f"{path} is a link (to {os.readlink(path)}), where the run keeps a folder of its own: put the "
+                    "folder itself there, or give another --run NAME to start anew"
                 )
             if path.exists() and not path.is_dir():
                 raise InputError(
-                    f"{path} is a file, where the run keeps a folder: move it away, or give another --run NAME to start "
-                    "anew"
+                    f"{path} is a file, where the run keeps a folder: move it away, or give another --run NAME to "
+                    "start anew"
                 )
 
     def file(self, kind: type, key: str) -> Path:

@@ -28,6 +28,7 @@ from detectors.memory import keep_freed_memory
 from detectors.randomised import layer_count
 from detectors.registry import load
 from runs.as_published import parse_differences
+from runs.claims import require_deterministic
 from runs.configuration import Configuration, describe_device, identify_detector, stored_batch_size, versions
 from runs.earlier_names import renamed_protocol
 from runs.filter_training import trained_attack
@@ -130,6 +131,7 @@ def prepare_run(
         settings = replace(settings, adversarial=usable.adversarial or settings.adversarial)
         if thresholds and not usable.flip_thresholds:
             protocol = replace(protocol, flip_thresholds=(NONE,))
+        require_deterministic(methods, settings, selection, detector, batch_size)
     scorer = Scorer(
         detector, methods, settings, attacks, protocol, metrics, options.seed, options.seeds,
         divided(settings, options.segments), budgets, batch_size, options.precision, transforms, published.mark,

@@ -1,5 +1,6 @@
 """Explainers, attacks and metrics that write where they should not, or give what they should not."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from torch import Tensor
 from attacks import Batch, RegionAttack
 from detectors import Detector, Queries
 from scoring.metrics import About, Case, Value
+from tests.scoring.stand_ins import TwoClassPlanted
 from xai.base import Fill, Score
 
 BUFFER = np.zeros((48, 48), np.float32)
@@ -62,6 +64,62 @@ def hooker(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, genera
     """Leaves a hook in the detector."""
     score.queries.detector.register_forward_hook(lambda module, images, logits: -logits)
     return segments.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """An explainer that says it draws nothing."""
+
+    deterministic: ClassVar[bool] = True
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        return segments.astype(np.float32)
+
+
+class ClaimsAndDraws(Claims):
+    """One that draws."""
+
+    def __call__(self, *given: Any) -> np.ndarray:
+        return given[4].random(given[2].shape).astype(np.float32)
+
+
+class ClaimsAndCounts(Claims):
+    """One that draws nothing, and gives another map each time."""
+
+    calls: ClassVar[list[int]] = []
+
+    def __call__(self, *given: Any) -> np.ndarray:
+        self.calls.append(0)
+        return super().__call__(*given) * (-1) ** len(self.calls)
+
+
+class ClaimsAndFails(Claims):
+    """One that fails."""
+
+    def __call__(self, *given: Any) -> np.ndarray:
+        raise KeyError("boom")
+
+
+def wanderer(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves the process in another folder."""
+    os.chdir("/")
+    return segments.astype(np.float32)
+
+
+class Wanders(TwoClassPlanted):
+    """A detector that leaves the process in another folder, where it is made and whenever it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        os.chdir("/")
+
+    def forward(self, images: Tensor) -> Tensor:
+        os.chdir("/")
+        return super().forward(images)
 
 
 @dataclass(frozen=True)

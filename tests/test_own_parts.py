@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+import evaluate
 from attacks import RegionAttack
 from attacks.pgd import PGD
 from attacks.registry import build_attack
+from common.console import status
 from common.errors import InputError
 from data.frames import Frame
 from detectors import Detector
@@ -193,6 +196,34 @@ def test_what_is_installed_or_the_projects_is_no_own_code() -> None:
     detector: Detector = TwoClassPlanted()
     assert own_code(("LIME", "captum:Lime", "torchattacks:PGD", "nes"), (torch.nn.Linear(1, 1), parse_method)) == {}
     assert own_code((), (detector,)).keys() == {"tests.scoring.stand_ins"}
+
+
+@pytest.mark.parametrize("name", ["ClaimsAndDraws", "ClaimsAndCounts", "ClaimsAndCounts_adv"])
+def test_one_that_says_it_draws_nothing_is_tried_before_the_work(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} says that it is deterministic, and gave two maps of the first frame"):
+        prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",)))
+
+
+@pytest.mark.parametrize("name", ["Claims", "ClaimsAndFails"])
+def test_one_that_draws_nothing_or_fails_later_is_left_alone(tmp_path: Path, name: str) -> None:
+    assert prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",))).scorer.methods[0].name == f"{OWN}:{name}"
+
+
+@pytest.mark.parametrize(("method", "detector"), [(f"{OWN}:wanderer", PLANTED), ("LIME", f"{OWN}:Wanders")])
+def test_relative_paths_stay_where_they_were_wherever_own_code_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str, detector: str
+) -> None:
+    write_frames(tmp_path / "frames", videos=3, families=("FaceSwap",))
+    monkeypatch.chdir(tmp_path)
+    words = ["--frames", "frames/index.csv", "--detector", detector, "--device", "cpu", "--threads", "1"]
+    words += ["--method", method, "--attack", "pgd", "--preset", "quick", "--results", "results", "--run", "r"]
+    words += ["--set", "segments.count=9", "--set", "segments.compactness=1000"]
+    assert status(evaluate.app, words) == 0
+    assert Path.cwd() == tmp_path
+    assert len(pd.read_csv(tmp_path / "results" / "r" / "frames.csv")) == 3
+    assert not (tmp_path / "results" / "r" / "failures.csv").read_text().splitlines()[1:]
+    assert (tmp_path / "results" / "r" / "report.html").is_file()
+    assert f"from {tmp_path} to /: it is put back" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["dimmer", "hooker"])

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from common.errors import InputError
 from common.files import stem
 from runs import npy_records
-from runs.run_folder import RunFolder, Shard
+from runs.run_folder import OWN_FOLDERS, RunFolder, Shard
+from runs.stored_run import read_run
 from scoring.costs import Cost
 from scoring.records import FlipThreshold, MetricValue, Row
 from tests.reporting.test_tables import GRADE
@@ -55,6 +56,43 @@ def test_a_finished_frame_comes_back_with_its_costs(tmp_path: Path) -> None:
     assert np.array_equal(found[FlipThreshold], npy_records.to_array(FlipThreshold, flip_thresholds))
     assert len(found[MetricValue]) == 0
     assert folder.costs(ROW.key) == COSTS
+
+
+@pytest.mark.parametrize("name", OWN_FOLDERS)
+def test_a_link_or_a_file_in_place_of_its_folder_is_one_line(name: str, tmp_path: Path) -> None:
+    own, other = tmp_path / "run", tmp_path / "other"
+    own.mkdir()
+    other.mkdir()
+    for target in (other, tmp_path / "gone"):
+        (own / name).symlink_to(target)
+        with (
+            pytest.raises(InputError, match=f"run/{name} is a link .to .*{target.name}., where the run keeps a folder"),
+            RunFolder(own).locked(Shard()),
+        ):
+            pass
+        (own / name).unlink()
+    (own / name).write_text("x")
+    (own / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=f"run/{name} is a file, where the run keeps a folder"):
+        read_run(own)
+    assert list(other.iterdir()) == []
+
+
+def test_the_runs_own_folder_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    with RunFolder(tmp_path / "run").locked(Shard()):
+        assert (tmp_path / "disk" / ".lock").exists()
+
+
+def test_a_run_is_where_it_was_when_the_working_folder_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder(Path("run"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    folder.save(ROW.key, {Row: [ROW]}, COSTS)
+    assert (tmp_path / "run" / "frames").is_dir()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_damaged_frame_is_not_finished_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
