@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import final
 
 import torch
@@ -137,6 +137,7 @@ class RegionAttack(ABC):
         """
         self.check(detector)
         self._check_rounds()
+        settings = self._settings
         _check(images, regions, seeds)
         queries = Queries(detector, batch_size)
         most = gradient_batch(batch_size) if self.uses_gradients else batch_size
@@ -155,7 +156,16 @@ class RegionAttack(ABC):
                 done = [pair for pair in active if pair.flipped or pair.rounds >= self.rounds]
                 self._write(done, result)
                 active = [pair for pair in active if pair not in done]
+                if self._settings != settings:
+                    raise InputError(
+                        f"{type(self).__name__} has changed its own settings while it attacked: leave them"
+                    )
         return result
+
+    @property
+    def _settings(self) -> str:
+        """All settings in words: an attack that changed its budget would be written down with another than it had."""
+        return repr([(field.name, getattr(self, field.name)) for field in fields(self)])
 
     def _judged_inputs(self, queries: Queries, images: Tensor, attackable: Tensor) -> Judged:
         """What the detector says of the inputs; where all pairs share one image, expanded, it is asked once."""

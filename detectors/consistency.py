@@ -91,6 +91,16 @@ def hooks_of(detector: Detector) -> int:
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in detector.modules())
 
 
+def settings_of(detector: Detector) -> tuple[object, ...]:
+    """What a detector says of itself, the modes of its modules, and which have another forward than their class."""
+    said = (
+        getattr(detector, name)
+        for name in ("class_names", "real", "input_size", "mean", "std", "antialias", "least_noise")
+    )
+    parts = tuple((module.training, id(vars(module).get("forward"))) for module in detector.modules())
+    return (*map(repr, said), id(type(detector).forward), parts)
+
+
 def differs(one: Tensor, other: Tensor, half: bool) -> float:
     """By how much two answers (N, C) float32 to the same images differ beyond rounding; 0.0 where they do not.
 

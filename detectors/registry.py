@@ -14,8 +14,8 @@ import torch
 from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.files import sha256
+from common.process_state import kept_process_state
 from common.registry import resolve
-from common.working_folder import kept_working_folder
 from detectors import caddm, ff_attribution, hugging_face, sbi, timm_source, xception
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint, read
@@ -79,7 +79,7 @@ _TIMM = "timm:"
 _GENERIC = ("model", "best", "last")
 
 
-@kept_working_folder("loading the detector")
+@kept_process_state("loading the detector")
 def load(
     name: str,
     checkpoint: str | Path | None = None,

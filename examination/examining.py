@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from common.files import sha256
-from common.working_folder import kept_working_folder
+from common.process_state import kept_process_state
 from detectors import Queries
 from examination.case import Case, CurvePoint, Setting
 from examination.films import Subject
@@ -12,7 +12,7 @@ from examination.frame import Examiner
 from examination.together import together
 
 
-@kept_working_folder("examining")
+@kept_process_state("examining")
 def examine_subject(path: Path, subject: Subject, examiner: Examiner, setting: Setting) -> Case:
     """Examines the pictures of one face, and takes the verdict over the film.
 

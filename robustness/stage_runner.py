@@ -8,7 +8,7 @@ from pathlib import Path
 from common import log
 from common.console import progress, warn
 from common.errors import InputError
-from common.working_folder import kept_working_folder
+from common.process_state import kept_process_state
 from data.frames import Frame
 from robustness.attacked_frames import AttackedFrames, FrameEntry
 from robustness.stage_records import Part, Parts, Record
@@ -119,7 +119,7 @@ class _Work:
             if not sample.entries:
                 return
             started = time.perf_counter()
-            with kept_working_folder(stage.name):
+            with kept_process_state(stage.name):
                 records = tuple(stage.work(sample))
             part = Part(records, time.perf_counter() - started)
             self.parts.save(stage.name, first, part)

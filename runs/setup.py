@@ -16,8 +16,8 @@ from attacks.registry import ATTACKS, build_attack, describe_attack
 from common.console import warn
 from common.errors import InputError
 from common.files import safe_name
+from common.process_state import kept_process_state
 from common.settings import override
-from common.working_folder import kept_working_folder
 from data.picture_transforms import parse_transforms
 from data.source import open_frames
 from detectors import Detector, Queries
@@ -69,7 +69,7 @@ class RunSetup:
     on_demo: bool
 
 
-@kept_working_folder("preparing the run")
+@kept_process_state("preparing the run")
 def prepare_run(
     options: EvaluationOptions, keep_real: bool = False, folder: Path | None = None, as_written: bool = False
 ) -> RunSetup:

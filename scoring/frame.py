@@ -16,7 +16,8 @@ from data.frames import Frame
 from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
-from detectors.consistency import hooks_of, weights_seen
+from detectors.consistency import hooks_of, settings_of, weights_seen
+from detectors.preparing import prepared, prepared_mask
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
 from scoring.asked_again import AskedAgain
@@ -120,9 +121,9 @@ class Scorer:
         NothingScoredError where every method or every attack fails.
         """
         self._require_unchanged()
-        image = self.detector.prepare(frame.image)
+        image = prepared(self.detector, frame.image)
         if frame.mask is not None:
-            frame = replace(frame, mask=self.detector.prepare_mask(frame.mask))
+            frame = replace(frame, mask=prepared_mask(self.detector, frame.mask))
         with counting(self.detector) as meter:
             tracker = CostTracker(meter, on_stage)
             with tracker.stage(VERDICT):
@@ -152,15 +153,20 @@ class Scorer:
         return AskedAgain(self.detector)
 
     @cached_property
-    def _loaded(self) -> tuple[object, int]:
-        return weights_seen(self.detector), hooks_of(self.detector)
+    def _loaded(self) -> tuple[object, ...]:
+        return self._now
+
+    @property
+    def _now(self) -> tuple[object, ...]:
+        return weights_seen(self.detector), hooks_of(self.detector), settings_of(self.detector)
 
     def _require_unchanged(self) -> None:
         """Refuses to score by a detector that is no longer the one that the run began with."""
-        if self._loaded != (weights_seen(self.detector), hooks_of(self.detector)):
+        if self._loaded != self._now:
             raise InputError(
                 f"detector {type(self.detector).__name__} is no longer as it was loaded: an explainer, attack or "
-                "metric of this run has changed its weights or left a hook in it; leave that part out, and score again"
+                "metric of this run has changed its weights, its settings or its forward, or left a hook in it; leave "
+                "that part out, and score again"
             )
 
     def _judge(self, frame: Frame, logits: Tensor) -> Verdict:

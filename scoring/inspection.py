@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from common.working_folder import kept_working_folder
+from common.process_state import kept_process_state
 from data.frames import Frame
 from data.masks import at_size
 from detectors import Queries
@@ -40,7 +40,7 @@ class FrameInspection:
     view: View
 
 
-@kept_working_folder("inspecting a frame")
+@kept_process_state("inspecting a frame")
 def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
     """Asks a scorer's detector about a frame and explains its verdict by each of its methods.
 

@@ -66,6 +66,63 @@ def hooker(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, genera
     return segments.astype(np.float32)
 
 
+def renamer(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves the detector with another class as Real."""
+    score.queries.detector.real = 1 - score.queries.detector.real
+    return segments.astype(np.float32)
+
+
+def replacer(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves the detector with another forward."""
+    detector = score.queries.detector
+    detector.__dict__["forward"] = lambda images: -type(detector).forward(detector, images)
+    return segments.astype(np.float32)
+
+
+def trainer(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves the detector in training mode."""
+    score.queries.detector.train()
+    return segments.astype(np.float32)
+
+
+def default_type(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves torch with another default type."""
+    torch.set_default_dtype(torch.float64)
+    return segments.astype(np.float32)
+
+
+def without_gradients(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves torch without gradients."""
+    torch.set_grad_enabled(False)
+    return segments.astype(np.float32)
+
+
+def threads(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves torch with another number of threads."""
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    return segments.astype(np.float32)
+
+
+def numpy_errors(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves numpy with errors in place of infinity."""
+    np.seterr(all="raise")
+    return segments.astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Claims:
     """An explainer that says it draws nothing."""
@@ -189,6 +246,34 @@ class NotNumbers(RegionAttack):
             return torch.where(batch.regions, darker, torch.nan)
         lost = torch.tensor([rounds % 2 == 0 or self.where == "inside" for rounds in batch.rounds])
         return torch.where(lost[:, None, None, None] & batch.regions, torch.inf, darker)
+
+
+@dataclass(frozen=True)
+class Grows(CheckedAttack):
+    """An attack that gives itself a larger budget."""
+
+    def check(self, detector: Detector) -> None:
+        pass
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        object.__setattr__(self, "epsilon", 1.0)
+        return 0 * batch.images
+
+
+@dataclass(frozen=True)
+class Cheats(CheckedAttack):
+    """An attack that always succeeds."""
+
+    def __call__(self, *given: Any) -> Any:
+        return None
+
+
+@dataclass(frozen=True)
+class Unprojected(CheckedAttack):
+    """An attack without limits."""
+
+    def _project(self, proposal: Tensor, current: Tensor, originals: Tensor, masks: Tensor) -> Tensor:
+        return proposal
 
 
 @dataclass(frozen=True)

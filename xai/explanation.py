@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
+from common.process_state import kept_process_state
 from common.seeds import derive_seed, generator
-from common.working_folder import kept_working_folder
 from detectors.base import Detector
 from detectors.queries import Queries, counting
 from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer, Score, uses_segments
@@ -261,7 +261,7 @@ class FrameExplanations:
         parts = self._segments_for(background) if segments is None else segments
         return composite(self.image, background(self.image.clone(), parts.copy(), self.detector.mean).clone())
 
-    @kept_working_folder("explaining")
+    @kept_process_state("explaining")
     def _made(self, method: Method, explainer: Explainer, segments: np.ndarray) -> SampledMap:
         draws = generator(self.seed, self.key, "explain", method.explainer)
         score, fill = self._asked(method)

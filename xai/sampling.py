@@ -58,6 +58,8 @@ def checked_saliency(saliency: object, shape: tuple[int, ...], name: str) -> np.
     if not isinstance(saliency, np.ndarray) or saliency.shape != shape:
         got = getattr(saliency, "shape", type(saliency).__name__)
         raise InputError(f"method {name!r} returned {got} instead of a saliency map, a numpy array of shape {shape}")
+    if type(saliency) is not np.ndarray:
+        raise InputError(f"method {name!r} returned a {type(saliency).__name__}: expected a plain numpy array")
     if saliency.dtype.kind not in "fiub":
         raise InputError(f"method {name!r} returned a map of {saliency.dtype} instead of real numbers")
     return kept_order(saliency, f"the saliency map that method {name!r} returned").copy()

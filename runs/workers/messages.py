@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import FAILED, InputError
-from common.working_folder import kept_working_folder
+from common.process_state import kept_process_state
 from data.frames import Frame
 from runs.gallery.albums import album
 from runs.gallery.sprites import Album
@@ -86,7 +86,7 @@ def score_frame(score: Score, frame: Callable[[], Frame], task: Task, on_stage: 
 
     try:
         read = frame()
-        with kept_working_folder(f"scoring {read.key}"):
+        with kept_process_state(f"scoring {read.key}"):
             scored = score(read, tell)
         stage = "pictures"
         pictures = album(read, scored) if task.pictured else None
