@@ -235,7 +235,7 @@ def test_a_part_that_alters_the_detector_ends_its_frames(name: str) -> None:
     """This frame's and every later one's, as those would be scored by another detector."""
     methods = (parse_method(f"{OWN}:{name}"),)
     settings = build_settings("quick", {"segments": {"count": 9, "compactness": 1000.0}}, methods)
-    score = Scorer(TwoClassPlanted(), methods, settings, {"pgd": PGD(steps=1)}, Protocol(baselines=()))
+    score = Scorer(TwoClassPlanted().eval(), methods, settings, {"pgd": PGD(steps=1)}, Protocol(baselines=()))
     for key in ("a/1.png", "a/2.png"):
         frame = Frame(key, picture(key, "FaceSwap"), 1, "FaceSwap", "a")
         with pytest.raises(InputError, match="is no longer as it was loaded: an explainer"):
