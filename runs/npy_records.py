@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, read_file
 from runs.earlier_names import ADDED, renamed_columns
 from runs.seals import Seals, closed, require_rows
 
@@ -97,7 +97,7 @@ def load_records(path: Path, kind: type, seals: Seals | None = None) -> np.ndarr
     Raises InputError where the file is damaged, truncated, of another run, or holds something else.
     """
     what = f"{kind_name(kind)} of scores"
-    content = path.read_bytes()
+    content = read_file(path)
     sealed = None if seals is None else seals.check(path, content)
     file = io.BytesIO(content)
     try:

@@ -196,7 +196,7 @@ class RunFolder:
     def _there(self, key: str) -> Records:
         records = self._own.whole(key)
         if records is None:
-            raise InputError(f"{self.file(Row, key)} is gone or damaged; the same command scores its frame again")
+            raise InputError(f"{self.path}: records of {key!r} are gone or damaged; the same command scores it again")
         return records
 
     def costs(self, key: str) -> list[Cost]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from common.console import warn
 from common.errors import InputError
-from common.files import parse_json
+from common.files import parse_json, read_file
 from runs.drift import drift_in_words
 from runs.earlier_names import renamed_settings
 from runs.gathering import gather
@@ -42,7 +42,7 @@ def read_run(path: Path) -> StoredRun:
     """Reads a run. Raises InputError where `path` is not one, has no finished frame, or holds what no run wrote."""
     config = path / "config.json"
     try:
-        configuration = parse_json(config.read_text(encoding="utf-8"))
+        configuration = parse_json(read_file(config).decode())
     except FileNotFoundError as error:
         raise InputError(f"{path} is not the folder of a run: it has no config.json") from error
     except (ValueError, RecursionError) as error:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,24 @@ def test_a_link_or_a_file_in_place_of_its_folder_is_one_line(name: str, tmp_path
     with pytest.raises(InputError, match=f"run/{name} is a file, where the run keeps a folder"):
         read_run(own)
     assert list(other.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_pipe_or_folder_in_place_of_a_record_hangs_nothing(
+    make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path)
+    for kind in (Row, FlipThreshold, None):
+        folder.save(ROW.key, {Row: [ROW]}, COSTS)
+        file = folder.costs_file(ROW.key) if kind is None else folder.file(kind, ROW.key)
+        file.unlink()
+        make(file)
+        assert folder.missing([ROW.key]) == [ROW.key]
+        assert f"{file} is no file, but a folder, a pipe or a device" in capsys.readouterr().err
+        file.rmdir() if make is os.mkdir else file.unlink()
+    make(tmp_path / "config.json")
+    with pytest.raises(InputError, match=r"config\.json is no file"):
+        read_run(tmp_path)
 
 
 def test_the_runs_own_folder_may_be_a_link(tmp_path: Path) -> None:
