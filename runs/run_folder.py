@@ -21,7 +21,6 @@ from runs.frame_files import FrameFiles, Records
 from runs.packed_frames import COSTS, FOLDERS, KINDS, Packed, Tables
 from runs.seals import Seals
 from scoring.costs import Cost, FrameCost
-from scoring.records import Row
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
