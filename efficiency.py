@@ -43,15 +43,21 @@ def efficiency(
     setup = prepare_run(replace(options, limit=frame_count), folder=folder.path)
     log.open_in(folder.path)
     with folder.locked(Shard()):
-        costs, failures = measure_costs(folder, setup)
-        methods = mean_costs(costs, setup.scorer.methods)
+        measured = measure_costs(folder, setup)
+        methods = mean_costs(measured.costs, setup.scorer.methods)
         if not methods:
-            reason = next(iter(failures.values()), "the detector calls every frame Real, so nothing is explained")
+            reason = next(
+                iter(measured.failures.values()), "the detector calls every frame Real, so nothing is explained"
+            )
             raise InputError(f"nothing could be measured: {reason}")
         files = [*write_cost_report(folder.path, setup.name, methods), folder.path / "costs.csv"]
     show_costs(methods)
+    failures, parts = measured.failures, {part.key for part in measured.missing}
     if failures:
         console.say(f"Failed: {len(failures)}; failures.csv says why, and the same command tries them again.")
+    if parts:
+        frames = console.count(len(parts), "frame")
+        console.say(f"Measured in part: {frames}; failures.csv says why, and the same command tries them again.")
     console.say(f"Files in {folder.path}: {', '.join(path.name for path in files)}")
 
 

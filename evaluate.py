@@ -19,6 +19,7 @@ from reporting.products import RunResults, write_products
 from reporting.replication import compare_with_published, show_replication, write_replication
 from reporting.run_comparison import show_run_comparison
 from reporting.terminal import introduce_run, show_black_masks, show_missing, show_results
+from runs.drift import ask_about_first, keep_drift
 from runs.replication import OF_REPLICATION, PUBLISHED, replicated_runs
 from runs.run import WHOLE_RUN, score_frames
 from runs.run_folder import RunFolder, Shard
@@ -170,6 +171,9 @@ def score_detector(
         introduce_run(setup, folder)
     run_folder, selection = RunFolder(folder), setup.selection
     with worker_pool(workers, settled(options, setup), folder) as pool, run_folder.locked(part):
+        run_folder.bind(setup.configuration)
+        if drift := ask_about_first(run_folder, selection, setup.scorer.detector):
+            keep_drift(run_folder, drift)
         outcome = score_frames(run_folder, setup.configuration, selection, setup.scorer, part, pool)
         if outcome.missing:
             show_missing(outcome.missing, len(selection.keys))

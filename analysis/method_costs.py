@@ -43,10 +43,9 @@ def mean_costs(costs: Mapping[str, Sequence[Cost]], methods: Sequence[Method]) -
     """
     method_costs = []
     for method in methods:
-        own = [cost for frame_costs in costs.values() for cost in frame_costs if cost.stage == method.name]
-        shared = [
-            cost for frame_costs in costs.values() for cost in frame_costs if cost.stage == method.fill == ADVERSARIAL
-        ]
+        explained = [frame for frame in costs.values() if any(cost.stage == method.name for cost in frame)]
+        own = [cost for frame in explained for cost in frame if cost.stage == method.name]
+        shared = [cost for frame in explained for cost in frame if cost.stage == method.fill == ADVERSARIAL]
         if not own:
             continue
         seconds = np.array([cost.seconds for cost in own])

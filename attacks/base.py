@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import final
 
 import torch
@@ -31,6 +31,8 @@ class AttackResult:
             counts as one more.
         queries: (N,) int64, forwards that an attacker without gradients would have needed; UNKNOWN where the attack
             cannot do without.
+        proposals: (N, 3) int64, how many images were proposed; in how many of them a value inside the region was NaN or
+            infinite; in how many every one was (`attacks.proposals`).
     """
 
     images: Tensor
@@ -39,6 +41,7 @@ class AttackResult:
     steps: Tensor
     forwards: Tensor
     queries: Tensor
+    proposals: Tensor
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ class RegionAttack(ABC):
         """
         self.check(detector)
         self._check_rounds()
+        settings = self._settings
         _check(images, regions, seeds)
         queries = Queries(detector, batch_size)
         most = gradient_batch(batch_size) if self.uses_gradients else batch_size
@@ -152,7 +156,16 @@ class RegionAttack(ABC):
                 done = [pair for pair in active if pair.flipped or pair.rounds >= self.rounds]
                 self._write(done, result)
                 active = [pair for pair in active if pair not in done]
+                if self._settings != settings:
+                    raise InputError(
+                        f"{type(self).__name__} has changed its own settings while it attacked: leave them"
+                    )
         return result
+
+    @property
+    def _settings(self) -> str:
+        """All settings in words: an attack that changed its budget would be written down with another than it had."""
+        return repr([(field.name, getattr(self, field.name)) for field in fields(self)])
 
     def _judged_inputs(self, queries: Queries, images: Tensor, attackable: Tensor) -> Judged:
         """What the detector says of the inputs; where all pairs share one image, expanded, it is asked once."""
@@ -195,7 +208,9 @@ class RegionAttack(ABC):
         afterwards = [pair.rounds + 1 for pair in pairs]
         wanted = torch.tensor([rounds < self.rounds and self.wants_gradient(rounds) for rounds in afterwards])
         judged = self._judge(queries, images, wanted)
+        broken, lost = _not_finite(proposed, before.regions)
         for i, pair in enumerate(pairs):
+            pair.broken, pair.lost = pair.broken + broken[i], pair.lost + lost[i]
             pair.take(images[i], judged.of(i, bool(wanted[i])), real, self._keeps_last)
             pair.rounds += 1
             pair.forwards += spent[i] + 1 + bool(wanted[i] and not pair.flipped)
@@ -211,6 +226,7 @@ class RegionAttack(ABC):
             result.steps[pair.index] = self.steps_taken(pair.rounds)
             result.forwards[pair.index] = pair.forwards
             result.queries[pair.index] = pair.queries
+            result.proposals[pair.index] = torch.tensor([pair.rounds, pair.broken, pair.lost])
 
     def _check_rounds(self) -> None:
         rounds: object = self.rounds
@@ -239,7 +255,18 @@ def _no_attack(images: Tensor, logits: Tensor, real: int) -> AttackResult:
     """The result of no attack at all, on inputs of which the detector says `logits`."""
     ones = torch.ones(len(images), dtype=torch.int64)
     untouched_images = images.cpu().clone(memory_format=torch.contiguous_format)
-    return AttackResult(untouched_images, logits, says(logits, real), 0 * ones, ones.clone(), ones.clone())
+    none = torch.zeros(len(images), 3, dtype=torch.int64)
+    return AttackResult(untouched_images, logits, says(logits, real), 0 * ones, ones.clone(), ones.clone(), none)
+
+
+def _not_finite(proposal: Tensor, masks: Tensor) -> tuple[list[int], list[int]]:
+    """Of proposals (n, 3, H, W), whether a value inside the masks (n, 1, H, W) is no number, and whether all are."""
+    ignored = (~proposal.detach().isfinite()).to(masks.device) & masks
+    if not ignored.any():
+        return [0] * len(masks), [0] * len(masks)
+    some = ignored.flatten(1).any(dim=1)
+    every = (ignored | ~masks).flatten(1).all(dim=1)
+    return some.int().tolist(), every.int().tolist()
 
 
 def _check(images: Tensor, regions: Tensor, seeds: Sequence[int]) -> None:

@@ -92,6 +92,7 @@ class Pair:
         flipped: whether the detector calls the best image Real.
         rounds: how many it has had.
         forwards, queries: as in AttackResult, so far.
+        broken, lost: in how many of its proposals a value inside the region was NaN or infinite, and all of them.
     """
 
     index: int
@@ -106,6 +107,8 @@ class Pair:
     rounds: int = 0
     forwards: int = 1
     queries: int = 1
+    broken: int = 0
+    lost: int = 0
 
     @classmethod
     def of(

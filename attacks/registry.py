@@ -38,6 +38,10 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 """Settings of each attack that differ from its own defaults, by preset."""
 
 
+_JUDGES = ("__call__", "_judged_inputs", "_judge", "_round", "_write", "_check_rounds", "_keeps_last", "_project")
+"""What of the base no attack of a user's may replace: it would judge itself."""
+
+
 def build_attack(
     name: str, preset: str = "published", overrides: Mapping[str, Any] = MappingProxyType({})
 ) -> RegionAttack:
@@ -53,6 +57,12 @@ def build_attack(
     attack = FAMILIES[family](member) if family in FAMILIES else resolve(name, ATTACKS, "attack")
     if not (isinstance(attack, type) and issubclass(attack, RegionAttack) and dataclasses.is_dataclass(attack)):
         raise InputError(f"attack {name!r} is not a dataclass derived from attacks.RegionAttack")
+    replaced = [base for base in _JUDGES if getattr(attack, base) is not getattr(RegionAttack, base)]
+    if replaced and not attack.__module__.startswith("attacks."):
+        raise InputError(
+            f"attack {name!r} has {' and '.join(replaced)} of its own, which project and judge what it proposes: leave "
+            "them out, and define rounds and propose"
+        )
     required = [setting.name for setting in dataclasses.fields(attack) if _is_required(setting)]
     if required:
         raise InputError(f"attack {name!r}: every setting needs a default; missing for {', '.join(required)}")

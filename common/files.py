@@ -5,10 +5,13 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from common.errors import InputError
 
 
 @contextlib.contextmanager
@@ -52,6 +55,16 @@ def naming(path: str | Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a plain file, links followed. Raises InputError for a folder, a pipe or a device: reading may hang.
+
+    Raises FileNotFoundError where there is none, and OSError where it cannot be read.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise InputError(f"{path} is no file, but a folder, a pipe or a device: move it away")
+    return Path(path).read_bytes()
 
 
 def parse_json(text: str) -> Any:

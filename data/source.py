@@ -13,6 +13,7 @@ from common.errors import InputError
 from data.frames import Frame
 from data.images import SUFFIXES, decode, decode_mask, size_of
 from data.index import Entry, pictures, read_index
+from data.same_pictures import SamePictures
 from data.stores import FolderImages, ImageSource, open_images
 from data.stores.lmdb_format import looks_like_store
 
@@ -70,16 +71,18 @@ class IndexedFrames(Sequence[Frame]):
             )
         return picture
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, pictures: SamePictures | None = None) -> str:
         """A SHA-256, in hexadecimal, of the entries in order and of each image's, mask's and source picture's stamp.
 
         It changes with any label, split, mask, source, family, video or order and with any byte of a picture, but not
         with where they lie: a folder and a store with the same files agree. Every picture is read, at most as fast as
-        the disk.
+        the disk; `pictures` takes note of those that are there twice.
         """
         digest = hashlib.sha256()
         for entry in self.entries:
             stamps = [self.images.stamp(key) for key in (entry.key, entry.mask, entry.source) if key]
+            if pictures is not None:
+                pictures.add(entry, stamps[0])
             known = (entry.key, entry.fake, entry.label, entry.split, entry.mask, stamps)
             stated = [entry.source, entry.stated_family, entry.stated_video]
             while stated and stated[-1] is None:  # what an index does not state changes nothing
@@ -145,6 +148,15 @@ def warn_of_doubt(entries: Sequence[Entry]) -> None:
             "have the wrong label: several faces are in view, and nothing showed which was changed (column faces of "
             "the index)"
         )
+
+
+def fingerprint_of(frames: IndexedFrames) -> str:
+    """The fingerprint of frames, after warnings that name a picture that is in two classes or two splits."""
+    pictures = SamePictures()
+    fingerprint = frames.fingerprint(pictures)
+    for remark in pictures.remarks():
+        warn(remark)
+    return fingerprint
 
 
 def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:

@@ -47,6 +47,7 @@ class Detector(nn.Module):
         real: the index of "Real" in `class_names`.
         mean: the RGB colour in [0, 1] that the normalisation maps to zero, which hides a pixel best.
         std: RGB, what the normalisation divides by; None where the detector does not say.
+        colour_order: "RGB", or "BGR" where it turns the RGB that it is given over for its network.
         antialias: whether `resize` smooths before it shrinks; each detector states how it was trained.
         most_images: how many images at a time its device was found to have memory for; None where it never ran out.
         most_gradient_images: likewise, where they go forward and backward.
@@ -61,6 +62,7 @@ class Detector(nn.Module):
     real: int
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] | None = None
+    colour_order: str = "RGB"
     antialias: bool = False
     most_images: int | None = None
     most_gradient_images: int | None = None

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from common.console import warn
 from common.errors import InputError
 from detectors.base import Detector, to_pictures
 
@@ -37,6 +38,7 @@ class BlackBox(Detector):
     gives_logits: bool = False
     seconds: float = 60.0
     least_noise = STEP
+    _whole_numbers: bool = False  # whether it was said already that it answers those
 
     @abstractmethod
     def answers(self, pictures: np.ndarray) -> Any:
@@ -45,17 +47,38 @@ class BlackBox(Detector):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, C) float32 of images (N, 3, S, S) in [0, 1]; of probabilities, their logarithms."""
         answered = self._in_time(to_pictures(images.detach()))
-        shape = (len(images), len(self.class_names))
-        try:
-            numbers = np.asarray(answered, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{self._who} answered {_shown(answered)}; expected {shape[0]} rows of numbers") from error
-        if numbers.shape != shape:
-            raise InputError(f"{self._who} answered numbers of shape {numbers.shape}; expected {shape}")
+        numbers = self._numbers(answered, len(images))
         if not self.gives_logits:
             self._check(numbers)
             numbers = np.log(np.maximum(numbers, LEAST_PROBABILITY))
         return torch.from_numpy(numbers).float().to(images.device)
+
+    def _numbers(self, answered: Any, count: int) -> np.ndarray:
+        """An answer as numbers (N, C) float64. Raises InputError where it is something else, and says what."""
+        shape = (count, len(self.class_names))
+        expected = f"expected {shape[0]} rows of {shape[1]} numbers, one for each of {', '.join(self.class_names)}"
+        try:
+            values = np.asarray(answered)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self._who} answered {_shown(answered)}; {expected}") from error
+        if values.dtype.kind not in "fiu":
+            raise InputError(f"{self._who} answered {_shown(answered)}; {expected}")
+        numbers = values.astype(np.float64)
+        if numbers.shape != shape:
+            turned = " (a row for each picture, not for each class: transpose them)"
+            raise InputError(
+                f"{self._who} answered numbers of shape {numbers.shape}; expected {shape}"
+                f"{turned if numbers.shape == shape[::-1] else ''}"
+            )
+        if lost := int((~np.isfinite(numbers)).any(axis=1).sum()):
+            raise InputError(f"{self._who} answered NaN or infinity for {lost} of {count} pictures; {expected}")
+        if values.dtype.kind in "iu" and not self.gives_logits and not self._whole_numbers and numbers.max() <= 1:
+            self._whole_numbers = True
+            warn(
+                f"{self._who} answers whole numbers, {_shown(numbers[0].tolist())}; expected probabilities: where "
+                "these are decisions, nothing is known of how sure they are, and no drop can be measured"
+            )
+        return numbers
 
     @property
     def _who(self) -> str:
@@ -67,7 +90,7 @@ class BlackBox(Detector):
         if wrong.any():
             raise InputError(
                 f"{self._who} answered {_shown(numbers[wrong][0].tolist())}, which are no probabilities that add up to "
-                "1; where they are logits, say gives_logits = True"
+                f"1; {_advice(numbers)}"
             )
 
     def _in_time(self, pictures: np.ndarray) -> Any:
@@ -99,6 +122,21 @@ def png(picture: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, format="PNG")
     return file.getvalue()
+
+
+def _advice(numbers: np.ndarray) -> str:
+    """What numbers (N, C) that are no probabilities may be instead, and what to do."""
+    sums = numbers.sum(axis=1)
+    if (numbers < 0).any():
+        return "where they are logits, say gives_logits = True"
+    if (np.abs(sums - 100) <= 100 * SUM_TOLERANCE).all():
+        return "they are percentages: divide them by 100"
+    square = numbers.shape[0] == numbers.shape[1] > 1
+    if square and (np.abs(numbers.sum(axis=0) - 1) <= SUM_TOLERANCE).all():
+        return "their columns do: give a row for each picture, not for each class"
+    if (numbers <= 1).all():
+        return "where each class has a score of its own, divide them by their sum"
+    return "where they are logits, say gives_logits = True"
 
 
 def _shown(answer: Any) -> str:

@@ -76,6 +76,7 @@ class CaddmDetector(NetworkDetector):
 
     class_names: tuple[str, ...] = BINARY
     real = 0
+    colour_order = "BGR"
     mean = (0.0, 0.0, 0.0)
     std = (1.0, 1.0, 1.0)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from common.files import sha256
+from detectors.statements import Statement, statements_in
 
 _WRAPPERS = ("state_dict", "model", "network", "net", "model_state_dict", "weights")
 """Keys under which files keep the state dict: Lightning, SBI, CADDM, and what training scripts call it."""
@@ -64,6 +65,7 @@ class Checkpoint:
             training script, the names of the classes, a safetensors file's metadata (strings), or nothing.
         sha256: of the file's bytes, in hexadecimal.
         remarks: what was chosen or left out in reading it, each in words.
+        statements: what it says beside the weights, under whatever name (`detectors.statements`).
     """
 
     path: Path
@@ -71,6 +73,7 @@ class Checkpoint:
     metadata: dict[str, Any]
     sha256: str
     remarks: tuple[str, ...] = ()
+    statements: tuple[Statement, ...] = ()
 
 
 def read(path: str | Path) -> Checkpoint:
@@ -86,15 +89,17 @@ def read(path: str | Path) -> Checkpoint:
     with path.open("rb") as file:
         start = file.read(9)
     content: Any
+    said: Any
     if start[8:9] == b"{":  # eight bytes of length, then JSON
         content, metadata = _read_safetensors(path)
+        said = metadata
     elif start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):  # a zip, or a pickle's protocol
         content = read_torch(path)
-        metadata = _described(content)
+        metadata, said = _described(content), content
     else:
         raise InputError(f"{path} is not a checkpoint: neither safetensors nor a torch file")
     tensors, remarks = _unwrap(content, path)
-    return Checkpoint(path, tensors, metadata, sha256(path), remarks)
+    return Checkpoint(path, tensors, metadata, sha256(path), remarks, statements_in(said))
 
 
 def _described(content: Any) -> dict[str, Any]:

@@ -20,6 +20,9 @@ _FAKE_WORDS = {
     "synthesized", "synthesised", "generated", "aigenerated", "artificial", "tampered", "altered", "modified", "ai",
 }  # fmt: skip
 _NUMBER = re.compile(r"^\d+[\W_]+|[\W_]+\d+$")
+_NAMELESS = re.compile(r"^(label|class)?[\W_]*\d+$", re.IGNORECASE)
+"""Names that are numbers alone: transformers' LABEL_0."""
+
 _THINGS = re.compile(r"(?<=.)[\W_]*(faces?|images?|imgs?|pictures?|photos?|videos?|frames?|class)$")
 """What label names add to the word: "0_real", "Fake Image"."""
 
@@ -29,11 +32,14 @@ _LABEL_KEYS = (
     "classes",
     "labels",
     "class_to_idx",
+    "id2label",
     "label2id",
     "idx_to_class",
-    "id2label",
 )
-"""Where files keep the names of their classes: training scripts', torchvision's, timm's and transformers' words."""
+"""Where files keep the names of their classes: training scripts', torchvision's, timm's and transformers' words.
+
+The first that says the order counts: transformers itself goes by `id2label`.
+"""
 
 
 def class_names(labels: Sequence[str], outputs: int, who: str) -> tuple[str, ...]:
@@ -90,24 +96,54 @@ def labels_in(metadata: Mapping[str, Any]) -> tuple[str, ...] | None:
     It may give them as a list, as numbers by name (`class_to_idx`) or as names by number (`id2label`). Raises
     InputError where it gives them twice, in different orders.
     """
-    found = {key: labels for key in _LABEL_KEYS if (labels := _in_order(metadata.get(key)))}
-    first = next(iter(found), None)
-    for key, labels in found.items():
-        if first is not None and _contradict(found[first], labels):
+    first = _first(metadata)
+    if first is None:
+        return None
+    key, labels = first
+    for other in _LABEL_KEYS:
+        numbers = _numbers(metadata.get(other), len(labels))
+        if other != key and _contradict(_numbers(labels, len(labels)), numbers):
+            listing = ", ".join(f"{name} {number}" for name, number in numbers)
             raise InputError(
-                f"its {first} ({', '.join(found[first])}) and its {key} ({', '.join(labels)}) contradict each other on "
-                "which output is which: save a file that says one of them"
+                f"its {key} ({', '.join(labels)}) and its {other} ({listing}) contradict each other on which output is "
+                "which: save a file that says one of them"
             )
-    return None if first is None else found[first]
+    return labels
 
 
-def _contradict(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two lists of labels have the same names, or a Real, at different places."""
-    first, second = [class_name(label) for label in one], [class_name(label) for label in other]
-    if len(first) != len(second) or first == second:
-        return False
-    real = first.count(REAL) == second.count(REAL) == 1 and first.index(REAL) != second.index(REAL)
-    return real or sorted(first) == sorted(second)
+def other_labels(metadata: Mapping[str, Any]) -> str | None:
+    """What a file's description says of its classes beside what is taken, in a sentence; None for nothing else."""
+    first = _first(metadata)
+    if first is None:
+        return None
+    key, labels = first
+    known = {class_name(label) for label in labels}
+    for other in _LABEL_KEYS:
+        names = [name for name, _ in _numbers(metadata.get(other), len(labels))]
+        if other != key and any(class_name(name) not in known for name in names if not _NAMELESS.match(name)):
+            return f"its {other} ({', '.join(names)}) has other names than its {key}, which is taken"
+    return None
+
+
+def _first(metadata: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | None:
+    """What says the names of all outputs, and the names: what has real names before what has numbered ones."""
+    found = [(key, labels) for key in _LABEL_KEYS if (labels := _in_order(metadata.get(key)))]
+    named = [entry for entry in found if not all(map(_NAMELESS.match, entry[1]))]
+    return next(iter([*named, *found]), None)
+
+
+def _contradict(one: Sequence[tuple[str, int]], other: Sequence[tuple[str, int]]) -> bool:
+    """Whether a class that both name has other numbers in the one than in the other."""
+    first, second = _places(one), _places(other)
+    return any(not numbers & second[name] for name, numbers in first.items() if name in second)
+
+
+def _places(numbers: Sequence[tuple[str, int]]) -> dict[str, set[int]]:
+    """The numbers of each class, by its usual name."""
+    places: dict[str, set[int]] = {}
+    for name, number in numbers:
+        places.setdefault(class_name(name), set()).add(number)
+    return places
 
 
 class OrderUnknownError(InputError):
@@ -135,9 +171,21 @@ def _in_order(value: Any) -> tuple[str, ...] | None:
         return tuple(value) if all(isinstance(label, str) for label in value) else None
     if not isinstance(value, Mapping) or not value:
         return None
-    if all(str(number).isdecimal() for number in value):  # names by number
-        value = {label: number for number, label in value.items()}
-    numbers = {label: int(number) for label, number in value.items() if str(number).isdecimal()}
-    if len(numbers) != len(value) or sorted(numbers.values()) != list(range(len(numbers))):
+    numbers = _numbers(value)
+    if len(numbers) != len(value) or sorted(number for _, number in numbers) != list(range(len(numbers))):
         return None
-    return tuple(str(label) for label in sorted(numbers, key=numbers.__getitem__))
+    return tuple(name for name, _ in sorted(numbers, key=lambda pair: pair[1]))
+
+
+def _numbers(value: Any, outputs: int | None = None) -> list[tuple[str, int]]:
+    """Every name with its number that a value gives, in its order; none of a list of other than `outputs` names."""
+    if isinstance(value, (list, tuple)):
+        named = all(isinstance(label, str) for label in value) and outputs in (None, len(value))
+        return [(label, number) for number, label in enumerate(value)] if named else []
+    if not isinstance(value, Mapping):
+        return []
+    if all(str(number).isdecimal() for number in value):  # names by number
+        pairs = [(str(name), str(number)) for number, name in value.items()]
+    else:
+        pairs = [(str(name), str(number)) for name, number in value.items()]
+    return [(name, int(number)) for name, number in pairs if number.isdecimal()]

@@ -91,28 +91,14 @@ def hooks_of(detector: Detector) -> int:
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in detector.modules())
 
 
-def require_same(detector: Detector, image: Tensor, before: Tensor) -> None:
-    """Asks about a picture again, and refuses another answer: the detector drifts, or draws for this picture.
-
-    It is asked about twice in one batch, so that an answer for more than one picture is seen, too: two images in one
-    forward pass that belongs to no method and no attack.
-
-    Args:
-        detector: in any mode.
-        image: (3, S, S) float32 in [0, 1].
-        before: (1, C), its answer to the picture alone.
-
-    Raises:
-        InputError: the answers differ beyond rounding.
-    """
-    now = Queries(detector).logits(image.expand(2, -1, -1, -1))
-    before = before.expand(2, -1)
-    difference = differs(before, now, half=False)
-    if difference and differs(before, now, bool(half_types(detector, image))):
-        raise InputError(
-            f"detector {type(detector).__name__} answers this frame differently at its end than at its beginning (a "
-            f"logit differs by {difference:.2g}): it draws, or keeps a state; mend its forward"
-        )
+def settings_of(detector: Detector) -> tuple[object, ...]:
+    """What a detector says of itself, the modes of its modules, and which have another forward than their class."""
+    said = (
+        getattr(detector, name)
+        for name in ("class_names", "real", "input_size", "mean", "std", "antialias", "least_noise")
+    )
+    parts = tuple((module.training, id(vars(module).get("forward"))) for module in detector.modules())
+    return (*map(repr, said), id(type(detector).forward), parts)
 
 
 def differs(one: Tensor, other: Tensor, half: bool) -> float:

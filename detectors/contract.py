@@ -1,11 +1,15 @@
 """Whether a detector does what the Detector class says, tried on pictures of noise when it is loaded."""
 
 import math
+from itertools import combinations
 from typing import Any
 
+import torch
+
+from common.console import warn
 from common.errors import FAILED, InputError, described
 from detectors.base import REAL, Detector
-from detectors.consistency import probes, require_consistent
+from detectors.consistency import differs, probes, require_consistent
 from detectors.memory import ran_out
 from detectors.queries import Queries
 
@@ -29,6 +33,7 @@ def check_contract(detector: Detector, name: str) -> None:
     try:
         require_consistent(detector, probes(detector))
         _require_logits(detector, name)
+        _require_pictures_kept(detector, name)
     except InputError:
         raise
     except FAILED as error:
@@ -44,10 +49,35 @@ def check_contract(detector: Detector, name: str) -> None:
 def _require_logits(detector: Detector, name: str) -> None:
     """Refuses probabilities: a softmax would be taken of them a second time."""
     answers = Queries(detector, batch_size=3).logits(probes(detector))
-    if float(answers.min()) >= 0 and bool(((answers.sum(dim=1) - 1).abs() < 1e-5).all()):
+    sums = answers.sum(dim=1)
+    for total in (1.0, 100.0):
+        if float(answers.min()) >= 0 and bool(((sums - total).abs() < 1e-5 * total).all()):
+            raise InputError(
+                f"detector {name} answers probabilities, which add up to {total:g}, and not logits: leave the softmax "
+                "out, or return their logarithm"
+            )
+    lowest, highest = float(answers.min()), float(answers.max())
+    if lowest >= 0 and highest <= 1:
+        warn(
+            f"detector {name} answers numbers from {lowest:.2g} to {highest:.2g} for pictures of noise, and they are "
+            "taken for logits: where they are probabilities (a sigmoid for each class), return their logit"
+        )
+    if not any(differs(one[None], other[None], half=False) for one, other in combinations(answers, 2)):
+        warn(
+            f"detector {name} answers three different pictures of noise alike: where it does so for frames, there is "
+            "nothing to explain"
+        )
+
+
+def _require_pictures_kept(detector: Detector, name: str) -> None:
+    """Refuses a detector that writes over the pictures that it is given: they are asked about again."""
+    given = probes(detector).contiguous(memory_format=torch.channels_last)  # as a pass has them: nothing copies these
+    before = given.clone()
+    Queries(detector, batch_size=3).logits(given)
+    if not torch.equal(given, before):
         raise InputError(
-            f"detector {name} answers probabilities, which add up to 1, and not logits: leave the softmax out, or "
-            "return their logarithm"
+            f"detector {name} writes over the pictures that it is given: let its forward work on a copy, or leave out "
+            "what ends in _ (mul_, sub_) and += on its input"
         )
 
 

@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from common.console import warn
 from common.errors import InputError
 from detectors.base import Reading
 from detectors.checkpoints import Checkpoint
-from detectors.class_names import BINARY, class_names, labels_in, order_unknown
+from detectors.class_names import BINARY, class_names, labels_in, order_unknown, other_labels
 from detectors.conventions import Colour, Conventions
+from detectors.statements import stated_normalisation, stated_size
 from detectors.timm_network import TimmConfig, TimmDetector, from_checkpoint, from_own_file
 
 T = TypeVar("T")
@@ -85,9 +87,9 @@ def settle(defaults: Defaults, checkpoint: Checkpoint, conventions: Conventions)
     if names is None and defaults.class_names is None:
         raise order_unknown(defaults.outputs, where)
     normalisation = agreed(
-        where, "normalisation", _normalisation_in(checkpoint.metadata), conventions.normalisation, _NORMALISATION
+        where, "normalisation", stated_normalisation(checkpoint.statements), conventions.normalisation, _NORMALISATION
     )
-    size = agreed(where, "input size", _size_in(checkpoint.metadata), conventions.input_size, "--size")
+    size = agreed(where, "input size", stated_size(checkpoint.statements), conventions.input_size, "--size")
     config = TimmConfig(
         defaults.network,
         names or defaults.class_names or BINARY,
@@ -171,6 +173,8 @@ def stated_classes(
         labels = labels_in(said)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+    if remark := other_labels(said):
+        warn(f"{where}: {remark}")
     if labels is None or len(labels) not in {outputs, max(outputs, 2)}:  # a list of something else
         return given
     try:
@@ -187,27 +191,6 @@ def agreed(where: str, what: str, stated: T | None, given: T | None, option: str
     if stated is not None and given is not None and stated != given:
         raise InputError(f"{where} says itself: {what} {shown(stated)}, and not {shown(given)}; leave out {option}")
     return given if stated is None else stated
-
-
-def _normalisation_in(said: Mapping[str, Any]) -> tuple[Colour, Colour] | None:
-    mean, std = _colour_in(said.get("mean")), _colour_in(said.get("std"))
-    return None if mean is None or std is None else (mean, std)
-
-
-def _colour_in(value: Any) -> Colour | None:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(part, (int, float)) for part in value):
-        return None
-    if len(value) == 1:
-        return (float(value[0]),) * 3
-    return (float(value[0]), float(value[1]), float(value[2])) if len(value) == 3 else None
-
-
-def _size_in(said: Mapping[str, Any]) -> int | None:
-    """The side of the input by timm's options: `input_size` (channels, height, width), or `img_size`."""
-    size = said.get("input_size")
-    if isinstance(size, (list, tuple)) and len(size) == 3 and size[1] == size[2] and isinstance(size[2], int):
-        return size[2]
-    return next((said[key] for key in ("img_size", "input_size") if isinstance(said.get(key), int)), None)
 
 
 def shown(value: Any) -> str:

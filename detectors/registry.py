@@ -14,6 +14,7 @@ import torch
 from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.files import sha256
+from common.process_state import kept_process_state
 from common.registry import resolve
 from detectors import caddm, ff_attribution, hugging_face, sbi, timm_source, xception
 from detectors.base import Detector
@@ -30,6 +31,7 @@ from detectors.published_wrappers import nearest_wrapper, wrapper_of
 from detectors.queries import require_evaluating
 from detectors.reading import assumption, network_in, none_said, own_detector
 from detectors.saving import model_in
+from detectors.statements import unused_statements
 from detectors.timm_network import TimmConfig, create_network
 from detectors.weight_loading import missing_parts
 
@@ -77,6 +79,7 @@ _TIMM = "timm:"
 _GENERIC = ("model", "best", "last")
 
 
+@kept_process_state("loading the detector")
 def load(
     name: str,
     checkpoint: str | Path | None = None,
@@ -179,6 +182,10 @@ def _remarked(detector: Detector, checkpoint: Checkpoint) -> Detector:
         warn(f"{checkpoint.path}: {remark}")
     if detector.reading is not None and (assumed := assumption(detector.reading, str(checkpoint.path))):
         warn(assumed)
+    if model_in(checkpoint) is None and (
+        unused := unused_statements(checkpoint.statements, detector, str(checkpoint.path))
+    ):
+        warn(unused)
     return detector
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.files import sha256
+from common.process_state import kept_process_state
 from detectors import Queries
 from examination.case import Case, CurvePoint, Setting
 from examination.films import Subject
@@ -12,6 +13,7 @@ from examination.frame import Examiner
 from examination.together import together
 
 
+@kept_process_state("examining")
 def examine_subject(
     path: Path,
     subject: Subject,

@@ -25,9 +25,11 @@ def write_cost_report(folder: Path, name: str, methods: Sequence[MethodCost]) ->
 
 def show_costs(methods: Sequence[MethodCost]) -> None:
     """Prints the methods' costs as a table."""
+    same = len({cost.frames for cost in methods}) == 1
     rows = [
         [
             cost.method,
+            *([] if same else [f"{cost.frames}"]),
             f"{cost.forwards:.0f}",
             f"{cost.calls:.0f}",
             f"{cost.seconds:.2f}" + ("" if np.isnan(cost.seconds_sd) else f" +- {cost.seconds_sd:.2f}"),
@@ -37,8 +39,16 @@ def show_costs(methods: Sequence[MethodCost]) -> None:
         for cost in methods
     ]
     table(
-        f"Cost of one explanation (mean of {methods[0].frames} frames)",
-        ["method", "forwards", "calls", "seconds", "of which adversarial", "seconds of it"],
+        f"Cost of one explanation ({_means(methods)})",
+        [
+            "method",
+            *([] if same else ["frames"]),
+            "forwards",
+            "calls",
+            "seconds",
+            "of which adversarial",
+            "seconds of it",
+        ],
         rows,
     )
 
@@ -63,5 +73,12 @@ def cost_figure(methods: Sequence[MethodCost]) -> Figure:
         axis.spines[["top", "right", "left"]].set_visible(False)
     figure.axes[0].invert_yaxis()
     figure.axes[0].legend(loc="upper right", frameon=False, fontsize=9)
-    figure.suptitle(f"What one explanation costs (mean of {methods[0].frames} frames)", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(f"What one explanation costs ({_means(methods)})", x=0.01, ha="left", fontsize=11)
     return figure
+
+
+def _means(methods: Sequence[MethodCost]) -> str:
+    """Of how many frames the means are, in words: fewer for a method that failed on some."""
+    frames = [cost.frames for cost in methods]
+    fewest, most = min(frames), max(frames)
+    return f"mean of {most} frames" if fewest == most else f"means of {fewest} to {most} frames, not all of the same"

@@ -19,6 +19,7 @@ from reporting.evidence_files import write_evidence
 from reporting.page.write import write_page
 from reporting.published_mark import published_mark
 from runs import row_files
+from runs.drift import drift_in_words
 from runs.finished_run import FinishedRun
 from runs.frame_table import FRAMES
 from runs.gathering import gather
@@ -44,6 +45,7 @@ class RunResults:
         frames: what is known of each frame (`runs.frame_table`), as a score table.
         missing: what of the frames failed while the rest of each was scored.
         mark: what sets the run apart (`reporting.published_mark`).
+        drift: what is to be said of a detector that drifted (`runs.drift`); "" for nothing.
     """
 
     rows: ScoreTable
@@ -56,6 +58,7 @@ class RunResults:
     frames: ScoreTable = field(default_factory=lambda: as_score_table(pd.DataFrame(), FRAMES))
     missing: tuple[MissingPart, ...] = ()
     mark: str = ""
+    drift: str = ""
 
 
 def write_products(
@@ -83,6 +86,7 @@ def write_products(
     headlines = rank_methods(scores, seed, gathered.frames)
     files = [*tables.write_tables(folder.path, name, scores, summary, configuration), *gathered.files]
     row_files.write_failures(folder.path, failures, gathered.missing)
+    drift = drift_in_words(folder)
     if headlines:
         picture = folder.path / f"summary_{name}.png"
         mark = published_mark(configuration)
@@ -90,7 +94,7 @@ def write_products(
         content = FinishedRun(
             scores, flip_thresholds, metrics, gathered.costs, configuration, failures, gathered.frames, gathered.missing
         )
-        cautions = [*filter(None, [partial_frames(gathered.missing), words.few_segments(gathered.frames)])]
+        cautions = [*filter(None, [drift, partial_frames(gathered.missing), words.few_segments(gathered.frames)])]
         page = write_page(folder.path, content, headlines, cautions, interval=_interval(seed))
         files = [page, *files, picture, *paper.write_paper_files(folder.path, content, headlines)]
         files += write_evidence(folder.path, evidence(scores, flip_thresholds, seed), mark)
@@ -105,6 +109,7 @@ def write_products(
         gathered.frames,
         gathered.missing,
         published_mark(configuration),
+        drift,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from common.errors import InputError
 from data.demo.demo_frames import DemoFrames
 from data.frames import CLASS_NAMES, REAL, Frame, video_of
-from data.source import IndexedFrames
+from data.source import IndexedFrames, fingerprint_of
 from runs.configuration import FramesIdentity
 from runs.selection import Selection, spread_over_families
 
@@ -84,7 +84,7 @@ def choose_frames(frames: IndexedFrames, split: str | None = None, limit: int | 
         reason = "they are all real" if known else "none of them has a label; name an index that says which are fake"
         raise InputError(f"no fake among the {len(frames)} frames, so there is nothing to pass off as real: {reason}")
     chosen = IndexedFrames([frames.entries[frame.index] for frame in (*fakes, *real)], frames.images)
-    identity = FramesIdentity(len(chosen), chosen.fingerprint(), split, limit)
+    identity = FramesIdentity(len(chosen), fingerprint_of(chosen), split, limit)
     return _chosen(chosen, [*fakes, *real], identity, len(frames) - len(known))
 
 

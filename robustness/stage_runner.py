@@ -8,6 +8,7 @@ from pathlib import Path
 from common import log
 from common.console import count, progress, warn
 from common.errors import InputError
+from common.process_state import kept_process_state
 from common.progress_lines import PERCENT
 from data.frames import Frame
 from robustness.attacked_frames import AttackedFrames, FrameEntry
@@ -68,7 +69,7 @@ def carry_out(path: Path, plan: AttackPlan, title: str = "") -> StageResults:
     folder = RunFolder(path)
     with folder.locked(Shard()):
         folder.bind(plan.configuration, [PARTS])
-        results = _Work(Parts(path / PARTS, folder.seals), plan).everything(title)
+        results = _Work(Parts(folder.path / PARTS, folder.seals), plan).everything(title)
     if not any(frame.key in results.records[plan.stages[0].name] for frame in plan.chosen.fakes):
         raise InputError(f"none of the fakes could be read; the first: {next(iter(results.failures.values()))}")
     return results
@@ -120,7 +121,8 @@ class _Work:
             if not sample.entries:
                 return
             started = time.perf_counter()
-            records = tuple(stage.work(sample))
+            with kept_process_state(stage.name):
+                records = tuple(stage.work(sample))
             part = Part(records, time.perf_counter() - started)
             self.parts.save(stage.name, first, part)
         self.results.records[stage.name] |= {record.key: record for record in part.records}

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from attacks import AttackResult, RegionAttack, build_attack
 from attacks.budgets import fraction, pgd_at, with_budget
+from attacks.proposals import remark_on_proposals
 from attacks.torchattacks_bridge import TorchAttack
+from common.console import count, warn
 from common.errors import InputError
 from common.seeds import derive_seed
 from common.settings import override
@@ -54,12 +56,16 @@ class WholeFrameAttack:
             batch_size: images in a forward pass.
 
         Raises:
-            InputError: the attack cannot lead this detector to Real.
+            InputError: the attack cannot lead this detector to Real, or all that it proposes is NaN or infinite.
         """
         everywhere = torch.ones(len(images), *images.shape[2:], dtype=torch.bool)
         seeds = [derive_seed(self.seed, key, "robustness", self.name) for key in keys]
         check_aim(self.attack, detector)
-        return self.attack(detector, images, everywhere, seeds, batch_size)
+        result = self.attack(detector, images, everywhere, seeds, batch_size)
+        made, broken, lost = (int(total) for total in result.proposals.sum(dim=0))
+        if remark := remark_on_proposals(self.label, made, broken, lost):
+            warn(f"{remark} (on {count(len(keys), 'frame')} from {keys[0]} on)")
+        return result
 
 
 def check_aim(attack: RegionAttack, detector: Detector) -> None:

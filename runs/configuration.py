@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from common.errors import InputError
-from common.files import atomic_write, parse_json
+from common.files import atomic_write, parse_json, read_file
 from detectors.base import Detector
 from runs.earlier_names import renamed_settings
 
@@ -124,7 +124,7 @@ def bind(path: Path, configuration: Configuration) -> None:
             file.write(configuration.to_json())
         return
     try:
-        stored = renamed_settings(parse_json(path.read_text(encoding="utf-8")))
+        stored = renamed_settings(parse_json(read_file(path).decode()))
         differing = changes(stored, json.loads(configuration.to_json()))
     except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(
@@ -153,7 +153,7 @@ def stored_batch_size(path: Path) -> int | None:
 def _stored(path: Path, key: str) -> Any:
     """A value of the configuration at `path`; None where it or the file is missing, or the file is broken."""
     try:
-        stored = parse_json(path.read_text(encoding="utf-8"))
+        stored = parse_json(read_file(path).decode())
     except (OSError, ValueError, RecursionError):
         return None
     return stored.get(key) if isinstance(stored, dict) else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.files import atomic_write, parse_json
+from common.files import atomic_write, parse_json, read_file
 from runs.seals import Seals, closed, require_rows
 
 RECORDS, SEAL = "records", "seal"
@@ -29,7 +29,7 @@ def load_records(path: Path, seals: Seals) -> dict[str, Any]:
 
     Raises InputError where the file is damaged or of another run, FileNotFoundError where it is not there.
     """
-    content = path.read_bytes()
+    content = read_file(path)
     sealed = seals.check(path, content)
     try:
         stored = parse_json(content.decode())

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, read_file
 from runs.earlier_names import ADDED, renamed_columns
 from runs.seals import Seals, closed, require_rows
 
@@ -39,16 +39,28 @@ def column_names(kind: type) -> tuple[str, ...]:
 def to_array(kind: type, records: Sequence[Any]) -> np.ndarray:
     """The records of one kind as a structured array; its texts are as wide as the longest needs: nothing is cut.
 
-    Raises InputError for a text that cannot be kept so (one that ends with a null character).
+    Raises InputError for what cannot be kept so: a text that ends with a null character, a number that is NaN.
     """
     values = [astuple(record) for record in records]
     columns = dict(zip(column_names(kind), zip(*values, strict=True), strict=True)) if values else {}
     array = np.array(
         values, dtype=[(field.name, _code(field.type, columns.get(field.name, ()))) for field in fields(kind)]
     )
-    if [tuple(item) for item in array.tolist()] != values:
-        raise InputError(f"frame {records[0].key!r}: its name or its video's cannot be stored; rename it")
+    for item, record in zip(array.tolist(), values, strict=True):
+        if item != record:
+            raise InputError(f"frame {records[0].key!r}: {_unkept(kind, item, record)}")
     return array
+
+
+def _unkept(kind: type, kept: Sequence[Any], record: Sequence[Any]) -> str:
+    """What of a record cannot be stored, and what to do."""
+    name, value = next(
+        (name, value) for name, now, value in zip(column_names(kind), kept, record, strict=True) if now != value
+    )
+    what = f"the {name} {value!r} of its {kind_name(kind)} cannot be stored"
+    if isinstance(value, float):
+        return f"{what}: it is no number; what computes it divides by zero, or loses it otherwise"
+    return f"{what}: it ends in a null character; rename it"
 
 
 def array_of_table(kind: type, table: pd.DataFrame) -> np.ndarray:
@@ -85,7 +97,7 @@ def load_records(path: Path, kind: type, seals: Seals | None = None) -> np.ndarr
     Raises InputError where the file is damaged, truncated, of another run, or holds something else.
     """
     what = f"{kind_name(kind)} of scores"
-    content = path.read_bytes()
+    content = read_file(path)
     sealed = None if seals is None else seals.check(path, content)
     file = io.BytesIO(content)
     try:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from common.console import warn
 from common.errors import InputError
+from common.files import read_file
 from runs import parquet_records
 from runs.seals import Seals, in_words
 from scoring.costs import FrameCost
@@ -71,7 +72,7 @@ class Packed:
         for kind in KINDS:
             path = self._file(kind, rows.name)
             if kind is not Row and (path.exists() or has(self._seals, kind)):
-                self._seals.check(path, path.read_bytes())
+                self._seals.check(path, read_file(path))
         keys = parquet_records.read_table(rows, Row, self._seals, ["key"]).column("key")
         return [str(key) for key in pc.unique(keys).to_pylist()]
 

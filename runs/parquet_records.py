@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, read_file
 from runs.earlier_names import ADDED, renamed_columns
 from runs.npy_records import kind_name
 from runs.seals import Seals, closed, require_rows
@@ -138,7 +138,7 @@ def read_table(path: Path, kind: type, seals: Seals, columns: Sequence[str] | No
     Raises InputError where the file is damaged, of another run, or holds something else, FileNotFoundError where it is
     not there.
     """
-    content = path.read_bytes()
+    content = read_file(path)
     sealed = seals.check(path, content)
     wanted = schema(kind) if columns is None else pa.schema([schema(kind).field(name) for name in columns])
     try:

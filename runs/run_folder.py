@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -20,7 +21,6 @@ from runs.frame_files import FrameFiles, Records
 from runs.packed_frames import COSTS, FOLDERS, KINDS, Packed, Tables
 from runs.seals import Seals
 from scoring.costs import Cost, FrameCost
-from scoring.records import Row
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
@@ -50,6 +50,9 @@ class Shard:
         return frame_index % self.count == self.index
 
 
+OWN_FOLDERS = (*FOLDERS.values(), COSTS, "drift", "gallery", "figures", "parts")
+"""What folders a run may have in its own."""
+
 PACK = 2000
 """Frames in a part: at 3 to 4 files and 100 to 500 KB a frame, a million frames would be millions of files."""
 
@@ -62,7 +65,8 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        """`path` may be relative, and is that of now: a user's own code may change the working folder later."""
+        self.path = path = path.absolute()
         self.seals = Seals(self.config)
         self._packed, self._own = Packed(path, self.seals), FrameFiles(path, self.seals)
         self._loose: list[str] = []
@@ -85,6 +89,24 @@ class RunFolder:
                     f"what made it, is gone: put that back, or give another --run NAME to start anew"
                 )
         bind(self.config, configuration)
+
+    def require_folders(self) -> None:
+        """Raises InputError where a folder of the run is a file or a link: records would be lost, or mixed with others.
+
+        The run's own folder may be a link.
+        """
+        for name in OWN_FOLDERS:
+            path = self.path / name
+            if path.is_symlink():
+                raise InputError(
+                    f"{path} is a link (to {os.readlink(path)}), where the run keeps a folder of its own: put the "
+                    "folder itself there, or give another --run NAME to start anew"
+                )
+            if path.exists() and not path.is_dir():
+                raise InputError(
+                    f"{path} is a file, where the run keeps a folder: move it away, or give another --run NAME to "
+                    "start anew"
+                )
 
     def file(self, kind: type, key: str) -> Path:
         """The file of a frame's records of one kind."""
@@ -173,7 +195,7 @@ class RunFolder:
     def _there(self, key: str) -> Records:
         records = self._own.whole(key)
         if records is None:
-            raise InputError(f"{self.file(Row, key)} is gone or damaged; the same command scores its frame again")
+            raise InputError(f"{self.path}: records of {key!r} are gone or damaged; the same command scores it again")
         return records
 
     def costs(self, key: str) -> list[Cost]:
@@ -189,6 +211,7 @@ class RunFolder:
         Raises InputError where another process is at work, OSError where the folder cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        self.require_folders()
         with contextlib.ExitStack() as stack:
             whole = stack.enter_context(open(self.path / ".lock", "a"))
             self._lock(whole, fcntl.LOCK_EX if shard.whole else fcntl.LOCK_SH)

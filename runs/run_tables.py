@@ -10,12 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from common.console import count
+from common.console import count, warn
 from common.csv_files import as_read
 from common.errors import InputError
 from common.notebook_html import paragraph, table
 from data.frames import REAL
 from runs.conditions import MEAN, conditions, depth_groups
+from runs.drift import drift_in_words
 from runs.frame_table import class_names, shown
 from runs.gathering import FrameBatch, read_batches
 from runs.run_folder import RunFolder
@@ -90,9 +91,12 @@ def read_run(folder: str | Path) -> RunTables:
     """
     path = Path(folder)
     configuration, run_folder = read_configuration(path), RunFolder(path)
+    run_folder.require_folders()
     keys = sorted(run_folder.keys())
     if not keys:
         raise InputError(f"{path} has no finished frame yet")
+    if drift := drift_in_words(run_folder):
+        warn(f"{path}: {drift}")
     batches = list(read_batches(run_folder, configuration, keys))
     return RunTables(
         path=path,

@@ -12,7 +12,7 @@ from typing import Any
 
 from common.console import count
 from common.errors import InputError
-from common.files import parse_json
+from common.files import parse_json, read_file
 from runs.configuration import FORMAT
 
 SINCE = 5
@@ -33,7 +33,7 @@ class Seals:
     @cached_property
     def _stored(self) -> Any:
         try:
-            return parse_json(self._config.read_text(encoding="utf-8"))
+            return parse_json(read_file(self._config).decode())
         except FileNotFoundError:
             return None
         except ValueError as error:

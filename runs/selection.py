@@ -8,7 +8,7 @@ from common.errors import InputError
 from data.demo.demo_frames import DemoFrames
 from data.frames import CLASS_NAMES, REAL, Frame, family_of
 from data.index import Entry
-from data.source import IndexedFrames
+from data.source import IndexedFrames, fingerprint_of
 from runs.configuration import FramesIdentity
 
 DEMO_FRAMES = 12
@@ -84,7 +84,7 @@ def select_frames(
         kept[index] for index in spread_over_families([frames.entries[index].family or "" for index in kept], limit)
     )
     chosen = IndexedFrames([frames.entries[index] for index in indices], frames.images)
-    identity = FramesIdentity(len(indices), chosen.fingerprint() if fingerprinted else "", split, limit)
+    identity = FramesIdentity(len(indices), fingerprint_of(chosen) if fingerprinted else "", split, limit)
     return Selection(frames, indices, tuple(entry.key for entry in chosen.entries), identity, real)
 
 

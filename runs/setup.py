@@ -16,6 +16,7 @@ from attacks.registry import ATTACKS, build_attack, describe_attack
 from common.console import warn
 from common.errors import InputError
 from common.files import safe_name
+from common.process_state import kept_process_state
 from common.settings import override
 from data.picture_transforms import parse_transforms
 from data.source import open_frames
@@ -27,6 +28,7 @@ from detectors.memory import keep_freed_memory
 from detectors.randomised import layer_count
 from detectors.registry import load
 from runs.as_published import parse_differences
+from runs.claims import require_deterministic
 from runs.configuration import Configuration, describe_device, identify_detector, stored_batch_size, versions
 from runs.earlier_names import renamed_protocol
 from runs.filter_training import trained_attack
@@ -67,6 +69,7 @@ class RunSetup:
     on_demo: bool
 
 
+@kept_process_state("preparing the run")
 def prepare_run(
     options: EvaluationOptions, keep_real: bool = False, folder: Path | None = None, as_written: bool = False
 ) -> RunSetup:
@@ -128,6 +131,7 @@ def prepare_run(
         settings = replace(settings, adversarial=usable.adversarial or settings.adversarial)
         if thresholds and not usable.flip_thresholds:
             protocol = replace(protocol, flip_thresholds=(NONE,))
+        require_deterministic(methods, settings, selection, detector, batch_size)
     scorer = Scorer(
         detector, methods, settings, attacks, protocol, metrics, options.seed, options.seeds,
         divided(settings, options.segments), budgets, batch_size, options.precision, transforms, published.mark,

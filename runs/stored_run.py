@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.console import warn
 from common.errors import InputError
-from common.files import parse_json
+from common.files import parse_json, read_file
+from runs.drift import drift_in_words
 from runs.earlier_names import renamed_settings
 from runs.gathering import gather
 from runs.run_folder import RunFolder
@@ -40,9 +42,12 @@ def read_stored_run(path: Path) -> StoredRun:
     """Reads a run. Raises InputError where `path` is not one, has no finished frame, or holds what no run wrote."""
     configuration = read_configuration(path)
     folder = RunFolder(path)
+    folder.require_folders()
     keys = folder.keys()
     if not keys:
         raise InputError(f"{path} has no finished frame yet")
+    if drift := drift_in_words(folder):
+        warn(f"{path}: {drift}")
     gathered = gather(folder, configuration, keys)
     return StoredRun(path, configuration, gathered.scores, gathered.flip_thresholds, gathered.frames)
 
@@ -51,7 +56,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
     """What a run's config.json holds, by today's names. Raises InputError where `path` is not a run's folder."""
     config = path / "config.json"
     try:
-        configuration = parse_json(config.read_text(encoding="utf-8"))
+        configuration = parse_json(read_file(config).decode())
     except FileNotFoundError as error:
         raise InputError(f"{path} is not the folder of a run: it has no config.json") from error
     except (ValueError, RecursionError) as error:

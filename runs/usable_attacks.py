@@ -74,7 +74,7 @@ def usable_on_first_frame(
     others = " ".join(f"--attack {name}" for name in asked.attacks if name not in asked.optional)
     without = _WITHOUT | dict.fromkeys(asked.optional, others)
     found = [*problems, *unusable(every, detector)]
-    image = _first_image(selection, detector) if every else None
+    image = first_image(selection, detector) if every else None
     usable = every
     if image is not None:
         try:
@@ -90,7 +90,8 @@ def usable_on_first_frame(
     )
 
 
-def _first_image(selection: Selection, detector: Detector) -> Tensor | None:
+def first_image(selection: Selection, detector: Detector) -> Tensor | None:
+    """The first frame that can be read, as the detector's input (3, S, S); None where none can."""
     for index in range(len(selection.keys)):
         try:
             return detector.prepare(selection.frame(index).image)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from common import log
 from common.console import warn
+from runs.drift import keep_drift
 from runs.gallery import sprites
 from runs.run_folder import RunFolder
 from runs.workers.messages import Answer, Failure, failure
@@ -38,6 +39,8 @@ class ResultWriter:
             self._leave_out(key, answer)
             return
         try:
+            if answer.drift is not None:
+                keep_drift(self._folder, answer.drift)
             if answer.pictures is not None:
                 sprites.save(self._folder.path, answer.pictures)
             self._folder.save(key, answer.records, answer.costs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from common.errors import FAILED, InputError, described, one_line, words
 from common.memory import no_memory
+from common.process_state import kept_process_state
 from detectors.memory import ran_out
 
 
@@ -63,7 +64,8 @@ class Attempts:
     def at(self, stage: str) -> Iterator[None]:
         """Notes an error of what happens inside as the failure of a stage, and goes on after it."""
         try:
-            yield
+            with kept_process_state(stage):
+                yield
         except FAILED as error:
             self.failures.append(StageFailure.of(stage, error))
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from detectors.base import Detector
 from detectors.queries import Meter, counting
 
+VERDICT = "verdict"  # the first stage of every frame
+
 ProgressCallback = Callable[[str], None]
 """Called with the name of each stage as it begins."""
 

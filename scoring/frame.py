@@ -9,19 +9,23 @@ from torch import Tensor
 
 from attacks import RegionAttack
 from attacks.budgets import fraction, with_budget
+from attacks.proposals import remark_on_proposals
+from common.console import warn
 from common.errors import InputError
 from data.frames import Frame
 from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
-from detectors.consistency import hooks_of, require_same, weights_seen
+from detectors.consistency import hooks_of, settings_of, weights_seen
+from detectors.preparing import prepared, prepared_mask
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
+from scoring.asked_again import AskedAgain
 from scoring.attempts import Attempts, NothingScoredError
 from scoring.baselines import oracle
 from scoring.baselines.baseline_regions import baseline_regions, unexplained
 from scoring.baselines.table import ORACLE, RANDOM_MODEL
-from scoring.costs import CostTracker, ProgressCallback
+from scoring.costs import VERDICT, CostTracker, ProgressCallback
 from scoring.explaining import Explained, explain_frame, explain_randomised
 from scoring.flip_threshold import FlipThresholdSearch
 from scoring.metrics.base import Metric
@@ -117,17 +121,17 @@ class Scorer:
         NothingScoredError where every method or every attack fails.
         """
         self._require_unchanged()
-        image = self.detector.prepare(frame.image)
+        image = prepared(self.detector, frame.image)
         if frame.mask is not None:
-            frame = replace(frame, mask=self.detector.prepare_mask(frame.mask))
+            frame = replace(frame, mask=prepared_mask(self.detector, frame.mask))
         with counting(self.detector) as meter:
             tracker = CostTracker(meter, on_stage)
-            with tracker.stage("verdict"):
+            with tracker.stage(VERDICT):
                 logits = Queries(self.detector, self.batch_size).logits(image[None])
                 verdict = self._judge(frame, logits)
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
         self._require_unchanged()
-        require_same(self.detector, image, logits)
+        drift = self._asked_again(frame.key, image, logits, parts[0].views)
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
         if failures and not stands:
@@ -141,18 +145,28 @@ class Scorer:
             frame_verdicts=[frame_verdict for part in parts for frame_verdict in part.frame_verdicts],
             transformed=[verdict for part in parts for verdict in part.transformed or ()] if self.transforms else None,
             failures=failures,
+            drift=drift,
         )
 
     @cached_property
-    def _loaded(self) -> tuple[object, int]:
-        return weights_seen(self.detector), hooks_of(self.detector)
+    def _asked_again(self) -> AskedAgain:
+        return AskedAgain(self.detector)
+
+    @cached_property
+    def _loaded(self) -> tuple[object, ...]:
+        return self._now
+
+    @property
+    def _now(self) -> tuple[object, ...]:
+        return weights_seen(self.detector), hooks_of(self.detector), settings_of(self.detector)
 
     def _require_unchanged(self) -> None:
         """Refuses to score by a detector that is no longer the one that the run began with."""
-        if self._loaded != (weights_seen(self.detector), hooks_of(self.detector)):
+        if self._loaded != self._now:
             raise InputError(
                 f"detector {type(self.detector).__name__} is no longer as it was loaded: an explainer, attack or "
-                "metric of this run has changed its weights or left a hook in it; leave that part out, and score again"
+                "metric of this run has changed its weights, its settings or its forward, or left a hook in it; leave "
+                "that part out, and score again"
             )
 
     def _judge(self, frame: Frame, logits: Tensor) -> Verdict:
@@ -275,6 +289,7 @@ class _FrameTrial:
                     with_oracle = ranked_regions + (
                         self._oracle(name, attack, ranked_regions, explained, outcomes) if explained else []
                     )
+                self._remark_on_proposals(name, outcomes)
                 transformed += self._transformed.of_flips(name, attack.epsilon, with_oracle, outcomes)
                 rows += [
                     self._recorder.row(ranked_region, name, attack.epsilon, outcomes[ranked_region.digest])
@@ -285,6 +300,12 @@ class _FrameTrial:
                     {method: images[digest] for method, digest in shown.items() if digest in images},
                 )
         return rows, *(first or (ranked_regions, {})), transformed
+
+    def _remark_on_proposals(self, name: str, outcomes: Mapping[str, Outcome]) -> None:
+        """Warns of proposals that are no numbers. Raises NoProposalError where the attack made no other."""
+        made, broken, lost = (sum(outcome.proposals[i] for outcome in outcomes.values()) for i in range(3))
+        if remark := remark_on_proposals(name, made, broken, lost):
+            warn(f"{self.frame.key}: {remark}")
 
     def _oracle(
         self,

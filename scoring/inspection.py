@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from common.process_state import kept_process_state
 from data.frames import Frame
 from data.masks import at_size
 from detectors import Queries
@@ -39,6 +40,7 @@ class FrameInspection:
     view: View
 
 
+@kept_process_state("inspecting a frame")
 def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
     """Asks a scorer's detector about a frame and explains its verdict by each of its methods.
 

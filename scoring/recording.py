@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import InputError
 from data.frames import Frame
 from data.masks import at_size
 from detectors import Detector
@@ -174,8 +175,17 @@ def _named(ranking: Ranking) -> dict[str, Any]:
 
 
 def correct(detector: Detector, frame: Frame, predicted: int) -> int:
-    """Whether a class is the frame's: 1 or 0, -1 where the detector has no class for the frame."""
-    label = detector.label_of(frame.family)
+    """Whether a class is the frame's: 1 or 0, -1 where the detector has no class for the frame.
+
+    Raises InputError where its `label_of` gives what is no class of its.
+    """
+    label: object = detector.label_of(frame.family)
+    known = len(detector.class_names)
+    if label is not None and (isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < known):
+        raise InputError(
+            f"detector {type(detector).__name__}: its label_of gave {label!r} for {frame.family}; expected None, or "
+            f"the index of one of its {known} classes"
+        )
     return UNKNOWN if label is None else int(predicted == label)
 
 

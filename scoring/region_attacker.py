@@ -37,7 +37,8 @@ class Verdict:
 class Outcome:
     """What an attack on one region did: p(target) and the class after it, whether it flipped, its size and cost.
 
-    `picture` is the attacked image as a picture, (S, S, 3) uint8, where it flipped and the attacker keeps such.
+    `picture` is the attacked image as a picture, (S, S, 3) uint8, where it flipped and the attacker keeps such;
+    `proposals` as in `attacks.base.AttackResult`.
     """
 
     after: float
@@ -48,6 +49,7 @@ class Outcome:
     forwards: int
     queries: int
     picture: np.ndarray | None = field(default=None, compare=False, repr=False)
+    proposals: tuple[int, int, int] = field(default=(0, 0, 0), compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +119,7 @@ class RegionAttacker:
         after = probabilities(result.logits)
         after[(change == 0) & ~result.flipped] = verdict.probabilities  # not the rounding of another batch
         flipped = result.flipped if verdict.predicted != self.detector.real else torch.zeros_like(result.flipped)
+        proposals = [(int(made), int(broken), int(lost)) for made, broken, lost in result.proposals.tolist()]
         outcomes = {
             digest: Outcome(
                 after=float(after[i, verdict.target]),
@@ -127,6 +130,7 @@ class RegionAttacker:
                 forwards=int(result.forwards[i]),
                 queries=int(result.queries[i]),
                 picture=to_pictures(result.images[i : i + 1])[0] if self.keeps_flips and flipped[i] else None,
+                proposals=proposals[i],
             )
             for i, digest in enumerate(regions)
         }

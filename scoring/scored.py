@@ -27,6 +27,21 @@ class Views:
     mark: str = ""
 
 
+@dataclass(frozen=True)
+class Drift:
+    """A frame that a detector answered otherwise later than when it was scored: what came between has other answers.
+
+    Attributes:
+        first: the frame's key.
+        noticed: the frame at whose end it was asked about again; "" where that was as a run was continued.
+        difference: of a logit, what all logits share taken away.
+    """
+
+    first: str
+    noticed: str
+    difference: float
+
+
 @dataclass(frozen=True, eq=False)
 class Scored:
     """What scoring a frame gave.
@@ -40,6 +55,7 @@ class Scored:
         frame_verdicts: what the detector says of the frame and of its adversarial image, by trial.
         transformed: what it says of the frame and of every flip after each transform; None where none is asked for.
         failures: what of the frame could not be scored; all else stands as if that had not been asked for.
+        drift: the first frame that was scored, where the detector no longer answers it as it did; None where it does.
     """
 
     rows: list[Row]
@@ -50,6 +66,7 @@ class Scored:
     frame_verdicts: list[FrameVerdict] = field(default_factory=list)
     transformed: list[TransformedVerdict] | None = None
     failures: list[StageFailure] = field(default_factory=list)
+    drift: Drift | None = None
 
     @property
     def records(self) -> dict[type, Sequence[Any]]:

@@ -1,5 +1,6 @@
 """Detectors that keep their promise for pictures of noise, and break it for some frame later."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -55,6 +56,48 @@ class Draws(LiesLater):
 
     def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
         return torch.where(chosen[:, None], logits + 6 * torch.randn_like(logits), logits)
+
+
+class DrawsOnceChanged(LiesLater):
+    """Other logits at every call, as soon as the evidence is weaker than in the frame itself."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        match = (images.mean(dim=1)[:, CENTRE, CENTRE] * self.pattern).mean(dim=(1, 2))
+        changed = chosen & (match < 0.9 * AMPLITUDE)
+        return torch.where(changed[:, None], logits + 6 * torch.randn_like(logits), logits)
+
+
+class DrawsOnceACall(LiesLater):
+    """The same, but one draw for all pictures of a call."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        match = (images.mean(dim=1)[:, CENTRE, CENTRE] * self.pattern).mean(dim=(1, 2))
+        changed = chosen & (match < 0.9 * AMPLITUDE)
+        return torch.where(changed[:, None], logits + 6 * torch.randn(logits.shape[1]), logits)
+
+
+class Drifts(PlantedDetector):
+    """Less sure with every frame that it is given, from the fourth on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = 0
+
+    def prepare(self, image: np.ndarray) -> Tensor:
+        self.frames += 1
+        return super().prepare(image)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * (1 - 0.02 * max(self.frames - 3, 0))
+
+
+class OfToday(PlantedDetector):
+    """Another one after `day` has changed."""
+
+    day = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * (1 + 0.1 * OfToday.day)
 
 
 class Ends(LiesLater):

@@ -1,5 +1,6 @@
 """Explainers, attacks and metrics that write where they should not, or give what they should not."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,9 +12,11 @@ from torch import Tensor
 from attacks import Batch, RegionAttack
 from detectors import Detector, Queries
 from scoring.metrics import About, Case, Value
+from tests.scoring.stand_ins import TwoClassPlanted
 from xai.base import Fill, Score
 
 BUFFER = np.zeros((48, 48), np.float32)
+BROKEN = [True]
 
 
 def spoiler(
@@ -39,6 +42,16 @@ class Unmade:
         raise KeyError("boom")
 
 
+def fails_on_swaps(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Cannot explain frames of FaceSwap while `BROKEN` holds; asks the detector once."""
+    score(image[None])
+    if BROKEN and abs(float(image[0, 0, 0]) - 0.8) < 0.02:
+        raise KeyError("no swaps")
+    return segments.astype(np.float32)
+
+
 def dimmer(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator) -> np.ndarray:
     """Leaves the detector with other weights."""
     with torch.no_grad():
@@ -51,6 +64,119 @@ def hooker(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, genera
     """Leaves a hook in the detector."""
     score.queries.detector.register_forward_hook(lambda module, images, logits: -logits)
     return segments.astype(np.float32)
+
+
+def renamer(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves the detector with another class as Real."""
+    score.queries.detector.real = 1 - score.queries.detector.real
+    return segments.astype(np.float32)
+
+
+def replacer(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves the detector with another forward."""
+    detector = score.queries.detector
+    detector.__dict__["forward"] = lambda images: -type(detector).forward(detector, images)
+    return segments.astype(np.float32)
+
+
+def trainer(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves the detector in training mode."""
+    score.queries.detector.train()
+    return segments.astype(np.float32)
+
+
+def default_type(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves torch with another default type."""
+    torch.set_default_dtype(torch.float64)
+    return segments.astype(np.float32)
+
+
+def without_gradients(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves torch without gradients."""
+    torch.set_grad_enabled(False)
+    return segments.astype(np.float32)
+
+
+def threads(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves torch with another number of threads."""
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    return segments.astype(np.float32)
+
+
+def numpy_errors(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves numpy with errors in place of infinity."""
+    np.seterr(all="raise")
+    return segments.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """An explainer that says it draws nothing."""
+
+    deterministic: ClassVar[bool] = True
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        return segments.astype(np.float32)
+
+
+class ClaimsAndDraws(Claims):
+    """One that draws."""
+
+    def __call__(self, *given: Any) -> np.ndarray:
+        return given[4].random(given[2].shape).astype(np.float32)
+
+
+class ClaimsAndCounts(Claims):
+    """One that draws nothing, and gives another map each time."""
+
+    calls: ClassVar[list[int]] = []
+
+    def __call__(self, *given: Any) -> np.ndarray:
+        self.calls.append(0)
+        return super().__call__(*given) * (-1) ** len(self.calls)
+
+
+class ClaimsAndFails(Claims):
+    """One that fails."""
+
+    def __call__(self, *given: Any) -> np.ndarray:
+        raise KeyError("boom")
+
+
+def wanderer(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves the process in another folder."""
+    os.chdir("/")
+    return segments.astype(np.float32)
+
+
+class Wanders(TwoClassPlanted):
+    """A detector that leaves the process in another folder, where it is made and whenever it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        os.chdir("/")
+
+    def forward(self, images: Tensor) -> Tensor:
+        os.chdir("/")
+        return super().forward(images)
 
 
 @dataclass(frozen=True)
@@ -102,6 +228,52 @@ class Offers(RegionAttack):
 
     def propose(self, queries: Queries, batch: Batch) -> Any:
         return self.__dict__["_told"][1]
+
+
+@dataclass(frozen=True)
+class NotNumbers(RegionAttack):
+    """An attack that darkens, and proposes what is no number in its region, outside it, or in every other round."""
+
+    where: str = "inside"
+
+    @property
+    def rounds(self) -> int:
+        return 4
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        darker = batch.images - 1 / 255
+        if self.where == "outside":
+            return torch.where(batch.regions, darker, torch.nan)
+        lost = torch.tensor([rounds % 2 == 0 or self.where == "inside" for rounds in batch.rounds])
+        return torch.where(lost[:, None, None, None] & batch.regions, torch.inf, darker)
+
+
+@dataclass(frozen=True)
+class Grows(CheckedAttack):
+    """An attack that gives itself a larger budget."""
+
+    def check(self, detector: Detector) -> None:
+        pass
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        object.__setattr__(self, "epsilon", 1.0)
+        return 0 * batch.images
+
+
+@dataclass(frozen=True)
+class Cheats(CheckedAttack):
+    """An attack that always succeeds."""
+
+    def __call__(self, *given: Any) -> Any:
+        return None
+
+
+@dataclass(frozen=True)
+class Unprojected(CheckedAttack):
+    """An attack without limits."""
+
+    def _project(self, proposal: Tensor, current: Tensor, originals: Tensor, masks: Tensor) -> Tensor:
+        return proposal
 
 
 @dataclass(frozen=True)

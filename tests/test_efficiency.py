@@ -69,3 +69,35 @@ def test_nothing_to_measure_is_one_line(index: Path, tmp_path: Path, capsys: pyt
     assert run("--frames", index, "--detector", "tests.scoring.stand_ins:Bare", "--results", tmp_path) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: nothing could be measured: the detector calls every frame Real")
+
+
+def test_a_method_that_fails_on_a_frame_leaves_the_others_measured(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "tests.own_parts:fails_on_swaps"
+    words = ("--frames", index, *PLANTED, "--limit", 4, "--results", tmp_path, "--method", own)
+    assert run(*words) == 0
+    folder, told = tmp_path / "efficiency", capsys.readouterr()
+    assert "Measured in part: 1 frame; failures.csv says why" in told.out
+    assert "means of 3 to 4 frames" in told.out
+    failures = pd.read_csv(folder / "failures.csv")
+    assert failures["stage"].tolist() == [own]
+    assert failures["key"].str.contains("FaceSwap").tolist() == [True]
+    costs = pd.read_csv(folder / "costs.csv")
+    assert costs["stage"].value_counts()[["LIME", "LIME_adv", "adversarial", own]].tolist() == [4, 4, 4, 3]
+    first = costs[~costs["key"].str.contains("FaceSwap")]
+    monkeypatch.setattr("tests.own_parts.BROKEN", [])
+    assert run(*words) == 0
+    assert "Measured in part" not in capsys.readouterr().out
+    again = pd.read_csv(folder / "costs.csv")
+    assert again["stage"].value_counts()[["LIME", own]].tolist() == [4, 4]
+    pd.testing.assert_frame_equal(again[~again["key"].str.contains("FaceSwap")], first)
+
+
+def test_the_adversarial_part_is_of_the_frames_that_a_method_explained() -> None:
+    costs = {
+        "a": [Cost("adversarial", 40, 2, 4.0), Cost("LIME_adv", 50, 3, 5.0)],
+        "b": [Cost("adversarial", 20, 1, 2.0)],
+    }
+    (only,) = mean_costs(costs, [METHODS["LIME_adv"]])
+    assert (only.frames, only.forwards, only.adversarial_forwards) == (1, 50, 40)

@@ -8,6 +8,8 @@ import pytest
 import evaluate
 from common import console
 from detectors.__main__ import app as detectors_app
+from runs.stored_run import read_run
+from tests.lying_detectors import OfToday
 from tests.scoring.stand_ins import TINY, write_frames
 
 FAMILIES = ("Deepfakes", "FaceSwap")
@@ -19,14 +21,16 @@ CASES = [
     ("ForwardFromElsewhere", "gives logits that are not finite for"),
     ("ForwardOfTheInstance", "gives logits that are not finite for"),
     ("Draws", "answers this frame differently at its end than at its beginning"),
+    ("DrawsOnceChanged", "answers a changed picture of this frame (masked, attacked) differently twice"),
+    ("DrawsOnceACall", "answers a changed picture of this frame (masked, attacked) differently twice"),
     ("Ends", "GeneratorExit: enough"),
     ("Speechless", "MuteError: (its __str__ raises KeyError)"),
 ]
 
 
-def run(index: Path, results: Path, detector: str) -> tuple[int, Path]:
+def run(index: Path, results: Path, detector: str, *more: str) -> tuple[int, Path]:
     words = ["--device", "cpu", "--threads", "1", "--method", "LIME", "--attack", "nes", "--frames", str(index)]
-    words += ["--detector", detector, "--results", str(results), "--preset", "quick", *SETTINGS]
+    words += ["--detector", detector, "--results", str(results), "--preset", "quick", *SETTINGS, *more]
     return console.status(evaluate.app, words), results / "evaluation-LIME"
 
 
@@ -53,6 +57,47 @@ def test_its_frames_are_left_out_with_the_reason(
     assert all(words in reason for reason in failures["reason"])
     expected = sound[sound["family"] != "FaceSwap"].reset_index(drop=True)
     pd.testing.assert_frame_equal(pd.read_csv(folder / "rows_LIME.csv"), expected)
+
+
+def drifted(folder: Path) -> list[bool]:
+    """Whether the log, the report and a record each say so."""
+    kept = list(folder.glob("drift/*.json"))
+    texts = (folder / "log.txt").read_text(), (folder / "report.html").read_text()
+    return ["the detector drifts: " in texts[0], "The detector drifted: " in texts[1], bool(kept)]
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_one_that_drifts_between_frames_is_said_wherever_results_are(
+    workers: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = write_frames(tmp_path / "frames", videos=4, families=FAMILIES)
+    status, folder = run(frames, tmp_path, "tests.lying_detectors:Drifts", *workers)
+    told = capsys.readouterr()
+    assert status == 0
+    assert len(pd.read_csv(folder / "frames.csv")) == 8
+    assert drifted(folder) == [True, True, True]
+    assert "warning: the detector drifts: at the end of manipulated_sequences/" in told.err
+    assert "it answered manipulated_sequences/Deepfakes/c23/videos/000.mp4/0000.png otherwise" in told.err
+    assert "The detector drifted: from manipulated_sequences/" in " ".join(told.out.split())
+    run(frames, tmp_path, "tests.lying_detectors:Drifts", *workers)
+    assert drifted(folder) == [True, True, True]
+    read_run(folder)
+    assert "The detector drifted: from manipulated_sequences/" in capsys.readouterr().err
+
+
+def test_a_run_that_another_detector_goes_on_with_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = write_frames(tmp_path / "frames", videos=2, families=FAMILIES)
+    _, folder = run(frames, tmp_path, "tests.lying_detectors:OfToday")
+    assert not (folder / "drift").exists()
+    max((folder / "frames").glob("*.npy")).unlink()
+    monkeypatch.setattr(OfToday, "day", 1)
+    capsys.readouterr()
+    status, _ = run(frames, tmp_path, "tests.lying_detectors:OfToday")
+    assert status == 0
+    assert "the detector drifts: when the run was continued it answered manipulated_seq" in capsys.readouterr().err
+    assert drifted(folder) == [True, True, True]
 
 
 def test_testing_a_detector_names_the_frames_without_an_answer(

@@ -1,17 +1,26 @@
 """What users' own explainers, attacks and metrics write into reaches nobody else; what cannot be is named."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+import evaluate
+from attacks import RegionAttack
 from attacks.pgd import PGD
 from attacks.registry import build_attack
+from common.console import status
 from common.errors import InputError
+from common.process_state import _STATE
 from data.frames import Frame
 from detectors import Detector
+from detectors.preparing import prepared, prepared_mask
+from robustness.whole_frame_attack import WholeFrameAttack
 from runs.own_code import own_code
 from runs.run_options import EvaluationOptions
 from runs.setup import LONGEST_NAME, files_name, prepare_run
@@ -20,7 +29,9 @@ from scoring.metrics.base import Case
 from scoring.metrics.measuring import measure_case
 from scoring.metrics.registry import build_metrics
 from scoring.protocol import Protocol
-from tests.own_parts import Gives, Offers, WritesOver
+from scoring.recording import correct
+from scoring.scored import Scored
+from tests.own_parts import Gives, Grows, NotNumbers, Offers, WritesOver
 from tests.scoring.stand_ins import SIZE, TwoClassPlanted, picture, write_frames
 from xai.explanation import FrameExplanations
 from xai.explanation_settings import build_settings
@@ -100,6 +111,45 @@ def test_an_attack_that_proposes_no_images_is_refused(proposal: Any) -> None:
         attacked(Offers(2, proposal))
 
 
+def scored(attacks: dict[str, RegionAttack]) -> Scored:
+    methods = (parse_method("LIME"),)
+    tiny = {"segments": {"count": 9, "compactness": 1000.0}, "LIME": {"samples": 50}}
+    score = Scorer(TwoClassPlanted(), methods, build_settings("quick", tiny, methods), attacks)
+    return score(Frame("a/1.png", picture("a/1.png", "FaceSwap"), 1, "FaceSwap", "a"))
+
+
+def test_an_attack_that_proposes_no_number_has_failed_and_not_found_robust() -> None:
+    alone = scored({"pgd": PGD(steps=2)})
+    beside = scored({"own": NotNumbers(), "pgd": PGD(steps=2)})
+    assert [str(failure) for failure in beside.failures] == [
+        f"attack own: all {beside.failures[0].reason.split()[1]} proposals of own are NaN or infinite in the whole "
+        "region, so that it attacked nothing; mend its propose"
+    ]
+    assert int(beside.failures[0].reason.split()[1]) % NotNumbers().rounds == 0
+    assert beside.rows == alone.rows
+    assert alone.rows
+
+
+@pytest.mark.parametrize(("where", "told"), [("sometimes", True), ("outside", False)])
+def test_proposals_that_are_lost_are_counted_where_they_matter(
+    where: str, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = scored({"own": NotNumbers(where=where)})
+    assert not result.failures
+    assert {row.attack for row in result.rows} == {"own"}
+    said = re.findall(
+        r"warning: a/1.png: (\d+) of (\d+) proposals of own have values that are NaN or", capsys.readouterr().err
+    )
+    assert [2 * int(lost) == int(made) > 0 for lost, made in said] == [True] * told
+
+
+def test_whole_frames_that_were_attacked_by_nothing_are_an_error() -> None:
+    detector = TwoClassPlanted()
+    images = detector.prepare(picture("a/b.png", "FaceSwap"))[None]
+    with pytest.raises(InputError, match="all 4 proposals of own 16/255 are NaN or infinite"):
+        WholeFrameAttack("own", NotNumbers(), 0)(detector, images, ["a/b.png"], 4)
+
+
 def options(tmp_path: Path, **changes: Any) -> EvaluationOptions:
     frames = str(write_frames(tmp_path / "frames", videos=1, families=("FaceSwap",)))
     given = {"methods": ("LIME",), "attacks": ("nes",), "detector": PLANTED, "device": "cpu", **changes}
@@ -152,16 +202,137 @@ def test_what_is_installed_or_the_projects_is_no_own_code() -> None:
     assert own_code((), (detector,)).keys() == {"tests.scoring.stand_ins"}
 
 
-@pytest.mark.parametrize("name", ["dimmer", "hooker"])
+@pytest.mark.parametrize("name", ["ClaimsAndDraws", "ClaimsAndCounts", "ClaimsAndCounts_adv"])
+def test_one_that_says_it_draws_nothing_is_tried_before_the_work(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} says that it is deterministic, and gave two maps of the first frame"):
+        prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",)))
+
+
+@pytest.mark.parametrize("name", ["Claims", "ClaimsAndFails"])
+def test_one_that_draws_nothing_or_fails_later_is_left_alone(tmp_path: Path, name: str) -> None:
+    assert prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",))).scorer.methods[0].name == f"{OWN}:{name}"
+
+
+@pytest.mark.parametrize(("method", "detector"), [(f"{OWN}:wanderer", PLANTED), ("LIME", f"{OWN}:Wanders")])
+def test_relative_paths_stay_where_they_were_wherever_own_code_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str, detector: str
+) -> None:
+    write_frames(tmp_path / "frames", videos=3, families=("FaceSwap",))
+    monkeypatch.chdir(tmp_path)
+    words = ["--frames", "frames/index.csv", "--detector", detector, "--device", "cpu", "--threads", "1"]
+    words += ["--method", method, "--attack", "pgd", "--preset", "quick", "--results", "results", "--run", "r"]
+    words += ["--set", "segments.count=9", "--set", "segments.compactness=1000"]
+    assert status(evaluate.app, words) == 0
+    assert Path.cwd() == tmp_path
+    assert len(pd.read_csv(tmp_path / "results" / "r" / "frames.csv")) == 3
+    assert not (tmp_path / "results" / "r" / "failures.csv").read_text().splitlines()[1:]
+    assert (tmp_path / "results" / "r" / "report.html").is_file()
+    assert f"from {tmp_path} to /: it is put back" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["dimmer", "hooker", "renamer", "replacer", "trainer"])
 def test_a_part_that_alters_the_detector_ends_its_frames(name: str) -> None:
     """This frame's and every later one's, as those would be scored by another detector."""
     methods = (parse_method(f"{OWN}:{name}"),)
     settings = build_settings("quick", {"segments": {"count": 9, "compactness": 1000.0}}, methods)
-    score = Scorer(TwoClassPlanted(), methods, settings, {"pgd": PGD(steps=1)}, Protocol(baselines=()))
+    score = Scorer(TwoClassPlanted().eval(), methods, settings, {"pgd": PGD(steps=1)}, Protocol(baselines=()))
     for key in ("a/1.png", "a/2.png"):
         frame = Frame(key, picture(key, "FaceSwap"), 1, "FaceSwap", "a")
         with pytest.raises(InputError, match="is no longer as it was loaded: an explainer"):
             score(frame)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("default_type", "torch's default type"),
+        ("without_gradients", "whether torch keeps gradients"),
+        ("threads", "torch's threads"),
+        ("numpy_errors", "how numpy takes errors"),
+    ],
+)
+def test_a_part_that_alters_the_process_changes_nothing_for_others(
+    name: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = Frame("a/1.png", picture("a/1.png", "FaceSwap"), 1, "FaceSwap", "a")
+    state = [read() for _, read, _ in _STATE]
+    rows = []
+    for names in (("LIME",), (f"{OWN}:{name}", "LIME")):
+        methods = tuple(map(parse_method, names))
+        tiny = {"segments": {"count": 9, "compactness": 1000.0}, "LIME": {"samples": 50}}
+        settings = build_settings("quick", tiny, methods)
+        scorer = Scorer(TwoClassPlanted(), methods, settings, {"pgd": PGD(steps=2)}, Protocol(baselines=()))
+        rows.append([row for row in scorer(frame).rows if row.method == "LIME"])
+    assert rows[0] == rows[1]
+    assert f"own code has changed {words} (" in capsys.readouterr().err
+    assert [read() for _, read, _ in _STATE] == state
+
+
+@pytest.mark.parametrize("name", ["Cheats", "Unprojected"])
+def test_an_attack_that_would_judge_itself_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="of its own, which project and judge what it proposes"):
+        build_attack(f"{OWN}:{name}")
+
+
+def test_an_attack_that_widens_its_budget_has_failed() -> None:
+    with pytest.raises(InputError, match="Grows has changed its own settings while it attacked"):
+        attacked(Grows())
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda made: made + 0.001 * torch.rand(made.shape), "prepares a frame otherwise each time"),
+        (lambda made: made * 255, r"its prepare gave values from .*; expected images in \[0, 1\]"),
+        (lambda made: made - 0.5, r"its prepare gave values from -"),
+        (lambda made: made * torch.nan, "its prepare gave values from nan to nan"),
+        (lambda made: made[:, :40], r"its prepare gave \(3, 40, 48\) torch.float32; expected \(3, 48, 48\) float32"),
+        (lambda made: made.double(), r"its prepare gave \(3, 48, 48\) torch.float64"),
+        (lambda made: made.numpy(), "its prepare gave a ndarray"),
+    ],
+)
+def test_what_a_detector_prepares_is_looked_at(prepare: Callable[[torch.Tensor], Any], words: str) -> None:
+    class Prepares(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> Any:
+            return prepare(0.5 * super().prepare(image))
+
+    with pytest.raises(InputError, match=words):
+        prepared(Prepares(), picture("a/1.png", "FaceSwap"))
+
+
+def test_a_detector_prepares_copies() -> None:
+    class Flips(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            image[:] = image[::-1].copy()
+            return super().prepare(image)
+
+    image = picture("a/1.png", "FaceSwap")
+    kept = image.copy()
+    assert torch.equal(prepared(Flips(), image), TwoClassPlanted().prepare(kept[::-1]))
+    np.testing.assert_array_equal(image, kept)
+
+
+@pytest.mark.parametrize("made", [np.ones((5, 5), bool), np.full((SIZE, SIZE), 0.3), None])
+def test_a_mask_of_another_size_or_type_is_refused(made: Any) -> None:
+    class Masks(TwoClassPlanted):
+        def prepare_mask(self, mask: np.ndarray) -> Any:
+            return made
+
+    with pytest.raises(InputError, match=r"its prepare_mask gave .*; expected \(48, 48\) bool"):
+        prepared_mask(Masks(), np.ones((SIZE, SIZE), bool))
+
+
+@pytest.mark.parametrize("label", [7, -1, "Fake", True, 1.0])
+def test_a_label_that_is_no_class_is_refused(label: Any) -> None:
+    class Labels(TwoClassPlanted):
+        def label_of(self, family: str | None) -> Any:
+            return label
+
+    frame = Frame("a/1.png", picture("a/1.png", "FaceSwap"), 1, "FaceSwap", "a")
+    with pytest.raises(
+        InputError, match=r"its label_of gave .* for FaceSwap; expected None, or the index of one of its 2"
+    ):
+        correct(Labels(), frame, 0)
 
 
 def test_what_cannot_be_made_is_one_line() -> None:

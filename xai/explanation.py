@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
+from common.process_state import kept_process_state
 from common.seeds import derive_seed, generator
 from detectors.base import Detector
 from detectors.queries import Queries, counting
@@ -200,6 +201,7 @@ class FrameExplanations:
         parts = self._segments_for(background) if segments is None else segments
         return composite(self.image, background(self.image.clone(), parts.copy(), self.detector.mean).clone())
 
+    @kept_process_state("explaining")
     def _made(self, method: Method, explainer: Explainer, segments: np.ndarray) -> SampledMap:
         draws = generator(self.seed, self.key, "explain", method.explainer)
         score, fill = self._asked(method)

@@ -18,6 +18,9 @@ from xai.kept_order import kept_order
 from xai.ranking import segment_scores
 from xai.sampling_error import Covariance, SampledMap, covariance_of_mean, without_draws
 
+ROUNDING = 1e-6
+"""Of the largest entry: how far a covariance may be from one for its arithmetic, in float32."""
+
 
 def sampled_map(
     explainer: Explainer,
@@ -55,6 +58,8 @@ def checked_saliency(saliency: object, shape: tuple[int, ...], name: str) -> np.
     if not isinstance(saliency, np.ndarray) or saliency.shape != shape:
         got = getattr(saliency, "shape", type(saliency).__name__)
         raise InputError(f"method {name!r} returned {got} instead of a saliency map, a numpy array of shape {shape}")
+    if type(saliency) is not np.ndarray:
+        raise InputError(f"method {name!r} returned a {type(saliency).__name__}: expected a plain numpy array")
     if saliency.dtype.kind not in "fiub":
         raise InputError(f"method {name!r} returned a map of {saliency.dtype} instead of real numbers")
     return kept_order(saliency, f"the saliency map that method {name!r} returned").copy()
@@ -76,6 +81,23 @@ def _checked_covariance(covariance: Covariance, segments: int, name: str) -> Cov
     if not isinstance(covariance, np.ndarray) or covariance.shape != (segments, segments):
         got = getattr(covariance, "shape", type(covariance).__name__)
         raise InputError(f"method {name!r} gave a covariance of {got}, expected ({segments}, {segments}) or None")
-    if not np.isfinite(covariance).all() or (np.diag(covariance) < 0).any():
-        raise InputError(f"method {name!r} gave a covariance that is not finite, or has variances below 0")
+    if covariance.dtype.kind not in "fiu":
+        raise InputError(f"method {name!r} gave a covariance of {covariance.dtype} instead of real numbers")
+    problem = _covariance_problem(covariance.astype(np.float64))
+    if problem is not None:
+        raise InputError(f"method {name!r} gave a covariance that {problem}")
     return covariance.astype(np.float64)
+
+
+def _covariance_problem(covariance: np.ndarray) -> str | None:
+    """Why a matrix (K, K) cannot be a covariance, beyond rounding; None where it can."""
+    variances = np.diag(covariance)
+    if not np.isfinite(covariance).all() or (variances < 0).any():
+        return "is not finite, or has variances below 0"
+    rounding = ROUNDING * float(np.abs(covariance).max(initial=0.0))
+    if np.abs(covariance - covariance.T).max(initial=0.0) > rounding:
+        return "is not symmetric"
+    bounds = np.sqrt(np.outer(variances, variances))
+    if (np.abs(covariance) > bounds + rounding).any():
+        return "has correlations beyond 1: no draws vary so"
+    return None

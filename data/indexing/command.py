@@ -15,11 +15,12 @@ from data.images import SUFFIXES
 from data.index import Entry, split_counts, write_index
 from data.indexing.labelled_pictures import Labelled, entries_of, identity, label
 from data.indexing.picture_landmarks import landmarks_of
-from data.indexing.picture_sizes import Sizes, described, read_sizes, shown, too_small
+from data.indexing.picture_sizes import Sizes, described, read_sizes, shown, stamps_of_alike, too_small
 from data.indexing.picture_tree import COMPRESSIONS, ClassNames, VideoRule, split
 from data.landmarks import write_landmarks
 from data.preprocess.layout import SUFFIXES as VIDEO_SUFFIXES
 from data.preprocess.splits import OfficialSplits, official_splits
+from data.same_pictures import same_pictures
 from data.source import INDEX
 from data.stores import FolderImages
 
@@ -82,6 +83,7 @@ def index(
     _about_masks(labelled)
     _about_compressions(labelled)
     _about_shapes(entries, sizes)
+    _about_same_pictures(images, entries, sizes)
     _show(entries, labelled, videos)
     videos_there = len({entry.video for entry in entries})
     say(f"{out}: {count(len(entries), 'picture')} of {count(videos_there, 'video')}{split_counts(entries)}")
@@ -157,6 +159,12 @@ def _about_shapes(entries: Sequence[Entry], sizes: Sizes) -> None:
             f"({shown(sizes.of[wide[0]])}), and a detector sees them squeezed to a square; if they are whole frames, "
             "crop the faces first: what a detector of faces says of a whole scene means nothing"
         )
+
+
+def _about_same_pictures(images: FolderImages, entries: Sequence[Entry], sizes: Sizes) -> None:
+    known = {entry.key: entry for entry in entries}
+    for remark in same_pictures((known[key], stamp) for key, stamp in stamps_of_alike(images, list(known), sizes)):
+        warn(remark)
 
 
 def _about_masks(labelled: Labelled) -> None:

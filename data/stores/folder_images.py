@@ -20,7 +20,7 @@ class FolderImages:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.path = Path(root)
+        self.path = Path(root).absolute()  # own code may change the working folder before it is read
         if not os.path.isdir(self.path):
             raise InputError(f"{self.path}: no such folder")
         refuse_incomplete(self.path)

@@ -45,7 +45,7 @@ class LmdbImages:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # own code may change the working folder before it is read
         self._shared: _SharedEnvironment | None = None
         self._environment()
 

@@ -160,7 +160,7 @@ def load(folder: Path, key: str) -> Sprite | None:
     if not path.exists():
         return None
     try:
-        if not zipfile.is_zipfile(path):
+        if not path.is_file() or not zipfile.is_zipfile(path):
             raise InputError("it is no NPZ file")
         with np.load(path, allow_pickle=False) as stored:
             loaded = Sprite(

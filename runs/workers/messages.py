@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import FAILED, InputError
+from common.process_state import kept_process_state
 from data.frames import Frame
 from runs.gallery.albums import album
 from runs.gallery.sprites import Album
 from scoring.attempts import NothingScoredError, StageFailure
 from scoring.costs import Cost, ProgressCallback
-from scoring.scored import Scored
+from scoring.scored import Drift, Scored
 
 Score = Callable[[Frame, ProgressCallback], Scored]
 """Scores a frame, and calls back with the name of each stage that begins."""
@@ -37,6 +38,7 @@ class FrameResult:
         pictures: where they are asked for.
         seconds: that it took.
         failures: what of the frame could not be scored.
+        drift: see `Scored`.
     """
 
     records: Mapping[type, Sequence[Any]]
@@ -44,6 +46,7 @@ class FrameResult:
     pictures: Album | None
     seconds: float
     failures: Sequence[StageFailure] = ()
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,16 @@ def score_frame(score: Score, frame: Callable[[], Frame], task: Task, on_stage: 
 
     try:
         read = frame()
-        scored = score(read, tell)
+        with kept_process_state(f"scoring {read.key}"):
+            scored = score(read, tell)
         stage = "pictures"
         pictures = album(read, scored) if task.pictured else None
     except FAILED as error:
         if read is None and isinstance(error, OSError):
             raise
         return failure(error, stage)
-    return FrameResult(scored.records, scored.costs, pictures, time.perf_counter() - started, scored.failures)
+    seconds = time.perf_counter() - started
+    return FrameResult(scored.records, scored.costs, pictures, seconds, scored.failures, scored.drift)
 
 
 def failure(error: BaseException, stage: str) -> Failure:

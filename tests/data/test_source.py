@@ -11,7 +11,7 @@ from PIL import Image
 from common.errors import InputError
 from data.images import encode_png
 from data.index import Entry, pictures, write_index
-from data.source import IndexedFrames, open_frames, read_frames
+from data.source import IndexedFrames, fingerprint_of, open_frames, read_frames
 from data.stores import FolderImages, LmdbImages, LmdbWriter
 from data.stores.transfer import add
 
@@ -227,3 +227,32 @@ def test_the_fingerprint_knows_stated_families_and_videos(folder: Path) -> None:
     found = {IndexedFrames([*ENTRIES[:2], other], images).fingerprint() for other in others}
     assert len(found | {same}) == 3
     assert IndexedFrames([others[1]], images)[0].video == "Other"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_picture_that_is_there_twice_is_said_with_its_labels(
+    folder: Path, packed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = fingerprint_of(open_frames(folder / "index.csv"))
+    assert capsys.readouterr().err == ""
+    (folder / "copies").mkdir()
+    for number, key in enumerate((FAKE, FAKE, OTHER)):
+        (folder / f"copies/{number}.png").write_bytes((folder / key).read_bytes())
+    copies = [
+        Entry("copies/0.png", True, 2, "test"),
+        Entry("copies/1.png", True, 4, "val"),
+        Entry("copies/2.png", True, None, "train", stated_family="FaceShifter"),
+    ]
+    write_index(folder / "index.csv", [*ENTRIES, *copies])
+    frames = open_frames(folder / "index.csv")
+    if packed:
+        with LmdbWriter(tmp_path / "store.lmdb") as writer:
+            add(writer, frames.images, pictures(frames.entries))
+        frames = IndexedFrames(frames.entries, LmdbImages(tmp_path / "store.lmdb"))
+    assert fingerprint_of(frames) == frames.fingerprint() != before
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: 1 picture in two classes, the same byte for byte, such as {FAKE} (FaceSwap) and "
+        "copies/0.png (Face2Face): one of the labels is wrong",
+        f"warning: 1 picture in two splits, the same byte for byte, such as {FAKE} (test) and copies/1.png "
+        "(val): what is trained on is tested on",
+    ]

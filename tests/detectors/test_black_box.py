@@ -70,14 +70,25 @@ def test_a_probability_of_0_counts_as_a_small_one() -> None:
         (lambda count: time.sleep(5), "gave no answer within 0.2 seconds"),
         (
             lambda count: {"error": "no such model"},
-            r"answered \{'error': 'no such model'\}; expected 2 rows of numbers",
+            r"answered \{'error': 'no such model'\}; expected 2 rows of 2 numbers, one for each of Real, Fake",
         ),
         (lambda count: "<html>", "answered '<html>'; expected 2 rows"),
-        (lambda count: None, r"answered numbers of shape \(\); expected|answered None"),
+        (lambda count: None, r"answered None; expected 2 rows"),
         (lambda count: [[0.5, 0.5]], r"answered numbers of shape \(1, 2\); expected \(2, 2\)"),
         (lambda count: [[0.9, 0.9]] * count, r"answered \[0.9, 0.9\], which are no probabilities"),
         (lambda count: [[-1.0, 2.0]] * count, "no probabilities"),
-        (lambda count: [[float("nan"), 0.5]] * count, "no probabilities"),
+        (lambda count: [[0.5, 0.5], [float("nan"), 0.5]], "answered NaN or infinity for 1 of 2 pictures; expected"),
+        (lambda count: [[float("inf"), 0.5]] * count, "answered NaN or infinity for 2 of 2 pictures; expected"),
+        (lambda count: [["0.5", "0.5"]] * count, r"answered \[\['0.5', '0.5'\].*; expected 2 rows of 2 numbers"),
+        (lambda count: [["real", "fake"]] * count, r"answered \[\['real', 'fake'\].*; expected 2 rows of 2 numbers"),
+        (lambda count: [[True, False]] * count, r"answered \[\[True, False\].*; expected 2 rows"),
+        (lambda count: [[0.5 + 0j, 0.5]] * count, "answered .*; expected 2 rows of 2 numbers"),
+        (lambda count: [[10, 90]] * count, "are percentages: divide them by 100"),
+        (lambda count: [[12.5, 87.4]] * count, "are percentages: divide them by 100"),
+        (lambda count: [[0.9, 0.3], [0.1, 0.7]], "their columns do: give a row for each picture, not for each class"),
+        (lambda count: [[0.5, 0.5, 0.0]] * count, r"shape \(2, 3\); expected \(2, 2\)$"),
+        (lambda count: [[-0.5, 1.5]] * count, "where they are logits, say gives_logits = True"),
+        (lambda count: [[0.9, 0.4]] * count, "where each class has a score of its own, divide them by their sum"),
         (lambda count: 1 / 0, r"gave no answer \(ZeroDivisionError: division by zero\)"),
         (
             lambda count: (_ for _ in ()).throw(ConnectionRefusedError(111, "refused")),
@@ -91,6 +102,23 @@ def test_late_answers_and_nonsense_are_one_line(give: Callable[[int], Any], mess
     with pytest.raises(InputError, match=message) as caught:
         answer(detector, torch.rand(2, 3, 8, 8))
     assert "\n" not in str(caught.value)
+
+
+def test_a_row_for_each_class_in_place_of_each_picture_is_said() -> None:
+    detector = Answering(lambda count: [[0.4] * count, [0.6] * count])
+    with pytest.raises(InputError, match=r"shape \(2, 3\); expected \(3, 2\) \(.*transpose them\)"):
+        answer(detector, torch.rand(3, 3, 8, 8))
+
+
+@pytest.mark.parametrize("logits", [False, True])
+def test_whole_numbers_are_remarked_on_once_where_they_may_be_decisions(
+    logits: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector = Answering(lambda count: [[0, 1]] * count)
+    detector.gives_logits = logits
+    for _ in range(2):
+        assert answer(detector, torch.rand(2, 3, 8, 8)).argmax(1).tolist() == [1, 1]
+    assert capsys.readouterr().err.count("answers whole numbers, [0.0, 1.0]") == (not logits)
 
 
 def test_nes_flips_it_by_differences_that_8_bits_do_not_swallow(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,11 @@
 """Names of classes are read in whatever words and case, and nothing is guessed."""
 
+from typing import Any
+
 import pytest
 
 from common.errors import InputError
-from detectors.class_names import class_name, class_names, labels_in, order_unknown
+from detectors.class_names import class_name, class_names, labels_in, order_unknown, other_labels
 
 
 @pytest.mark.parametrize(
@@ -105,6 +107,44 @@ def test_the_order_is_asked_for_with_both_spellings() -> None:
 def test_labels_that_contradict_each_other_are_refused(said: dict[str, object]) -> None:
     with pytest.raises(InputError, match=f"its {next(iter(said))} .* and its {list(said)[1]} .* contradict each other"):
         labels_in(said)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"real": 1, "fake": 0},
+        {"real": 0, "fake": 0},
+        {"real": 0, "fake": 2},
+        {"Deepfake": 0, "Realism": 1},
+        {"Original": "1"},
+    ],
+)
+def test_numbers_that_contradict_names_are_refused(numbers: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"its id2label \(Real, Fake\) and its label2id \(.*\) contradict each other"):
+        labels_in({"id2label": {"0": "Real", "1": "Fake"}, "label2id": numbers})
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ({"cat": 0, "dog": 1}, True),
+        ({"LABEL_0": 0, "LABEL_1": 1}, False),
+        ({"original": 0, "forged": 1}, False),
+        ({"real": 0}, False),
+        (None, False),
+    ],
+)
+def test_names_by_number_count_and_others_are_said(numbers: dict[str, int] | None, told: bool) -> None:
+    said = {"label2id": numbers, "id2label": {"0": "real", "1": "fake"}}
+    assert labels_in(said) == ("real", "fake")
+    remark = other_labels(said)
+    assert (remark is not None) == told
+    assert not told or "its label2id (cat, dog) has other names than its id2label, which is taken" in str(remark)
+
+
+def test_names_count_before_numbered_ones() -> None:
+    said = {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "label2id": {"real": 1, "fake": 0}}
+    assert labels_in(said) == ("fake", "real")
 
 
 def test_labels_in_other_words_do_not_contradict_each_other() -> None:

@@ -1,8 +1,11 @@
 """What a detector says of itself is checked when it is loaded: types, ranges and names."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from common.errors import InputError
@@ -55,3 +58,45 @@ def test_probabilities_in_place_of_logits_are_refused() -> None:
 
     with pytest.raises(InputError, match="detector own answers probabilities, which add up to 1, and not logits"):
         check_contract(Softmaxed().eval(), "own")
+
+
+def test_shares_of_a_hundred_are_no_logits_either() -> None:
+    class Percent(TwoClassPlanted):
+        def forward(self, images: Tensor) -> Tensor:
+            return 100 * super().forward(images).softmax(dim=1)
+
+    with pytest.raises(InputError, match="answers probabilities, which add up to 100, and not logits"):
+        check_contract(Percent().eval(), "own")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda logits: (logits / 100).sigmoid(), "answers numbers from .* to .* for pictures of noise"),
+        (lambda logits: logits * 0 + torch.tensor([3.0, -2.0]), "answers three different pictures of noise alike"),
+        (lambda logits: logits * 1e-12 + 3, "answers three different pictures of noise alike"),
+        (lambda logits: logits, ""),
+    ],
+)
+def test_answers_that_may_be_no_verdicts_are_remarked_on(
+    answer: Callable[[Tensor], Tensor], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Odd(TwoClassPlanted):
+        def forward(self, images: Tensor) -> Tensor:
+            return answer(super().forward(images))
+
+    check_contract(Odd().eval(), "own")
+    told = capsys.readouterr().err
+    assert re.search(f"warning: detector own {words}", told) if words else told == ""
+
+
+@pytest.mark.parametrize("shape", ["whole", "part"])
+def test_one_that_writes_over_its_pictures_is_refused(shape: str) -> None:
+    class Writes(TwoClassPlanted):
+        def forward(self, images: Tensor) -> Tensor:
+            with torch.no_grad():
+                (images if shape == "whole" else images[:, :, -1]).mul_(0.5)
+            return super().forward(images)
+
+    with pytest.raises(InputError, match="detector own writes over the pictures that it is given"):
+        check_contract(Writes().eval(), "own")

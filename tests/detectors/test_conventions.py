@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import timm
 import torch
 from torch import Tensor, nn
@@ -178,6 +179,89 @@ def test_timms_own_training_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
         detectors.load(
             str(tmp_path / "model_best.pth.tar"), conventions=Conventions(classes="Fake,Real", input_size=32)
         )
+
+
+@pytest.mark.parametrize(
+    ("beside", "size", "mean", "std"),
+    [
+        ({"image_size": 64, "normalize": "imagenet"}, 64, *NORMALISATIONS["imagenet"]),
+        ({"img_size": [64, 64], "normalization": {"mean": [0.5] * 3, "std": [0.5] * 3}}, 64, *NORMALISATIONS["half"]),
+        (
+            {"input_size": (3, 64, 64), "pixel_mean": [0.1, 0.2, 0.3], "pixel_std": [0.5] * 3},
+            64, (0.1, 0.2, 0.3), (0.5,) * 3,
+        ),
+        (
+            {"resolution": "64x64", "mean": torch.tensor([0.5] * 3), "std": torch.tensor([0.25] * 3)},
+            64, (0.5,) * 3, (0.25,) * 3,
+        ),
+        ({"config": {"data": {"crop_size": 64, "normalize": "half"}}}, 64, *NORMALISATIONS["half"]),
+        ({"args": Namespace(image_size=64, mean=[127.5] * 3, std=[127.5] * 3)}, 64, *NORMALISATIONS["half"]),
+    ],
+)  # fmt: skip
+def test_size_and_normalisation_are_taken_under_the_names_that_scripts_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], beside: dict[str, Any], size: int, mean: Any, std: Any
+) -> None:
+    detector = load(saved(tmp_path, 2, classes=["Real", "Fake"], bgr=False, threshold=0.5, fake_label=1, **beside))
+    assert (detector.input_size, detector.mean) == (size, pytest.approx(mean))
+    assert detector.std == pytest.approx(std)
+    assert "also says" not in (told := capsys.readouterr().err)
+    assert "assumed" not in told
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"bgr": True},
+        {"color_space": "BGR"},
+        {"to_rgb": False},
+        {"channel_order": "bgr"},
+        {"input_range": [-1, 1]},
+        {"max_pixel_value": 1023},
+        {"normalize": "clip"},
+        {"normalize": False},
+        {"mean": [0.4, 0.4, 0.4]},
+        {"image_mean": 118.0},
+        {"image_size": 224, "crop_size": 192},
+        {"image_size": [224, 192]},
+        {"resize": 256},
+        {"pos_label": 0},
+        {"pos_label": "real"},
+        {"fake_label": 0},
+        {"real_idx": 1},
+        {"threshold": 0.7},
+        {"temperature": 2.5},
+        {"args": Namespace(bgr=True)},
+        {"hyper_parameters": {"preprocess": {"channel_order": "bgr"}}},
+    ],
+)
+def test_what_a_file_says_and_is_not_done_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], beside: dict[str, Any]
+) -> None:
+    load(saved(tmp_path, 2, classes=["Real", "Fake"], **beside), **({} if "mean" in beside else {"normalise": "half"}))
+    told = capsys.readouterr().err
+    (line,) = [line for line in told.splitlines() if "also says" in line]
+    assert "which is not what the detector does, and left unused" in line
+    assert any(f"{name} = " in line for name in ("bgr", "channel_order", *beside))
+
+
+def test_what_says_nothing_of_reading_is_left_in_peace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise = {
+        "epoch": 3, "batch_size": 32, "model_size": "base", "patch_size": 16, "norm": "batch", "activation": "relu",
+        "metrics": {"mean": 0.9, "std": 0.1, "threshold": 0.3}, "channels": 3, "lr": 1e-3, "dataset_size": 5000,
+        "optimizer": {"param_groups": [{"lr": 0.1}]}, "best_acc": 0.9, "loss_scale": 1.0, "train_size": 9,
+    }  # fmt: skip
+    load(saved(tmp_path, 2, **noise), classes="Real,Fake", normalise="half", input_size=48)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_safetensors_say_is_read_as_it_is_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.safetensors"
+    said = {"classes": "no list", "image_size": "64", "mean": "[0.5, 0.5, 0.5]", "std": "0.5, 0.5, 0.5", "bgr": "1"}
+    said |= {"to_rgb": "True", "threshold": "0.5"}
+    safetensors.torch.save_file(network(2).state_dict(), file, said)
+    detector = load(file, classes="Real,Fake")
+    assert (detector.input_size, detector.mean, detector.std) == (64, (0.5,) * 3, (0.5,) * 3)
+    assert "also says bgr = 1, which is not what the detector does" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from common.errors import InputError
 from common.files import stem
 from runs import npy_records
-from runs.run_folder import RunFolder, Shard
+from runs.run_folder import OWN_FOLDERS, RunFolder, Shard
+from runs.stored_run import read_run
 from scoring.costs import Cost
 from scoring.records import FlipThreshold, MetricValue, Row
 from tests.reporting.test_tables import GRADE
@@ -55,6 +57,61 @@ def test_a_finished_frame_comes_back_with_its_costs(tmp_path: Path) -> None:
     assert np.array_equal(found[FlipThreshold], npy_records.to_array(FlipThreshold, flip_thresholds))
     assert len(found[MetricValue]) == 0
     assert folder.costs(ROW.key) == COSTS
+
+
+@pytest.mark.parametrize("name", OWN_FOLDERS)
+def test_a_link_or_a_file_in_place_of_its_folder_is_one_line(name: str, tmp_path: Path) -> None:
+    own, other = tmp_path / "run", tmp_path / "other"
+    own.mkdir()
+    other.mkdir()
+    for target in (other, tmp_path / "gone"):
+        (own / name).symlink_to(target)
+        with (
+            pytest.raises(InputError, match=f"run/{name} is a link .to .*{target.name}., where the run keeps a folder"),
+            RunFolder(own).locked(Shard()),
+        ):
+            pass
+        (own / name).unlink()
+    (own / name).write_text("x")
+    (own / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=f"run/{name} is a file, where the run keeps a folder"):
+        read_run(own)
+    assert list(other.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_pipe_or_folder_in_place_of_a_record_hangs_nothing(
+    make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder(tmp_path)
+    for kind in (Row, FlipThreshold, None):
+        folder.save(ROW.key, {Row: [ROW]}, COSTS)
+        file = folder.costs_file(ROW.key) if kind is None else folder.file(kind, ROW.key)
+        file.unlink()
+        make(file)
+        assert folder.missing([ROW.key]) == [ROW.key]
+        assert f"{file} is no file, but a folder, a pipe or a device" in capsys.readouterr().err
+        file.rmdir() if make is os.mkdir else file.unlink()
+    make(tmp_path / "config.json")
+    with pytest.raises(InputError, match=r"config\.json is no file"):
+        read_run(tmp_path)
+
+
+def test_the_runs_own_folder_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    with RunFolder(tmp_path / "run").locked(Shard()):
+        assert (tmp_path / "disk" / ".lock").exists()
+
+
+def test_a_run_is_where_it_was_when_the_working_folder_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder(Path("run"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    folder.save(ROW.key, {Row: [ROW]}, COSTS)
+    assert (tmp_path / "run" / "frames").is_dir()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_damaged_frame_is_not_finished_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from common.errors import InputError
 from runs import npy_records
 from scoring import records
-from scoring.records import Row
+from scoring.records import MetricValue, Row
 
+VALUE = MetricValue("a.png", "a", "", 0, "slic-50", "LIME", "mean", "deletion", float("nan"), "lower", "", 1)
 ROW = Row(
     key="manipulated_sequences/FaceSwap/c23/videos/000_003.mp4/0001.png",
     video="manipulated_sequences/FaceSwap/c23/videos/000_003.mp4",
@@ -69,8 +71,17 @@ def test_files_hold_rows_without_pickle(tmp_path: Path) -> None:
 
 
 def test_a_text_that_numpy_would_cut_is_refused() -> None:
-    with pytest.raises(InputError, match="cannot be stored"):
+    with pytest.raises(InputError, match=r"the key .* of its rows cannot be stored: it ends in a null .*; rename it"):
         npy_records.to_array(Row, [replace(ROW, key="ends with nothing\0")])
+
+
+@pytest.mark.parametrize(("kind", "record"), [(Row, replace(ROW, drop=float("nan"))), (MetricValue, VALUE)])
+def test_a_number_that_is_none_is_said_to_be_that_and_no_matter_of_names(kind: type, record: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"the (drop|value) nan of its (rows|metric values) cannot be stored"
+    ) as caught:
+        npy_records.to_array(kind, [record])
+    assert "rename" not in str(caught.value)
 
 
 def test_stacking_keeps_the_longest_text() -> None:

@@ -101,6 +101,13 @@ def test_repeats_that_cannot_be_are_refused(repeats: Any) -> None:
         (np.zeros((3, 3)), r"covariance of \(3, 3\), expected \(16, 16\)"),
         (np.full((16, 16), np.nan), "not finite"),
         (-np.eye(16), "below 0"),
+        (np.triu(np.ones((16, 16))), "is not symmetric"),
+        (np.ones((16, 16)) + np.eye(16)[::-1], "has correlations beyond 1"),
+        (np.eye(16).astype(str), "covariance of <U32 instead of real numbers"),
+        (np.eye(16).astype(object), "covariance of object instead of real numbers"),
+        (np.eye(16) * 1j, "covariance of complex128 instead of real numbers"),
+        (np.full((16, 16), np.inf), "not finite"),
+        (np.zeros(16), r"covariance of \(16,\), expected \(16, 16\)"),
         ("much", "covariance of str"),
         (None, "returned NoneType instead of a SampledMap"),
     ],
@@ -108,6 +115,11 @@ def test_repeats_that_cannot_be_are_refused(repeats: Any) -> None:
 def test_an_error_that_is_none_is_refused(said: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         explained(Says(said))
+
+
+def test_a_covariance_in_float32_is_one() -> None:
+    drawn = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
+    assert explained(Says(np.cov(drawn.T).astype(np.float32))).standard_error.all()
 
 
 def test_equal_importance_is_never_certain() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from common.console import status
 from data.__main__ import app
+from data.images import encode_png
 from data.index import read_index
 from data.landmarks import read_landmarks
 from data.source import open_frames
@@ -242,3 +243,47 @@ def test_a_generators_folder_that_counts_as_one_video_is_warned_of(
     told = capsys.readouterr()
     assert "count as" not in told.err
     assert "40 pictures of 40 videos" in told.out
+
+
+def drawn(root: Path, key: str, image: np.ndarray) -> None:
+    (root / key).parent.mkdir(parents=True, exist_ok=True)
+    (root / key).write_bytes(encode_png(image))
+
+
+def copied(root: Path, key: str, other: str) -> None:
+    (root / other).parent.mkdir(parents=True, exist_ok=True)
+    (root / other).write_bytes((root / key).read_bytes())
+
+
+@pytest.mark.parametrize("size", [24, 256])  # smaller and larger than what is read for the size
+def test_the_same_picture_in_two_classes_or_splits_is_said(
+    size: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draws = np.random.default_rng(0)
+    for key in ("train/real/a.png", "train/real/b.png", "train/fake/c.png", "test/fake/d.png"):
+        drawn(tmp_path, key, draws.integers(0, 256, (size, size, 3), dtype=np.uint8))
+    assert command(tmp_path, "--videos", "pictures") == 0
+    assert "byte for byte" not in capsys.readouterr().err
+    copied(tmp_path, "train/real/a.png", "train/fake/e.png")
+    copied(tmp_path, "train/real/b.png", "train/fake/f.png")
+    copied(tmp_path, "train/fake/c.png", "test/fake/g.png")
+    copied(tmp_path, "train/fake/c.png", "train/fake/h.png")
+    assert command(tmp_path, "--videos", "pictures", "--overwrite") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "byte for byte" in line]
+    assert len(told) == 2
+    assert "2 pictures in two classes, the same byte for byte, such as train/" in told[0]
+    assert "train/real/" in told[0]
+    assert "(Real)" in told[0]
+    assert "1 picture in two splits, the same byte for byte, such as " in told[1]
+    assert "train/fake/c.png (train)" in told[1]
+    assert "test/fake/g.png (test)" in told[1]
+
+
+def test_pictures_that_only_begin_alike_are_not_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    for key in ("real/a.png", "fake/b.png"):
+        drawn(tmp_path, key, image)
+        image = image.copy()
+        image[-1] = 0
+    assert command(tmp_path, "--videos", "pictures") == 0
+    assert "byte for byte" not in capsys.readouterr().err

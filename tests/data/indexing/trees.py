@@ -1,5 +1,6 @@
 """Trees of small pictures, as users have them."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ def picture(root: Path, key: str, size: tuple[int, int] = SIZE) -> str:
     """Writes a picture of (height, width) pixels; returns its key."""
     path = root / key
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_png(np.random.default_rng(len(key)).integers(0, 256, (*size, 3), np.uint8)))
+    path.write_bytes(encode_png(np.random.default_rng(zlib.crc32(key.encode())).integers(0, 256, (*size, 3), np.uint8)))
     return key
 
 

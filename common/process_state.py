@@ -1,0 +1,57 @@
+"""What belongs to the whole process, and a user's own code must not move: its folder, and how numbers are computed."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.console import warn
+
+
+@contextlib.contextmanager
+def kept_process_state(what: str) -> Iterator[None]:
+    """Puts back, with a warning, what of the process has changed inside: else all that follows would be another run.
+
+    Kept are the working folder, torch's default type, gradients and threads, and how numpy takes errors. `what` is
+    happening, for the warning. Other threads see what happens inside, so that whatever they open must have an absolute
+    path.
+    """
+    before = [read() for _, read, _ in _STATE]
+    try:
+        yield
+    finally:
+        for (name, read, put_back), value in zip(_STATE, before, strict=True):
+            now = read()
+            if value is not None and now != value:
+                put_back(value)
+                warn(
+                    f"own code has changed {name} ({what}) from {_shown(value)} to {_shown(now)}: it is put back; let "
+                    "that code put back what it changes"
+                )
+
+
+def _folder() -> str | None:
+    """The working folder; None where it is gone."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
+
+
+_STATE: tuple[tuple[str, Callable[[], Any], Callable[[Any], object]], ...] = (
+    ("the working folder", _folder, os.chdir),
+    ("torch's default type", torch.get_default_dtype, torch.set_default_dtype),
+    ("whether torch keeps gradients", torch.is_grad_enabled, torch.set_grad_enabled),
+    ("torch's threads", torch.get_num_threads, torch.set_num_threads),
+    ("how numpy takes errors", np.geterr, lambda kinds: np.seterr(**kinds)),
+)
+"""What is kept, in words; how it is read, and put back."""
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "one that is gone"
+    return ", ".join(f"{key} {kind}" for key, kind in value.items()) if isinstance(value, dict) else str(value)

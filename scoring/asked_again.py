@@ -1,0 +1,81 @@
+"""Asks a detector again, at each frame's end: about the frame, changed pictures of it, and the first frame of all.
+
+What it answers belongs to no method and no attack, and stands in no cost: two passes a frame, of eleven images at most
+where the frame was explained, and one of three where it was not.
+"""
+
+import torch
+from torch import Tensor
+
+from common.errors import InputError
+from detectors import Detector, Queries
+from detectors.consistency import differs
+from detectors.half_precision import half_types
+from scoring.scored import Drift, Views
+
+
+class AskedAgain:
+    """Asks one detector again, and remembers the first frame that it answered."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._first: tuple[str, Tensor, Tensor] | None = None
+        self._drifted = False
+
+    def __call__(self, key: str, image: Tensor, logits: Tensor, views: Views | None) -> Drift | None:
+        """Asks at a frame's end; the answer to the first frame that is no longer the same, once.
+
+        The frame is asked about twice in one batch, so that an answer for more than one picture is seen, too; changed
+        pictures of it (each third of its segments hidden, and attacked) in two batches.
+
+        Args:
+            key: of the frame.
+            image: (3, S, S) float32 in [0, 1].
+            logits: (1, C), what the detector said of it alone when its scoring began.
+            views: what was made of it; None where it was not explained.
+
+        Raises:
+            InputError: the detector says otherwise now, or says two things of a changed picture.
+        """
+        changed = torch.empty(0, *image.shape) if views is None else changed_pictures(self._detector, views)
+        earlier = [] if self._first is None or self._drifted else [self._first[1]]
+        queries = Queries(self._detector)
+        now = queries.logits(torch.stack([image.cpu(), image.cpu(), *changed, *earlier]))
+        self._require_same(image, logits, now[:2], "this frame differently at its end than at its beginning")
+        if len(changed):
+            again = queries.logits(changed.flip(0)).flip(0)
+            said = now[2 : 2 + len(changed)]
+            self._require_same(
+                image, said, again, "a changed picture of this frame (masked, attacked) differently twice"
+            )
+        if self._first is None:
+            self._first = (key, image.cpu(), logits)
+            return None
+        drift = self._difference(self._first[1], self._first[2], now[-1:]) if earlier else 0.0
+        if not drift:
+            return None
+        self._drifted = True
+        return Drift(self._first[0], key, drift)
+
+    def _require_same(self, image: Tensor, before: Tensor, now: Tensor, what: str) -> None:
+        if difference := self._difference(image, before.expand(len(now), -1), now):
+            raise InputError(
+                f"detector {type(self._detector).__name__} answers {what} (a logit differs by {difference:.2g}): it "
+                "draws, or keeps a state; mend its forward"
+            )
+
+    def _difference(self, image: Tensor, before: Tensor, now: Tensor) -> float:
+        """By how much two answers differ beyond rounding, in whatever precision the detector computes."""
+        difference = differs(before, now, half=False)
+        return difference and differs(before, now, bool(half_types(self._detector, image)))
+
+
+def changed_pictures(detector: Detector, views: Views) -> Tensor:
+    """A frame as explanations and attacks ask about it, (3 or 4, 3, S, S): each third of its segments hidden, attacked.
+
+    A third is every third segment, so that whatever decides the verdict is hidden in one of them.
+    """
+    image, thirds = views.explained.image.cpu(), torch.from_numpy(views.explained.segments % 3)
+    colour = torch.tensor(detector.mean).view(3, 1, 1)
+    hidden = [torch.where(thirds == third, colour, image) for third in range(3)]
+    return torch.stack([*hidden, *list(views.attacked.values())[:1]])
