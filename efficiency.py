@@ -15,8 +15,9 @@ from common.errors import InputError
 from reporting.efficiency_report import show_costs, write_cost_report
 from runs.cost_run import measure_costs
 from runs.run_folder import RunFolder, Shard
+from runs.run_names import folder_name
 from runs.run_options import EXPLAINING_ONLY, EvaluationOptions, ResultsOption
-from runs.setup import folder_name, prepare_run
+from runs.setup import prepare_run
 
 app = console.application("Compares what explanations cost.")
 

@@ -23,9 +23,10 @@ from runs.drift import ask_about_first, keep_drift
 from runs.replication import OF_REPLICATION, PUBLISHED, replicated_runs
 from runs.run import WHOLE_RUN, score_frames
 from runs.run_folder import RunFolder, Shard
+from runs.run_names import files_name, folder_name, run_name
 from runs.run_options import EvaluationOptions, ResultsOption
 from runs.score_table import ScoreTable
-from runs.setup import RunSetup, files_name, folder_name, prepare_run, run_name, settled
+from runs.setup import RunSetup, prepare_run, settled
 from runs.stored_run import read_stored_run
 from runs.workers.ray_cluster import LOCAL
 from runs.workers.start import WorkerOptions, worker_pool

@@ -15,9 +15,9 @@ from detectors.memory import keep_freed_memory
 from examination.case import Setting
 from examination.evidence import FEWEST, regions_needed
 from examination.frame import Examiner, usable_examination
+from runs.chosen_parts import chosen_batch_size, chosen_methods, open_detector, split_overrides, with_stopping
 from runs.configuration import describe_device, identify_detector, versions
 from runs.run_options import EvaluationOptions
-from runs.setup import chosen_batch_size, chosen_methods, open_detector, split_overrides, with_stopping
 from xai.explanation_settings import ExplanationSettings, build_settings, check_settings, describe_settings
 from xai.methods import Method
 

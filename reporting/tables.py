@@ -47,7 +47,7 @@ def write_tables(
 
     Args:
         folder: where the files go.
-        name: what they are called after, from `runs.setup.files_name`.
+        name: what they are called after, from `runs.run_names.files_name`.
         scores: of every frame.
         summary: the statistics of each method and baseline, of the same scores.
         configuration: what config.json holds; a run as published is marked, in the first table above its rows' names.

@@ -18,8 +18,8 @@ from robustness.attack_setup import open_frames_of, prepare_attack
 from robustness.attacked_detector import attack_detector
 from robustness.hardening_comparison import show_hardening_comparison, write_hardening_comparison
 from robustness.robustness_report import introduce_attack, show_robustness
+from runs.run_names import folder_name
 from runs.run_options import ResultsOption
-from runs.setup import folder_name
 
 app = application("Attack whole frames, and compare hardened detectors.")
 

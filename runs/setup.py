@@ -1,7 +1,6 @@
 """Prepares a run: resolves the names and settings of a command line into everything that it needs."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,50 +11,47 @@ from attacks.budgets import read_budget
 from attacks.malafide.fitting import TargetDetector
 from attacks.malafide.in_run import NAME as MALAFIDE
 from attacks.nes import FINITE, NES
-from attacks.registry import ATTACKS, build_attack, describe_attack
-from common.console import warn
-from common.errors import InputError
-from common.files import safe_name
+from attacks.registry import build_attack, describe_attack
 from common.process_state import kept_process_state
-from common.settings import override
 from data.picture_transforms import parse_transforms
-from data.source import open_frames
-from detectors import Detector, Queries
-from detectors.batch_size import AUTO, fastest, read_batch_size, usual
+from detectors import Queries
 from detectors.consistency import probes, require_same_beside
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.randomised import layer_count
-from detectors.registry import load
 from runs.as_published import parse_differences
+from runs.chosen_parts import (
+    chosen_batch_size,
+    chosen_methods,
+    chosen_protocol,
+    divided,
+    open_detector,
+    open_selection,
+    require_maps,
+    split_overrides,
+    with_stopping,
+    without_random_model,
+)
 from runs.claims import require_deterministic
-from runs.configuration import Configuration, describe_device, identify_detector, stored_batch_size, versions
+from runs.configuration import Configuration, describe_device, identify_detector, versions
 from runs.earlier_names import renamed_protocol
 from runs.filter_training import trained_attack
 from runs.own_code import own_code
-from runs.run_folder import RunFolder
+from runs.run_names import files_name
 from runs.run_options import DEFAULT_ATTACKS, EvaluationOptions
-from runs.selection import Selection, demo_selection, select_frames
+from runs.selection import Selection
 from runs.usable_attacks import PROTOCOL, WITHOUT_THRESHOLDS, UsableAttacks, names_thresholds, usable_on_first_frame
 from scoring.baselines.table import RANDOM_MODEL
 from scoring.frame import Scorer
 from scoring.metrics.registry import METRICS, build_metrics, describe_metric
-from scoring.protocol import EVERY, NONE, Protocol, chosen_baselines
-from scoring.protocol import PRESETS as PROTOCOLS
+from scoring.protocol import NONE
 from xai.explanation_settings import (
-    STOPPING,
-    ExplanationSettings,
     build_settings,
     describe_settings,
     parse_override,
     unsuitable,
 )
-from xai.methods import ADVERSARIAL, ALL, Method, parse_method, title
-from xai.saved import SavedMaps
-from xai.segments import parse_segments
-
-LONGEST_NAME = 160
-"""Characters of the methods' names in the names of a run's files, which have their kind and ending beside."""
+from xai.methods import ADVERSARIAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,163 +204,3 @@ def with_trained_filter(
         scorer=replace(scorer, attacks={name: attacks[name] for name in names}),
         configuration=replace(configuration, attacks={name: described[name] for name in names}),
     )
-
-
-def chosen_batch_size(options: EvaluationOptions, detector: Detector, device: torch.device, folder: Path | None) -> int:
-    """How many images a forward pass takes: as asked; else as the run in `folder` was begun with, or as measured.
-
-    Args:
-        options: the batch size that was asked for, and the precision of a measurement.
-        detector: whose forward passes are timed.
-        device: where it runs; where nothing is asked for, a CPU has a fixed batch size.
-        folder: of the run; None where there is none to continue.
-
-    Raises:
-        InputError: the batch size that was asked for is neither a positive number nor "auto".
-    """
-    asked = read_batch_size(options.batch_size) or usual(device)
-    if asked != AUTO:
-        return asked
-    begun = None if folder is None else stored_batch_size(RunFolder(folder).config)
-    return begun or fastest(detector, device, options.precision)
-
-
-def chosen_methods(names: Sequence[str]) -> tuple[Method, ...]:
-    """The methods that the names stand for, each once.
-
-    Raises InputError for an unknown name, and for two methods that tables would call the same.
-    """
-    wanted = dict.fromkeys(method for name in names for method in (ALL if name == EVERY else (name,)))
-    methods = tuple(parse_method(name) for name in wanted)
-    titles = [method.name for method in methods]
-    if twice := [name for name in titles if titles.count(name) > 1]:
-        raise InputError(f"two methods are called {twice[0]}: a saliency is named after its folder; rename the folder")
-    return methods
-
-
-def require_maps(settings: ExplanationSettings, selection: Selection) -> None:
-    """Raises InputError where maps made elsewhere are of none of the run's frames."""
-    for explainer in settings.explainers.values():
-        if isinstance(explainer, SavedMaps) and selection.keys:
-            explainer.require_any(selection.keys)
-
-
-def with_stopping(
-    overrides: Mapping[str, Mapping[str, str]], until_stable: float | None
-) -> dict[str, Mapping[str, Any]]:
-    """The overrides of the explanations' settings, with that of --until-stable. Raises InputError where both set it."""
-    if until_stable is None:
-        return dict(overrides)
-    given = overrides.get(STOPPING, {})
-    if "probability" in given:
-        raise InputError("--until-stable and --set stopping.probability say the same: give only one of them")
-    if not 0 < until_stable <= 1:
-        raise InputError(f"--until-stable must be above 0 and at most 1, got {until_stable:g}")
-    return {**overrides, STOPPING: {**given, "probability": until_stable}}
-
-
-def chosen_protocol(preset: str, baselines: Sequence[str], overrides: Mapping[str, Any]) -> Protocol:
-    """The preset's protocol with the baselines asked for and the overrides. Raises InputError for an unknown name."""
-    if preset not in PROTOCOLS:
-        raise InputError(f"unknown preset {preset!r}; known: {', '.join(PROTOCOLS)}")
-    return override(replace(PROTOCOLS[preset], baselines=chosen_baselines(baselines, preset)), overrides, PROTOCOL)
-
-
-def without_random_model(protocol: Protocol, options: EvaluationOptions, silent: bool) -> Protocol:
-    """The protocol without the baseline "random-model", said in a warning unless `silent`.
-
-    Raises InputError where the options name it: there are no weights that could be drawn anew.
-    """
-    if RANDOM_MODEL in options.baselines:
-        raise InputError(f"--baseline {RANDOM_MODEL}: {options.detector} has no weights that could be drawn anew")
-    if not silent:
-        warn(f"the baseline {RANDOM_MODEL} is left out: {options.detector} has no weights that could be drawn anew")
-    return replace(protocol, baselines=tuple(name for name in protocol.baselines if name != RANDOM_MODEL))
-
-
-def divided(settings: ExplanationSettings, texts: Sequence[str]) -> dict[str, ExplanationSettings]:
-    """The settings for each way to divide frames, by its name. Raises InputError for a text that names none."""
-    ways = [parse_segments(text) for text in texts]
-    return {way.name: replace(settings, segments=way) for way in ways}
-
-
-def results_name(methods: Sequence[str]) -> str:
-    """What the files of a run of these methods are named after: the names joined by "+", safe in a file name.
-
-    Of many names, the first and a hash of all of them: a file's name has room for 255 bytes.
-    """
-    name = safe_name("+".join(methods))
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def files_name(names: Sequence[str]) -> str:
-    """What the files of a run are named after: "All", or the titles of the methods joined by "+"."""
-    return EVERY if EVERY in names else results_name([title(name) for name in dict.fromkeys(names)])
-
-
-def split_overrides(
-    texts: Sequence[str], attack_names: Sequence[str]
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Overrides by component: those of the run's attacks, and those of the explanations.
-
-    Raises InputError for a text that is not COMPONENT.FIELD=VALUE.
-    """
-    own: dict[str, dict[str, Any]] = {}
-    others: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        component, field, value = parse_override(text)
-        kind = own if component in attack_names else others
-        if component in ATTACKS and component not in attack_names:
-            raise InputError(f"{text}: the run does not use the attack {component}; add --attack {component}")
-        kind.setdefault(component, {})[field] = value
-    return own, others
-
-
-def run_name(given: str | None, options: EvaluationOptions) -> str:
-    """The name of the run's folder: as given, or by default after the frames and methods.
-
-    Raises InputError for a name that is not a plain folder's.
-    """
-    if given is not None:
-        return folder_name(given)
-    name = files_name(options.every_method)
-    base = "demo" if options.frames is None else "evaluation"
-    return base if name == EVERY else f"{base}-{name}"
-
-
-def folder_name(given: str) -> str:
-    """The name of a run's folder. Raises InputError for one that is not a plain folder's."""
-    if given in ("", ".", "..") or Path(given).name != given:
-        raise InputError(f"--run {given!r} is not the name of a folder; --results says where the folders are")
-    return given
-
-
-def open_selection(options: EvaluationOptions, keep_real: bool = False, fingerprinted: bool = True) -> Selection:
-    """The frames that the options name, with the real ones where asked for; see `select_frames`.
-
-    Raises InputError for none.
-    """
-    if options.frames is not None:
-        source = open_frames(options.frames, options.images, options.split)
-        return select_frames(source, options.split, options.limit, keep_real, fingerprinted)
-    for name, value in (("--images", options.images), ("--split", options.split)):
-        if value is not None:
-            raise InputError(f"{name} needs --frames: the demo's frames have their own")
-    return demo_selection(options.limit)
-
-
-def open_detector(options: EvaluationOptions) -> tuple[str, Detector]:
-    """The detector that the options name, and its name. Raises InputError where there is none, or none is named."""
-    if options.detector is not None:
-        return options.detector, load(
-            options.detector, options.checkpoint, options.device, conventions=options.said_of_detector
-        )
-    if options.checkpoint is not None:
-        return options.checkpoint.name, load(
-            str(options.checkpoint), None, options.device, conventions=options.said_of_detector
-        )
-    if options.frames is not None:
-        raise InputError("--frames needs --detector, a name or a checkpoint: the demo's detector knows demo faces only")
-    return "demo", load("demo", None, options.device, conventions=options.said_of_detector)

@@ -1,16 +1,13 @@
-"""One frame to rows: its verdict, its explanations and the baselines, and the attacks on their regions."""
+"""One frame to rows: its verdict, its explanations and the baselines, the attacks on their regions, and metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import numpy as np
 from torch import Tensor
 
 from attacks import RegionAttack
-from attacks.budgets import fraction, with_budget
-from attacks.proposals import remark_on_proposals
-from common.console import warn
+from attacks.budgets import with_budget
 from common.errors import InputError
 from data.frames import Frame
 from data.picture_transforms import PictureTransform
@@ -22,25 +19,24 @@ from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
 from scoring.asked_again import AskedAgain
 from scoring.attempts import Attempts, NothingScoredError
-from scoring.baselines import oracle
 from scoring.baselines.baseline_regions import baseline_regions, unexplained
-from scoring.baselines.table import ORACLE, RANDOM_MODEL
+from scoring.baselines.table import RANDOM_MODEL
 from scoring.costs import VERDICT, CostTracker, ProgressCallback
 from scoring.explaining import Explained, explain_frame, explain_randomised
-from scoring.flip_threshold import FlipThresholdSearch
+from scoring.frame_attacks import FrameAttacks
 from scoring.metrics.base import Metric
 from scoring.metrics.cases import case_of
 from scoring.metrics.measuring import measure_case
 from scoring.protocol import Protocol
 from scoring.recording import Recorder, correct
 from scoring.records import FlipThreshold, MetricValue, Row, TransformedVerdict
-from scoring.region_attacker import Outcome, RegionAttacker, Verdict
+from scoring.region_attacker import RegionAttacker, Verdict
 from scoring.scored import Scored, Views
 from scoring.transformed_pictures import TransformedPictures
 from xai.explanation import FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
-from xai.regions import RankedRegion, Ranking, digest_of
+from xai.regions import RankedRegion, Ranking
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,15 +189,17 @@ class _FrameTrial:
             methods = [(method.name, method.fill) for method in self.scorer.methods]
             ranked_regions = unexplained(methods, self.scorer.protocol, tuple(self.image.shape[1:]))
             frame_verdict = self._recorder.frame_verdict(None, None)
-            return Scored(self._rows(ranked_regions, None)[0], [], [], self.tracker.costs, None, [frame_verdict])
+            rows = self._attacks(ranked_regions, None, self.image).rows
+            return Scored(rows, [], [], self.tracker.costs, None, [frame_verdict])
         explained = self._explain()
         if explained is None:
             return self._scored([], [], [], None)
         ranked_regions = explained.ranked_regions + self._baseline_regions(explained)
-        rows, with_oracle, attacked, transformed = self._rows(ranked_regions, explained)
-        flip_thresholds = self._flip_thresholds(with_oracle, explained) if rows else []
-        views = Views(explained, attacked, self.scorer.mark)
-        return self._scored(rows, flip_thresholds, self._metric_values(explained), views, transformed)
+        attacked = self._attacks(ranked_regions, explained, self.image)
+        with_oracle, segments = attacked.ranked_regions, explained.segments
+        flip_thresholds = self._attacks.flip_thresholds(with_oracle, segments) if attacked.rows else []
+        views = Views(explained, attacked.images, self.scorer.mark)
+        return self._scored(attacked.rows, flip_thresholds, self._metric_values(explained), views, attacked.transformed)
 
     def _scored(
         self,
@@ -224,17 +222,17 @@ class _FrameTrial:
         return Attempts()
 
     @cached_property
-    def _attacker(self) -> RegionAttacker:
-        scorer = self.scorer
-        return RegionAttacker(
+    def _attacks(self) -> FrameAttacks:
+        scorer, recorder, tracker = self.scorer, self._recorder, self.tracker
+        attacker = RegionAttacker(
             scorer.detector, self.image, self.verdict, self.trial.seed, self.frame.key, scorer.batch_size,
             keeps_flips=bool(scorer.transforms),
         )  # fmt: skip
-
-    @cached_property
-    def _transformed(self) -> TransformedPictures:
-        scorer = self.scorer
-        return TransformedPictures(scorer.detector, scorer.transforms, scorer.batch_size, self._recorder, self.tracker)
+        transformed = TransformedPictures(scorer.detector, scorer.transforms, scorer.batch_size, recorder, tracker)
+        return FrameAttacks(
+            scorer.attack_variants, bool(scorer.budgets), scorer.protocol, attacker, transformed, recorder, tracker,
+            self._attempts,
+        )  # fmt: skip
 
     @cached_property
     def _recorder(self) -> Recorder:
@@ -266,87 +264,6 @@ class _FrameTrial:
             return rankings
 
         return baseline_regions(explained, self.scorer.protocol, self.trial.seed, self.frame.key, randomised_rankings)
-
-    def _rows(
-        self, ranked_regions: list[RankedRegion], explained: Explained | None
-    ) -> tuple[list[Row], list[RankedRegion], dict[str, Tensor], list[TransformedVerdict]]:
-        """The rows of all attacks, the regions with the first attack's oracle among them, its attacked images, and
-        what the detector says of the frame and of every flip after each transform.
-
-        An attack that fails has no rows; the first is the first of those that do not.
-        """
-        rows: list[Row] = []
-        transformed = self._transformed.of_frame(self.image) if explained else []
-        first: tuple[list[RankedRegion], dict[str, Tensor]] | None = None
-        shown = {method: digest_of(region) for method, region in explained.shown.items()} if explained else {}
-        for name, attack in self.scorer.attack_variants:
-            at_budget = f" at {fraction(attack.epsilon)}" if self.scorer.budgets else ""
-            with self._attempts.at(f"attack {name}{at_budget}"):
-                with self.tracker.stage(f"attack {name}"):
-                    regions = {ranked_region.digest: ranked_region.region for ranked_region in ranked_regions}
-                    kept = () if first else shown.values()
-                    outcomes, images = self._attacker.outcomes(name, attack, regions, kept)
-                    with_oracle = ranked_regions + (
-                        self._oracle(name, attack, ranked_regions, explained, outcomes) if explained else []
-                    )
-                self._remark_on_proposals(name, outcomes)
-                transformed += self._transformed.of_flips(name, attack.epsilon, with_oracle, outcomes)
-                rows += [
-                    self._recorder.row(ranked_region, name, attack.epsilon, outcomes[ranked_region.digest])
-                    for ranked_region in with_oracle
-                ]
-                first = first or (
-                    with_oracle,
-                    {method: images[digest] for method, digest in shown.items() if digest in images},
-                )
-        return rows, *(first or (ranked_regions, {})), transformed
-
-    def _remark_on_proposals(self, name: str, outcomes: Mapping[str, Outcome]) -> None:
-        """Warns of proposals that are no numbers. Raises NoProposalError where the attack made no other."""
-        made, broken, lost = (sum(outcome.proposals[i] for outcome in outcomes.values()) for i in range(3))
-        if remark := remark_on_proposals(name, made, broken, lost):
-            warn(f"{self.frame.key}: {remark}")
-
-    def _oracle(
-        self,
-        name: str,
-        attack: RegionAttack,
-        ranked_regions: list[RankedRegion],
-        explained: Explained,
-        outcomes: dict[str, Outcome],
-    ) -> list[RankedRegion]:
-        """The oracle's regions under this attack; what attacking them and its candidates did goes to `outcomes`.
-
-        Segments are joined only where nothing seen flips the verdict: an attack ends at the flip, so that no region can
-        do more than flip it.
-        """
-        protocol, segments = self.scorer.protocol, explained.segments
-        if not protocol.has(ORACLE):
-            return []
-
-        def attacked(regions: list[np.ndarray]) -> list[Outcome]:
-            digests = [digest_of(region) for region in regions]
-            new = {d: region for d, region in zip(digests, regions, strict=True) if d not in outcomes}
-            outcomes.update(self._attacker.outcomes(name, attack, new)[0])
-            return [outcomes[digest] for digest in digests]
-
-        seen = [*ranked_regions, oracle.whole(segments)]
-        attacked([ranked_region.region for ranked_region in seen])
-        if not any(outcomes[ranked_region.digest].flipped for ranked_region in seen):
-            tried = oracle.candidates(segments, [c.ranking for c in ranked_regions], protocol.oracle_pool)
-            seen += oracle.joined(segments, tried, oracle.most_joined(protocol.depths), attacked)
-        return oracle.at_depths(oracle.best(seen, outcomes), protocol.depths)
-
-    def _flip_thresholds(self, ranked_regions: list[RankedRegion], explained: Explained) -> list[FlipThreshold]:
-        (_, main), *_ = self.scorer.attack_variants
-        found: list[FlipThreshold] = []
-        with self._attempts.at("grades"), self.tracker.stage("grades"):
-            search = FlipThresholdSearch(self._attacker, explained.segments, self.scorer.protocol, main.epsilon)
-            thresholds = search([region for region in ranked_regions if region.ranking.method != ORACLE])
-            if self.scorer.protocol.has(ORACLE):
-                thresholds += oracle.thresholds(thresholds)
-            found = [self._recorder.flip_threshold(*threshold) for threshold in thresholds]
-        return found
 
     def _metric_values(self, explained: Explained) -> list[MetricValue]:
         metric_values: list[MetricValue] = []

@@ -171,7 +171,7 @@ def test_a_measured_batch_size_is_written_down_and_taken_again(
         metric_values.append(7 + len(metric_values))
         return metric_values[-1]
 
-    monkeypatch.setattr("runs.setup.fastest", fastest)
+    monkeypatch.setattr("runs.chosen_parts.fastest", fastest)
     words = quickly(index, tmp_path, "--limit", 2, "--batch-size")
     assert run(*words, "auto") == 0
     assert json.loads((tmp_path / "evaluation-LIME" / "config.json").read_text())["batch_size"] == 7

@@ -22,8 +22,9 @@ from detectors import Detector
 from detectors.preparing import prepared, prepared_mask
 from robustness.whole_frame_attack import WholeFrameAttack
 from runs.own_code import own_code
+from runs.run_names import LONGEST_NAME, files_name
 from runs.run_options import EvaluationOptions
-from runs.setup import LONGEST_NAME, files_name, prepare_run
+from runs.setup import prepare_run
 from scoring.frame import Scorer
 from scoring.metrics.base import Case
 from scoring.metrics.measuring import measure_case

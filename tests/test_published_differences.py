@@ -15,8 +15,8 @@ from data.source import open_frames
 from detectors import Queries
 from reporting.products import RunResults
 from reporting.tables import PUBLISHED_COLUMNS, published
+from runs.chosen_parts import chosen_methods
 from runs.selection import Selection, select_frames
-from runs.setup import chosen_methods
 from scoring.baselines.table import BASELINES
 from scoring.frame import Scorer
 from scoring.records import Row

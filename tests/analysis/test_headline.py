@@ -11,7 +11,7 @@ from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.method_ranking import rank_methods
 from analysis.statistics import Estimate, ratio_scores
 from data.frames import Frame
-from runs.setup import chosen_methods
+from runs.chosen_parts import chosen_methods
 from scoring.baselines.table import MASK, ORACLE, RANDOM, RANDOM_AREA
 from scoring.frame import Scorer
 from scoring.protocol import Protocol

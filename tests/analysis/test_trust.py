@@ -19,7 +19,7 @@ from common.seeds import generator
 from data.frames import Frame
 from detectors import Queries
 from reporting import answer_words
-from runs.setup import chosen_methods
+from runs.chosen_parts import chosen_methods
 from scoring.baselines.rankings import face_centre
 from scoring.baselines.table import CENTRE, EDGES, ORACLE, RANDOM_AREA
 from scoring.frame import Scorer

@@ -12,8 +12,8 @@ from analysis.summary import summarise_methods
 from reporting import tables
 from reporting.tables import PUBLISHED_COLUMNS, flat_summary, published
 from runs import npy_records, parquet_records, row_files
+from runs.run_names import results_name
 from runs.score_table import as_score_table
-from runs.setup import results_name
 from scoring.costs import Cost, FrameCost
 from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row
 from tests.analysis.made_up import at_random, make, table, unseen

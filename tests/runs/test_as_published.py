@@ -12,9 +12,9 @@ from common.errors import InputError
 from data.frames import Frame
 from detectors import Queries
 from runs.as_published import DIFFERENCES, KEEP, AsPublished, parse_differences
+from runs.chosen_parts import chosen_methods
 from runs.configuration import bind
 from runs.run_options import EvaluationOptions
-from runs.setup import chosen_methods
 from scoring.frame import Scorer
 from scoring.protocol import Protocol
 from scoring.records import Row

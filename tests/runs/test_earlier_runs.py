@@ -21,12 +21,12 @@ from data.frames import Frame
 from reporting.conclusions import counts
 from reporting.products import write_products
 from runs import parquet_records
+from runs.chosen_parts import chosen_protocol
 from runs.configuration import FORMAT, Configuration, DetectorIdentity, FramesIdentity
 from runs.earlier_names import renamed_protocol
 from runs.run import score_frames
 from runs.run_folder import RunFolder, Shard
 from runs.selection import demo_selection
-from runs.setup import chosen_protocol
 from runs.stored_run import read_stored_run
 from scoring.costs import ProgressCallback
 from scoring.records import UNKNOWN, Row

@@ -13,8 +13,8 @@ from torch import Tensor
 from attacks import Batch, RegionAttack
 from common.errors import InputError
 from detectors import Queries
+from runs.chosen_parts import chosen_methods
 from runs.gallery.albums import album
-from runs.setup import chosen_methods
 from scoring.attempts import NothingScoredError, StageFailure, as_text, from_text, reason_of
 from scoring.frame import Scorer
 from scoring.metrics.base import About, Case, Value

@@ -13,7 +13,7 @@ from attacks.pgd import PGD
 from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
-from runs.setup import chosen_methods
+from runs.chosen_parts import chosen_methods
 from scoring.frame import Scorer
 from scoring.protocol import Protocol
 from scoring.recording import mask_precision

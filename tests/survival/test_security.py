@@ -22,7 +22,7 @@ from data.stores import FolderImages, LmdbWriter, open_images
 from data.stores.transfer import add
 from detectors.registry import short_name
 from runs.run_folder import RunFolder
-from runs.setup import folder_name
+from runs.run_names import folder_name
 from scoring.records import Row
 from tests.survival.inputs import survives, tried
 from tests.survival.test_text_files import NASTY, cells

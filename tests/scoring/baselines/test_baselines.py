@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from runs.setup import chosen_methods
+from runs.chosen_parts import chosen_methods
 from scoring.baselines import oracle
 from scoring.baselines.table import BASELINES, UNINFORMED
 from scoring.frame import Scorer
