@@ -83,6 +83,7 @@ def measure_protocol(
         Path | None, typer.Option(help="A checkout of an earlier commit, to score a frame there and here.")
     ] = None,
     detector: Annotated[str, typer.Option(help="As in evaluate.py.")] = "demo",
+    size: Annotated[int | None, typer.Option(help="Pixels of the network's input, if not its own.")] = None,
     device: DeviceOption = "cpu",
     batch_size: BatchSizeOption = ON_CPU,
     threads: ThreadsOption = 1,
@@ -95,6 +96,7 @@ def measure_protocol(
     torch.set_num_threads(threads)
     keep_freed_memory()
     model = detectors.load(detector, None, device)
+    model.input_size = size or model.input_size
     chosen = called_fake(model, frames)
     best, size = best_seconds(model, clock)
     say(f"best time per forward: {best * 1e3:.2f} ms, {size} images at a time, {threads} threads, {device}, by {clock}")
