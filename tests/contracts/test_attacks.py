@@ -161,6 +161,7 @@ def test_the_result_has_its_shapes_and_types_on_the_cpu(run: Run) -> None:
         "steps": ((count,), torch.int64),
         "forwards": ((count,), torch.int64),
         "queries": ((count,), torch.int64),
+        "proposals": ((count, 3), torch.int64),
     }
     assert {field.name for field in fields(result)} == set(shapes)
     for name, (shape, kind) in shapes.items():
