@@ -164,8 +164,9 @@ class RegionAttack(ABC):
 
     @property
     def _settings(self) -> str:
-        """All settings in words: an attack that changed its budget would be written down with another than it had."""
-        return repr([(field.name, getattr(self, field.name)) for field in fields(self)])
+        """Numbers and texts among its fields: one that changed its budget would be written down with another."""
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return repr([(name, value) for name, value in values if isinstance(value, (bool, int, float, str))])
 
     def _judged_inputs(self, queries: Queries, images: Tensor, attackable: Tensor) -> Judged:
         """What the detector says of the inputs; where all pairs share one image, expanded, it is asked once."""

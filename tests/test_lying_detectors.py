@@ -8,7 +8,7 @@ import pytest
 import evaluate
 from common import console
 from detectors.__main__ import app as detectors_app
-from runs.stored_run import read_run
+from runs.stored_run import read_stored_run
 from tests.lying_detectors import OfToday
 from tests.scoring.stand_ins import TINY, write_frames
 
@@ -81,7 +81,7 @@ def test_one_that_drifts_between_frames_is_said_wherever_results_are(
     assert "The detector drifted: from manipulated_sequences/" in " ".join(told.out.split())
     run(frames, tmp_path, "tests.lying_detectors:Drifts", *workers)
     assert drifted(folder) == [True, True, True]
-    read_run(folder)
+    read_stored_run(folder)
     assert "The detector drifted: from manipulated_sequences/" in capsys.readouterr().err
 
 

@@ -16,7 +16,7 @@ from common.errors import InputError
 from common.files import stem
 from runs import npy_records
 from runs.run_folder import OWN_FOLDERS, RunFolder, Shard
-from runs.stored_run import read_run
+from runs.stored_run import read_stored_run
 from scoring.costs import Cost
 from scoring.records import FlipThreshold, MetricValue, Row
 from tests.reporting.test_tables import GRADE
@@ -75,7 +75,7 @@ def test_a_link_or_a_file_in_place_of_its_folder_is_one_line(name: str, tmp_path
     (own / name).write_text("x")
     (own / "config.json").write_text("{}")
     with pytest.raises(InputError, match=f"run/{name} is a file, where the run keeps a folder"):
-        read_run(own)
+        read_stored_run(own)
     assert list(other.iterdir()) == []
 
 
@@ -94,7 +94,7 @@ def test_a_pipe_or_folder_in_place_of_a_record_hangs_nothing(
         file.rmdir() if make is os.mkdir else file.unlink()
     make(tmp_path / "config.json")
     with pytest.raises(InputError, match=r"config\.json is no file"):
-        read_run(tmp_path)
+        read_stored_run(tmp_path)
 
 
 def test_the_runs_own_folder_may_be_a_link(tmp_path: Path) -> None:
