@@ -29,13 +29,13 @@ def _sentence(case: Case) -> str:
         return (
             f"{said}; without a verdict of manipulation there is nothing to put to the test, so no heat map is judged."
         )
-    count, where = len(case.methods), "" if not case.film else f" on {_frames(case)}"
+    count, where = len(case.methods), "" if not case.film else f", over {_frames(case)}"
     if not case.believed:
         if count == 1:
             maps, therefore = "the heat map is not shown to", "it should not be believed"
         else:
             maps, therefore = f"none of the {count} heat maps is shown to", "none should be believed"
-        return f"{said}; {maps} mark what this verdict depends on{where}, so {therefore}."
+        return f"{said}; {maps} mark what this verdict depends on{where}: {therefore}."
     best = case.believed[0]
     result = case.methods[best]
     which = (

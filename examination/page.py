@@ -64,9 +64,7 @@ def left_out(case: Case) -> str:
     """What of the maps is not shown, or ""."""
     more = len(case.frames) - len(shown_frames(case))
     return (
-        f"The maps of {more} more examined {'frame is' if more == 1 else 'frames are'} in the folder maps."
-        if more
-        else ""
+        f"The maps of {more} more examined {'frame' if more == 1 else 'frames'} are in the folder maps." if more else ""
     )
 
 

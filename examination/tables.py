@@ -1,14 +1,14 @@
 """A case's tables, as text for the page, the PDF and the terminal alike."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attacks.budgets import fraction
 from examination.case import Case
 from examination.evidence import BEST, WHOLE
 from examination.frame import ExaminedFrame
 from examination.together import MeanOverlap
+
+_NOT_SOUGHT = "; smallest budgets were not sought: no gradient"
 
 
 @dataclass(frozen=True)
@@ -21,34 +21,41 @@ class TextTable:
 
 
 def tables(case: Case) -> list[TextTable]:
-    """Evidence, stability and agreement; what there is not is left out."""
+    """Evidence, by frame where there are several, stability and agreement; what there is not is left out."""
     if not case.attacked:
         return []
-    found = [_evidence(case), _stability(case)]
+    found = [_evidence(case), *([_by_frame(case)] if len(case.attacked) > 1 else []), _stability(case)]
     return [*found, _agreement(case)] if len(case.methods) > 1 else found
 
 
 def _evidence(case: Case) -> TextTable:
     """By method: what its region does, and whether it is believed."""
-    frame, several = case.attacked[0], len(case.attacked) > 1
-    by_frame = tuple(f"p at {_at(each)}" for each in case.attacked) if several else ()
+    alone = len(case.attacked) == 1
+    flips = {name: (_budget(case.attacked[0], name),) if alone else () for name in case.methods}
+    rows = [
+        (
+            name, "yes" if result.believed else "no", number(result.p), number(result.p_corrected),
+            percent(result.share), number(result.move, 2), *flips[name],
+        )
+        for name, result in case.methods.items()
+    ]  # fmt: skip
+    columns = ("map", "believed", "p", "corrected", "of the best", "move (log-odds)", *(("flips at",) if alone else ()))
+    first = case.attacked[0]
+    known = f"; the {BEST} flips at {_budget(first, BEST)}, the {WHOLE} at {_budget(first, WHOLE)}" if alone else ""
+    title = f"Evidence: attacks on {_count(case)} against {case.setting.regions} random regions"
+    return TextTable(title + (known if _sought(first) else _NOT_SOUGHT), columns, tuple(rows))
+
+
+def _by_frame(case: Case) -> TextTable:
+    """By frame: each method's p-value, and the smallest budget on its region that flips the verdict."""
     rows = []
-    for name, result in case.methods.items():
-        own = tuple(number(each.evidence.methods[name].p) if name in each.evidence.methods else "-"
-                    for each in case.attacked if each.evidence is not None) if several else ()  # fmt: skip
-        rows.append(
-            (
-                name, "yes" if result.believed else "no", number(result.p), number(result.p_corrected),
-                percent(result.share), number(result.move, 2), *own, _budgets(case, name),
-            )
-        )  # fmt: skip
-    columns = ("map", "believed", "p", "corrected", "of the best", "move (log-odds)", *by_frame, "flips at")
-    budgets = {name: [each.evidence.budgets[name] for each in case.attacked if each.evidence] for name in (BEST, WHOLE)}
-    known = ", ".join(f"the {name} {_listed(values)}" for name, values in budgets.items())
-    sought = frame.evidence is not None and frame.evidence.budgets_sought
-    more = f"; flips by attacking {known}" if sought else "; smallest budgets were not sought: no gradient"
-    title = f"Evidence: attacks on {_count(case)} against {case.setting.regions} random regions{more}"
-    return TextTable(title, columns, tuple(rows))
+    for frame in case.attacked:
+        evidence = frame.evidence
+        own = evidence.methods if evidence is not None else {}
+        cells = (f"{number(own[name].p)}, {_budget(frame, name)}" if name in own else "-" for name in case.methods)
+        rows.append((_at(frame), *cells, *(_budget(frame, name) for name in (BEST, WHOLE))))
+    title = "By frame: p, and the smallest budget of an attack on the region that flips the verdict"
+    return TextTable(title, ("frame", *case.methods, BEST, WHOLE), tuple(rows))
 
 
 def _stability(case: Case) -> TextTable:
@@ -102,13 +109,17 @@ def _overlap(overlap: MeanOverlap | None) -> str:
     return f"{overlap.share:.2f}{interval}{'' if overlap.found_again else ' *'}"
 
 
-def _budgets(case: Case, name: str) -> str:
-    found = [each.evidence for each in case.attacked if each.evidence is not None and name in each.evidence.methods]
-    return _listed([each.methods[name].budget for each in found]) if all(each.budgets_sought for each in found) else "-"
+def _sought(frame: ExaminedFrame) -> bool:
+    return frame.evidence is not None and frame.evidence.budgets_sought
 
 
-def _listed(budgets: Sequence[float | None]) -> str:
-    return ", ".join("never" if budget is None else fraction(budget) for budget in budgets)
+def _budget(frame: ExaminedFrame, name: str) -> str:
+    """The smallest budget that flips by attacking a method's region, the best or the whole; "-" where none is known."""
+    evidence = frame.evidence
+    if evidence is None or not evidence.budgets_sought:
+        return "-"
+    budget = evidence.methods[name].budget if name in evidence.methods else evidence.budgets[name]
+    return "never" if budget is None else f"{255 * budget:.2f}/255"
 
 
 def _at(frame: ExaminedFrame) -> str:
