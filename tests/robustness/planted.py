@@ -116,16 +116,28 @@ def frame(level: int) -> np.ndarray:
 
 
 def write_frames(folder: Path, fakes: dict[str, Sequence[int]], real: Sequence[int] = ()) -> Path:
-    """Writes one frame per video, its levels by manipulation, and real ones; returns the index."""
-    entries = []
+    """Writes one frame per video, its levels by manipulation, and real ones; returns the index.
+
+    No two pictures are the same: two pixels of each are a level brighter and darker.
+    """
+    entries: list[Entry] = []
     for family, levels in fakes.items():
         for number, level in enumerate(levels):
             key = f"manipulated_sequences/{family}/c23/videos/{number:03d}.mp4/0000.png"
-            save(folder, key, frame(level))
+            save(folder, key, _marked(frame(level), len(entries)))
             entries.append(Entry(key, True, None))
     for number, level in enumerate(real):
         key = f"original_sequences/youtube/c23/videos/{number:03d}.mp4/0000.png"
-        save(folder, key, frame(level))
+        save(folder, key, _marked(frame(level), len(entries)))
         entries.append(Entry(key, False, 0))
     write_index(folder / "index.csv", entries)
     return folder / "index.csv"
+
+
+def _marked(image: np.ndarray, number: int) -> np.ndarray:
+    """A picture with a mark of its own, and the same mean."""
+    row, column = divmod(number, SIDE)
+    marked = image.copy()
+    marked[row, column] += 1
+    marked[-1 - row, column] -= 1
+    return marked
