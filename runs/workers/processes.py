@@ -9,6 +9,8 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tqdm import tqdm
+
 from runs.workers.messages import Task
 from runs.workers.worker import Report, Worker, WorkerLost, WorkerPlan
 
@@ -85,6 +87,7 @@ def _serve(pipe: Connection, plan: WorkerPlan, slot: int) -> None:
     """What a worker's process does: Ctrl-C is for the process that it works for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    tqdm.set_lock(threading.RLock())  # shap draws bars; their own lock is a semaphore that a killed worker would leave
     threading.Thread(target=_end_with_parent, daemon=True).start()
     worker = Worker(plan, slot)
     try:
