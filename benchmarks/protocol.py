@@ -83,7 +83,7 @@ def measure_protocol(
         Path | None, typer.Option(help="A checkout of an earlier commit, to score a frame there and here.")
     ] = None,
     detector: Annotated[str, typer.Option(help="As in evaluate.py.")] = "demo",
-    size: Annotated[int | None, typer.Option(help="Pixels of the network's input, if not its own.")] = None,
+    size: Annotated[int | None, typer.Option(min=32, help="Pixels of the network's input, if not its own.")] = None,
     device: DeviceOption = "cpu",
     batch_size: BatchSizeOption = ON_CPU,
     threads: ThreadsOption = 1,
@@ -92,11 +92,14 @@ def measure_protocol(
     """Attacks regions by both kinds of derivatives, and scores whole frames where asked to."""
     if earlier is not None and not (earlier / "evaluate.py").is_file():
         raise InputError(f"--earlier {earlier} has no evaluate.py: give the folder of a checkout")
+    if earlier is not None and size is not None:
+        raise InputError("--earlier scores by evaluate.py, which has no --size; leave one out")
     clock.check(resolve_device(device))
     torch.set_num_threads(threads)
     keep_freed_memory()
     model = detectors.load(detector, None, device)
-    model.input_size = size or model.input_size
+    if size is not None:
+        model.input_size = size
     chosen = called_fake(model, frames)
     best, size = best_seconds(model, clock)
     say(f"best time per forward: {best * 1e3:.2f} ms, {size} images at a time, {threads} threads, {device}, by {clock}")
