@@ -3,7 +3,7 @@
 Run as `python -m benchmarks.protocol`. Both kinds of NES attack the same regions of the same demo frames with the same
 draws, turn by turn. `--whole-frame` scores one frame with every method, baseline and depth of the published preset and
 says what each stage took. `--earlier FOLDER` names a checkout of an earlier commit: `evaluate.py` scores one frame at
-published settings there and here, each in a process of its own.
+published settings there and here, and here by the efficient preset, each in a process of its own.
 """
 
 import dataclasses
@@ -49,7 +49,8 @@ app = application(__doc__ or "")
 
 HERE = Path(__file__).resolve().parents[1]
 SIZES = (1, 3, 6)  # segments of a region, in turn
-PUBLISHED = ("--method", "All", "--preset", "published", "--baseline", "none", "--set", "protocol.depths=1,2,3")
+WHOLE_FRAME = "--method All --attack nes --set protocol.arms=none --set protocol.depths=1,2,3"
+"""What every checkout from commit 380fa60 on understands: all methods, no baselines, the published depths."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +114,7 @@ def measure_protocol(
         memory = peak()
         say("highest resident memory: " + ("not known" if memory is None else f"{memory:.0f} MiB"))
     if earlier is not None:
-        print_processes({"earlier": earlier, "here": HERE}, threads)
+        print_processes(earlier, HERE, threads)
 
 
 def called_fake(detector: Detector, count: int) -> list[Frame]:
@@ -227,29 +228,35 @@ def print_stages(scored: Scored) -> None:
     )
 
 
-def print_processes(checkouts: Mapping[str, Path], threads: int) -> None:
-    """One frame scored by `evaluate.py` of each checkout, turn by turn: the processor time of the whole process."""
-    command = ["evaluate.py", *PUBLISHED, "--limit", "1", "--threads", str(threads), "--run", "measured"]
-    seconds = {}
-    for name, folder in checkouts.items():
-        with tempfile.TemporaryDirectory() as results:
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = subprocess.run(
-                [sys.executable, *command, "--results", results],
-                cwd=folder, env={"PYTHONPATH": str(folder), "OMP_NUM_THREADS": str(threads), "PATH": ""},
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if done.returncode:
-            raise InputError(f"evaluate.py failed in {folder}: {done.stderr.strip().splitlines()[-1:]}")
-        seconds[name] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    table(
-        " ".join(["a frame by", "evaluate.py", *PUBLISHED]),
-        ("checkout", "processor seconds"),
-        [(name, f"{taken:.0f}") for name, taken in seconds.items()],
-    )
-    first, last = seconds.values()
-    say(f"{first / last:.1f} times less")
+def print_processes(earlier: Path, here: Path, threads: int) -> None:
+    """The processor time of whole processes: one frame scored by `evaluate.py` of both checkouts, in turn.
+
+    Raises InputError, with what it said last, where one of them fails.
+    """
+    before = process_seconds(earlier, "published", threads)
+    rows, ratios = [("earlier", "published", f"{before:.0f}")], []
+    for preset in ("published", "efficient"):
+        now = process_seconds(here, preset, threads)
+        rows.append(("here", preset, f"{now:.0f}"))
+        ratios.append(f"{before / now:.1f} times less at {preset}")
+    table(f"a frame by evaluate.py {WHOLE_FRAME}", ("checkout", "--preset", "processor seconds"), rows)
+    say(", ".join(ratios))
+
+
+def process_seconds(checkout: Path, preset: str, threads: int) -> float:
+    """The processor seconds of one `evaluate.py` in a checkout, from its start to its end."""
+    command = ["evaluate.py", *WHOLE_FRAME.split(), "--preset", preset, "--limit", "1", "--threads", str(threads)]
+    with tempfile.TemporaryDirectory() as results:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [sys.executable, *command, "--run", "measured", "--results", results],
+            cwd=checkout, env={"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": str(threads), "PATH": ""},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise InputError(f"evaluate.py failed in {checkout}: {done.stderr.strip().splitlines()[-1:]}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":
