@@ -49,8 +49,8 @@ app = application(__doc__ or "")
 
 HERE = Path(__file__).resolve().parents[1]
 SIZES = (1, 3, 6)  # segments of a region, in turn
-WHOLE_FRAME = "--method All --attack nes --set protocol.arms=none --set protocol.depths=1,2,3"
-"""What every checkout from commit 380fa60 on understands: all methods, no baselines, the published depths."""
+WHOLE_FRAME = "--method All --attack nes --set protocol.depths=1,2,3 --limit 1 --run measured"
+"""A frame by all methods at the published depths; without baselines, an option that was once named `--arm`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,18 +245,25 @@ def print_processes(earlier: Path, here: Path, threads: int) -> None:
 
 def process_seconds(checkout: Path, preset: str, threads: int) -> float:
     """The processor seconds of one `evaluate.py` in a checkout, from its start to its end."""
-    command = ["evaluate.py", *WHOLE_FRAME.split(), "--preset", preset, "--limit", "1", "--threads", str(threads)]
+    baselines = "--baseline" if "--baseline" in _evaluate(checkout, ("--help",)) else "--arm"
+    options = [*WHOLE_FRAME.split(), baselines, "none", "--preset", preset, "--threads", str(threads)]
     with tempfile.TemporaryDirectory() as results:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
-            [sys.executable, *command, "--run", "measured", "--results", results],
-            cwd=checkout, env={"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": str(threads), "PATH": ""},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        _evaluate(checkout, (*options, "--results", results), threads)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _evaluate(checkout: Path, options: Sequence[str], threads: int = 1) -> str:
+    """What `evaluate.py` of a checkout prints. Raises InputError, with what it said last, where it fails."""
+    done = subprocess.run(
+        [sys.executable, "evaluate.py", *options],
+        cwd=checkout, env={"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": str(threads), "PATH": "", "COLUMNS": "120"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if done.returncode:
         raise InputError(f"evaluate.py failed in {checkout}: {done.stderr.strip().splitlines()[-1:]}")
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.stdout
 
 
 if __name__ == "__main__":

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.protocol import print_processes, process_seconds
+from benchmarks import protocol
 from common.errors import InputError
 
 WORKS = """
 import sys, time
-spent = {"published": %s, "efficient": 0.2}[sys.argv[sys.argv.index("--preset") + 1]]
-while time.process_time() < spent:
+if "--help" in sys.argv:
+    print("Options: %s, --preset")
+    raise SystemExit
+assert sys.argv[sys.argv.index("none") - 1] == "%s"
+while time.process_time() < 0.3:
     pass
 """
 
@@ -21,15 +24,23 @@ def checkout(folder: Path, program: str) -> Path:
     return folder
 
 
-def test_the_ratios_are_of_the_processes_own_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    print_processes(checkout(tmp_path / "earlier", WORKS % 1.2), checkout(tmp_path / "here", WORKS % 0.4), threads=1)
+def test_the_ratios_are_to_the_earlier_commit_at_published_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = {("earlier", "published"): 12.0, ("here", "published"): 3.0, ("here", "efficient"): 2.0}
+    monkeypatch.setattr(protocol, "process_seconds", lambda where, preset, threads: taken[where.name, preset])
+    protocol.print_processes(Path("earlier"), Path("here"), threads=1)
     last = capsys.readouterr().out.strip().splitlines()[-1]
-    published, efficient = (float(part.split()[0]) for part in last.split(", "))
-    assert published == pytest.approx(3, rel=0.3)
-    assert efficient == pytest.approx(6, rel=0.3)
+    assert last == "4.0 times less at published, 6.0 times less at efficient"
+
+
+@pytest.mark.parametrize("baselines", ["--arm", "--baseline"])
+def test_the_whole_process_is_counted_whatever_baselines_were_called(tmp_path: Path, baselines: str) -> None:
+    folder = checkout(tmp_path / "one", WORKS % (baselines, baselines))
+    assert protocol.process_seconds(folder, "published", threads=1) >= 0.3
 
 
 def test_a_checkout_that_fails_is_named_with_its_last_line(tmp_path: Path) -> None:
     broken = checkout(tmp_path / "earlier", "raise SystemExit('error: no such option')")
     with pytest.raises(InputError, match=rf"evaluate.py failed in {broken}.*no such option"):
-        process_seconds(broken, "published", threads=1)
+        protocol.process_seconds(broken, "published", threads=1)
