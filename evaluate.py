@@ -66,7 +66,9 @@ def replicate(
     workers = replace(pool, threads=options.threads)
     torch.set_num_threads(workers.threads_each())
     folder, runs = results / folder_name(name), replicated_runs(options)
-    setups = {run: prepare_run(own, folder=folder / run) for run, own in runs.items()}  # mistakes come first
+    setups: dict[str, RunSetup] = {}
+    for run, own in runs.items():  # mistakes come first
+        setups[run] = prepare_run(own, folder=folder / run, like=setups.get(PUBLISHED))
     scores: dict[str, ScoreTable] = {}
     for run, own in runs.items():
         console.say(f"{run}, {len(scores) + 1} of {len(runs)}")

@@ -67,7 +67,11 @@ class RunSetup:
 
 @kept_process_state("preparing the run")
 def prepare_run(
-    options: EvaluationOptions, keep_real: bool = False, folder: Path | None = None, as_written: bool = False
+    options: EvaluationOptions,
+    keep_real: bool = False,
+    folder: Path | None = None,
+    as_written: bool = False,
+    like: RunSetup | None = None,
 ) -> RunSetup:
     """Resolves names and settings, opens the frames, loads the detector, and trains a filter where one is asked for.
 
@@ -78,6 +82,7 @@ def prepare_run(
             continued keeps the batch size that was measured for it.
         as_written: whether the attacks are taken as the options say, as a worker does with those of `settled`; else the
             detector's gradient is tried first, on the first frame (`attacks.derivatives`).
+        like: a run of the same frames and detector, which are then not opened once more.
 
     Raises:
         InputError: anything is unknown, contradictory, missing or unreadable, or an attack does not suit the detector;
@@ -103,10 +108,10 @@ def prepare_run(
     if published.names:
         protocol = published.protocol(options, protocol)
     transforms = parse_transforms(options.survives)
-    selection = open_selection(options, keep_real, fingerprinted=not as_written)
+    selection = like.selection if like else open_selection(options, keep_real, fingerprinted=not as_written)
     require_maps(settings, selection)
     device = resolve_device(options.device)
-    name, detector = open_detector(options)
+    name, detector = (like.configuration.detector.name, like.scorer.detector) if like else open_detector(options)
     methods = published.methods(methods, settings, detector)
     settings, attacks = published.settings(settings, detector), published.attacks(attacks, detector)
     if device.type == "cpu":

@@ -14,8 +14,9 @@ import evaluate
 from common import console
 from data.index import Entry, read_index, write_index
 from runs import row_files
+from runs.replication import replicated_runs
 from runs.run_folder import RunFolder
-from tests.scoring.stand_ins import TINY, picture, save, write_frames
+from tests.scoring.stand_ins import TINY, Normalised, picture, save, write_frames
 
 PLANTED = ("--detector", "tests.scoring.stand_ins:PlantedDetector")
 ERASER = ("--attack", "tests.scoring.stand_ins:Eraser")
@@ -473,3 +474,31 @@ def test_a_library_of_attributions_in_a_run(index: Path, tmp_path: Path, capsys:
     assert "PlantedDetector has none" in told
     assert not (tmp_path / "new").exists()  # told before any work
     assert "has no feature map" in refused(capsys, *quickly(index, tmp_path, "--method", "cam:GradCAM"))
+
+
+def test_a_replication_runs_continues_and_says_which_difference_moves_what(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of its eleven runs, as each writes all its products."""
+    every = replicated_runs
+    two = ("as-published", "without-swapped-rows")
+    monkeypatch.setattr(evaluate, "replicated_runs", lambda options: {name: every(options)[name] for name in two})
+    frames = ("--frames", index, "--limit", 2, "--detector", "tests.scoring.stand_ins:Normalised")
+    few = ("LIME.samples=20", "SHAP.evaluations=20", "SOBOL.designs=2", "RISE.samples=20", "nes.steps=2")
+    words = ("replicate", *frames, "--preset", "quick", "--results", tmp_path, *settings())
+    words = (*words, *(word for each in few for word in ("--set", each)))
+    Normalised.made = 0
+    assert run(*words) == 0
+    assert Normalised.made == 1  # both runs ask one network
+    told = " ".join(capsys.readouterr().out.split())
+    assert "as-published, 1 of 2 without-swapped-rows, 2 of 2" in told
+    folder = tmp_path / "replication"
+    switches = [json.loads((folder / name / "config.json").read_text())["as_published"] for name in two]
+    assert set(switches[0]) - set(switches[1]) == {"swapped-rows"}
+    published, without = (pd.read_csv(folder / name / "scores_All.csv", index_col=0) for name in two)
+    assert published.loc["SOBOL"].equals(without.loc["RISE"])
+    moves = pd.read_csv(folder / "replication_columns.csv")
+    assert set(moves.iloc[:, 0]) == {"swapped-rows"}
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/frames/*")}
+    assert run(*words) == 0
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*/frames/*")} == before

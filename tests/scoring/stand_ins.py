@@ -71,6 +71,17 @@ class TwoClassPlanted(PlantedDetector):
         return torch.stack([logits[:, 0], logits[:, 1:].logsumexp(dim=1)], dim=1)
 
 
+class Normalised(PlantedDetector):
+    """One that says what its normalisation divides by, as the published evaluation needs, and how often it was made."""
+
+    std = (0.25, 0.25, 0.25)
+    made = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        type(self).made += 1
+
+
 class Bare(PlantedDetector):
     """One that never says fake."""
 
