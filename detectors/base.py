@@ -73,14 +73,15 @@ class Detector(nn.Module):
     def __call__(self, images: Tensor, *more: Any, **named: Any) -> Tensor:
         """The logits (N, C) of images (N, 3, S, S), looked at; a verdict asks so, never by `forward`.
 
-        A library's hooks may give more than one answer to an image, as captum's do: then who asks looks at it
-        (`detectors.queries.answer` does).
+        They are a copy: what gives each answer in the same memory (a graph captured on a GPU, an engine with a buffer
+        for its outputs) would change those that were given before. A library's hooks may give more than one answer to
+        an image, as captum's do: then who asks looks at it (`detectors.queries.answer` does).
         """
         training = self.training  # before the call, which might change it
         logits: Tensor = super().__call__(images, *more, **named)
         if not (self._forward_pre_hooks and self._forward_hooks):
             check_answer(self, images, logits, training)
-        return logits
+        return logits.clone() if isinstance(logits, Tensor) else logits
 
     @property
     def identity(self) -> str:
