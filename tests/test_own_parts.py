@@ -26,13 +26,13 @@ from runs.run_names import LONGEST_NAME, files_name
 from runs.run_options import EvaluationOptions
 from runs.setup import prepare_run
 from scoring.frame import Scorer
-from scoring.metrics.base import Case
+from scoring.metrics.base import Case, Metric
 from scoring.metrics.measuring import measure_case
 from scoring.metrics.registry import build_metrics
 from scoring.protocol import Protocol
 from scoring.recording import correct
 from scoring.scored import Scored
-from tests.own_parts import Gives, Grows, NotNumbers, Offers, WritesOver
+from tests.own_parts import DrawsItsValue, Gives, Grows, NotNumbers, Offers, Recalls, Retargets, WritesOver
 from tests.scoring.stand_ins import SIZE, TwoClassPlanted, picture, write_frames
 from xai.explanation import FrameExplanations
 from xai.explanation_settings import build_settings
@@ -67,6 +67,38 @@ def test_a_map_stays_what_it_was_when_it_was_given() -> None:
     np.testing.assert_array_equal(second, -kept)
 
 
+def test_what_an_explainer_sets_in_its_score_no_other_sees() -> None:
+    alone = explanations("spoiler", "global_drawer")
+    frame = explanations("retargeter", "spoiler")
+    frame.explain(f"{OWN}:retargeter")
+    assert torch.equal(frame.score(frame.image[None]), alone.score(frame.image[None]))
+
+
+def test_pictures_in_bytes_are_refused_where_they_are_asked_about() -> None:
+    frame = explanations("byte_asker")
+    with pytest.raises(InputError, match=r"asked about images of torch.float32 from .* to .*; expected floating"):
+        frame.explain(f"{OWN}:byte_asker")
+    with pytest.raises(InputError, match=r"images of torch\.uint8 from"):
+        frame.score.log_odds((255 * frame.image[None]).byte())
+
+
+def test_what_is_drawn_from_global_generators_is_the_same_in_every_run() -> None:
+    """It depends on the seed and the frame alone, and moves no generator outside."""
+    name, state = f"{OWN}:global_drawer", torch.get_rng_state()
+    first, second = (explanations("global_drawer").explain(name).saliency for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    frame = explanations("global_drawer")
+    other = FrameExplanations(frame.detector, frame.image, 1, frame.settings, seed=1)
+    assert not np.array_equal(other.explain(name).saliency, first)
+    attack, region = build_attack(f"{OWN}:DrawsGlobally"), torch.ones(1, SIZE, SIZE, dtype=torch.bool)
+    images = [attack(frame.detector, frame.image[None], region, [seed]).images for seed in (0, 0, 1)]
+    assert torch.equal(images[0], images[1])
+    assert not torch.equal(images[0], images[2])
+    values = [measure_case(case(), {"drawn": DrawsItsValue()})[0].value for _ in range(2)]
+    assert values[0] == values[1]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def case() -> Case:
     frame = explanations("spoiler")
     saliency = np.random.default_rng(0).random((SIZE, SIZE)).astype(np.float32)
@@ -77,10 +109,10 @@ def case() -> Case:
 
 
 def test_a_metric_writes_over_copies_only() -> None:
-    others = build_metrics(("sparseness", "relevance-mass"), "quick")
+    others = build_metrics(("sparseness", "relevance-mass", "deletion"), "quick")
     alone = [measured.value for measured in measure_case(case(), others)]
-    beside = measure_case(case(), {"writes": WritesOver(), **others})
-    assert [measured.value for measured in beside[1:]] == alone
+    beside = measure_case(case(), {"writes": WritesOver(), "retargets": Retargets(), **others})
+    assert [measured.value for measured in beside[2:]] == alone
 
 
 @pytest.mark.parametrize("value", [float("inf"), -float("inf"), 7.0, -0.1])
@@ -241,6 +273,18 @@ def test_a_part_that_alters_the_detector_ends_its_frames(name: str) -> None:
         frame = Frame(key, picture(key, "FaceSwap"), 1, "FaceSwap", "a")
         with pytest.raises(InputError, match="is no longer as it was loaded: an explainer"):
             score(frame)
+
+
+@pytest.mark.parametrize(("method", "metric"), [(f"{OWN}:Widens", Retargets()), ("LIME", Recalls())])
+def test_a_part_that_alters_its_own_settings_ends_its_frames(method: str, metric: Metric) -> None:
+    methods = (parse_method(method),)
+    tiny = {"segments": {"count": 9, "compactness": 1000.0}} | ({"LIME": {"samples": 50}} if method == "LIME" else {})
+    settings = build_settings("quick", tiny, methods)
+    attacks, metrics = {"pgd": PGD(steps=1)}, {"own": metric}
+    score = Scorer(TwoClassPlanted().eval(), methods, settings, attacks, Protocol(baselines=()), metrics)
+    frame = Frame("a/1.png", picture("a/1.png", "FaceSwap"), 1, "FaceSwap", "a")
+    with pytest.raises(InputError, match=f"{method if method != 'LIME' else 'own'} has changed its own settings"):
+        score(frame)
 
 
 @pytest.mark.parametrize(
