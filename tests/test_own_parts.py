@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import evaluate
+import xai
 from attacks import RegionAttack
 from attacks.pgd import PGD
 from attacks.registry import build_attack
@@ -19,13 +20,16 @@ from common.errors import InputError
 from common.process_state import _STATE
 from data.frames import Frame
 from detectors import Detector
+from detectors.predictions import predict
 from detectors.preparing import prepared, prepared_mask
+from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack
 from runs.own_code import own_code
 from runs.run_names import LONGEST_NAME, files_name
 from runs.run_options import EvaluationOptions
 from runs.setup import prepare_run
 from scoring.frame import Scorer
+from scoring.inspection import inspect_frame
 from scoring.metrics.base import Case, Metric
 from scoring.metrics.measuring import measure_case
 from scoring.metrics.registry import build_metrics
@@ -355,6 +359,62 @@ def test_a_detector_prepares_copies() -> None:
     kept = image.copy()
     assert torch.equal(prepared(Flips(), image), TwoClassPlanted().prepare(kept[::-1]))
     np.testing.assert_array_equal(image, kept)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda detector, frame: prepared(detector, frame.image),
+        lambda detector, frame: xai.explain(detector, frame.image, "LIME", preset="quick"),
+        lambda detector, frame: predict(detector, [frame]),
+        lambda detector, frame: ThreatModel(detector, detector, 1).attackable([frame]),
+        lambda detector, frame: inspect_frame(frame, Scorer(detector, (), build_settings("quick", {}, ()), {})),
+    ],
+)
+def test_what_is_prepared_is_looked_at_whoever_asks(ask: Callable[[Detector, Frame], object]) -> None:
+    class Jitters(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            return 0.5 * super().prepare(image) + 0.01 * torch.rand(1)
+
+    with pytest.raises(InputError, match="prepares a frame otherwise each time"):
+        ask(Jitters(), Frame("a/1.png", picture("a/1.png", "FaceSwap"), 1, "FaceSwap", "a"))
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((SIZE, SIZE, 3)), np.zeros((SIZE, SIZE), np.uint8), np.zeros((SIZE, SIZE, 4), np.uint8), None]
+)
+def test_a_frame_that_is_no_picture_in_bytes_is_refused(image: Any) -> None:
+    for ask in (TwoClassPlanted().prepare, lambda frame: xai.explain(TwoClassPlanted(), frame, "LIME", preset="quick")):
+        with pytest.raises(InputError, match=r"a frame is a numpy array \(H, W, 3\) uint8 in RGB, got"):
+            ask(image)
+
+
+@pytest.mark.parametrize(
+    ("move", "follows"),
+    [
+        (lambda image: image, True),
+        (lambda image: image.copy(), True),
+        (lambda image: image[:, ::-1].copy(), False),
+        (lambda image: image[8:-8, 8:-8].copy(), False),
+        (lambda image: np.rot90(image).copy(), False),
+    ],
+)
+def test_masks_must_move_as_pictures_do(move: Callable[[np.ndarray], np.ndarray], follows: bool) -> None:
+    class Moves(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            return super().prepare(move(image))
+
+    class MovesBoth(Moves):
+        def prepare_mask(self, mask: np.ndarray) -> np.ndarray:
+            return super().prepare_mask(move(mask))
+
+    mask = np.ones((64, 64), bool)
+    assert prepared_mask(MovesBoth(), mask).all()
+    if follows:
+        assert prepared_mask(Moves(), mask).all()
+        return
+    with pytest.raises(InputError, match="its prepare moves pixels elsewhere than its prepare_mask"):
+        prepared_mask(Moves(), mask)
 
 
 @pytest.mark.parametrize("made", [np.ones((5, 5), bool), np.full((SIZE, SIZE), 0.3), None])

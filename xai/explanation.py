@@ -15,6 +15,7 @@ from common.global_generators import isolated
 from common.process_state import kept_process_state
 from common.seeds import derive_seed, generator
 from detectors.base import Detector
+from detectors.preparing import prepared
 from detectors.queries import Queries, counting
 from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer, Score, uses_segments
 from xai.completeness import CompleteExplainer, Completeness
@@ -281,9 +282,9 @@ def explain(
     chosen = parse_method(method)
     settings = build_settings(preset, overrides, [chosen])
     check_settings(settings, detector)
-    prepared = detector.prepare(image)
-    settings = with_usable_fill(settings, chosen, detector, prepared, batch_size)
+    seen = prepared(detector, image)
+    settings = with_usable_fill(settings, chosen, detector, seen, batch_size)
     if target is None:
-        target = explained_class(Queries(detector, precision=precision).probabilities(prepared[None])[0], detector.real)
-    frame = FrameExplanations(detector, prepared, target, settings, seed, key, batch_size, precision)
+        target = explained_class(Queries(detector, precision=precision).probabilities(seen[None])[0], detector.real)
+    frame = FrameExplanations(detector, seen, target, settings, seed, key, batch_size, precision)
     return frame.explain(chosen)
