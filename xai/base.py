@@ -18,8 +18,8 @@ Fill = Callable[[Tensor], Tensor]
 pixels, where it is 0 what hides them, and a blend between. Built once per frame."""
 
 
-BEYOND = 0.5
-"""How far outside of [0, 1] an explainer may ask: noise may lead there, and pictures in bytes lie far beyond."""
+BEYOND = 9.0
+"""How far outside of [0, 1] may be asked: some metrics add noise that leads there; pictures in bytes lie far beyond."""
 
 
 class Score:
