@@ -12,6 +12,7 @@ from pathlib import Path
 from common.console import count, warn
 from common.csv_files import as_read, save_rows
 from common.errors import InputError
+from common.files import read_file
 from data.class_words import FAKE, class_of
 from data.frames import CLASS_NAMES, REAL, family_in, family_of, video_of
 from data.keys import forward_slashes, index_problem, key_problem, text_problem
@@ -145,7 +146,7 @@ def split_counts(entries: Iterable[Entry]) -> str:
 
 def _text(path: Path) -> str:
     try:
-        raw = path.read_bytes()
+        raw = read_file(path)
     except OSError as error:
         raise InputError(f"{path}: cannot read the index ({error.strerror})") from error
     try:
