@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attacks.pairs import UNKNOWN, Account, Batch, Judged, Pair, Proposal, together
 from common.errors import InputError
+from common.global_generators import isolated
 from detectors.answers import says
 from detectors.base import Detector
 from detectors.gradients import differentiable, slope, untouched
@@ -141,7 +142,13 @@ class RegionAttack(ABC):
         _check(images, regions, seeds)
         queries = Queries(detector, batch_size)
         most = gradient_batch(batch_size) if self.uses_gradients else batch_size
-        with differentiable(queries.device), untouched(detector), exact_float32(), counting(detector) as meter:
+        with (
+            differentiable(queries.device),
+            untouched(detector),
+            exact_float32(),
+            isolated(seeds[0] if len(seeds) else 0),  # of attacks that draw from global generators
+            counting(detector) as meter,
+        ):
             attackable = regions.flatten(1).any(dim=1).cpu()
             first = self._judged_inputs(queries, images, attackable)
             result = _no_attack(images, first.logits, detector.real)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import InputError
-from detectors.answers import says
+from detectors.answers import in_float32, says
 from detectors.queries import Queries, log_odds
 
 ROUNDING = 1e-6
@@ -81,7 +81,7 @@ class ShownModel(nn.Module):
         if not rows:
             return images.new_zeros(len(images), len(self.detector.class_names))
         passed = (images if len(rows) == len(images) else images[rows]).contiguous(memory_format=torch.channels_last)
-        logits = torch.cat([self.detector(chunk).float() for chunk in passed.split(self.batch_size)])
+        logits = torch.cat([in_float32(self.detector(chunk)) for chunk in passed.split(self.batch_size)])
         if images.requires_grad and not logits.requires_grad:
             raise InputError(
                 f"{type(self.detector).__name__} gives no gradient, which this attack needs: let its forward run "

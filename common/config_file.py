@@ -11,7 +11,7 @@ import yaml
 from typer.exceptions import TyperException
 
 from common.errors import InputError
-from common.files import atomic_write
+from common.files import atomic_write, require_plain
 
 HELP = "Options from a YAML file, by their names (size: [3, 9]); those on the command line win."
 LONGEST = 10_000  # characters of a file
@@ -137,6 +137,7 @@ def _refusal(message: str) -> Callable[[], NoReturn]:
 def _read(path: Path) -> dict[str, str | list[str] | None]:
     """The texts of a YAML file's options. Nothing is made of them, so no tag and no anchor in it can do anything."""
     try:
+        require_plain(path)
         with open(path, encoding="utf-8") as file:
             text = file.read(LONGEST + 1)
     except (OSError, UnicodeDecodeError) as error:

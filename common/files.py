@@ -62,9 +62,27 @@ def read_file(path: str | Path) -> bytes:
 
     Raises FileNotFoundError where there is none, and OSError where it cannot be read.
     """
+    require_plain(path)
+    return Path(path).read_bytes()
+
+
+@contextlib.contextmanager
+def appending(path: str | Path) -> Iterator[IO[str]]:
+    """Opens a file to write at its end, and makes it where there is none, as a log or lock is.
+
+    Raises InputError for a folder, a pipe or a device in its place, whose opening may hang, and OSError where it cannot
+    be written.
+    """
+    if os.path.exists(path):
+        require_plain(path)
+    with open(path, "a", encoding="utf-8") as file:
+        yield file
+
+
+def require_plain(path: str | Path) -> None:
+    """Raises InputError for what is no file (reading it may hang), and FileNotFoundError where there is nothing."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise InputError(f"{path} is no file, but a folder, a pipe or a device: move it away")
-    return Path(path).read_bytes()
 
 
 def parse_json(text: str) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.errors import LONGEST, one_line, printable
+from common.files import appending
 
 NAME = "log.txt"
 _logger = logging.getLogger("flipscope")
@@ -28,13 +29,14 @@ class _Handler(logging.FileHandler):
 def open_in(folder: Path) -> None:
     """Writes what is logged from now on to log.txt in a folder as well, at its end, until the command ends.
 
-    Every line has the time in UTC. Raises OSError where the file cannot be written.
+    Every line has the time in UTC. Raises OSError where the file cannot be written, InputError where it is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = (folder / NAME).resolve()
     if any(isinstance(existing, _Handler) and existing.baseFilename == str(path) for existing in _logger.handlers):
         return
-    handler = _Handler(path, encoding="utf-8")
+    with appending(path):
+        handler = _Handler(path, encoding="utf-8")
     formatter = logging.Formatter("%(asctime)sZ %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)

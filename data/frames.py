@@ -55,6 +55,19 @@ def family_of(key: str, fake: bool | None, label: int | None) -> str | None:
     return parts[0] if len(parts) > 1 else "Fake"
 
 
+def family_in(key: str) -> str | None:
+    """The family that the folders of FaceForensics++ in a path name, "Real" among them; None for any other path.
+
+    An untouched person in a manipulated video (`bystanders/...`) is of no family by its path.
+    """
+    parts = PurePosixPath(key).parts[:-2]
+    if "bystanders" in parts:
+        return None
+    if "manipulated_sequences" in parts:
+        return PurePosixPath(key).parts[parts.index("manipulated_sequences") + 1]
+    return REAL if "original_sequences" in parts else None
+
+
 def video_of(key: str) -> str:
     """The video that a frame's key names: its folder, or the key itself for a frame without one."""
     parent = str(PurePosixPath(key).parent)

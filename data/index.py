@@ -2,6 +2,8 @@
 
 import csv
 import io
+import posixpath
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,8 +12,9 @@ from pathlib import Path
 from common.console import count, warn
 from common.csv_files import as_read, save_rows
 from common.errors import InputError
+from common.files import read_file
 from data.class_words import FAKE, class_of
-from data.frames import CLASS_NAMES, REAL, family_of, video_of
+from data.frames import CLASS_NAMES, REAL, family_in, family_of, video_of
 from data.keys import forward_slashes, index_problem, key_problem, text_problem
 
 REQUIRED = ("relative_path", "bin_label", "mc_label")
@@ -65,10 +68,12 @@ def read_index(path: str | Path) -> list[Entry]:
     the columns `relative_path bin_label mc_label` and, where wanted, `split mask_path source_path family video faces`,
     in any order; other columns are ignored. Cells are quoted where they contain the separator, and a text that begins
     with one of `=+-@` may have an apostrophe before it (`common.csv_files`). All but the first two columns may be
-    empty; an empty `mc_label` of a real frame is read as 0. Backslashes in paths separate folders, on every system, and
-    one warning says that there are some.
+    empty; an empty `mc_label` of a real frame is read as 0. Splits, families and videos are read without space around
+    them, and in one form of Unicode. Backslashes in paths separate folders, on every system, and one warning says that
+    there are some; another names frames whose path says another manipulation than their labels.
 
-    Raises InputError, with the file and line, for anything else.
+    Raises InputError, with the file and line, for anything else, and for a frame that is there twice, however its path
+    is spelt.
     """
     text = _text(Path(path))
     separator = "," if "," in io.StringIO(text, newline="").readline() else " "
@@ -92,7 +97,7 @@ def read_index(path: str | Path) -> list[Entry]:
             if any("\\" in known.get(name, "") for name in PATHS):
                 backslashes.append(line)
             entry = _entry(f"{path}, line {line}", known)
-            first = lines.setdefault(entry.key, line)
+            first = lines.setdefault(posixpath.normpath(entry.key), line)
             if first != line:
                 raise InputError(f"{path}, line {line}: {entry.key!r} is already on line {first}; keep one of them")
             entries.append(entry)
@@ -102,6 +107,8 @@ def read_index(path: str | Path) -> list[Entry]:
         raise InputError(f"{path}: the index has a header but no frames")
     if backslashes:
         warn(f"{path}: backslashes in the paths of {count(len(backslashes), 'line')} are read as forward slashes")
+    if remark := _labels_beside_paths(entries):
+        warn(f"{path}: {remark}")
     return entries
 
 
@@ -139,7 +146,7 @@ def split_counts(entries: Iterable[Entry]) -> str:
 
 def _text(path: Path) -> str:
     try:
-        raw = path.read_bytes()
+        raw = read_file(path)
     except OSError as error:
         raise InputError(f"{path}: cannot read the index ({error.strerror})") from error
     try:
@@ -183,24 +190,30 @@ def _entry(where: str, cells: dict[str, str]) -> Entry:
             raise InputError(f"{where}: mc_label is {cells['mc_label']!r}; it must be {known}, or empty")
     elif binary == 0:
         label = 0
-    family, faces = cells.get("family") or None, _faces(cells.get("faces", ""))
+    split, family, video = (_plain(cells.get(name, "")) for name in ("split", "family", "video"))
+    faces = _faces(cells.get("faces", ""))
     if faces == 0:
         raise InputError(f"{where}: faces is {cells['faces']!r}; it must be a whole number from 1, or empty")
     entry = Entry(
         paths["relative_path"],
         fake=binary == 1,
         label=label,
-        split=cells.get("split") or None,
+        split=split,
         mask=paths["mask_path"] or None,
         source=paths["source_path"] or None,
         stated_family=family if family is None else _named_family(family),
-        stated_video=cells.get("video") or None,
+        stated_video=video,
         faces=faces,
     )
     problem = _contradiction(entry)
     if problem:
         raise InputError(f"{where}: {problem}")
     return entry
+
+
+def _plain(cell: str) -> str | None:
+    """The text in a cell, without space around it and in Unicode's composed form; None where there is none."""
+    return unicodedata.normalize("NFC", cell).strip() or None
 
 
 def _integer(cell: str) -> int | None:
@@ -236,6 +249,23 @@ def _contradiction(entry: Entry) -> str | None:
     return None
 
 
+def _labels_beside_paths(entries: Sequence[Entry]) -> str | None:
+    """That folders of FaceForensics++ name another family than the labels do, with one such frame; None for nothing."""
+    beside = [
+        entry
+        for entry in entries
+        if (said := family_in(entry.key)) is not None
+        and class_of(said) not in (None, FAKE, entry.family)
+        and entry.family != FAKE
+    ]
+    if not beside:
+        return None
+    return (
+        f"{count(len(beside), 'frame')} whose folder says another manipulation than the labels, such as "
+        f"{beside[0].key} ({beside[0].family}): the labels are taken; if they are wrong, so are all numbers by family"
+    )
+
+
 def _refuse_unwritable(path: str | Path, entries: Sequence[Entry]) -> None:
     keys = set()
     for entry in entries:
@@ -246,7 +276,7 @@ def _refuse_unwritable(path: str | Path, entries: Sequence[Entry]) -> None:
                 problem = f"its {name} {text!r} {text_problem(text)}"
         if entry.fake is None:
             problem = "has no bin_label; an index holds labelled frames only"
-        elif entry.key in keys:
+        elif posixpath.normpath(entry.key) in keys:
             problem = "occurs twice"
         elif entry.label is not None and entry.label not in range(len(CLASS_NAMES)):
             problem = f"has mc_label {entry.label}, which is not in 0 to {len(CLASS_NAMES) - 1}"
@@ -255,7 +285,7 @@ def _refuse_unwritable(path: str | Path, entries: Sequence[Entry]) -> None:
         problem = problem or _contradiction(entry)
         if problem:
             raise InputError(f"{path}: cannot write {entry.key!r}: {problem}")
-        keys.add(entry.key)
+        keys.add(posixpath.normpath(entry.key))
 
 
 def _cells(entry: Entry) -> dict[str, str]:

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from common.errors import InputError
 
+NO_CHANCE = 100.0
+"""How far below the largest logit a class has no chance: its probability is 0 in float32."""
+
 
 class NotFiniteError(InputError):
     """A detector gave logits that are NaN or infinite: they say nothing, and `argmax` would make a class of them."""
@@ -37,10 +40,28 @@ def check_answer(detector: nn.Module, images: Tensor, logits: object, training: 
         raise InputError(f"detector {name} returned {logits.dtype}; expected floating logits")
     if logits.device != images.device:
         raise InputError(f"detector {name} returned logits on {logits.device} for images on {images.device}")
-    if training or torch.compiler.is_compiling() or torch.jit.is_tracing() or _is_all_finite(logits):
+    if training or torch.compiler.is_compiling() or torch.jit.is_tracing() or _is_all_finite(in_float32(logits)):
         return
-    lost = int((~logits.detach().isfinite()).any(dim=1).sum())
+    lost = int((~in_float32(logits.detach()).isfinite()).any(dim=1).sum())
     raise NotFiniteError(f"detector {name} gives logits that are not finite for {lost} of {_pictures(expected[0])}")
+
+
+def in_float32(logits: Tensor) -> Tensor:
+    """Logits (N, C) as float32; of float64 without what the classes share, beside which their differences would round.
+
+    No softmax, difference or order of them changes.
+    """
+    if logits.dtype == torch.float64:
+        logits = logits - logits.detach().amax(dim=1, keepdim=True)
+    return logits.float()
+
+
+def with_chances(logits: Tensor) -> Tensor:
+    """Logits (N, C), none of them more than NO_CHANCE below the largest of its image.
+
+    A class that is masked off by -1e9 or so would otherwise be the scale that everything else is small beside.
+    """
+    return logits.clamp(min=logits.amax(dim=1, keepdim=True) - NO_CHANCE)
 
 
 def _is_all_finite(logits: Tensor) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.errors import InputError
 from data.masks import stretched
 from detectors.answers import check_answer
 
@@ -73,14 +74,15 @@ class Detector(nn.Module):
     def __call__(self, images: Tensor, *more: Any, **named: Any) -> Tensor:
         """The logits (N, C) of images (N, 3, S, S), looked at; a verdict asks so, never by `forward`.
 
-        A library's hooks may give more than one answer to an image, as captum's do: then who asks looks at it
-        (`detectors.queries.answer` does).
+        They are a copy: what gives each answer in the same memory (a graph captured on a GPU, an engine with a buffer
+        for its outputs) would change those that were given before. A library's hooks may give more than one answer to
+        an image, as captum's do: then who asks looks at it (`detectors.queries.answer` does).
         """
         training = self.training  # before the call, which might change it
         logits: Tensor = super().__call__(images, *more, **named)
         if not (self._forward_pre_hooks and self._forward_hooks):
             check_answer(self, images, logits, training)
-        return logits
+        return logits.clone() if isinstance(logits, Tensor) else logits
 
     @property
     def identity(self) -> str:
@@ -117,13 +119,23 @@ def resize(image: np.ndarray, size: int, antialias: bool) -> Tensor:
     The interpolation works on bytes, so the result is rounded to 1/255 and stays in range; it is byte for byte
     torchvision's `v2.Resize(..., BICUBIC, antialias)` of a uint8 image. An image of that size already is only
     scaled to [0, 1]; one that is not square is stretched to the square, so that no part of a face is cut off.
+
+    Raises InputError for another array: values in [0, 1], say, would become a picture that is nearly black.
     """
+    require_picture(image)
     pixels = torch.from_numpy(np.array(image, order="C")).permute(2, 0, 1)
     if pixels.shape[1:] != (size, size):
         pixels = functional.interpolate(
             pixels[None], (size, size), mode="bicubic", antialias=antialias, align_corners=False
         )[0]
     return pixels.float().div(255.0).contiguous()
+
+
+def require_picture(image: object) -> None:
+    """Raises InputError where a frame is no array (H, W, 3) uint8."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
+        raise InputError(f"a frame is a numpy array (H, W, 3) uint8 in RGB, got {got}")
 
 
 def to_pictures(images: Tensor) -> np.ndarray:

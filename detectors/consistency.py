@@ -6,7 +6,9 @@ from torch.nn import functional
 
 from common.errors import InputError
 from common.seeds import derive_seed
+from detectors.answers import with_chances
 from detectors.base import Detector
+from detectors.gradients import answer_for_gradient
 from detectors.half_precision import half_types
 from detectors.queries import Queries
 
@@ -26,7 +28,8 @@ def require_consistent(detector: Detector, images: Tensor) -> None:
 
     Asked are the first picture alone, all together, all once more, and all in the opposite order. Answers that differ
     beyond rounding say which promise is broken: the same twice (dropout that is left on, a state that is kept between
-    calls), the same at every place of a batch, the same beside others (statistics of the batch). Five passes.
+    calls), the same at every place of a batch, the same beside others (statistics of the batch). Then the first is
+    asked about as attacks and libraries do, where it can be: with its gradient, and contiguous in memory. Six passes.
 
     Args:
         detector: in any mode; it is asked as everywhere, in evaluation mode.
@@ -39,6 +42,7 @@ def require_consistent(detector: Detector, images: Tensor) -> None:
     name, queries = type(detector).__name__, Queries(detector, batch_size=len(images))
     alone, together, again = (queries.logits(asked) for asked in (images[:1], images, images))
     turned = queries.logits(images.flip(0)).flip(0)
+    otherwise = answer_for_gradient(detector, images[:1].contiguous())
     half = bool(half_types(detector, images[0]))
     for one, other, broken in (
         (
@@ -48,6 +52,11 @@ def require_consistent(detector: Detector, images: Tensor) -> None:
         ),
         (together, turned, "answers a picture differently at another place of a batch"),
         (alone, together[:1], "answers a picture differently beside others: statistics of the batch are in its answer"),
+        (
+            alone,
+            alone if otherwise is None else otherwise,
+            "answers a picture differently where its gradient is wanted, or where it lies in memory as NCHW",
+        ),
     ):
         if difference := differs(one, other, half):
             raise InputError(f"detector {name} {broken} (a logit differs by {difference:.2g}); mend its forward")
@@ -104,13 +113,19 @@ def settings_of(detector: Detector) -> tuple[object, ...]:
 def differs(one: Tensor, other: Tensor, half: bool) -> float:
     """By how much two answers (N, C) float32 to the same images differ beyond rounding; 0.0 where they do not.
 
-    What all logits of an image share is taken away first, for the softmax does not see it.
+    What all logits of an image share is taken away first, for the softmax does not see it, and neither how far below
+    all chance a class lies (`detectors.answers.with_chances`).
 
     Args:
         one: logits.
         other: likewise.
         half: whether the detector computes in half precision.
     """
+    return apart(with_chances(one), with_chances(other), half)
+
+
+def apart(one: Tensor, other: Tensor, half: bool) -> float:
+    """The same of all logits, whether they have a chance or not; arguments as of `differs`."""
     first, second = (logits - logits.mean(dim=1, keepdim=True) for logits in (one, other))
     largest = max(float(logits.abs().max()) for logits in (first, second))
     rounded = ROUNDING * (1 + max(float(logits.abs().max()) for logits in (one, other)))

@@ -1,15 +1,19 @@
 """Whether a detector does what the Detector class says, tried on pictures of noise when it is loaded."""
 
 import math
+import random
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
 
 from common.console import warn
 from common.errors import FAILED, InputError, described
+from common.global_generators import isolated
 from detectors.base import REAL, Detector
-from detectors.consistency import differs, probes, require_consistent
+from detectors.consistency import apart, probes, require_consistent
 from detectors.memory import ran_out
 from detectors.queries import Queries
 
@@ -29,11 +33,13 @@ def check_contract(detector: Detector, name: str) -> None:
         )
     if type(detector).__call__ is not Detector.__call__:
         raise InputError(f"detector {name} has a __call__ of its own, past which nothing is looked at: name it forward")
+    _require_networks_seen(detector, name)
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:
         require_consistent(detector, probes(detector))
         _require_logits(detector, name)
         _require_pictures_kept(detector, name)
+        _require_draws_left_alone(detector, name)
     except InputError:
         raise
     except FAILED as error:
@@ -44,6 +50,39 @@ def check_contract(detector: Detector, name: str) -> None:
             f"detector {name} fails on images (N, 3, {detector.input_size}, {detector.input_size}) in float32 "
             f"({described(error)}); {told}"
         ) from error
+
+
+def _require_networks_seen(detector: Detector, name: str) -> None:
+    """Refuses networks in plain lists, tuples and dictionaries: nothing puts them in a mode or on a device, and the
+    weights' SHA-256 and the detector of random weights leave them out."""
+    seen = {id(module) for module in detector.modules()}
+    for module in detector.modules():
+        for attribute, value in vars(module).items():
+            parts = (
+                value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+            )
+            lost = [part for part in parts if isinstance(part, nn.Module) and id(part) not in seen]
+            if any(part.state_dict() for part in lost):
+                raise InputError(
+                    f"detector {name} keeps a network in {attribute!r} where torch does not see it, so that its modes, "
+                    "device and weights are not the detector's: name it as an attribute, or put it into nn.ModuleList "
+                    "or nn.ModuleDict"
+                )
+
+
+def _require_draws_left_alone(detector: Detector, name: str) -> None:
+    """Refuses a detector that seeds global generators: attacks and libraries that draw from them would draw the same
+    after every answer."""
+    drawn = []
+    for seed in (1, 2):
+        with isolated(seed):
+            Queries(detector).logits(probes(detector)[:1])
+            drawn.append((float(torch.rand(())), np.random.random(), random.random()))  # noqa: NPY002 - what it may seed
+    if any(one == other for one, other in zip(*drawn, strict=True)):
+        raise InputError(
+            f"detector {name} seeds a global generator (torch.manual_seed or the like) whenever it is asked, so that "
+            "what attacks draw is the same each time: let it draw from a generator of its own, or not at all"
+        )
 
 
 def _require_logits(detector: Detector, name: str) -> None:
@@ -62,7 +101,7 @@ def _require_logits(detector: Detector, name: str) -> None:
             f"detector {name} answers numbers from {lowest:.2g} to {highest:.2g} for pictures of noise, and they are "
             "taken for logits: where they are probabilities (a sigmoid for each class), return their logit"
         )
-    if not any(differs(one[None], other[None], half=False) for one, other in combinations(answers, 2)):
+    if not any(apart(one[None], other[None], half=False) for one, other in combinations(answers, 2)):
         warn(
             f"detector {name} answers three different pictures of noise alike: where it does so for frames, there is "
             "nothing to explain"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from common.seeds import derive_seed
+from detectors.answers import in_float32, with_chances
 from detectors.base import Detector
 from detectors.gradients import differentiable, untouched
 from detectors.memory import ran_out
@@ -100,7 +101,7 @@ def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> G
 
 @dataclass(frozen=True, eq=False)
 class _LogOdds:
-    """The log-odds of Real of N images, (N,) float64, and the largest size of a logit among them."""
+    """The log-odds of Real of N images, (N,) float64, and the largest size of a logit that has a chance among them."""
 
     values: Tensor
     largest: float
@@ -114,7 +115,7 @@ def _directions(image: Tensor) -> Tensor:
 
 def _log_odds(queries: Queries, images: Tensor) -> _LogOdds:
     logits = queries.logits(images).double()
-    return _LogOdds(log_odds(logits, queries.detector.real), float(logits.abs().max()))
+    return _LogOdds(log_odds(logits, queries.detector.real), float(with_chances(logits).abs().max()))
 
 
 def _differences(
@@ -136,7 +137,7 @@ def _gradient(queries: Queries, image: Tensor) -> Tensor | GradientFault:
             logits = detector(inputs)
             if not logits.requires_grad:
                 return GradientFault("it gives no gradient")
-            score = log_odds(logits.float(), detector.real).sum()
+            score = log_odds(in_float32(logits), detector.real).sum()
             (gradient,) = torch.autograd.grad(score, inputs, allow_unused=True)
         except RuntimeError as error:
             if ran_out(error):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
-from detectors.answers import says
+from detectors.answers import in_float32, says
 from detectors.base import Detector
-from detectors.queries import Queries, evaluating
+from detectors.queries import Queries, evaluating, exact_float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple
     name = type(queries.detector).__name__
     inputs = images.detach().clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
     logits = queries.detector(inputs)
-    said = logits.detach().float().cpu()
+    said = in_float32(logits.detach()).cpu()
     wanted = ~last & ~says(said, target)
     if not wanted.any():
         return said, torch.zeros_like(images)
@@ -80,6 +80,27 @@ def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple
             "attack with nes and --set nes.derivatives=finite"
         )
     return said, gradient.contiguous().to(images.device)
+
+
+def answer_for_gradient(detector: Detector, images: Tensor) -> Tensor | None:
+    """What a detector says of images whose gradient is wanted: logits (N, C) float32, on the CPU.
+
+    As attacks ask it: with autograd on, and weights frozen. None where it cannot be asked so (it leaves torch, or
+    memory runs out): `detectors.gradient_check` tells who needs a gradient.
+
+    Args:
+        detector: in any mode.
+        images: (N, 3, S, S) float32 in [0, 1]; they lie in memory as they are given.
+
+    Raises:
+        InputError: what it answers is no logits, or not finite.
+    """
+    device = Queries(detector).device
+    with differentiable(device), untouched(detector), exact_float32():
+        try:
+            return in_float32(detector(images.detach().clone().to(device).requires_grad_()).detach()).cpu()
+        except RuntimeError:
+            return None
 
 
 _GIVE_GRADIENTS: WeakSet[Detector] = WeakSet()

@@ -12,6 +12,7 @@ from common.errors import InputError
 from data.frames import Frame
 from detectors.answers import NotFiniteError
 from detectors.base import Detector
+from detectors.preparing import prepared
 from detectors.queries import Queries
 
 
@@ -77,7 +78,7 @@ def predict(
                 left_out[frame.family or "no label"] += 1
                 continue
             seen.append((frame.key, str(frame.family), frame.video, label))
-            waiting.append(detector.prepare(frame.image))
+            waiting.append(prepared(detector, frame.image))
             if len(waiting) == batch_size:
                 results.append(_asked(queries, waiting, seen))
                 waiting = []

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from common.console import warn
 from common.errors import InputError
-from detectors.answers import check_answer
+from detectors.answers import check_answer, in_float32
 from detectors.base import Detector
 from detectors.memory import ran_out
 
@@ -142,7 +142,7 @@ def answer(detector: Detector, images: Tensor, precision: str = "float32") -> Te
     with evaluating(detector), exact_float32(), torch.inference_mode(), autocast:
         logits: Tensor = detector(images.contiguous(memory_format=torch.channels_last))
         check_answer(detector, images, logits, training=False)
-        return logits.float()
+        return in_float32(logits)
 
 
 def probabilities(logits: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 from common.files import sha256
 from common.process_state import kept_process_state
 from detectors import Queries
+from detectors.preparing import prepared
 from examination.case import Case, CurvePoint, Setting
 from examination.films import Subject
 from examination.frame import Examiner
@@ -38,7 +39,7 @@ def examine_subject(
     if subject.curve:
         examiner.on_stage(f"verdicts on {len(subject.curve)} frames of the film")
     for moment in subject.curve:
-        chances = queries.probabilities(detector.prepare(moment.picture)[None])[0]
+        chances = queries.probabilities(prepared(detector, moment.picture)[None])[0]
         verdict = detector.class_names[int(chances.argmax())]
         curve.append(CurvePoint(moment.time, float(1 - chances[detector.real]), verdict))
     examined = []

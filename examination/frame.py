@@ -18,6 +18,7 @@ from detectors import Detector, Queries
 from detectors.answers import require_unequal
 from detectors.gradient_check import gradient_fault
 from detectors.half_precision import require_float32
+from detectors.preparing import prepared
 from detectors.queries import probabilities
 from examination.areas import best_region, common_area, random_regions
 from examination.evidence import FrameEvidence, find_evidence
@@ -146,7 +147,7 @@ class Examiner:
 
     def judged(self, picture: np.ndarray) -> tuple[Verdict, Tensor]:
         """What the detector says of a picture (H, W, 3) uint8, and the image that it sees."""
-        image = self.detector.prepare(picture)
+        image = prepared(self.detector, picture)
         logits = Queries(self.detector, self.batch_size).logits(image[None])
         require_unequal(self.detector, self.detector.class_names, logits[0])
         chances = probabilities(logits)[0]
@@ -194,7 +195,7 @@ def usable_examination(
     Raises:
         InputError: the detector computes in half precision.
     """
-    image, step = detector.prepare(picture), PGD_REACH * budget / STEPS
+    image, step = prepared(detector, picture), PGD_REACH * budget / STEPS
     require_float32(detector, image)
     fault = gradient_fault(detector, image, batch_size)
     if fault is None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
+from common.files import read_file
 from data.images import SUFFIXES as PICTURES
 from data.images import decode
 from data.preprocess.face_detection import FaceDetector
@@ -53,7 +54,7 @@ def subjects_of(path: Path, looking: Looking, frames: FrameChoice, times_named: 
         raise InputError(f"{path}: neither a film ({' '.join(sorted(FILMS))}) nor a picture")
     if times_named:
         raise InputError(f"{path}: --time and --frames are of films; this is a picture")
-    image = decode(path.read_bytes(), str(path))
+    image = decode(read_file(path), str(path))
     if looking.detector is None:
         found = [PictureFace(0, image, "the whole picture is examined")]
     else:

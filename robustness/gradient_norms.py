@@ -8,6 +8,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from detectors import Detector, Queries
+from detectors.answers import in_float32
 from detectors.queries import evaluating, exact_float32
 
 DIRECTIONS = 8
@@ -87,7 +88,7 @@ def gradient_norms(detector: Detector, images: Tensor) -> Tensor:
     with evaluating(detector), exact_float32(), torch.inference_mode(False), torch.enable_grad():
         inputs = images.clone().requires_grad_()
         with torch.autocast(device, enabled=False):
-            logits = detector(inputs).float()
+            logits = in_float32(detector(inputs))
         if not logits.requires_grad:
             raise InputError(
                 f"{type(detector).__name__} gives no gradient, which fgsm, pgd and the check need: let its forward run "

@@ -10,6 +10,7 @@ from data.frames import Frame
 from detectors import Detector, Queries
 from detectors.answers import says
 from detectors.base import to_pictures
+from detectors.preparing import prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +47,11 @@ class ThreatModel:
 
     def direct(self, frames: Sequence[Frame]) -> Tensor:
         """Frames as the detector takes them: (N, 3, S, S) in [0, 1]."""
-        return torch.stack([self.detector.prepare(frame.image) for frame in frames])
+        return torch.stack([prepared(self.detector, frame.image) for frame in frames])
 
     def attackable(self, frames: Sequence[Frame]) -> Tensor:
         """Frames as the source takes them, where they are attacked: (N, 3, S', S') in [0, 1]."""
-        return torch.stack([self.source.prepare(frame.image) for frame in frames])
+        return torch.stack([prepared(self.source, frame.image) for frame in frames])
 
     def relayed(self, images: Tensor) -> Tensor:
         """Converts images (N, 3, S', S') at the source's size to the detector's: (N, 3, S, S).
@@ -60,7 +61,7 @@ class ThreatModel:
         """
         if self.source.input_size == self.detector.input_size:
             return images
-        return torch.stack([self.detector.prepare(picture) for picture in to_pictures(images)])
+        return torch.stack([prepared(self.detector, picture) for picture in to_pictures(images)])
 
     def judged(self, images: Tensor) -> Judgement:
         """Judges images (N, 3, S, S) in [0, 1] by the detector."""

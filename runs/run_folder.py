@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from common.errors import InputError
-from common.files import sweep
+from common.files import appending, sweep
 from runs import npy_records, parquet_records
 from runs.configuration import Configuration, bind
 from runs.frame_files import FrameFiles, Records
@@ -213,10 +213,10 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self.require_folders()
         with contextlib.ExitStack() as stack:
-            whole = stack.enter_context(open(self.path / ".lock", "a"))
+            whole = stack.enter_context(appending(self.path / ".lock"))
             self._lock(whole, fcntl.LOCK_EX if shard.whole else fcntl.LOCK_SH)
             if not shard.whole:
-                part = stack.enter_context(open(self.path / f".lock-{shard.index + 1}-of-{shard.count}", "a"))
+                part = stack.enter_context(appending(self.path / f".lock-{shard.index + 1}-of-{shard.count}"))
                 self._lock(part, fcntl.LOCK_EX)
             if shard.whole:
                 for place in (self.path, *filter(Path.is_dir, self.path.iterdir())):

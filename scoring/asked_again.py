@@ -10,6 +10,7 @@ from torch import Tensor
 from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.consistency import differs
+from detectors.gradients import answer_for_gradient
 from detectors.half_precision import half_types
 from scoring.scored import Drift, Views
 
@@ -26,7 +27,7 @@ class AskedAgain:
         """Asks at a frame's end; the answer to the first frame that is no longer the same, once.
 
         The frame is asked about twice in one batch, so that an answer for more than one picture is seen, too; changed
-        pictures of it (each third of its segments hidden, and attacked) in two batches.
+        pictures of it (each third of its segments hidden, and attacked) in two batches, once with their gradient.
 
         Args:
             key: of the frame.
@@ -43,7 +44,9 @@ class AskedAgain:
         now = queries.logits(torch.stack([image.cpu(), image.cpu(), *changed, *earlier]))
         self._require_same(image, logits, now[:2], "this frame differently at its end than at its beginning")
         if len(changed):
-            again = queries.logits(changed.flip(0)).flip(0)
+            turned = changed.flip(0).contiguous(memory_format=torch.channels_last)
+            again = answer_for_gradient(self._detector, turned)
+            again = (queries.logits(turned) if again is None else again).flip(0)
             said = now[2 : 2 + len(changed)]
             self._require_same(
                 image, said, again, "a changed picture of this frame (masked, attacked) differently twice"

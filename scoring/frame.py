@@ -27,6 +27,7 @@ from scoring.frame_attacks import FrameAttacks
 from scoring.metrics.base import Metric
 from scoring.metrics.cases import case_of
 from scoring.metrics.measuring import measure_case
+from scoring.metrics.registry import describe_metric
 from scoring.protocol import Protocol
 from scoring.recording import Recorder, correct
 from scoring.records import FlipThreshold, MetricValue, Row, TransformedVerdict
@@ -34,7 +35,7 @@ from scoring.region_attacker import RegionAttacker, Verdict
 from scoring.scored import Scored, Views
 from scoring.transformed_pictures import TransformedPictures
 from xai.explanation import FrameExplanations, explained_class
-from xai.explanation_settings import ExplanationSettings
+from xai.explanation_settings import ExplanationSettings, describe_settings
 from xai.methods import Method
 from xai.regions import RankedRegion, Ranking
 
@@ -152,6 +153,16 @@ class Scorer:
     def _loaded(self) -> tuple[object, ...]:
         return self._now
 
+    @cached_property
+    def _begun(self) -> dict[str, str]:
+        return self._parts
+
+    @property
+    def _parts(self) -> dict[str, str]:
+        """The settings of explainers, fills and metrics, by name."""
+        settings = {name: repr(said) for name, said in describe_settings(self.settings).items()}
+        return settings | {name: repr(describe_metric(metric)) for name, metric in self.metrics.items()}
+
     @property
     def _now(self) -> tuple[object, ...]:
         return weights_seen(self.detector), hooks_of(self.detector), settings_of(self.detector)
@@ -163,6 +174,11 @@ class Scorer:
                 f"detector {type(self.detector).__name__} is no longer as it was loaded: an explainer, attack or "
                 "metric of this run has changed its weights, its settings or its forward, or left a hook in it; leave "
                 "that part out, and score again"
+            )
+        if changed := [name for name, said in self._parts.items() if self._begun[name] != said]:
+            raise InputError(
+                f"{' and '.join(changed)} has changed its own settings while it scored: leave them as the run's "
+                "configuration has them"
             )
 
     def _judge(self, frame: Frame, logits: Tensor) -> Verdict:

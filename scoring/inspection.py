@@ -9,6 +9,7 @@ from common.process_state import kept_process_state
 from data.frames import Frame
 from data.masks import at_size
 from detectors import Queries
+from detectors.preparing import prepared, prepared_mask
 from scoring.frame import Scorer
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.figure import View
@@ -48,7 +49,7 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
     """
     detector = scorer.detector
     queries = Queries(detector, scorer.batch_size)
-    image = detector.prepare(frame.image)
+    image = prepared(detector, frame.image)
     probabilities = queries.probabilities(image[None])[0]
     target = explained_class(probabilities, detector.real)
     shared = FrameExplanations(
@@ -65,7 +66,7 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
         explanations=explanations,
         adversarial=None if adversarial is None else _picture(adversarial),
         adversarial_verdict="" if after is None else names[int(after.argmax())],
-        mask=None if frame.mask is None else at_size(detector.prepare_mask(frame.mask), tuple(image.shape[1:])),
+        mask=None if frame.mask is None else at_size(prepared_mask(detector, frame.mask), tuple(image.shape[1:])),
         caption=f"{frame.key}\npredicted: {names[predicted]}, explained: {names[target]}",
     )
     label = detector.label_of(frame.family)

@@ -76,6 +76,15 @@ class DrawsOnceACall(LiesLater):
         return torch.where(changed[:, None], logits + 6 * torch.randn(logits.shape[1]), logits)
 
 
+class OtherwiseForGradients(LiesLater):
+    """Real where a gradient is wanted, as soon as the evidence is weaker than in the frame itself."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        match = (images.mean(dim=1)[:, CENTRE, CENTRE] * self.pattern).mean(dim=(1, 2))
+        changed = chosen & (match < 0.9 * AMPLITUDE) & images.requires_grad
+        return logits + torch.where(changed, 30.0, 0.0)[:, None] * torch.eye(len(CLASS_NAMES))[0]
+
+
 class Drifts(PlantedDetector):
     """Less sure with every frame that it is given, from the fourth on."""
 

@@ -159,6 +159,42 @@ class ClaimsAndFails(Claims):
         raise KeyError("boom")
 
 
+def retargeter(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves its score with another class, detector and precision."""
+    score.target, score.queries.precision, score.queries.detector = 0, "bfloat16", Wanders()
+    return segments.astype(np.float32)
+
+
+def byte_asker(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Asks about pictures from 0 to 255."""
+    return segments.astype(np.float32) * float(score(255 * image[None])[0])
+
+
+def global_drawer(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Draws from the global generators of numpy and torch."""
+    drawn = np.random.random(int(segments.max()) + 1) + float(torch.rand(()))  # noqa: NPY002 - as users' code does
+    return drawn.astype(np.float32)[segments]
+
+
+@dataclass(frozen=True)
+class Widens:
+    """An explainer that changes a setting of its own whenever it is called."""
+
+    width: int = 1
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        object.__setattr__(self, "width", self.width + 1)
+        return (segments % self.width).astype(np.float32)
+
+
 def wanderer(
     score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
 ) -> np.ndarray:
@@ -277,6 +313,17 @@ class Unprojected(CheckedAttack):
 
 
 @dataclass(frozen=True)
+class DrawsGlobally(CheckedAttack):
+    """An attack that draws from torch's global generator."""
+
+    def check(self, detector: Detector) -> None:
+        pass
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        return batch.images + 0.1 * torch.randn(batch.images.shape)
+
+
+@dataclass(frozen=True)
 class Gives:
     """A metric of [0, 1] that gives what it is told."""
 
@@ -285,6 +332,37 @@ class Gives:
 
     def __call__(self, case: Case) -> Mapping[str, float]:
         return self.value if self.value is None else {"gives": self.value}  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Retargets:
+    """A metric that leaves its score with another class."""
+
+    about: ClassVar[About] = About("s", (Value("retargets", 0.0, 1.0, "lower"),), needs="saliency", paper="none")
+    share: float = 0.5
+
+    def __call__(self, case: Case) -> Mapping[str, float]:
+        case.score.target = 0
+        return {"retargets": 0.5}
+
+
+@dataclass(frozen=True)
+class DrawsItsValue:
+    """A metric that draws from numpy's global generator."""
+
+    about: ClassVar[About] = About("s", (Value("drawn", 0.0, 1.0, "lower"),), needs="saliency", paper="none")
+
+    def __call__(self, case: Case) -> Mapping[str, float]:
+        return {"drawn": float(np.random.random())}  # noqa: NPY002 - as users' code does
+
+
+@dataclass(frozen=True)
+class Recalls(Retargets):
+    """A metric that changes a setting of its own."""
+
+    def __call__(self, case: Case) -> Mapping[str, float]:
+        object.__setattr__(self, "share", 0.25)
+        return {"retargets": 0.5}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ CASES = [
     ("Draws", "answers this frame differently at its end than at its beginning"),
     ("DrawsOnceChanged", "answers a changed picture of this frame (masked, attacked) differently twice"),
     ("DrawsOnceACall", "answers a changed picture of this frame (masked, attacked) differently twice"),
+    ("OtherwiseForGradients", "answers a changed picture of this frame (masked, attacked) differently twice"),
     ("Ends", "GeneratorExit: enough"),
     ("Speechless", "MuteError: (its __str__ raises KeyError)"),
 ]

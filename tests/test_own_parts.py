@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import evaluate
+import xai
 from attacks import RegionAttack
 from attacks.pgd import PGD
 from attacks.registry import build_attack
@@ -19,20 +20,23 @@ from common.errors import InputError
 from common.process_state import _STATE
 from data.frames import Frame
 from detectors import Detector
+from detectors.predictions import predict
 from detectors.preparing import prepared, prepared_mask
+from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack
 from runs.own_code import own_code
 from runs.run_names import LONGEST_NAME, files_name
 from runs.run_options import EvaluationOptions
 from runs.setup import prepare_run
 from scoring.frame import Scorer
-from scoring.metrics.base import Case
+from scoring.inspection import inspect_frame
+from scoring.metrics.base import Case, Metric
 from scoring.metrics.measuring import measure_case
 from scoring.metrics.registry import build_metrics
 from scoring.protocol import Protocol
 from scoring.recording import correct
 from scoring.scored import Scored
-from tests.own_parts import Gives, Grows, NotNumbers, Offers, WritesOver
+from tests.own_parts import DrawsItsValue, Gives, Grows, NotNumbers, Offers, Recalls, Retargets, WritesOver
 from tests.scoring.stand_ins import SIZE, TwoClassPlanted, picture, write_frames
 from xai.explanation import FrameExplanations
 from xai.explanation_settings import build_settings
@@ -67,6 +71,38 @@ def test_a_map_stays_what_it_was_when_it_was_given() -> None:
     np.testing.assert_array_equal(second, -kept)
 
 
+def test_what_an_explainer_sets_in_its_score_no_other_sees() -> None:
+    alone = explanations("spoiler", "global_drawer")
+    frame = explanations("retargeter", "spoiler")
+    frame.explain(f"{OWN}:retargeter")
+    assert torch.equal(frame.score(frame.image[None]), alone.score(frame.image[None]))
+
+
+def test_pictures_in_bytes_are_refused_where_they_are_asked_about() -> None:
+    frame = explanations("byte_asker")
+    with pytest.raises(InputError, match=r"asked about images of torch.float32 from .* to .*; expected floating"):
+        frame.explain(f"{OWN}:byte_asker")
+    with pytest.raises(InputError, match=r"images of torch\.uint8 from"):
+        frame.score.log_odds((255 * frame.image[None]).byte())
+
+
+def test_what_is_drawn_from_global_generators_is_the_same_in_every_run() -> None:
+    """It depends on the seed and the frame alone, and moves no generator outside."""
+    name, state = f"{OWN}:global_drawer", torch.get_rng_state()
+    first, second = (explanations("global_drawer").explain(name).saliency for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    frame = explanations("global_drawer")
+    other = FrameExplanations(frame.detector, frame.image, 1, frame.settings, seed=1)
+    assert not np.array_equal(other.explain(name).saliency, first)
+    attack, region = build_attack(f"{OWN}:DrawsGlobally"), torch.ones(1, SIZE, SIZE, dtype=torch.bool)
+    images = [attack(frame.detector, frame.image[None], region, [seed]).images for seed in (0, 0, 1)]
+    assert torch.equal(images[0], images[1])
+    assert not torch.equal(images[0], images[2])
+    values = [measure_case(case(), {"drawn": DrawsItsValue()})[0].value for _ in range(2)]
+    assert values[0] == values[1]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def case() -> Case:
     frame = explanations("spoiler")
     saliency = np.random.default_rng(0).random((SIZE, SIZE)).astype(np.float32)
@@ -77,10 +113,10 @@ def case() -> Case:
 
 
 def test_a_metric_writes_over_copies_only() -> None:
-    others = build_metrics(("sparseness", "relevance-mass"), "quick")
+    others = build_metrics(("sparseness", "relevance-mass", "deletion"), "quick")
     alone = [measured.value for measured in measure_case(case(), others)]
-    beside = measure_case(case(), {"writes": WritesOver(), **others})
-    assert [measured.value for measured in beside[1:]] == alone
+    beside = measure_case(case(), {"writes": WritesOver(), "retargets": Retargets(), **others})
+    assert [measured.value for measured in beside[2:]] == alone
 
 
 @pytest.mark.parametrize("value", [float("inf"), -float("inf"), 7.0, -0.1])
@@ -243,6 +279,18 @@ def test_a_part_that_alters_the_detector_ends_its_frames(name: str) -> None:
             score(frame)
 
 
+@pytest.mark.parametrize(("method", "metric"), [(f"{OWN}:Widens", Retargets()), ("LIME", Recalls())])
+def test_a_part_that_alters_its_own_settings_ends_its_frames(method: str, metric: Metric) -> None:
+    methods = (parse_method(method),)
+    tiny = {"segments": {"count": 9, "compactness": 1000.0}} | ({"LIME": {"samples": 50}} if method == "LIME" else {})
+    settings = build_settings("quick", tiny, methods)
+    attacks, metrics = {"pgd": PGD(steps=1)}, {"own": metric}
+    score = Scorer(TwoClassPlanted().eval(), methods, settings, attacks, Protocol(baselines=()), metrics)
+    frame = Frame("a/1.png", picture("a/1.png", "FaceSwap"), 1, "FaceSwap", "a")
+    with pytest.raises(InputError, match=f"{method if method != 'LIME' else 'own'} has changed its own settings"):
+        score(frame)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -311,6 +359,62 @@ def test_a_detector_prepares_copies() -> None:
     kept = image.copy()
     assert torch.equal(prepared(Flips(), image), TwoClassPlanted().prepare(kept[::-1]))
     np.testing.assert_array_equal(image, kept)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda detector, frame: prepared(detector, frame.image),
+        lambda detector, frame: xai.explain(detector, frame.image, "LIME", preset="quick"),
+        lambda detector, frame: predict(detector, [frame]),
+        lambda detector, frame: ThreatModel(detector, detector, 1).attackable([frame]),
+        lambda detector, frame: inspect_frame(frame, Scorer(detector, (), build_settings("quick", {}, ()), {})),
+    ],
+)
+def test_what_is_prepared_is_looked_at_whoever_asks(ask: Callable[[Detector, Frame], object]) -> None:
+    class Jitters(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            return 0.5 * super().prepare(image) + 0.01 * torch.rand(1)
+
+    with pytest.raises(InputError, match="prepares a frame otherwise each time"):
+        ask(Jitters(), Frame("a/1.png", picture("a/1.png", "FaceSwap"), 1, "FaceSwap", "a"))
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((SIZE, SIZE, 3)), np.zeros((SIZE, SIZE), np.uint8), np.zeros((SIZE, SIZE, 4), np.uint8), None]
+)
+def test_a_frame_that_is_no_picture_in_bytes_is_refused(image: Any) -> None:
+    for ask in (TwoClassPlanted().prepare, lambda frame: xai.explain(TwoClassPlanted(), frame, "LIME", preset="quick")):
+        with pytest.raises(InputError, match=r"a frame is a numpy array \(H, W, 3\) uint8 in RGB, got"):
+            ask(image)
+
+
+@pytest.mark.parametrize(
+    ("move", "follows"),
+    [
+        (lambda image: image, True),
+        (lambda image: image.copy(), True),
+        (lambda image: image[:, ::-1].copy(), False),
+        (lambda image: image[8:-8, 8:-8].copy(), False),
+        (lambda image: np.rot90(image).copy(), False),
+    ],
+)
+def test_masks_must_move_as_pictures_do(move: Callable[[np.ndarray], np.ndarray], follows: bool) -> None:
+    class Moves(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            return super().prepare(move(image))
+
+    class MovesBoth(Moves):
+        def prepare_mask(self, mask: np.ndarray) -> np.ndarray:
+            return super().prepare_mask(move(mask))
+
+    mask = np.ones((64, 64), bool)
+    assert prepared_mask(MovesBoth(), mask).all()
+    if follows:
+        assert prepared_mask(Moves(), mask).all()
+        return
+    with pytest.raises(InputError, match="its prepare moves pixels elsewhere than its prepare_mask"):
+        prepared_mask(Moves(), mask)
 
 
 @pytest.mark.parametrize("made", [np.ones((5, 5), bool), np.full((SIZE, SIZE), 0.3), None])

@@ -1,5 +1,6 @@
 """The contracts of an explanation: a score, a fill, explainers; and how masks become scores, a chunk at a time."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.errors import InputError
 from detectors.base import Detector
 from detectors.queries import Queries, probabilities
 from xai.sampling_error import SampledMap
@@ -14,6 +16,10 @@ from xai.sampling_error import SampledMap
 Fill = Callable[[Tensor], Tensor]
 """From keep-masks (N, 1, H, W) float32 in [0, 1] to images (N, 3, H, W): where a mask is 1 the frame's own
 pixels, where it is 0 what hides them, and a blend between. Built once per frame."""
+
+
+BEYOND = 9.0
+"""How far outside of [0, 1] may be asked: some metrics add noise that leads there; pictures in bytes lie far beyond."""
 
 
 class Score:
@@ -30,8 +36,13 @@ class Score:
         """How many images an explainer should make at a time, so that memory does not grow with its samples."""
         return self.queries.batch_size
 
+    def copied(self) -> "Score":
+        """The same for another part: what that sets in it, no other sees."""
+        return Score(copy.copy(self.queries), self.target, self.softmaxes)
+
     def __call__(self, images: Tensor) -> Tensor:
-        """p(target), (N,) float32, of images (N, 3, H, W) in [0, 1]."""
+        """p(target), (N,) float32, of images (N, 3, H, W) in [0, 1]; InputError for others far outside."""
+        _require_images(images)
         chances = self.queries.probabilities(images)
         for _ in range(self.softmaxes - 1):
             chances = probabilities(chances)
@@ -39,7 +50,18 @@ class Score:
 
     def log_odds(self, images: Tensor) -> Tensor:
         """log p(target) - log(1 - p(target)), (N,) float32, of such images: what does not saturate."""
+        _require_images(images)
         return self.queries.log_odds(images, self.target)
+
+
+def _require_images(images: Tensor) -> None:
+    """Refuses bytes and values far outside of [0, 1], of which a detector would say anything."""
+    low, high = images.aminmax() if images.numel() else (0.0, 0.0)
+    if not images.is_floating_point() or low < -BEYOND or high > 1 + BEYOND:
+        raise InputError(
+            f"the detector was asked about images of {images.dtype} from {float(low):g} to {float(high):g}; expected "
+            "floating values in [0, 1], which it normalises itself"
+        )
 
 
 class Explainer(Protocol):

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
+from common.global_generators import isolated
 from common.process_state import kept_process_state
 from common.seeds import derive_seed, generator
 from detectors.base import Detector
+from detectors.preparing import prepared
 from detectors.queries import Queries, counting
 from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer, Score, uses_segments
 from xai.completeness import CompleteExplainer, Completeness
@@ -53,7 +55,8 @@ class FrameExplanations:
 
     The segments are made when first needed, and so is the adversarial image; both are kept. A draw depends on the
     seed, the frame's key and the explainer, not on the fill: LIME and LIME_adv show the same subsets, so that they
-    differ by the fill alone. Explainers, fills and divisions are given copies: what one writes into, no other sees.
+    differ by the fill alone; what an explainer draws from global generators depends on the same. Explainers, fills and
+    divisions are given copies: what one writes into, no other sees.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class FrameExplanations:
     @property
     def score(self) -> Score:
         """p(target) of images, asked as the explanations ask: in their batches and precision."""
-        return Score(self._queries, self.target)
+        return Score(self._queries, self.target).copied()
 
     def segments_of(self, method: Method) -> np.ndarray:
         """The superpixels that a method's explanation is ranked over, (S, S) int32: the frame's, or its own."""
@@ -205,7 +208,8 @@ class FrameExplanations:
     def _made(self, method: Method, explainer: Explainer, segments: np.ndarray) -> SampledMap:
         draws = generator(self.seed, self.key, "explain", method.explainer)
         score, fill = self._asked(method)
-        return sampled_map(explainer, score, self.image.clone(), segments.copy(), fill, draws, method.name)
+        with isolated(derive_seed(self.seed, self.key, "global", method.explainer)):
+            return sampled_map(explainer, score, self.image.clone(), segments.copy(), fill, draws, method.name)
 
     def _completeness(self, method: Method, explainer: Explainer, made: SampledMap) -> Completeness | None:
         """Asks the detector about the frame and the hidden frame: a check of the map, and no part of its cost."""
@@ -218,7 +222,7 @@ class FrameExplanations:
     def _asked(self, method: Method) -> tuple[Score, Fill]:
         """What a method asks the detector, and what it hides pixels with."""
         own = None if method.segments is None else self.segments_of(method)
-        return Score(self._queries, self.target, method.softmaxes), self.fill(method.fill, own)
+        return Score(self._queries, self.target, method.softmaxes).copied(), self.fill(method.fill, own)
 
     def _segments_for(self, part: object) -> np.ndarray:
         """The segments, or for what does not look at them the whole frame as one, (S, S) int32."""
@@ -278,9 +282,9 @@ def explain(
     chosen = parse_method(method)
     settings = build_settings(preset, overrides, [chosen])
     check_settings(settings, detector)
-    prepared = detector.prepare(image)
-    settings = with_usable_fill(settings, chosen, detector, prepared, batch_size)
+    seen = prepared(detector, image)
+    settings = with_usable_fill(settings, chosen, detector, seen, batch_size)
     if target is None:
-        target = explained_class(Queries(detector, precision=precision).probabilities(prepared[None])[0], detector.real)
-    frame = FrameExplanations(detector, prepared, target, settings, seed, key, batch_size, precision)
+        target = explained_class(Queries(detector, precision=precision).probabilities(seen[None])[0], detector.real)
+    frame = FrameExplanations(detector, seen, target, settings, seed, key, batch_size, precision)
     return frame.explain(chosen)

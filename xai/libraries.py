@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import InputError
+from detectors.answers import in_float32
 from detectors.base import Detector
 from detectors.queries import log_odds
 
@@ -29,7 +30,7 @@ class LogOdds(nn.Module):
 
     def forward(self, difference: Tensor) -> Tensor:
         """(N,) of differences (N, 3, H, W)."""
-        logits = self.detector(self.background + difference).float()
+        logits = in_float32(self.detector(self.background + difference))
         if torch.is_grad_enabled() and difference.requires_grad and not logits.requires_grad:
             raise InputError(
                 f"{type(self.detector).__name__} gives no gradient, which this method needs: "

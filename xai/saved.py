@@ -36,7 +36,7 @@ class SavedMaps:
     def read(cls, folder: str) -> "SavedMaps":
         """The maps of a folder as it is now. Raises InputError where it is none or holds no NPY file."""
         path = Path(folder)
-        files = sorted(path.rglob("*.npy")) if path.is_dir() else []
+        files = sorted(filter(Path.is_file, path.rglob("*.npy"))) if path.is_dir() else []
         if not files:
             what = "has no .npy files" if path.is_dir() else "is not a folder"
             raise InputError(

@@ -12,7 +12,7 @@ from typing import Any
 
 from common.console import say
 from common.errors import InputError
-from common.files import atomic_write, parse_json
+from common.files import appending, atomic_write, parse_json, require_plain
 
 FILTER, TESTS = "filter.safetensors", "tests"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
@@ -80,6 +80,7 @@ def plain_name(name: str, option: str) -> str:
 def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises InputError where it cannot be read."""
     try:
+        require_plain(path)
         return parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); remove it and run the command that made it again") from error
@@ -116,7 +117,7 @@ def bind_identity(path: Path, identity: Mapping[str, Any], free: Mapping[str, An
 def locked(folder: Path) -> Iterator[None]:
     """One process at a time in a folder; others wait. Ends with the process, however."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a") as file:
+    with appending(folder / ".lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -14,6 +14,7 @@ from attacks.malafide.fitting import TargetDetector
 from common.errors import InputError
 from data.frames import REAL
 from data.sample import natural, spread
+from detectors.preparing import prepared
 from detectors.queries import Queries, exact_float32
 
 REAL_NAME, FAKE_NAME = "real", "fake"
@@ -62,11 +63,11 @@ def filtered_frames(
     reals = dataset.of([REAL], range(len(dataset.entries)))
     frames = []
     for fake_position in (fakes[index] for index in spread(len(fakes), count)):
-        fake = target_detector.detector.prepare(dataset.frames[fake_position].image)
+        fake = prepared(target_detector.detector, dataset.frames[fake_position].image)
         pictures = {}
         counterpart = _counterpart(dataset, fake_position, reals)
         if counterpart is not None:
-            pictures[REAL_NAME] = target_detector.detector.prepare(dataset.frames[counterpart].image)
+            pictures[REAL_NAME] = prepared(target_detector.detector, dataset.frames[counterpart].image)
         pictures[FAKE_NAME] = fake
         device = Queries(target_detector.detector).device
         for name, stored in filters.items():

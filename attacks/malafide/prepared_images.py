@@ -10,6 +10,7 @@ from common.console import progress, warn
 from common.errors import InputError
 from data.frames import Frame
 from detectors.base import Detector
+from detectors.preparing import prepared
 
 MEMORY = 1 << 30
 """Bytes that a set of prepared images may take; a larger one is read anew whenever it is asked for."""
@@ -49,7 +50,7 @@ class PreparedImages:
         with progress("frame") as bar:
             for position in bar.track(positions, description=f"reading {what}"):
                 try:
-                    image = detector.prepare(dataset.frames[position].image)
+                    image = prepared(detector, dataset.frames[position].image)
                 except InputError as error:
                     warn(f"left out: {error}")
                     continue
@@ -70,7 +71,7 @@ class PreparedImages:
         """(n, 3, S, S) float32 in [0, 1] of the images at these indices."""
         if self.kept is not None:
             return torch.stack([_unpacked(self.kept[index]) for index in indices])
-        return torch.stack([self.detector.prepare(self.frame(index).image) for index in indices])
+        return torch.stack([prepared(self.detector, self.frame(index).image) for index in indices])
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """All images in order, `size` at a time."""

@@ -23,6 +23,7 @@ from common.csv_files import save_records
 from common.errors import InputError
 from common.files import atomic_write
 from common.seeds import derive_seed, generator
+from detectors.answers import in_float32
 from detectors.base import Detector
 from detectors.checkpoints import read_torch
 from detectors.gradients import differentiable, untouched
@@ -159,7 +160,7 @@ class FilterTraining:
     def _step(self, images: Tensor) -> float:
         weight = self.coefficients.weight
         filtered = self.spec.apply(images, weight).contiguous(memory_format=torch.channels_last)
-        logits = self.detector(filtered).float()
+        logits = in_float32(self.detector(filtered))
         if not logits.requires_grad:
             raise InputError(
                 f"{type(self.detector).__name__} gives no gradient, which a filter's training needs: "

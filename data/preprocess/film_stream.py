@@ -11,6 +11,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from common.errors import InputError
+from common.files import require_plain
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm"
 """FFmpeg's names for what may be opened: neither playlists nor lists of files, which make it read other places."""
@@ -46,6 +47,7 @@ def reason(error: av.FFmpegError) -> str:
 
 def _opened(path: Path) -> InputContainer:
     try:
+        require_plain(path)
         return av.open(
             str(path),
             metadata_errors="replace",

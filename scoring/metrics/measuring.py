@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from common.errors import InputError
+from common.global_generators import isolated
 from detectors.base import Detector
 from detectors.queries import counting
 from scoring.metrics.base import Case, Metric, Undefined, Value
@@ -63,7 +64,7 @@ def _measure(case: Case, name: str, metric: Metric, watch: Watch) -> list[Measur
     explainer = _CountedExplainer(case, watch)
     own = dataclasses.replace(_copied(case), explain=None if case.explain is None else explainer)
     started = time.perf_counter()
-    with counting(case.detector) as meter:
+    with counting(case.detector) as meter, isolated(int(case.draws("global generators").integers(2**31))):
         values = metric(own)
     seconds = time.perf_counter() - started
     promised = metric.about.values
@@ -82,6 +83,7 @@ def _copied(case: Case) -> Case:
     """A case of its own, so that no metric sees what another writes into it."""
     return dataclasses.replace(
         case,
+        score=case.score.copied(),
         image=case.image.clone(),
         saliency=case.saliency.copy(),
         segments=case.segments.copy(),

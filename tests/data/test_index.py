@@ -1,6 +1,8 @@
 """The index: what is written comes back, what is wrong is refused with its line."""
 
 import csv
+import posixpath
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -17,18 +19,19 @@ HEADER = "relative_path,bin_label,mc_label\n"
 
 text = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0"), min_size=1, max_size=30)
 keys = text.filter(lambda key: index_problem(key) is None)
-families = text.filter(lambda name: class_of(name) is None)
+names = text.filter(lambda name: unicodedata.normalize("NFC", name).strip() == name)
+families = names.filter(lambda name: class_of(name) is None)
 
 
 @st.composite
 def entries(draw: st.DrawFn) -> list[Entry]:
     found = []
-    for key in draw(st.lists(keys, min_size=1, max_size=6, unique=True)):
+    for key in draw(st.lists(keys, min_size=1, max_size=6, unique_by=posixpath.normpath)):
         fake = draw(st.booleans())
         label = draw(st.none() | st.integers(1, 4)) if fake else 0
         family = draw(st.none() | families) if fake and label is None else None
-        others = draw(st.none() | text), draw(st.none() | keys), draw(st.none() | keys)
-        found.append(Entry(key, fake, label, *others, family, draw(st.none() | text)))
+        others = draw(st.none() | names), draw(st.none() | keys), draw(st.none() | keys)
+        found.append(Entry(key, fake, label, *others, family, draw(st.none() | names)))
     return found
 
 
@@ -99,6 +102,7 @@ def test_columns_in_any_order_and_others_between(tmp_path: Path) -> None:
         (HEADER.encode() + b"\\\\server\\a.png,1,3\n", "absolute path"),
         (HEADER.encode() + b"\\a.png,1,3\n", "absolute path"),
         (HEADER.encode() + b"a/b.png,1,3\na\\b.png,1,3\n", "line 3: 'a/b.png' is already on line 2"),
+        (HEADER.encode() + b"a/b.png,1,3\n./a//b.png,1,3\n", "line 3: './a//b.png' is already on line 2"),
         (
             b"relative_path,bin_label,mc_label,family\na,0,,FaceSwap\n",
             "line 2: family 'FaceSwap' contradicts bin_label 0",
@@ -212,6 +216,29 @@ def test_a_stated_family_and_video_come_before_the_path(tmp_path: Path) -> None:
         ("Real", "train/live"),
         ("train", "train/other"),
     ]
+
+
+def test_space_around_a_name_and_its_form_of_unicode_make_no_other_name(tmp_path: Path) -> None:
+    path = tmp_path / "index.csv"
+    rows = ("a.png,1,,test,NewGen,caf\u00e9", "b.png,1,, test ,NewGen\u00a0,cafe\u0301", "c.png,1,, ,,")
+    path.write_text("relative_path,bin_label,mc_label,split,family,video\n" + "\n".join(rows), encoding="utf-8")
+    first, second, bare = read_index(path)
+    assert (first.split, first.family, first.video) == (second.split, second.family, second.video)
+    assert (bare.split, bare.stated_family, bare.stated_video) == (None, None, None)
+
+
+def test_labels_beside_folders_that_say_another_manipulation_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "index.csv"
+    swap, real = "manipulated_sequences/FaceSwap/c23/videos/0_1.mp4/0.png", "original_sequences/youtube/c23/videos/0/0"
+    write_index(path, [Entry(swap, True, 4), Entry(real, False, 0), Entry(f"bystanders/{swap}", False, 0)])
+    read_index(path)
+    assert capsys.readouterr().err == ""
+    write_index(path, [Entry(swap, True, 3), Entry(real, True, 1), Entry("Deepfakes/0.png", True, 4)])
+    assert [entry.label for entry in read_index(path)] == [3, 1, 4]
+    told = capsys.readouterr().err
+    assert f"2 frames whose folder says another manipulation than the labels, such as {swap} (Deepfakes)" in told
 
 
 def test_every_picture_is_named_once() -> None:

@@ -11,6 +11,7 @@ from common.errors import InputError
 from detectors.answers import NotFiniteError, require_unequal, says
 from detectors.base import Detector
 from detectors.consistency import probes, require_consistent, require_same_beside, weights_seen
+from detectors.gradients import slope
 from detectors.queries import Queries
 from detectors.randomised import randomised
 
@@ -76,6 +77,27 @@ class DrawsBesideALargeShare(Sound):
         return super().forward(images) + 1e4 + 2 * torch.randn(len(images), 2)
 
 
+class OtherwiseForGradients(Sound):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + images.requires_grad * torch.tensor([1.0, 0.0])
+
+
+class ReadsMemory(Sound):
+    """As a library does that is given a pointer: it takes the numbers in the order in which they lie."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        side = SIZE
+        return super().forward(images.as_strided(images.shape, (3 * side * side, side * side, side, 1)))
+
+
+class DrawsBesideAMaskedClass(Sound):
+    class_names = ("Real", "Fake", "Unused")
+
+    def forward(self, images: Tensor) -> Tensor:
+        drawn = super().forward(images) + torch.randn(len(images), 2)
+        return torch.cat([drawn, torch.full((len(images), 1), -1e9)], dim=1)
+
+
 class BrokenWeights(Sound):
     def __init__(self) -> None:
         super().__init__()
@@ -112,6 +134,9 @@ class Elsewhere(Sound):
         (AnswersTheFirst, "at another place of a batch"),
         (CountsPlaces, "at another place of a batch"),
         (DrawsBesideALargeShare, "the second time"),
+        (DrawsBesideAMaskedClass, "the second time"),
+        (OtherwiseForGradients, "where its gradient is wanted, or where it lies in memory as NCHW"),
+        (ReadsMemory, "where its gradient is wanted, or where it lies in memory as NCHW"),
         (BrokenWeights, r"not finite for 1 of 1 picture$"),
         (OneRow, r"returned \(1, 2\) for 3 pictures; expected logits \(3, 2\)"),
         (Several, "returned a tuple"),
@@ -121,7 +146,8 @@ class Elsewhere(Sound):
 )
 def test_a_promise_that_is_broken_is_named(kind: Callable[[], Detector], words: str) -> None:
     detector = kind().eval()
-    with pytest.raises(InputError, match=words):
+    with torch.random.fork_rng([]), pytest.raises(InputError, match=words):
+        torch.manual_seed(0)  # two draws of a small network may be the same
         require_consistent(detector, probes(detector))
 
 
@@ -199,6 +225,42 @@ class TestAnswers:
         with pytest.raises(NotFiniteError, match="not finite for 2 of 5 pictures"):
             Queries(Divides()).logits(images)
         assert Queries(Divides()).logits(images[[0, 2, 3]]).isfinite().all()
+
+    def test_answers_in_the_same_memory_stay_what_they_were(self) -> None:
+        """As those of a graph captured on a GPU do not, nor those of an engine with a buffer for its outputs."""
+
+        class Reuses(Sound):
+            def __init__(self) -> None:
+                super().__init__()
+                self.outputs = torch.zeros(8, 2)
+
+            def forward(self, images: Tensor) -> Tensor:
+                self.outputs[: len(images)] = super().forward(images).detach()
+                return self.outputs[: len(images)]
+
+        images = torch.rand(7, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+        expected = Queries(Sound(), 3).logits(images)
+        torch.testing.assert_close(Queries(Reuses(), 3).logits(images), expected)
+        none = torch.ones(len(images), dtype=torch.bool)
+        with torch.enable_grad():
+            torch.testing.assert_close(slope(Queries(Reuses().eval(), 12), images, 0, none).logits, expected)
+
+    def test_what_the_classes_share_in_float64_hides_nothing(self) -> None:
+        class Shifted(Sound):
+            def forward(self, images: Tensor) -> Tensor:
+                return super().forward(images).double() + 1e9
+
+        images = probes(Sound())
+        expected = Queries(Sound()).probabilities(images)
+        torch.testing.assert_close(Queries(Shifted()).probabilities(images), expected)
+
+    def test_what_is_finite_in_float64_alone_is_refused(self) -> None:
+        class Large(Sound):
+            def forward(self, images: Tensor) -> Tensor:
+                return super().forward(images).double() * 1e39
+
+        with pytest.raises(NotFiniteError, match="not finite for 3 of 3 pictures"):
+            Queries(Large()).logits(probes(Large()))
 
     def test_an_overflow_in_training_is_the_trainings_affair(self) -> None:
         detector = BrokenWeights().train()

@@ -1,12 +1,14 @@
 """What a detector says of itself is checked when it is loaded: types, ranges and names."""
 
+import random
 import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.errors import InputError
 from detectors.contract import check_contract
@@ -49,6 +51,46 @@ def test_a_call_of_its_own_is_refused() -> None:
 
     with pytest.raises(InputError, match="a __call__ of its own"):
         check_contract(Calls(), "own")
+
+
+@pytest.mark.parametrize("hold", [lambda part: [part], lambda part: (None, part), lambda part: {"first": part}])
+def test_a_network_that_torch_does_not_see_is_refused(hold: Callable[[nn.Module], object]) -> None:
+    class Hides(PlantedDetector):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = hold(PlantedDetector())
+
+    with pytest.raises(InputError, match="keeps a network in 'parts' where torch does not see it"):
+        check_contract(Hides().eval(), "own")
+
+
+def test_parts_that_are_named_twice_or_have_no_weights_are_not() -> None:
+    class Lists(PlantedDetector):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(nn.Conv2d(3, 3, 1))
+            self.parts = [self, self.inner, self.inner[0], nn.ReLU()]
+
+    check_contract(Lists().eval(), "own")
+
+
+@pytest.mark.parametrize("seed", [torch.manual_seed, np.random.seed, random.seed])
+def test_a_detector_that_seeds_a_global_generator_is_refused(seed: Callable[[int], object]) -> None:
+    class Seeds(PlantedDetector):
+        def forward(self, images: Tensor) -> Tensor:
+            seed(0)
+            return super().forward(images)
+
+    with pytest.raises(InputError, match="seeds a global generator"):
+        check_contract(Seeds().eval(), "own")
+
+
+def test_one_that_draws_in_vain_is_not() -> None:
+    class Draws(PlantedDetector):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) + 0 * torch.rand(())
+
+    check_contract(Draws().eval(), "own")
 
 
 def test_probabilities_in_place_of_logits_are_refused() -> None:

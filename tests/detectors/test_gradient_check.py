@@ -137,6 +137,21 @@ def test_what_is_wrong_is_found(name: str, image: Tensor, linear: LinearDetector
     assert fault.misleads == misleads
 
 
+def test_a_class_that_is_masked_off_hides_no_fault(image: Tensor, linear: LinearDetector) -> None:
+    class Masked(Behind):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = super().forward(images)
+            return torch.cat([logits, torch.full_like(logits[:, :1], -1e9)], dim=1)
+
+    for name in ("rounded", "straight through"):
+        change, reason, _ = FAULTS[name]
+        detector = Masked(linear, change)
+        detector.class_names = (*linear.class_names, "Unused")
+        fault = gradient_fault(detector, image)
+        assert fault is not None
+        assert fault.reason.startswith(reason)
+
+
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_a_forward_without_gradients_is_found(
     context: Callable[[], object], image: Tensor, linear: LinearDetector

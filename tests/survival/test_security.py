@@ -2,30 +2,35 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 
+from attacks.malafide.filter_results import locked
+from common import log
 from common.console import application, status, table
 from common.errors import InputError
-from common.files import stem
+from common.files import read_file, stem
 from data.images import encode_png
 from data.index import Entry, read_index, write_index
 from data.keys import key_problem
 from data.landmarks import read_landmarks
-from data.lmdb_command import lmdb_app
+from data.lmdb_command import _lines, lmdb_app
 from data.preprocess.command import preprocess
+from data.preprocess.film_stream import _opened
 from data.source import open_frames
 from data.stores import FolderImages, LmdbWriter, open_images
 from data.stores.transfer import add
 from detectors.registry import short_name
-from runs.run_folder import RunFolder
+from runs.run_folder import RunFolder, Shard
 from runs.run_names import folder_name
 from scoring.records import Row
 from tests.survival.inputs import survives, tried
 from tests.survival.test_text_files import NASTY, cells
+from xai.saved import SavedMaps
 
 PNG = encode_png(np.zeros((20, 20, 3), np.uint8))
 OUTSIDE = [
@@ -127,6 +132,37 @@ def test_what_is_no_file_is_never_waited_for(root: Path) -> None:
     for key in ("pipe.png", "a", "x" * 300 + ".png", "y/" * 3000 + "z.png"):
         assert key not in FolderImages(root)
         assert survives("no files", lambda key=key: FolderImages(root).read(key)) is not None  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+@pytest.mark.parametrize(
+    ("name", "opens"),
+    [
+        ("index.csv", read_index),
+        ("landmarks.csv", read_landmarks),
+        ("keys.txt", _lines),
+        ("film.mp4", _opened),
+        ("face.png", read_file),
+        (".lock", lambda path: RunFolder(path.parent).locked(Shard()).__enter__()),
+        (".lock", lambda path: locked(path.parent).__enter__()),
+        ("log.txt", lambda path: log.open_in(path.parent)),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_one_line(
+    tmp_path: Path, name: str, opens: Callable[[Path], object], make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=re.escape(name)):
+        opens(tmp_path / name)
+
+
+def test_maps_are_files_only(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((4, 4)))
+    alone = SavedMaps.read(str(tmp_path))
+    os.mkfifo(tmp_path / "b.npy")
+    (tmp_path / "c.npy").mkdir()
+    (tmp_path / "d.npy").symlink_to("gone")
+    assert SavedMaps.read(str(tmp_path)) == alone
 
 
 def test_landmarks_name_nothing_that_is_opened(root: Path) -> None:
