@@ -29,9 +29,10 @@ def test_the_ratios_are_to_the_earlier_commit_at_published_settings(
 ) -> None:
     taken = {("earlier", "published"): 12.0, ("here", "published"): 3.0, ("here", "efficient"): 2.0}
     monkeypatch.setattr(protocol, "process_seconds", lambda where, preset, threads: taken[where.name, preset])
-    protocol.print_processes(Path("earlier"), Path("here"), threads=1)
-    last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert last == "4.0 times less at published, 6.0 times less at efficient"
+    protocol.print_processes(Path("earlier"), Path("here"), threads=1, reckoned=30)
+    said = capsys.readouterr().out.strip().splitlines()[-2:]
+    assert said[0] == "at published 4.0 times less than earlier, 10.0 than reckoned"
+    assert said[1] == "at efficient 6.0 times less than earlier, 15.0 than reckoned"
 
 
 @pytest.mark.parametrize("baselines", ["--arm", "--baseline"])
