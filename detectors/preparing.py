@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.errors import InputError
+from common.errors import FAILED, InputError
 from detectors.base import Detector, require_picture
 
 _MOVED_ALIKE: WeakSet[Detector] = WeakSet()
@@ -63,7 +63,7 @@ def _require_moved_alike(detector: Detector) -> None:
     """Refuses a `prepare` that crops, turns or flips where `prepare_mask` does not: masks would be of other pixels.
 
     A dark picture is prepared with a bright corner and without; where they differ the corner's mask must lie, but for
-    the pixels on its edge.
+    the pixels on its edge. Where it cannot prepare such a picture (it looks for a face, say) nothing is known.
     """
     if detector in _MOVED_ALIKE or not _prepares_itself(detector):
         return
@@ -71,7 +71,11 @@ def _require_moved_alike(detector: Detector) -> None:
     dark, corner = np.full((2 * side, 2 * side, 3), 64, np.uint8), np.zeros((2 * side, 2 * side), bool)
     corner[side // 4 : side, side // 8 : 3 * side // 4] = True
     bright = np.where(corner[..., None], np.uint8(192), dark)
-    change = (prepared(detector, bright) - prepared(detector, dark)).abs().amax(dim=0).numpy()
+    try:
+        change = (prepared(detector, bright) - prepared(detector, dark)).abs().amax(dim=0).numpy()
+    except FAILED:
+        _MOVED_ALIKE.add(detector)
+        return
     moved, said = change > change.max() / 2, detector.prepare_mask(corner)
     if (moved != said).sum() > 2 * side:
         raise InputError(

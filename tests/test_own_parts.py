@@ -417,6 +417,14 @@ def test_masks_must_move_as_pictures_do(move: Callable[[np.ndarray], np.ndarray]
         prepared_mask(Moves(), mask)
 
 
+def test_a_prepare_that_knows_only_faces_is_taken_at_its_word() -> None:
+    class Faces(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            raise ValueError("no face in this picture")
+
+    assert prepared_mask(Faces(), np.ones((64, 64), bool)).all()
+
+
 @pytest.mark.parametrize("made", [np.ones((5, 5), bool), np.full((SIZE, SIZE), 0.3), None])
 def test_a_mask_of_another_size_or_type_is_refused(made: Any) -> None:
     class Masks(TwoClassPlanted):
