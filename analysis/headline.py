@@ -37,6 +37,7 @@ class HeadlineLine:
         frames: detected frames that these are means of.
         videos: that those are from.
         undefined: parts (frames, families, ...) without a score as random regions did as well as the oracle.
+        unscored: why there is no score (`analysis.statistics.ratio`); empty where there is one.
         is_significant: whether the score differs from 0 beyond chance, corrected for the methods compared.
         against: its drops less those of random regions of its area (`RANDOM_AREA`) and, under the main condition of an
             attack, of each uninformed baseline; each corrected over the methods.
@@ -55,6 +56,7 @@ class HeadlineLine:
     frames: int = 0
     videos: int = 0
     undefined: int = 0
+    unscored: str = ""
     is_significant: bool = False
     against: Mapping[str, PairedComparison] = field(default_factory=dict)
     better_than: tuple[str, ...] = ()

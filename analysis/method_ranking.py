@@ -140,6 +140,7 @@ class _Kind:
                     frames=means[index].frames,
                     videos=own,
                     undefined=scores[index].coincide,
+                    unscored=scores[index].undefined,
                     is_significant=significant,
                     against=compared,
                     better_than=better.get(name, ()) if significant else (),

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 
 from analysis.headline import Headline
 from analysis.statistics import ALPHA, Estimate
+from analysis.statistics.ratio import COINCIDE, FEW_VIDEOS, NO_FRAME, NO_ROOM
 from analysis.tiers import UNSTABLE, MethodTiers, headline_tiers
 from analysis.trust import Answer
 from common.console import count
 from reporting.words import decimals, join, percent
-from scoring.baselines.table import RANDOM_AREA, UNINFORMED
+from scoring.baselines.table import ORACLE, RANDOM_AREA, UNINFORMED
 
 MANY = 3  # names that an answer does not list
 BASELINE = "baseline: knows nothing of the detector"
@@ -27,6 +28,14 @@ RE_RUN = (
     f"a mean over frames and depths; below {percent(UNSTABLE)} a method not shown to beat random is undecided."
 )
 """What stands in the column of that name."""
+
+_WITHOUT_SCORE = {
+    COINCIDE: "as random regions did as well as the best possible ones",
+    NO_ROOM: "as the best possible regions are not shown to do more than random ones",
+    NO_FRAME: f"as no frame has random regions of its area and the best possible ones (--baseline {RANDOM_AREA} "
+    f"--baseline {ORACLE})",
+    FEW_VIDEOS: "as all frames are from one video",
+}
 
 
 def sentence(answer: Answer) -> str:
@@ -68,7 +77,7 @@ def reasons(answer: Answer) -> list[str]:
         (tiers.same, "not shown to do more than random regions of the same area, so not to be relied on"),
         (tiers.undecided, "undecided, as other draws would mostly point at other regions: more samples are needed"),
         (tiers.worse, "less than random regions do: pointing elsewhere would tell more"),
-        (tiers.unknown, "without a score, as random regions did as well as the best possible ones"),
+        *_without_score(main, tiers.unknown),
     ]
     said = [f"{join(group)}: {words}." for group, words in groups if group]
     return [*_missing(answer), *_highest(main), *said, *_above_the_oracle(main)]
@@ -110,6 +119,18 @@ def untested(headlines: Iterable[Headline]) -> str:
         for each in found
     ]
     return f"Without an interval, as a test takes {found[0].needed} videos: {join(names)}."
+
+
+def _without_score(main: Headline, methods: Iterable[str]) -> list[tuple[tuple[str, ...], str]]:
+    """The methods without a score by why they have none."""
+    by_reason: dict[str, list[str]] = {}
+    for method in methods:
+        line = main.of(method)
+        by_reason.setdefault(line.unscored if line else "", []).append(method)
+    return [
+        (tuple(names), ", ".join(part for part in ("without a score", _WITHOUT_SCORE.get(reason, reason)) if part))
+        for reason, names in by_reason.items()
+    ]
 
 
 def _missing(answer: Answer) -> list[str]:

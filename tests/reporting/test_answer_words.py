@@ -6,6 +6,7 @@ import pytest
 
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.statistics import Estimate
+from analysis.statistics.ratio import COINCIDE, FEW_VIDEOS, NO_FRAME, NO_ROOM
 from analysis.tiers import headline_tiers
 from analysis.trust import Answer, Trust
 from reporting.answer_words import correction, reasons, sentence, short, untested
@@ -94,6 +95,21 @@ def test_every_explanation_is_spoken_of_once() -> None:
         "G: more than random regions under nes, but not shown to do more than face-centre (under nes and pgd) and "
         "edges (under pgd)."
     )
+
+
+def test_why_there_is_no_score_is_said_of_each() -> None:
+    """Not that random regions did as well where no random regions were attacked."""
+    reasons_of = {"F": COINCIDE, "H": NO_FRAME, "I": NO_FRAME, "J": FEW_VIDEOS, "K": NO_ROOM, "L": ""}
+    unknown = [HeadlineLine(name, Estimate(), unscored=reason) for name, reason in reasons_of.items()]
+    said = reasons(found(BEST, *unknown))[1:]
+    assert said == [
+        "F: without a score, as random regions did as well as the best possible ones.",
+        "H and I: without a score, as no frame has random regions of its area and the best possible ones (--baseline "
+        "random-area --baseline oracle).",
+        "J: without a score, as all frames are from one video.",
+        "K: without a score, as the best possible regions are not shown to do more than random ones.",
+        "L: without a score.",
+    ]
 
 
 def test_what_another_run_would_not_point_at_is_undecided() -> None:
