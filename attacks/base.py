@@ -146,7 +146,7 @@ class RegionAttack(ABC):
             differentiable(queries.device),
             untouched(detector),
             exact_float32(),
-            isolated(seeds[0] if len(seeds) else 0),  # of attacks that draw from global generators
+            isolated(int(seeds[0]) if len(seeds) else 0),  # of attacks that draw from global generators
             counting(detector) as meter,
         ):
             attackable = regions.flatten(1).any(dim=1).cpu()

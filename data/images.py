@@ -17,6 +17,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
 MIN_SIDE = 16
 MAX_PIXELS = 64_000_000
+TWELVE_BITS = 2**12  # the largest of 16-bit values must reach it: 8 or 12 bits in 16 would be nearly black
 MAX_TILE = 8192  # of TIFF, which unpacks tiles whole, however small the picture
 MAX_BYTES = 2**29  # of a file: more than MAX_PIXELS of the largest pixels take without compression
 
@@ -42,8 +43,8 @@ def decode(data: bytes, name: str) -> np.ndarray:
     colour profiles are ignored. `name` is what messages call the picture.
 
     Raises InputError for bytes that do not decode (truncated, damaged, or not one of FORMATS), a picture with a
-    side under MIN_SIDE pixels or with more than MAX_PIXELS pixels, 32-bit pictures, whose range is unknown, and files
-    made to take far more time or memory than pictures of their size do.
+    side under MIN_SIDE pixels or with more than MAX_PIXELS pixels, 32-bit pictures, whose range is unknown, 16-bit ones
+    that use no more than 12 of them, and files made to take far more time or memory than pictures of their size do.
     """
     image = _open(data, name)
     if min(image.size) < MIN_SIDE:
@@ -151,11 +152,17 @@ def _convert(image: Image.Image, mode: str, name: str) -> Image.Image:
 
 
 def _grey(image: Image.Image, name: str) -> np.ndarray:
-    """A picture of 16-bit grey as (H, W) uint8: the high byte of each value."""
+    """A picture of 16-bit grey as (H, W) uint8: the high byte of each value. InputError for values of fewer bits."""
     sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
     if not sixteen:
         raise InputError(f"{name}: pixels of mode {image.mode} (32 bits) have no known range; save it with 8 bits")
-    return (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+    values = np.asarray(image).astype(np.uint32)
+    if 0 < (largest := int(values.max())) < TWELVE_BITS:
+        raise InputError(
+            f"{name}: its 16-bit values reach {largest:,} of 65,535, as those of fewer bits do, and it would be black; "
+            "save it with 8 bits"
+        )
+    return (values >> 8).astype(np.uint8)
 
 
 def _size(image: Image.Image) -> str:

@@ -20,6 +20,9 @@ SUM_TOLERANCE = 1e-2
 LEAST_PROBABILITY = 1e-7
 """What a probability of 0 counts as: a service that rounds says no more."""
 
+DIGITS = 3
+"""Probabilities of no more decimals are remarked on."""
+
 STEP = 2 / 255
 """The least standard deviation of noise that 8 bits do not swallow."""
 
@@ -39,6 +42,7 @@ class BlackBox(Detector):
     seconds: float = 60.0
     least_noise = STEP
     _whole_numbers: bool = False  # whether it was said already that it answers those
+    _rounds: bool = False  # likewise, that it rounds
 
     @abstractmethod
     def answers(self, pictures: np.ndarray) -> Any:
@@ -78,6 +82,13 @@ class BlackBox(Detector):
                 f"{self._who} answers whole numbers, {_shown(numbers[0].tolist())}; expected probabilities: where "
                 "these are decisions, nothing is known of how sure they are, and no drop can be measured"
             )
+        elif not self.gives_logits and not self._rounds and _has_few_digits(numbers):
+            self._rounds = True
+            warn(
+                f"{self._who} answers probabilities of {DIGITS} decimals at most, {_shown(numbers[0].tolist())}: what "
+                "a small change of a picture does is rounded away, so that attacks by queries find nothing to follow; "
+                "let it answer with all its digits"
+            )
         return numbers
 
     @property
@@ -115,6 +126,12 @@ class BlackBox(Detector):
         if not found:
             raise InputError(f"{self._who} gave no answer within {self.seconds:g} seconds")
         return found[0]
+
+
+def _has_few_digits(numbers: np.ndarray) -> bool:
+    """Whether several probabilities, those near 0 and 1 aside, are all of DIGITS decimals: by chance they are not."""
+    scaled = numbers[(numbers > 1e-3) & (numbers < 1 - 1e-3)] * 10**DIGITS
+    return len(scaled) >= 3 and bool(np.abs(scaled - scaled.round()).max() < 1e-4)
 
 
 def png(picture: np.ndarray) -> bytes:

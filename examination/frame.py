@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from torch import Tensor
@@ -23,6 +24,7 @@ from detectors.queries import probabilities
 from examination.areas import best_region, common_area, random_regions
 from examination.evidence import FrameEvidence, find_evidence
 from examination.stability import Overlap, Variation, changed_copies, compare, overlap_of
+from scoring.asked_again import AskedAgain, changed_pictures
 from scoring.attempts import Attempts, StageFailure
 from scoring.region_attacker import RegionAttacker, Verdict
 from xai.explanation import Explanation, FrameExplanations, explained_class
@@ -113,7 +115,7 @@ class Examiner:
     def __call__(self, shot: Shot) -> ExaminedFrame:
         """Everything that is found of a picture; its verdict alone where that is Real, or no method explains it."""
         detector, attempts = self.detector, Attempts()
-        verdict, image = self.judged(shot.picture)
+        verdict, image, logits = self.judged(shot.picture)
         target = verdict.target
         if verdict.predicted == detector.real:
             return _without_maps(shot, image, verdict, attempts)
@@ -131,12 +133,13 @@ class Examiner:
         stability: dict[str, dict[str, Overlap]] = {name: {} for name in regions}
         for number, variation in enumerate((*changed_copies(shot.picture), *shot.neighbours), start=1):
             self.on_stage(f"stability: {variation.name}")
-            other, changed = self.judged(variation.picture)
+            other, changed, _ = self.judged(variation.picture)
             said = detector.class_names[other.predicted]
             again = self._explained(changed, target, self.seed + number, shot.name, attempts, variation.name, regions)
             for name, explanation in again.items():
                 second = explanation, _region(explanation, area)
                 stability[name][variation.name] = compare((explanations[name], regions[name]), second, drawn, said)
+        self._ask_again(shot.name, image, logits, segments)
         own = list(regions.values())
         return ExaminedFrame(
             shot, image, verdict.probabilities, verdict.predicted, target, explanations, regions, evidence, stability,
@@ -145,13 +148,27 @@ class Examiner:
             tuple(attempts.failures),
         )  # fmt: skip
 
-    def judged(self, picture: np.ndarray) -> tuple[Verdict, Tensor]:
-        """What the detector says of a picture (H, W, 3) uint8, and the image that it sees."""
+    @cached_property
+    def _asked_again(self) -> AskedAgain:
+        return AskedAgain(self.detector)
+
+    def _ask_again(self, name: str, image: Tensor, logits: Tensor, segments: np.ndarray) -> None:
+        """Raises InputError where the detector says something else by now, of this picture or of the first one."""
+        changed = changed_pictures(self.detector, image, segments, ())
+        if (drift := self._asked_again(name, image, logits, changed)) is not None:
+            raise InputError(
+                f"detector {type(self.detector).__name__} drifts: at the end of {drift.noticed} it answers "
+                f"{drift.first} otherwise than before (a logit differs by {drift.difference:.2g}); mend its forward"
+            )
+
+    def judged(self, picture: np.ndarray) -> tuple[Verdict, Tensor, Tensor]:
+        """What the detector says of a picture (H, W, 3) uint8, the image that it sees, and its logits (1, C)."""
         image = prepared(self.detector, picture)
         logits = Queries(self.detector, self.batch_size).logits(image[None])
         require_unequal(self.detector, self.detector.class_names, logits[0])
         chances = probabilities(logits)[0]
-        return Verdict(chances, int(logits[0].argmax()), explained_class(chances, self.detector.real), -1), image
+        verdict = Verdict(chances, int(logits[0].argmax()), explained_class(chances, self.detector.real), -1)
+        return verdict, image, logits
 
     def _explained(
         self,

@@ -12,6 +12,7 @@ from torch import Tensor
 from common.errors import InputError
 from common.seeds import derive_seed
 from data.frames import Frame
+from detectors.consistency import differs
 from robustness.attacked_frames import FrameEntry
 from robustness.gradient_norms import check_gradients
 from robustness.stage_records import Attacked, CleanVerdict, DipResult, Record
@@ -19,6 +20,9 @@ from robustness.threat_model import ThreatModel, judge
 from robustness.whole_frame_attack import WholeFrameAttack
 
 CLEAN = "clean"
+SMALL = 1e-2
+"""A difference of a logit that is rounding, where an attack has just brought it to zero."""
+
 Earlier = Mapping[str, Mapping[str, Record]]
 """By stage and the frame's key, the records of the stages before."""
 
@@ -117,10 +121,19 @@ class AttackStage(Stage):
         ]
 
     def work(self, sample: StageFrames) -> list[Attacked]:
-        """Attacks all frames of the sample together."""
+        """Attacks all frames of the sample together.
+
+        Raises InputError where the detector that was attacked says something else of an attacked frame afterwards.
+        """
         threat_model = sample.threat_model
         result = self.frame_attack(threat_model.source, sample.attackable, sample.keys, threat_model.batch_size)
         seen = threat_model.judged(threat_model.relayed(result.images))
+        difference = differs(result.logits, seen.logits, half=False) if threat_model.white_box else 0.0
+        if difference > SMALL:
+            raise InputError(
+                f"detector {type(threat_model.detector).__name__} answers attacked frames differently twice (a logit "
+                f"differs by {difference:.2g}, from {sample.keys[0]} on): it draws, or keeps a state; mend its forward"
+            )
         change = (result.images - sample.attackable).abs().amax(dim=(1, 2, 3))
         columns = (seen.score, seen.real, result.flipped, change, result.steps, result.forwards)
         rows = zip(sample.keys, *(column.tolist() for column in columns), strict=True)

@@ -20,10 +20,12 @@ class Judgement:
     Attributes:
         score: (N,) float64, the log-odds of fake, log(1 - p(Real)) - log p(Real); higher is more fake.
         real: (N,) bool, whether Real is its verdict: the most probable class.
+        logits: (N, C) float32.
     """
 
     score: Tensor
     real: Tensor
+    logits: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,4 +76,4 @@ def judge(detector: Detector, images: Tensor, batch_size: int) -> Judgement:
     others = [index for index in range(logits.shape[1]) if index != detector.real]
     exact = logits.double()
     score = exact[:, others].logsumexp(dim=1) - exact[:, detector.real]
-    return Judgement(score, says(logits, detector.real))
+    return Judgement(score, says(logits, detector.real), logits)

@@ -4,6 +4,9 @@ What it answers belongs to no method and no attack, and stands in no cost: two p
 where the frame was explained, and one of three where it was not.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +15,7 @@ from detectors import Detector, Queries
 from detectors.consistency import differs
 from detectors.gradients import answer_for_gradient
 from detectors.half_precision import half_types
-from scoring.scored import Drift, Views
+from scoring.scored import Drift
 
 
 class AskedAgain:
@@ -23,7 +26,7 @@ class AskedAgain:
         self._first: tuple[str, Tensor, Tensor] | None = None
         self._drifted = False
 
-    def __call__(self, key: str, image: Tensor, logits: Tensor, views: Views | None) -> Drift | None:
+    def __call__(self, key: str, image: Tensor, logits: Tensor, changed: Tensor) -> Drift | None:
         """Asks at a frame's end; the answer to the first frame that is no longer the same, once.
 
         The frame is asked about twice in one batch, so that an answer for more than one picture is seen, too; changed
@@ -33,12 +36,11 @@ class AskedAgain:
             key: of the frame.
             image: (3, S, S) float32 in [0, 1].
             logits: (1, C), what the detector said of it alone when its scoring began.
-            views: what was made of it; None where it was not explained.
+            changed: (N, 3, S, S), pictures that were made of it (`changed_pictures`); none where it was not explained.
 
         Raises:
             InputError: the detector says otherwise now, or says two things of a changed picture.
         """
-        changed = torch.empty(0, *image.shape) if views is None else changed_pictures(self._detector, views)
         earlier = [] if self._first is None or self._drifted else [self._first[1]]
         queries = Queries(self._detector)
         now = queries.logits(torch.stack([image.cpu(), image.cpu(), *changed, *earlier]))
@@ -73,12 +75,18 @@ class AskedAgain:
         return difference and differs(before, now, bool(half_types(self._detector, image)))
 
 
-def changed_pictures(detector: Detector, views: Views) -> Tensor:
-    """A frame as explanations and attacks ask about it, (3 or 4, 3, S, S): each third of its segments hidden, attacked.
+def changed_pictures(detector: Detector, image: Tensor, segments: np.ndarray, attacked: Sequence[Tensor]) -> Tensor:
+    """A frame as explanations and attacks ask about it, (3 + N, 3, S, S): each third of its segments hidden, attacked.
 
     A third is every third segment, so that whatever decides the verdict is hidden in one of them.
+
+    Args:
+        detector: whose mean colour hides.
+        image: (3, S, S) float32 in [0, 1], the frame.
+        segments: (S, S) labels 0..K-1.
+        attacked: N images like it.
     """
-    image, thirds = views.explained.image.cpu(), torch.from_numpy(views.explained.segments % 3)
+    image, thirds = image.cpu(), torch.from_numpy(segments % 3)
     colour = torch.tensor(detector.mean).view(3, 1, 1)
     hidden = [torch.where(thirds == third, colour, image) for third in range(3)]
-    return torch.stack([*hidden, *list(views.attacked.values())[:1]])
+    return torch.stack([*hidden, *attacked])

@@ -17,7 +17,7 @@ from detectors.consistency import hooks_of, settings_of, weights_seen
 from detectors.preparing import prepared, prepared_mask
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
-from scoring.asked_again import AskedAgain
+from scoring.asked_again import AskedAgain, changed_pictures
 from scoring.attempts import Attempts, NothingScoredError
 from scoring.baselines.baseline_regions import baseline_regions, unexplained
 from scoring.baselines.table import RANDOM_MODEL
@@ -128,7 +128,7 @@ class Scorer:
                 verdict = self._judge(frame, logits)
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
         self._require_unchanged()
-        drift = self._asked_again(frame.key, image, logits, parts[0].views)
+        drift = self._asked_again(frame.key, image, logits, self._changed(image, parts[0].views))
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
         if failures and not stands:
@@ -148,6 +148,11 @@ class Scorer:
     @cached_property
     def _asked_again(self) -> AskedAgain:
         return AskedAgain(self.detector)
+
+    def _changed(self, image: Tensor, views: Views | None) -> Tensor:
+        if views is None:
+            return image.new_empty(0, *image.shape)
+        return changed_pictures(self.detector, image, views.explained.segments, list(views.attacked.values())[:1])
 
     @cached_property
     def _loaded(self) -> tuple[object, ...]:

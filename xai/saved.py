@@ -1,6 +1,7 @@
 """Saliency maps made elsewhere: a folder of NPY files by frame key, judged as any other method."""
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,12 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from common.console import warn
 from common.errors import InputError
 from common.files import sha256, stem
 from xai.base import Fill, Score
 from xai.kept_order import kept_order
 
 FAMILY = "saliency"
+COMPARED = 100
+"""How many frames' maps are compared with each other before a run."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,26 @@ class SavedMaps:
         return SavedMap(path)
 
     def require_any(self, keys: Sequence[str]) -> None:
-        """Raises InputError where the folder has no map of any of these frames."""
-        if all(self._path(key) is None for key in keys):
+        """Raises InputError where the folder has no map of any of these frames.
+
+        A warning names two of the first frames whose maps are the same, byte for byte: one is of another frame.
+        """
+        every = ((key, path) for key in keys if (path := self._path(key)) is not None)
+        found = list(itertools.islice(every, COMPARED))
+        if not found:
             raise InputError(
                 f"{self.folder} has no saliency map of any of the {len(keys):,} frames; expected names such as "
                 f"{' or '.join(_names(keys[0]))}"
             )
+        first: dict[str, str] = {}
+        for key, path in found:
+            other = first.setdefault(sha256(path), key)
+            if other != key:
+                warn(
+                    f"{self.folder}: the saliency maps of {other} and {key} are the same, byte for byte; where they "
+                    "are not constant, one is of another frame"
+                )
+                return
 
     def _path(self, key: str) -> Path | None:
         return next((path for name in _names(key) if (path := Path(self.folder) / name).is_file()), None)

@@ -54,6 +54,15 @@ def test_sixteen_bits_keep_the_high_byte() -> None:
         np.testing.assert_array_equal(image, np.repeat(RGB[..., :1], 3, 2))
 
 
+@pytest.mark.parametrize("bits", [1, 8, 12])
+def test_few_bits_in_sixteen_are_refused_and_not_read_as_black(bits: int) -> None:
+    values = np.linspace(0, 2**bits - 1, 400).round().astype(np.uint16).reshape(20, 20)
+    for read in (decode, decode_mask):
+        with pytest.raises(InputError, match=r"x: its 16-bit values reach [\d,]+ of 65,535"):
+            read(encoded(Image.fromarray(values)), "x")
+    assert not decode(encoded(Image.fromarray(0 * values)), "x").any()
+
+
 def test_cmyk_is_converted() -> None:
     np.testing.assert_array_equal(decode(encoded(PICTURE.convert("CMYK"), "TIFF"), "x"), RGB)
 

@@ -121,6 +121,15 @@ def test_whole_numbers_are_remarked_on_once_where_they_may_be_decisions(
     assert capsys.readouterr().err.count("answers whole numbers, [0.0, 1.0]") == (not logits)
 
 
+@pytest.mark.parametrize(("digits", "told"), [(2, 1), (3, 1), (6, 0)])
+def test_rounded_probabilities_are_remarked_on_once(digits: int, told: int, capsys: pytest.CaptureFixture[str]) -> None:
+    fake = np.random.default_rng(0).random(4).round(digits).astype(np.float32)
+    detector = Answering(lambda count: np.stack([1 - fake, fake], axis=1)[:count])
+    for count in (1, 4, 4):
+        answer(detector, torch.rand(count, 3, 8, 8))
+    assert capsys.readouterr().err.count("answers probabilities of 3 decimals at most") == told
+
+
 def test_nes_flips_it_by_differences_that_8_bits_do_not_swallow(capsys: pytest.CaptureFixture[str]) -> None:
     image = torch.full((3, 16, 16), 0.52)
     attacks = usable_attacks({"nes": NES(pairs=20)}, Patch(), image)

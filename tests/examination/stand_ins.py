@@ -32,3 +32,12 @@ class RedCentre(Detector):
     def forward(self, images: Tensor) -> Tensor:
         fake = self.gain * (images[:, 0, ROWS, COLUMNS].mean(dim=(1, 2)) - 0.83)
         return torch.stack([torch.zeros_like(fake), fake], dim=1)
+
+
+class DrawsOncePale(RedCentre):
+    """Draws its answer as soon as the patch is less red than in the picture itself."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits, green = super().forward(images), images[:, 1].mean(dim=(1, 2))
+        crop = (green > 0.3) & (green < 0.45)  # which no picture of noise is
+        return logits + (crop & (logits[:, 1] < 2))[:, None] * torch.randn(logits.shape)

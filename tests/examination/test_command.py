@@ -24,9 +24,9 @@ FIND = ("--face-detector", DISCS)
 CENTRE_OF = "tests.examination.stand_ins:RedCentre"
 
 
-def run(*words: object, method: str = "LIME_adv") -> int:
+def run(*words: object, method: str = "LIME_adv", detector: str = CENTRE_OF) -> int:
     settings = [word for each in TINY for word in ("--set", each)]
-    given = ["--detector", CENTRE_OF, "--device", "cpu", "--method", method, *settings, *map(str, words)]
+    given = ["--detector", detector, "--device", "cpu", "--method", method, *settings, *map(str, words)]
     return console.status(examine.app, given)
 
 
@@ -101,6 +101,14 @@ def test_a_real_verdict_is_said_and_no_map_is_judged(tmp_path: Path, capsys: pyt
     assert "calls a.png Real" in found["answer"][0]
     assert "no heat map is judged" in found["answer"][0]
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_detector_that_draws_for_changed_pictures_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draws = "tests.examination.stand_ins:DrawsOncePale"
+    assert run(crop(tmp_path / "a.png"), "--whole", "--out", tmp_path / "out", method="LIME", detector=draws) == 1
+    told = capsys.readouterr().err
+    assert "detector DrawsOncePale answers a changed picture of this frame (masked, attacked) differently twice" in told
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_film_is_examined_by_frame_and_together(tmp_path: Path) -> None:

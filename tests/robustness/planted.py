@@ -48,6 +48,13 @@ class Rounded(Levels):
         return (images * 255).round() / 255
 
 
+class DrawsOnceDark(Levels):
+    """The same, but drawn anew each time near the threshold, where attacks lead."""
+
+    def fakeness(self, levels: Tensor) -> Tensor:
+        return self.gain * (levels + (levels < 1) * torch.randn(levels.shape))
+
+
 class Misleading(Levels):
     """The same with a gradient as long as the true one that points elsewhere."""
 

@@ -7,9 +7,13 @@ from attacks import build_attack
 from attacks.budgets import fraction, read_budget
 from attacks.pgd import PGD
 from common.errors import InputError
+from data.frames import Frame
+from robustness.attacked_frames import FrameEntry
+from robustness.stages import AttackStage, StageFrames
+from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack, attack_at, check_aim, whole_frame_attacks
 from tests.attacks.nets import ConvDetector, some_images
-from tests.robustness.planted import GREY, SIDE, Families, Levels
+from tests.robustness.planted import GREY, SIDE, DrawsOnceDark, Families, Levels, frame
 
 
 def test_pgd_reaches_two_and_a_half_budgets_whatever_its_steps() -> None:
@@ -45,6 +49,20 @@ def test_budgets_as_people_write_them() -> None:
     for text in ("0", "-1/255", "300/255", "1/0", "two"):
         with pytest.raises(InputError, match="--epsilon"):
             read_budget(text)
+
+
+@pytest.mark.parametrize("detector", [Levels(), DrawsOnceDark()])
+def test_attacked_frames_are_asked_about_twice(detector: Levels) -> None:
+    pgd = WholeFrameAttack("pgd", attack_at("pgd", 8 / 255, 4), 0)
+    entries = [FrameEntry(f"a/{level}.png", "FaceSwap", "a", level) for level in (2, 3, 4)]
+    frames = [Frame(entry.key, frame(entry.index), None, entry.family, entry.video) for entry in entries]
+    sample = StageFrames(entries, frames, ThreatModel(detector, detector, 4))
+    stage = AttackStage("pgd", 1, frame_attack=pgd)
+    if not isinstance(detector, DrawsOnceDark):
+        assert [record.real for record in stage.work(sample)] == [True] * 3
+        return
+    with pytest.raises(InputError, match="DrawsOnceDark answers attacked frames differently twice"):
+        stage.work(sample)
 
 
 def test_an_attack_on_the_whole_frame_is_the_attack_itself() -> None:

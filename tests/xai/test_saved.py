@@ -211,6 +211,16 @@ def test_it_is_named_after_its_folder(tmp_path: Path, monkeypatch: pytest.Monkey
         assert parse_method(f"saliency:{folder}") == Method("gradients_adv", f"saliency:{folder}", "mean")
 
 
+def test_two_frames_with_one_map_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for key, size in (("a.png", 8), ("b.png", 16), ("c.png", 8)):
+        keep(tmp_path, key, truth(size))
+    maps = SavedMaps.read(str(tmp_path))
+    maps.require_any(["a.png", "b.png", "gone.png"])
+    assert capsys.readouterr().err == ""
+    maps.require_any(["a.png", "b.png", "c.png"])
+    assert "the saliency maps of a.png and c.png are the same, byte for byte" in capsys.readouterr().err
+
+
 def test_a_folder_without_maps_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty has no \.npy files: expected saliency maps"):
