@@ -85,14 +85,23 @@ def require_same_beside(detector: Detector, images: Tensor, count: int) -> None:
         )
 
 
-def weights_seen(detector: Detector) -> tuple[tuple[str, str], ...]:
-    """The sum and the sum of the sizes of every weight and buffer: what changes where something writes to one.
+def weights_seen(detector: Detector) -> tuple[tuple[str, ...], ...]:
+    """Three sums of every weight and buffer: what changes where something writes to one, or puts it in another order.
 
     In hexadecimal, as a buffer may hold a NaN, which as a number would equal nothing.
     """
     kept = [value.detach() for value in detector.state_dict().values() if isinstance(value, Tensor)]
     exact = ((value.cpu() if value.device.type == "mps" else value).double() for value in kept)  # MPS has no float64
-    return tuple((float(value.sum()).hex(), float(value.abs().sum()).hex()) for value in exact)
+    return tuple(tuple(float(number).hex() for number in _sums(value)) for value in exact)
+
+
+def _sums(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The sum of a weight's sizes, and those of its rows' and columns' sums, each times its place."""
+    table = weight.flatten(1) if weight.ndim > 1 else weight.reshape(-1, 1)
+    rows, columns = (
+        (sums * torch.arange(1, len(sums) + 1).to(sums)).sum() for sums in (table.sum(dim=1), table.sum(dim=0))
+    )
+    return table.abs().sum(), rows, columns
 
 
 def hooks_of(detector: Detector) -> int:

@@ -62,7 +62,8 @@ def slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> Slope:
 def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple[Tensor, Tensor]:
     name = type(queries.detector).__name__
     inputs = images.detach().clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
-    logits = queries.detector(inputs)
+    with evaluating(queries.detector):  # an attack may have left it in training mode
+        logits = queries.detector(inputs)
     said = in_float32(logits.detach()).cpu()
     wanted = ~last & ~says(said, target)
     if not wanted.any():

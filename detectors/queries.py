@@ -201,21 +201,20 @@ def counting(detector: Detector, meter: Meter | None = None) -> Iterator[Meter]:
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Puts every submodule in evaluation mode and gives each its own mode back afterwards.
+    """Puts every submodule in evaluation mode and gives each its own mode back, whatever happens inside.
 
     Raises InputError where one of them stays in training mode.
     """
     modes = {child: child.training for child in module.modules()}
-    if not any(modes.values()):
-        yield
-        return
-    module.eval()
     try:
-        require_evaluating(module)
+        if any(modes.values()):
+            module.eval()
+            require_evaluating(module)
         yield
     finally:
         for child, training in modes.items():
-            child.training = training
+            if child.training != training:
+                child.training = training
 
 
 def require_evaluating(module: nn.Module) -> None:

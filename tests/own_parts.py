@@ -313,6 +313,23 @@ class Unprojected(CheckedAttack):
 
 
 @dataclass(frozen=True)
+class LeavesTraining(RegionAttack):
+    """An attack that leaves the detector in training mode."""
+
+    @property
+    def rounds(self) -> int:
+        return 3
+
+    @property
+    def uses_gradients(self) -> bool:
+        return True
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        queries.detector.train()
+        return batch.images - 1e-3
+
+
+@dataclass(frozen=True)
 class DrawsGlobally(CheckedAttack):
     """An attack that draws from torch's global generator."""
 

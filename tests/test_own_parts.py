@@ -19,7 +19,8 @@ from common.console import status
 from common.errors import InputError
 from common.process_state import _STATE
 from data.frames import Frame
-from detectors import Detector
+from detectors import Detector, Queries
+from detectors.consistency import weights_seen
 from detectors.predictions import predict
 from detectors.preparing import prepared, prepared_mask
 from robustness.threat_model import ThreatModel
@@ -321,6 +322,24 @@ def test_a_part_that_alters_the_process_changes_nothing_for_others(
 def test_an_attack_that_would_judge_itself_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="of its own, which project and judge what it proposes"):
         build_attack(f"{OWN}:{name}")
+
+
+def test_an_attack_is_judged_in_evaluation_mode_whatever_it_leaves() -> None:
+    class Normed(TwoClassPlanted):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = torch.nn.BatchNorm2d(3)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(self.norm(images))
+
+    detector = Normed().eval()
+    image = detector.prepare(picture("a/b.png", "FaceSwap"))[None]
+    before = weights_seen(detector)
+    region = torch.ones(1, SIZE, SIZE, dtype=torch.bool)
+    result = build_attack(f"{OWN}:LeavesTraining")(detector, image, region, [0])
+    assert torch.allclose(result.logits, Queries(detector).logits(result.images), atol=1e-4)
+    assert (detector.training, weights_seen(detector)) == (False, before)
 
 
 def test_an_attack_that_widens_its_budget_has_failed() -> None:

@@ -169,6 +169,19 @@ def test_weights_that_nobody_wrote_to_are_the_same_also_where_one_is_nan() -> No
     assert weights_seen(detector) != before
 
 
+@pytest.mark.parametrize(
+    "order",
+    [lambda weight: weight.flip(0), lambda weight: weight.flip(1), lambda weight: weight.flip(-1), lambda w: w.mT],
+)
+def test_weights_in_another_order_are_others(order: Callable[[Tensor], Tensor]) -> None:
+    detector = Sound()
+    detector.register_buffer("square", torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(0)))
+    detector.register_buffer("empty", torch.zeros(0))
+    before = weights_seen(detector)
+    detector.square = order(detector.square)
+    assert weights_seen(detector) != before
+
+
 def test_a_batch_of_the_runs_size_is_tried() -> None:
     """As detectors of clips do: eight pictures are taken for one film, fewer are not."""
 
