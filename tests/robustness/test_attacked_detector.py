@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from torch import Tensor
 
 from common.errors import InputError
+from detectors import Queries
 from robustness import stage_runner
 from robustness.attack_options import AttackOptions
 from robustness.deep_image_prior import DeepImagePrior
@@ -224,9 +226,10 @@ def test_pgd_that_does_worse_with_more_is_said_to_need_more_steps(
     assert "needs more steps" not in (tmp_path / "good" / "robustness.md").read_text()
     attack = WholeFrameAttack.__call__
 
-    def failing(self: WholeFrameAttack, detector: object, images: object, keys: object, batch_size: int) -> object:
-        result = attack(self, detector, images, keys, batch_size)  # type: ignore[arg-type]
-        return replace(result, images=images) if self.epsilon > 5 / 255 else result
+    def failing(self: WholeFrameAttack, detector: Levels, images: Tensor, keys: list[str], batch_size: int) -> object:
+        result = attack(self, detector, images, keys, batch_size)
+        unchanged = replace(result, images=images, logits=Queries(detector).logits(images))
+        return unchanged if self.epsilon > 5 / 255 else result
 
     monkeypatch.setattr(WholeFrameAttack, "__call__", failing)
     attacked(tmp_path / "bad", Levels, wanted)
