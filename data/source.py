@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
@@ -160,13 +161,19 @@ def fingerprint_of(frames: IndexedFrames) -> str:
 
 
 def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:
-    """The entries of one split (all where it is None), in order. Raises InputError, naming `where`, for none."""
+    """The entries of one split (all where it is None), in order. Raises InputError, naming `where`, for none.
+
+    A warning says how many are of a split that differs in its case alone.
+    """
     if split is None:
         return list(entries)
     chosen = [entry for entry in entries if entry.split == split]
     if not chosen:
         known = sorted({entry.split for entry in entries if entry.split})
         raise InputError(f"{where}: no frame of the split {split!r}; its splits: {', '.join(known) or 'none'}")
+    others = Counter(entry.split for entry in entries if entry.split and entry.split != split)
+    for other in (name for name in others if name.casefold() == split.casefold()):
+        warn(f"{where}: {count(others[other], 'frame')} of the split {other!r} left out: it is not {split!r}")
     return chosen
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from common.errors import InputError
 from data.images import encode_png
 from data.index import Entry, pictures, write_index
-from data.source import IndexedFrames, fingerprint_of, open_frames, read_frames
+from data.source import IndexedFrames, fingerprint_of, of_split, open_frames, read_frames
 from data.stores import FolderImages, LmdbImages, LmdbWriter
 from data.stores.transfer import add
 
@@ -60,6 +60,14 @@ def test_a_frame_has_all_that_the_index_knows(folder: Path, store: Path) -> None
         np.testing.assert_array_equal(fake.mask, PIXELS)
         assert (real.label, real.family, real.mask) == (0, "Real", None)
         assert (other.label, other.family) == (None, "FaceShifter")
+
+
+def test_a_split_of_another_case_is_left_out_with_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    entries = [Entry(f"{name}.png", True, 1, split) for name, split in (("a", "test"), ("b", "Test"), ("c", "train"))]
+    assert [entry.key for entry in of_split(entries, "test", "index.csv")] == ["a.png"]
+    assert "index.csv: 1 frame of the split 'Test' left out: it is not 'test'" in capsys.readouterr().err
+    of_split(entries, "train", "index.csv")
+    assert capsys.readouterr().err == ""
 
 
 def test_slices_splits_and_pickles_are_frames_again(folder: Path, store: Path) -> None:
