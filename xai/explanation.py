@@ -89,8 +89,9 @@ class FrameExplanations:
         size = detector.input_size
         if image.shape != (3, size, size):
             raise InputError(f"expected an image of shape (3, {size}, {size}), got {tuple(image.shape)}")
-        if not 0 <= target < len(detector.class_names):
-            raise InputError(f"class {target} cannot be explained: the detector has {len(detector.class_names)}")
+        known = len(detector.class_names)
+        if isinstance(target, bool) or not isinstance(target, int | np.integer) or not 0 <= target < known:
+            raise InputError(f"class {target} cannot be explained: the detector has {known}, from 0")
         self._queries = Queries(detector, batch_size, precision)
         self.detector, self.target, self.settings = detector, target, settings
         self.image = image.to(self._queries.device)

@@ -245,8 +245,9 @@ def test_bad_frames_classes_and_fills_are_refused(planted_frame: xai.FrameExplan
     settings = xai.build_settings("quick")
     with pytest.raises(InputError, match=r"shape \(3, 64, 64\), got \(3, 32, 64\)"):
         xai.FrameExplanations(detector, torch.zeros(3, 32, 64), 1, settings)
-    with pytest.raises(InputError, match="class 5 cannot be explained"):
-        xai.FrameExplanations(detector, torch.zeros(3, 64, 64), 5, settings)
+    for target in (5, -1, True, 1.0, "Fake"):
+        with pytest.raises(InputError, match=f"class {target} cannot be explained"):
+            xai.FrameExplanations(detector, torch.zeros(3, 64, 64), target, settings)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="unknown fill 'grey'; known: zero"):
         planted_frame.fill("grey")
     with pytest.raises(InputError, match="the settings have no explainer"):
