@@ -119,7 +119,9 @@ def ranking(found: Answer) -> Figure:
         axes.set_yticks(range(len(lines)), [_name(line.method) for line in lines])
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.set_xticks([0, 0.5, 1], ["0 %\nrandom", "50 %", "100 %\nbest possible"])
-        axes.set_xlabel("score (right is better); blue: to trust; squares: know nothing of the detector", fontsize=6)
+        axes.set_xlabel("score (right is better)\nblue: to trust; squares: know nothing of the detector", fontsize=6)
+        if all(math.isnan(line.score.value) for line in lines):
+            axes.text(0.5, (len(lines) - 1) / 2, "no score can be given", ha="center", va="center", color=GREY)
         axes.tick_params(length=0, pad=4)
         axes.spines[:].set_visible(False)
         return figure

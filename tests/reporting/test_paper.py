@@ -1,5 +1,6 @@
 """What goes into a paper: the same bytes every time, the right numbers, and names that nothing trips over."""
 
+import io
 import os
 import subprocess
 import sys
@@ -215,6 +216,21 @@ def test_hostile_names_are_drawn_as_they_are(run: FinishedRun, tmp_path: Path) -
     assert " ".join(HOSTILE.split()) in [label.strip() for label in labels]
     with Image.open(next(path for path in files if path.name == "ranking.png")) as picture:
         assert np.asarray(picture.convert("L")).min() < 50
+
+
+@pytest.mark.parametrize("score", [Estimate(0.5, 0.4, 0.6), Estimate()])
+def test_all_words_of_a_ranking_are_inside_it_and_an_empty_one_says_so(score: Estimate) -> None:
+    lines = tuple(HeadlineLine(name, score) for name in ("SOBOL_adv", "LIME"))
+    trust = {line.method: Trust(line.method) for line in lines}
+    figure = paper.ranking(Answer((Headline(Condition("nes"), lines),), trust))
+    figure.savefig(io.BytesIO())
+    (axes,) = figure.axes
+    says = [text.get_text() for text in axes.texts]
+    assert says == ([] if score.value == score.value else ["no score can be given"])
+    for text in (axes.xaxis.label, *axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()):
+        extent = text.get_window_extent()
+        assert 0 <= extent.x0 <= extent.x1 <= figure.bbox.width
+        assert 0 <= extent.y0 <= extent.y1 <= figure.bbox.height
 
 
 def test_a_summary_is_read_back_as_it_was(run: FinishedRun, tmp_path: Path) -> None:
