@@ -61,7 +61,7 @@ class SavedMaps:
     def require_any(self, keys: Sequence[str]) -> None:
         """Raises InputError where the folder has no map of any of these frames.
 
-        A warning names two of the first frames whose maps are the same, byte for byte: one is of another frame.
+        A warning names two of the first frames whose maps are the same, byte for byte: one may be of another frame.
         """
         every = ((key, path) for key in keys if (path := self._path(key)) is not None)
         found = list(itertools.islice(every, COMPARED))
@@ -75,8 +75,8 @@ class SavedMaps:
             other = first.setdefault(sha256(path), key)
             if other != key:
                 warn(
-                    f"{self.folder}: the saliency maps of {other} and {key} are the same, byte for byte; where they "
-                    "are not constant, one is of another frame"
+                    f"{self.folder}: the saliency maps of {other} and {key} are the same, byte for byte; unless "
+                    "they are meant to be, one is of another frame"
                 )
                 return
 
