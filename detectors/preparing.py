@@ -10,7 +10,7 @@ from common.errors import FAILED, InputError
 from detectors.base import Detector, require_picture
 
 _MOVED_ALIKE: WeakSet[Detector] = WeakSet()
-"""The detectors whose `prepare_mask` was seen to move pixels as their `prepare` does."""
+"""The detectors whose `prepare_mask` is not known to move pixels elsewhere than their `prepare`."""
 
 
 def prepared(detector: Detector, image: np.ndarray) -> Tensor:

@@ -114,11 +114,11 @@ def untested(headlines: Iterable[Headline]) -> str:
     found = [each for each in headlines if not each.is_tested]
     if not found:
         return ""
-    names = [
+    names = dict.fromkeys(  # once, not under every attack
         f"{each.condition.family or each.condition.segmentation or 'all'} ({count(each.videos, 'video')})"
         for each in found
-    ]
-    return f"Without an interval, as a test takes {found[0].needed} videos: {join(names)}."
+    )
+    return f"Without an interval, as a test takes {found[0].needed} videos: {join(list(names))}."
 
 
 def _without_score(main: Headline, methods: Iterable[str]) -> list[tuple[tuple[str, ...], str]]:

@@ -13,6 +13,7 @@ from common.errors import InputError
 from common.seeds import derive_seed
 from data.frames import Frame
 from detectors.consistency import differs
+from detectors.half_precision import half_types
 from robustness.attacked_frames import FrameEntry
 from robustness.gradient_norms import check_gradients
 from robustness.stage_records import Attacked, CleanVerdict, DipResult, Record
@@ -129,6 +130,8 @@ class AttackStage(Stage):
         result = self.frame_attack(threat_model.source, sample.attackable, sample.keys, threat_model.batch_size)
         seen = threat_model.judged(threat_model.relayed(result.images))
         difference = differs(result.logits, seen.logits, half=False) if threat_model.white_box else 0.0
+        if difference > SMALL and half_types(threat_model.detector, result.images[0]):
+            difference = differs(result.logits, seen.logits, half=True)
         if difference > SMALL:
             raise InputError(
                 f"detector {type(threat_model.detector).__name__} answers attacked frames differently twice (a logit "

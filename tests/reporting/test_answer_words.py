@@ -140,6 +140,8 @@ def test_intervals_say_how_they_are_corrected_and_why_there_are_none() -> None:
     few = Headline(Condition("nes", "Deepfakes"), (BEST,), videos=2, needed=6)
     assert correction(few) == "no intervals, as no test of 1 method is possible with 2 videos: it takes 6"
     assert untested([few, found(BEST).main]) == "Without an interval, as a test takes 6 videos: Deepfakes (2 videos)."
+    under_another = Headline(Condition("pgd", "Deepfakes"), (BEST,), videos=2, needed=6)
+    assert untested([few, under_another]) == "Without an interval, as a test takes 6 videos: Deepfakes (2 videos)."
     assert untested([found(BEST).main]) == ""
 
 

@@ -13,7 +13,7 @@ from robustness.stages import AttackStage, StageFrames
 from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack, attack_at, check_aim, whole_frame_attacks
 from tests.attacks.nets import ConvDetector, some_images
-from tests.robustness.planted import GREY, SIDE, DrawsOnceDark, Families, Levels, frame
+from tests.robustness.planted import GREY, SIDE, AlmostLevels, DrawsOnceDark, Families, HalfLevels, Levels, frame
 
 
 def test_pgd_reaches_two_and_a_half_budgets_whatever_its_steps() -> None:
@@ -51,17 +51,17 @@ def test_budgets_as_people_write_them() -> None:
             read_budget(text)
 
 
-@pytest.mark.parametrize("detector", [Levels(), DrawsOnceDark()])
+@pytest.mark.parametrize("detector", [Levels(), HalfLevels(), DrawsOnceDark(), AlmostLevels()])
 def test_attacked_frames_are_asked_about_twice(detector: Levels) -> None:
     pgd = WholeFrameAttack("pgd", attack_at("pgd", 8 / 255, 4), 0)
     entries = [FrameEntry(f"a/{level}.png", "FaceSwap", "a", level) for level in (2, 3, 4)]
     frames = [Frame(entry.key, frame(entry.index), None, entry.family, entry.video) for entry in entries]
     sample = StageFrames(entries, frames, ThreatModel(detector, detector, 4))
     stage = AttackStage("pgd", 1, frame_attack=pgd)
-    if not isinstance(detector, DrawsOnceDark):
+    if type(detector) in (Levels, HalfLevels):
         assert [record.real for record in stage.work(sample)] == [True] * 3
         return
-    with pytest.raises(InputError, match="DrawsOnceDark answers attacked frames differently twice"):
+    with pytest.raises(InputError, match=f"{type(detector).__name__} answers attacked frames differently twice"):
         stage.work(sample)
 
 
