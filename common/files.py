@@ -66,6 +66,12 @@ def read_file(path: str | Path) -> bytes:
     return Path(path).read_bytes()
 
 
+def read_text(path: str | Path, encoding: str = "utf-8") -> str:
+    """The text of a file; refusals as of `read_file`, and UnicodeDecodeError for bytes that are no such text."""
+    require_plain(path)
+    return Path(path).read_text(encoding=encoding)
+
+
 @contextlib.contextmanager
 def appending(path: str | Path) -> Iterator[IO[str]]:
     """Opens a file to write at its end, and makes it where there is none, as a log or lock is.

@@ -17,7 +17,7 @@ from skimage.transform import SimilarityTransform
 
 from common.csv_files import as_read, save_rows
 from common.errors import InputError
-from common.files import parse_json, require_plain
+from common.files import parse_json, read_text
 from data.images import SUFFIXES
 from data.mean_face import mean_face
 from data.npy_landmarks import FOLDER, read_npy_files
@@ -89,8 +89,7 @@ def read_landmarks(path: str | Path) -> Landmarks:
     if path.is_file() and path.suffix.lower() == ".npy":
         raise InputError(f"{path}: the landmarks of one picture; name the folder {FOLDER} that they are in")
     try:
-        require_plain(path)
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, "utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot read the landmarks ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from lmdb.verify import verify as structure
 
 from common.console import application, progress, say, table
 from common.errors import InputError
-from common.files import require_plain
+from common.files import read_text
 from data.index import Entry, pictures, read_index
 from data.stores import FolderImages, LmdbImages, LmdbWriter, Written
 from data.stores.lmdb_format import data_file
@@ -192,8 +192,7 @@ def _refuse_unsound(store: Path) -> None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        require_plain(path)
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot read the list of keys ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from torch import nn
 from common.console import warn
 from common.errors import InputError
 from common.extras import extra
-from common.files import parse_json, require_plain, sha256
+from common.files import parse_json, read_text, sha256
 from common.seeds import derive_seed
 from detectors.base import Reading
 from detectors.checkpoints import some
@@ -236,8 +236,7 @@ def _digest(path: Path) -> str:
 
 def _json(file: Path, name: str) -> dict[str, Any]:
     try:
-        require_plain(file)
-        values = parse_json(file.read_text(encoding="utf-8"))
+        values = parse_json(read_text(file))
     except ValueError as error:
         raise InputError(f"{name}: its {file.name} is no JSON ({error})") from error
     if not isinstance(values, dict):

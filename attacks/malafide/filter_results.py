@@ -12,7 +12,7 @@ from typing import Any
 
 from common.console import say
 from common.errors import InputError
-from common.files import appending, atomic_write, parse_json, require_plain
+from common.files import appending, atomic_write, parse_json, read_text
 
 FILTER, TESTS = "filter.safetensors", "tests"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
@@ -80,8 +80,7 @@ def plain_name(name: str, option: str) -> str:
 def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises InputError where it cannot be read."""
     try:
-        require_plain(path)
-        return parse_json(path.read_text(encoding="utf-8"))
+        return parse_json(read_text(path))
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}); remove it and run the command that made it again") from error
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from common.errors import InputError
-from common.files import require_plain
+from common.files import read_text
 from data.frames import REAL
 from data.preprocess.layout import Clip, FoundClips, key_of, present, resolve_family, videos_in
 
@@ -68,8 +68,7 @@ def _tests(root: Path) -> tuple[frozenset[str] | None, list[str]]:
     """The keys of the videos to test on, None where there is no list; and lines about what is amiss with it."""
     path = root / TEST_LIST
     try:
-        require_plain(path)
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, "utf-8-sig").splitlines()
     except FileNotFoundError:
         return None, [f"no {TEST_LIST} under {root}: the index has no splits"]
     except UnicodeDecodeError as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
-from common.files import parse_json, require_plain
+from common.files import parse_json, read_text
 
 NAMES = ("train", "val", "test")
 
@@ -91,8 +91,7 @@ class TimeSplit:
 
 def _identities(path: Path) -> list[str]:
     try:
-        require_plain(path)
-        pairs = parse_json(path.read_text(encoding="utf-8"))
+        pairs = parse_json(read_text(path))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such split file; --splits names the folder of {', '.join(NAMES)}.json") from error
     except ValueError as error:
