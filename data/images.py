@@ -44,13 +44,16 @@ def decode(data: bytes, name: str) -> np.ndarray:
 
     Raises InputError for bytes that do not decode (truncated, damaged, or not one of FORMATS), a picture with a
     side under MIN_SIDE pixels or with more than MAX_PIXELS pixels, 32-bit pictures, whose range is unknown, 16-bit ones
-    that use no more than 12 of them, and files made to take far more time or memory than pictures of their size do.
+    that use no more than 12 of them, pictures that are transparent everywhere, and files made to take far more time or
+    memory than pictures of their size do.
     """
     image = _open(data, name)
     if min(image.size) < MIN_SIDE:
         raise InputError(f"{name}: {_size(image)} pixels is too small; each side needs at least {MIN_SIDE}")
     if image.mode.startswith(("I", "F")):
         return np.repeat(_grey(image, name)[..., None], 3, axis=2)
+    if image.has_transparency_data and not image.convert("RGBA").getchannel("A").getbbox():
+        raise InputError(f"{name}: every pixel is transparent, and it would be black; save it without transparency")
     return np.array(_convert(image, "RGB", name))
 
 

@@ -78,6 +78,16 @@ def test_alpha_is_laid_over_black() -> None:
     assert (hidden[np.asarray(PICTURE.quantize(16)) == 0] == 0).all()
 
 
+def test_a_picture_that_is_transparent_everywhere_is_refused() -> None:
+    alpha = np.zeros(RGB.shape[:2], np.uint8)
+    unseen = Image.fromarray(np.dstack([RGB, alpha]))
+    with pytest.raises(InputError, match="x: every pixel is transparent"):
+        decode(encoded(unseen), "x")
+    assert not decode_mask(encoded(unseen), "x").any()
+    alpha[0, 0] = 1
+    decode(encoded(Image.fromarray(np.dstack([RGB, alpha]))), "x")
+
+
 def test_the_exif_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the picture was taken with the camera turned to the left
