@@ -64,7 +64,8 @@ def run_training(
     wanted = Wanted(network.backbone, network.size, network.pretrained, CLASSES[network.classes])
     detector = new_detector(kind, wanted, network.init)
     training, validation = _split_frames(FrameSource(frames.frames, frames.images, detector, recipe), frames, options)
-    _announce(detector, training, validation, recipe)
+    _announce(detector, training)
+    _announce_validation(validation, frames.val_fraction, recipe)
     if is_first_process():
         log.open_in(out)
     how = {"device": options.device, "resume": options.resume, "half": options.half, "logger": options.logger}
@@ -146,14 +147,18 @@ def _landmarks(given: Path | None, frames: Path) -> Landmarks | None:
     return None if path is None else read_landmarks(path)
 
 
-def _announce(detector: Detector, training: Labelled, validation: Labelled | None, recipe: Recipe) -> None:
+def _announce(detector: Detector, training: Labelled) -> None:
     counts = {name: training.labels.count(label) for label, name in enumerate(detector.class_names)}
     say(f"training on {len(training)} frames: {listed(counts)}")
     absent = [name for name, count in counts.items() if not count]
     if absent and len(detector.class_names) > 2:
         warn(f"no frame of {', '.join(absent)}: the network will not learn to tell it")
+
+
+def _announce_validation(validation: Labelled | None, fraction: float, recipe: Recipe) -> None:
     if validation is None:
-        say("no validation: there are too few people to hold some out; the last epoch's weights are kept")
+        why = "there are too few people to hold some out" if fraction else "--val-fraction 0 holds no people out"
+        say(f"no validation: {why}; the last epoch's weights are kept")
     else:
         kept = "best" if recipe.keeps_best else "last"
         say(f"validating on {len(validation)} frames; the {kept} epoch's weights are kept")

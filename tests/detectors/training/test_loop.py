@@ -246,6 +246,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
         done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("weights:") == 1, "only the first process says anything"
+        assert "no validation: --val-fraction 0 holds no people out" in done.stdout
         weights[name] = load_file(tmp_path / name / "model.safetensors")
     rows = [list(csv.DictReader((tmp_path / name / "history.csv").open())) for name in ("one", "two")]
     assert [len(each) for each in rows] == [2, 2]
