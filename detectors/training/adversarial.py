@@ -73,6 +73,11 @@ class Adversarial:
         """That of the base."""
         return self.base.learning_rate
 
+    @property
+    def differentiates_twice(self) -> bool:
+        """Where gradients are punished."""
+        return self.lipschitz > 0
+
     def settings(self) -> dict[str, Any]:
         """See Recipe."""
         own = {name: value for name, value in asdict(self).items() if name != "base"}

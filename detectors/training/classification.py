@@ -33,6 +33,7 @@ class Classification:
     """
 
     keeps_best: ClassVar[bool] = True
+    differentiates_twice: ClassVar[bool] = False
 
     learning_rate: float = 1e-3
     warmup: float = 0.15

@@ -80,9 +80,10 @@ class Training(LightningModule):
         class_weights: Tensor,
         settings: TrainingSettings,
         budget: Budget,
+        memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         super().__init__()
-        self.detector = detector.to(memory_format=torch.channels_last)
+        self.detector, self.memory_format = detector.to(memory_format=memory_format), memory_format
         self.recipe, self.settings, self.budget = recipe, settings, budget
         self.register_buffer("class_weights", class_weights, persistent=False)
 
@@ -97,14 +98,14 @@ class Training(LightningModule):
         """
         if len(batch.labels) < 2:
             return None if self.settings.devices == 1 else 0.0 * _total(self.detector)
-        loss = self.recipe.loss(self.detector, _channels_last(batch), self.get_buffer("class_weights"))
+        loss = self.recipe.loss(self.detector, self._laid_out(batch), self.get_buffer("class_weights"))
         self.log("train_loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch.labels))
         return loss
 
     def validation_step(self, batch: TrainingBatch, _index: int) -> None:
         """Logs the plain cross-entropy of the verdicts and their accuracy."""
         if len(batch.labels):
-            logits = self.detector(_channels_last(batch).images).float()
+            logits = self.detector(self._laid_out(batch).images).float()
             count = len(batch.labels)
             self.log("val_loss", functional.cross_entropy(logits, batch.labels), batch_size=count)
             self.log("val_accuracy", (logits.argmax(1) == batch.labels).float().mean(), batch_size=count)
@@ -114,6 +115,9 @@ class Training(LightningModule):
         optimizer = self.recipe.optimizer(self.detector)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.recipe.rate(self.budget.done(step)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _laid_out(self, batch: TrainingBatch) -> TrainingBatch:
+        return batch._replace(images=batch.images.contiguous(memory_format=self.memory_format))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what `detectors.load` and a resumed training need to know."""
@@ -125,8 +129,13 @@ def _total(module: nn.Module) -> Tensor:
     return torch.stack([parameter.sum() for parameter in module.parameters()]).sum()
 
 
-def _channels_last(batch: TrainingBatch) -> TrainingBatch:
-    return batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
+def fastest_format(recipe: Recipe, device: torch.device) -> torch.memory_format:
+    """Channels last; but torch's second derivative of a batch norm sums over those slowly on a CPU.
+
+    Without them a step with a gradient penalty takes 1.4 to 1.8 times less there (benchmarks/NOTES.md).
+    """
+    slow = recipe.differentiates_twice and device.type == "cpu"
+    return torch.contiguous_format if slow else torch.channels_last
 
 
 def _described(detector: NetworkDetector, recipe: Recipe, settings: TrainingSettings) -> dict[str, Any]:
@@ -183,7 +192,7 @@ def train(
     steps = settings.epochs * steps_of(len(frames), settings.batch_size, settings.devices)
     budget = Budget(steps, settings.max_minutes, shared=settings.devices > 1)
     weights = class_weights(frames.labels, len(detector.class_names))
-    module = Training(detector, recipe, weights, settings, budget)
+    module = Training(detector, recipe, weights, settings, budget, fastest_format(recipe, torch_device))
     data = FrameData(
         frames, validation, detector, recipe, settings.batch_size, settings.workers, settings.seed, settings.devices
     )

@@ -51,6 +51,11 @@ class Recipe(Protocol):
         """The peak of the learning rate."""
         ...
 
+    @property
+    def differentiates_twice(self) -> bool:
+        """Whether the loss holds a gradient of the network, so that its own gradient is a second derivative."""
+        ...
+
     def settings(self) -> dict[str, Any]:
         """Everything that decides what is trained, as plain values: a training that is resumed must have the same."""
         ...

@@ -32,6 +32,7 @@ class SelfBlending:
     """
 
     keeps_best: ClassVar[bool] = True
+    differentiates_twice: ClassVar[bool] = False
 
     landmarks: Landmarks | None = None
     learning_rate: float = 1e-3

@@ -21,8 +21,9 @@ from data.frames import CLASS_NAMES
 from data.source import open_frames
 from detectors.saving import NetworkDetector, save
 from detectors.timm_network import TimmConfig
+from detectors.training.adversarial import Adversarial
 from detectors.training.classification import Classification, warm_cosine
-from detectors.training.loop import Training, TrainingSettings, train
+from detectors.training.loop import Training, TrainingSettings, fastest_format, train
 from detectors.training.models import MODELS, Wanted, model, new_detector
 from detectors.training.progress import Budget
 from detectors.training.recipe import TrainingBatch
@@ -186,6 +187,38 @@ def test_the_loss_is_weighted_smoothed_cross_entropy() -> None:
     assert found is not None
     assert torch.allclose(found, expected, atol=1e-6)
     assert module.training_step(TrainingBatch(images[:1], labels[:1], []), 0) is None
+
+
+@pytest.mark.parametrize(
+    ("lipschitz", "device", "expected"),
+    [
+        (0.01, "cpu", torch.contiguous_format),
+        (0.0, "cpu", torch.channels_last),
+        (0.01, "cuda", torch.channels_last),
+    ],
+)
+def test_only_a_penalty_on_a_cpu_is_not_channels_last(
+    lipschitz: float, device: str, expected: torch.memory_format
+) -> None:
+    assert fastest_format(Adversarial(lipschitz=lipschitz), torch.device(device)) == expected
+    assert fastest_format(Classification(), torch.device(device)) == torch.channels_last
+
+
+def test_the_memory_format_changes_no_loss_and_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Adversarial, "attacked", lambda self, detector, batch: batch.images)  # its start is random
+    recipe, found = Adversarial(lipschitz=1e-4), []
+    batch = TrainingBatch(torch.rand(4, 3, 32, 32), torch.tensor([0, 2, 2, 4]), [])
+    for memory_format in (torch.channels_last, torch.contiguous_format):
+        torch.manual_seed(0)
+        module = Training(start(), recipe, torch.ones(5), TrainingSettings(), Budget(1, None), memory_format)
+        weights = next(module.parameters())
+        assert weights.is_contiguous(memory_format=memory_format)
+        loss = module.training_step(batch, 0)
+        assert loss is not None
+        found.append((loss.detach(), *torch.autograd.grad(loss, weights)))
+    (loss, gradient), other = found
+    torch.testing.assert_close(other[0], loss, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(other[1], gradient, rtol=1e-2, atol=1e-3 * float(gradient.abs().max()))
 
 
 def test_starting_from_earlier_weights(tmp_path: Path) -> None:
