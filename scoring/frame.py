@@ -8,12 +8,10 @@ from torch import Tensor
 
 from attacks import RegionAttack
 from attacks.budgets import with_budget
-from common.errors import InputError
 from data.frames import Frame
 from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
-from detectors.consistency import hooks_of, settings_of, weights_seen
 from detectors.preparing import prepared, prepared_mask
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
@@ -27,15 +25,15 @@ from scoring.frame_attacks import FrameAttacks
 from scoring.metrics.base import Metric
 from scoring.metrics.cases import case_of
 from scoring.metrics.measuring import measure_case
-from scoring.metrics.registry import describe_metric
 from scoring.protocol import Protocol
 from scoring.recording import Recorder, correct
 from scoring.records import FlipThreshold, MetricValue, Row, TransformedVerdict
 from scoring.region_attacker import RegionAttacker, Verdict
 from scoring.scored import Scored, Views
 from scoring.transformed_pictures import TransformedPictures
+from scoring.unchanged import Unchanged
 from xai.explanation import FrameExplanations, explained_class
-from xai.explanation_settings import ExplanationSettings, describe_settings
+from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
 from xai.regions import RankedRegion, Ranking
 
@@ -117,7 +115,7 @@ class Scorer:
         nothing changes. A method, attack or metric that fails leaves the others standing (`Scored.failures`). Raises
         NothingScoredError where every method or every attack fails.
         """
-        self._require_unchanged()
+        self._unchanged.require()
         image = prepared(self.detector, frame.image)
         if frame.mask is not None:
             frame = replace(frame, mask=prepared_mask(self.detector, frame.mask))
@@ -127,7 +125,7 @@ class Scorer:
                 logits = Queries(self.detector, self.batch_size).logits(image[None])
                 verdict = self._judge(frame, logits)
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
-        self._require_unchanged()
+        self._unchanged.require()
         drift = self._asked_again(frame.key, image, logits, self._changed(image, parts[0].views))
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
@@ -155,36 +153,8 @@ class Scorer:
         return changed_pictures(self.detector, image, views.explained.segments, list(views.attacked.values())[:1])
 
     @cached_property
-    def _loaded(self) -> tuple[object, ...]:
-        return self._now
-
-    @cached_property
-    def _begun(self) -> dict[str, str]:
-        return self._parts
-
-    @property
-    def _parts(self) -> dict[str, str]:
-        """The settings of explainers, fills and metrics, by name."""
-        settings = {name: repr(said) for name, said in describe_settings(self.settings).items()}
-        return settings | {name: repr(describe_metric(metric)) for name, metric in self.metrics.items()}
-
-    @property
-    def _now(self) -> tuple[object, ...]:
-        return weights_seen(self.detector), hooks_of(self.detector), settings_of(self.detector)
-
-    def _require_unchanged(self) -> None:
-        """Refuses to score by a detector that is no longer the one that the run began with."""
-        if self._loaded != self._now:
-            raise InputError(
-                f"detector {type(self.detector).__name__} is no longer as it was loaded: an explainer, attack or "
-                "metric of this run has changed its weights, its settings or its forward, or left a hook in it; leave "
-                "that part out, and score again"
-            )
-        if changed := [name for name, said in self._parts.items() if self._begun[name] != said]:
-            raise InputError(
-                f"{' and '.join(changed)} has changed its own settings while it scored: leave them as the run's "
-                "configuration has them"
-            )
+    def _unchanged(self) -> Unchanged:
+        return Unchanged(self.detector, self.settings, self.metrics)
 
     def _judge(self, frame: Frame, logits: Tensor) -> Verdict:
         require_unequal(self.detector, self.detector.class_names, logits[0])
