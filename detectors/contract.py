@@ -106,7 +106,7 @@ def _require_logits(detector: Detector, name: str) -> None:
             "probabilities are 0 or 1, and what attacks and explanations measure is lost in that; see "
             "whether its weights or its normalisation are damaged"
         )
-    if bool((answers == answers.round()).all()) and highest > lowest and not (lowest >= 0 and highest <= 1):
+    elif bool((answers == answers.round()).all()) and highest > lowest and not (lowest >= 0 and highest <= 1):
         warn(
             f"detector {name} answers whole numbers from {lowest:g} to {highest:g} for pictures of noise, and they are "
             "taken for logits: where they are decisions, nothing is known of how sure they are"
