@@ -18,7 +18,8 @@ from torch import Tensor
 
 from common.errors import InputError
 from common.files import sha256
-from detectors.statements import Statement, statements_in
+from detectors.class_names import LABEL_KEYS
+from detectors.statements import Statement, is_holder, statements_in
 
 _WRAPPERS = ("state_dict", "model", "network", "net", "model_state_dict", "weights")
 """Keys under which files keep the state dict: Lightning, SBI, CADDM, and what training scripts call it."""
@@ -29,7 +30,7 @@ _AVERAGED = ("state_dict_ema", "model_ema")
 _DESCRIPTIONS = ("args", "hyper_parameters")
 """Keys under which files keep the options of the training: timm's script, Lightning."""
 
-_BESIDE = ("arch", "class_names", "label_names", "classes", "labels", "class_to_idx", "idx_to_class", "mean", "std")
+_BESIDE = ("arch", *LABEL_KEYS, "mean", "std")
 """Plain entries beside the state dict that say what the network is and how it is read."""
 
 _PARALLEL = ("module.", "_orig_mod.")
@@ -107,11 +108,12 @@ def _described(content: Any) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         return {}
     said = {key: content[key] for key in _BESIDE if isinstance(content.get(key), (str, list, tuple, Mapping))}
-    for key in _DESCRIPTIONS:
-        options = content.get(key)
+    for key, options in content.items():
         values = vars(options) if isinstance(options, Namespace) else options
-        if isinstance(values, Mapping):
+        if isinstance(values, Mapping) and key in _DESCRIPTIONS:
             said |= {str(name): value for name, value in values.items()}
+        elif isinstance(values, Mapping) and is_holder(key):
+            said = {name: values[name] for name in LABEL_KEYS if name in values} | said
     return said
 
 

@@ -1,5 +1,7 @@
 """What the classes of a network are called: names from files and command lines, in whatever words and case."""
 
+import ast
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,20 +28,26 @@ _NAMELESS = re.compile(r"^(label|class)?[\W_]*\d+$", re.IGNORECASE)
 _THINGS = re.compile(r"(?<=.)[\W_]*(faces?|images?|imgs?|pictures?|photos?|videos?|frames?|class)$")
 """What label names add to the word: "0_real", "Fake Image"."""
 
-_LABEL_KEYS = (
+LABEL_KEYS = (
     "class_names",
     "label_names",
     "classes",
+    "CLASSES",
     "labels",
+    "names",
     "class_to_idx",
     "id2label",
     "label2id",
     "idx_to_class",
 )
-"""Where files keep the names of their classes: training scripts', torchvision's, timm's and transformers' words.
+"""Where files keep the names of their classes: words of scripts, torchvision, timm, ultralytics and transformers.
 
 The first that says the order counts: transformers itself goes by `id2label`.
 """
+
+
+_LONGEST = 10_000
+"""Characters of a text that is read for names."""
 
 
 def class_names(labels: Sequence[str], outputs: int, who: str) -> tuple[str, ...]:
@@ -100,7 +108,7 @@ def labels_in(metadata: Mapping[str, Any]) -> tuple[str, ...] | None:
     if first is None:
         return None
     key, labels = first
-    for other in _LABEL_KEYS:
+    for other in LABEL_KEYS:
         numbers = _numbers(metadata.get(other), len(labels))
         if other != key and _contradict(_numbers(labels, len(labels)), numbers):
             listing = ", ".join(f"{name} {number}" for name, number in numbers)
@@ -118,7 +126,7 @@ def other_labels(metadata: Mapping[str, Any]) -> str | None:
         return None
     key, labels = first
     known = {class_name(label) for label in labels}
-    for other in _LABEL_KEYS:
+    for other in LABEL_KEYS:
         names = [name for name, _ in _numbers(metadata.get(other), len(labels))]
         if other != key and any(class_name(name) not in known for name in names if not _NAMELESS.match(name)):
             return f"its {other} ({', '.join(names)}) has other names than its {key}, which is taken"
@@ -127,7 +135,7 @@ def other_labels(metadata: Mapping[str, Any]) -> str | None:
 
 def _first(metadata: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | None:
     """What says the names of all outputs, and the names: what has real names before what has numbered ones."""
-    found = [(key, labels) for key in _LABEL_KEYS if (labels := _in_order(metadata.get(key)))]
+    found = [(key, labels) for key in LABEL_KEYS if (labels := _in_order(metadata.get(key)))]
     named = [entry for entry in found if not all(map(_NAMELESS.match, entry[1]))]
     return next(iter([*named, *found]), None)
 
@@ -166,7 +174,23 @@ def order_unknown(outputs: int, where: str) -> OrderUnknownError:
     return OrderUnknownError(f"{where} has {outputs} outputs and does not say which is {REAL}; {how}", outputs)
 
 
+def _read(value: Any) -> Any:
+    """What a value says, of a text that stands for a list or names by number: as JSON, Python or commas write it.
+
+    What safetensors and ONNX keep beside weights is texts alone.
+    """
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        return value
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return [name.strip() for name in value.split(",")] if "," in value else value
+
+
 def _in_order(value: Any) -> tuple[str, ...] | None:
+    value = _read(value)
     if isinstance(value, (list, tuple)):
         return tuple(value) if all(isinstance(label, str) for label in value) else None
     if not isinstance(value, Mapping) or not value:
@@ -179,6 +203,7 @@ def _in_order(value: Any) -> tuple[str, ...] | None:
 
 def _numbers(value: Any, outputs: int | None = None) -> list[tuple[str, int]]:
     """Every name with its number that a value gives, in its order; none of a list of other than `outputs` names."""
+    value = _read(value)
     if isinstance(value, (list, tuple)):
         named = all(isinstance(label, str) for label in value) and outputs in (None, len(value))
         return [(label, number) for number, label in enumerate(value)] if named else []

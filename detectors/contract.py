@@ -17,6 +17,9 @@ from detectors.consistency import apart, probes, require_consistent
 from detectors.memory import ran_out
 from detectors.queries import Queries
 
+MOST_MARGIN = 1e4
+"""Between the two largest logits of every picture of noise: a hundred times what float32's softmax can tell."""
+
 
 def check_contract(detector: Detector, name: str) -> None:
     """Raises InputError, saying what is wrong, where a detector does not do what the Detector class says."""
@@ -96,6 +99,18 @@ def _require_logits(detector: Detector, name: str) -> None:
                 "out, or return their logarithm"
             )
     lowest, highest = float(answers.min()), float(answers.max())
+    first, second = answers.topk(2, dim=1).values.T
+    if (margin := float((first - second).min())) > MOST_MARGIN:
+        warn(
+            f"detector {name} answers pictures of noise with logits that are {margin:.2g} and more apart: all its "
+            "probabilities are 0 or 1, and what attacks and explanations measure is lost in that; see "
+            "whether its weights or its normalisation are damaged"
+        )
+    elif bool((answers == answers.round()).all()) and highest > lowest and not (lowest >= 0 and highest <= 1):
+        warn(
+            f"detector {name} answers whole numbers from {lowest:g} to {highest:g} for pictures of noise, and they are "
+            "taken for logits: where they are decisions, nothing is known of how sure they are"
+        )
     if lowest >= 0 and highest <= 1:
         warn(
             f"detector {name} answers numbers from {lowest:.2g} to {highest:.2g} for pictures of noise, and they are "

@@ -22,6 +22,8 @@ from detectors.saving import MAX_INPUT, Config, NetworkDetector, config_in
 from detectors.weight_loading import load_into
 
 EXTRA = "hf"
+FLIPPED = "do_flip_channel_order"
+"""The setting of preprocessors that turn RGB to BGR, as MobileViT's do."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ class HuggingFaceConfig(Config):
 class HuggingFaceDetector(NetworkDetector):
     """A classifier of transformers behind its preprocessor's normalisation; one logit z gives the classes [0, z].
 
-    `prepare` resizes and crops as the preprocessor does, and `forward` normalises as it does, so that the logits of a
-    picture are those of transformers' own pipeline. The input is square: a picture whose shape the preprocessor would
-    keep is stretched first, with a warning.
+    `prepare` resizes and crops as the preprocessor does, and `forward` turns RGB to BGR where it does and normalises as
+    it does, so that the logits of a picture are those of transformers' own pipeline. The input is square: a picture
+    whose shape the preprocessor would keep is stretched first, with a warning.
     """
 
     config: HuggingFaceConfig
@@ -69,22 +71,26 @@ class HuggingFaceDetector(NetworkDetector):
         super().__init__()
         self.config, self.class_names = config, config.class_names
         self.real = config.class_names.index(REAL)
-        with _one_line(f"this {config.title} cannot be made"):
+        with _one_line(f"{config.title} cannot be made"):
             self.preprocessor = _preprocessor(config.preprocessor)
+            self._turned = _turns_colours(self.preprocessor)
             self.network = _new_network(config.network) if network is None else network
             self._patch = _patch_size(self.network, self.preprocessor)
             self.input_size = self._side()
-        self.mean, self.std = normalisation(self.preprocessor)
-        scale = 1 / torch.tensor(self.std)
+        mean, std = normalisation(self.preprocessor)
+        self.mean, self.std = (mean[::-1], std[::-1]) if self._turned else (mean, std)
+        scale = 1 / torch.tensor(std)
         self._scale: Tensor
         self._shift: Tensor
         self.register_buffer("_scale", scale.view(3, 1, 1), persistent=False)
-        self.register_buffer("_shift", (-torch.tensor(self.mean) * scale).view(3, 1, 1), persistent=False)
+        self.register_buffer("_shift", (-torch.tensor(mean) * scale).view(3, 1, 1), persistent=False)
         self._stretched = False
+        self.colour_order = "BGR" if self._turned else "RGB"
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, C) of images (N, 3, S, S) in [0, 1]."""
-        values = torch.addcmul(self._shift, images, self._scale)
+        given = images.flip(1) if self._turned else images
+        values = torch.addcmul(self._shift, given, self._scale)
         logits: Tensor = self.network(**self._arguments(values)).logits
         return torch.cat([torch.zeros_like(logits), logits], dim=1) if self.config.outputs == 1 else logits
 
@@ -122,7 +128,7 @@ class HuggingFaceDetector(NetworkDetector):
         """A picture (H, W, 3) uint8 as the preprocessor makes it before it normalises, (3, h, w) float32 in [0, 1]."""
         made = self.preprocessor(
             images=np.ascontiguousarray(image), do_rescale=True, rescale_factor=1 / 255, do_normalize=False,
-            input_data_format="channels_last", return_tensors="pt",
+            input_data_format="channels_last", return_tensors="pt", **({FLIPPED: False} if self._turned else {}),
         )  # fmt: skip
         values: Tensor = made["pixel_values"][0]
         if self._patch is None:
@@ -223,6 +229,16 @@ def _preprocessor(text: str) -> Any:
         if not known:
             raise ValueError(f"transformers has no image processor {settings.get('image_processor_type')!r}")
         return kind.from_dict(settings)
+
+
+def _turns_colours(preprocessor: Any) -> bool:
+    """Whether a preprocessor gives its network BGR."""
+    return FLIPPED in settings_of(type(preprocessor)) and bool(getattr(preprocessor, FLIPPED, False))
+
+
+def settings_of(kind: Any) -> frozenset[str]:
+    """The names of the settings that a kind of image processor knows; none where it does not say."""
+    return frozenset(getattr(getattr(kind, "valid_kwargs", None), "__annotations__", ()))
 
 
 def _patch_size(network: Any, preprocessor: Any) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from common.console import warn
@@ -26,17 +27,21 @@ from detectors.hugging_face import (
     first_line,
     quiet,
     refuse_reading,
+    settings_of,
 )
 from detectors.queries import answer
 from detectors.reading import stated_classes
+from detectors.weight_loading import require_usable
 
 CONFIG = "config.json"
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+ADAPTER = "adapter_config.json"
 TOLERANCE = 1e-4
 """Of the largest logit: how far our logits may be from those of the folder's own preprocessor and network."""
 
 _HUB = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_WEIGHTS = (".weight", ".bias")
 _EXCLUSIVE, _EACH = (None, "single_label_classification"), "multi_label_classification"
 
 
@@ -138,13 +143,41 @@ def _checked(path: Path, name: str, origin: str) -> Folder:
     for file, said in ((CONFIG, config), *((file, _json(path / file, name)) for file in described)):
         if "auto_map" in said:
             raise InputError(f"{name} asks for code of its own (auto_map in {file}), which is never run")
+    if (path / ADAPTER).is_file():
+        raise InputError(
+            f"{name} has an adapter ({ADAPTER}), which is not read: merge it into the network and save that without it"
+        )
     if not described:
         raise InputError(f"{name} has no {PREPROCESSORS[0]}: nothing says how large a picture is and how normalised")
     if not any((path / file).is_file() for file in WEIGHTS):
         others = sorted(file.name for file in path.glob("*.bin"))
         instead = f" ({others[0]} may hold code; save it again with safe_serialization)" if others else ""
         raise InputError(f"{name} has no {WEIGHTS[0]}: weights are read from safetensors only{instead}")
+    _refuse_two_preprocessors(path, name)
     return Folder(path, name, config, origin)
+
+
+def _refuse_two_preprocessors(path: Path, name: str) -> None:
+    """Raises InputError where both files describe how pictures are prepared, and not alike: one would go unread."""
+    first, second = (path / file for file in PREPROCESSORS)
+    if not (first.is_file() and second.is_file()):
+        return
+    one, other = _json(first, name), _json(second, name).get("image_processor")
+    if not isinstance(other, dict):
+        return
+    if differing := sorted(key for key in one.keys() & other.keys() if _prepares(key) and one[key] != other[key]):
+        key = differing[0]
+        raise InputError(
+            f"{name}: its {first.name} and its {second.name} contradict each other ({key} is {one[key]} and "
+            f"{other[key]}): delete the one that is wrong"
+        )
+
+
+def _prepares(key: str) -> bool:
+    """Whether a preprocessor's setting changes pictures, and is not the name of its class."""
+    return key.startswith(("do_", "image_", "size", "crop", "rescale", "resample", "patch")) and not key.endswith(
+        "_type"
+    )
 
 
 def _network(folder: Folder, labels: dict[int, str] | None = None) -> Any:
@@ -160,18 +193,59 @@ def _network(folder: Folder, labels: dict[int, str] | None = None) -> Any:
         try:
             network, found = transformers.AutoModelForImageClassification.from_pretrained(
                 folder.path, local_files_only=True, trust_remote_code=False, use_safetensors=True,
-                dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=labels is not None, **new,
+                dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **new,
             )  # fmt: skip
         except Exception as error:  # safetensors and transformers raise their own kinds
             raise InputError(f"{folder.name} cannot be loaded ({first_line(error)})") from error
-    lacking = sorted({*found["missing_keys"], *(str(entry[0]) for entry in found["mismatched_keys"])})
+    _require_applied(folder, network)
+    shapes = {
+        str(key): f"{key} {tuple(theirs)} instead of {tuple(ours)}" for key, theirs, ours in found["mismatched_keys"]
+    }
+    if labels is None and shapes:
+        raise InputError(f"{folder.name}: its weights are not those that its {CONFIG} says: {some(sorted(shapes.values()))}")
+    lacking = sorted({*found["missing_keys"], *shapes})
     heads = tuple(f"{head}." for head in _heads(network)) if labels is not None else ()
     new_keys = [key for key in lacking if key.startswith(heads)]
     if missing := [key for key in lacking if key not in new_keys]:
         raise InputError(f"{folder.name} lacks weights of its network: {some(missing)}; it is no trained classifier")
     if unused := sorted(found["unexpected_keys"]):
         warn(f"{folder.name}: left unused, being no part of the network that judges: {some(unused)}")
+    _require_real_numbers(folder)
+    trained = {key: tensor for key, tensor in network.state_dict().items() if key not in new_keys}
+    require_usable(trained, folder.name)
     return network
+
+
+def _require_applied(folder: Folder, network: Any) -> None:
+    """Raises InputError for weights that the folder says are quantised, where transformers did not read them so."""
+    if "quantization_config" in folder.config and getattr(network, "hf_quantizer", None) is None:
+        raise InputError(
+            f"{folder.name}: its {CONFIG} says that its weights are quantised (quantization_config), in a way that "
+            "transformers does not know; save them in floating point"
+        )
+
+
+def _require_real_numbers(folder: Folder) -> None:
+    """Raises InputError for whole numbers in the place of weights: nothing says their scale."""
+    if "quantization_config" in folder.config:
+        return
+    for file in _weight_files(folder.path):
+        with safe_open(file, framework="pt") as tensors:
+            kinds = {key: tensors.get_slice(key).get_dtype() for key in tensors.keys()}  # noqa: SIM118
+        if whole := [key for key, kind in kinds.items() if key.endswith(_WEIGHTS) and not kind.startswith(("F", "BF"))]:
+            raise InputError(
+                f"{folder.name}: its weights are {kinds[whole[0]]}, of which nothing says the scale ({some(whole)}): "
+                "save them in floating point"
+            )
+
+
+def _weight_files(path: Path) -> list[Path]:
+    """The files of a folder's weights: one, or those that its index names."""
+    single, index = (path / file for file in WEIGHTS)
+    if single.is_file():
+        return [single]
+    named = _json(index, str(path)).get("weight_map")
+    return sorted({path / str(file) for file in named.values()}) if isinstance(named, dict) else []
 
 
 def _heads(network: Any) -> tuple[str, ...]:
@@ -185,18 +259,25 @@ def _heads(network: Any) -> tuple[str, ...]:
 def _preprocessor(folder: Folder) -> Any:
     with quiet() as transformers:
         try:
-            return transformers.AutoImageProcessor.from_pretrained(
+            made = transformers.AutoImageProcessor.from_pretrained(
                 folder.path, local_files_only=True, trust_remote_code=False
             )
         except Exception as error:  # likewise
             raise InputError(f"{folder.name}: its preprocessor cannot be read ({first_line(error)})") from error
+    known, said = settings_of(type(made)), made.to_dict()
+    if known and (unknown := sorted(key for key in said if key.startswith("do_") and said[key] and key not in known)):
+        warn(f"{folder.name}: its preprocessor says {some(unknown)}, which {type(made).__name__} never does: left out")
+    return made
 
 
 def _finished(
     folder: Folder, network: Any, preprocessor: Any, names: tuple[str, ...], outputs: int
 ) -> HuggingFaceDetector:
     config = HuggingFaceConfig(network.config.to_json_string(), preprocessor.to_json_string(), names, outputs)
-    detector = HuggingFaceDetector(config, network)
+    try:
+        detector = HuggingFaceDetector(config, network)
+    except InputError as error:
+        raise InputError(f"{folder.name}: {error}") from None
     _compare(detector, preprocessor, folder.name)
     detector.weights_sha256 = _digest(folder.path)
     detector.reading = Reading(detector.mean, detector.std or (1.0, 1.0, 1.0), source=folder.origin or "its folder")
@@ -229,6 +310,7 @@ def _digest(path: Path) -> str:
     """The SHA-256 of the names and SHA-256s of the files that a detector is read from."""
     digest = hashlib.sha256()
     files = {path / file for file in (CONFIG, *PREPROCESSORS, *WEIGHTS)} | set(path.glob("model-*.safetensors"))
+    files |= set(_weight_files(path))
     for file in sorted(file for file in files if file.is_file()):
         digest.update(f"{file.name} {sha256(file)}\n".encode())
     return digest.hexdigest()

@@ -1,8 +1,10 @@
 """The detector `onnx:FILE`: a network behind ONNX, without gradients, run by onnxruntime on the CPU."""
 
 import contextlib
+import hashlib
 import itertools
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,19 +13,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.console import warn
 from common.errors import InputError
 from common.extras import extra
 from common.files import parse_json, sha256
 from detectors.base import REAL, Detector, Reading
 from detectors.class_names import order_unknown
-from detectors.conventions import Colour, Conventions
-from detectors.reading import agreed, shown, stated_classes
+from detectors.conventions import NORMALISATIONS, Colour, Conventions
+from detectors.reading import NORMALISATION_OPTIONS, agreed, shown, stated_classes
 from detectors.saving import MAX_INPUT
+from detectors.statements import stated_normalisation, stated_size, statements_in, unused_statements
 
 EXTRA = "onnx"
 
-_PASSED = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast", "Dropout"})
+_PASSED = frozenset(
+    {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast", "Dropout", "QuantizeLinear", "DequantizeLinear"}
+)
 _PROBABILITIES = frozenset({"Softmax", "Sigmoid"})
+_REAL_NUMBERS = frozenset({"tensor(float)", "tensor(double)", "tensor(float16)"})
+_SCALING = frozenset({"Add", "Sub", "Mul", "Div"})
+_MOVED = frozenset({"Identity", "Cast", "Transpose"})
+
+COLOURS = 3
+MOST_OF_BYTES = 0.05
+"""A step that multiplies pictures by less makes them of bytes: by 1/255, 1/127.5 or 1/58 of a deviation in bytes."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,8 @@ class Network:
             raise InputError(f"onnx:{path}: there is no such file")
         try:
             model = onnx.load(path)
+            self.sha256 = _digest(path, model, onnx.load(path, load_external_data=False))
+            self.scales = _scaling(model.graph, onnx.numpy_helper.to_array)
             self.outputs_exclude = _without_probabilities(model, path)
             options = runtime.SessionOptions()
             options.log_severity_level = 4  # what fails is raised as well
@@ -68,6 +83,7 @@ class Network:
             said = (str(error).strip().splitlines() or [""])[0]
             raise InputError(f"onnx:{path} cannot be read as ONNX ({type(error).__name__}: {said})") from error
         self.input = _input(self._session.get_inputs(), path)
+        _require_numbers(self._session.get_outputs()[0], path)
         self.metadata = _described(self._session.get_modelmeta().custom_metadata_map)
 
     def __deepcopy__(self, _memo: Any) -> "Network":
@@ -126,7 +142,9 @@ def build_onnx(path: str, conventions: Conventions) -> OnnxDetector:
     how pictures are normalised, or how large they are.
     """
     network, where = Network(path), f"onnx:{path}"
-    size = agreed(where, "input size", network.input.size, conventions.input_size, "--size")
+    statements = statements_in(network.metadata)
+    stated = network.input.size or stated_size(statements)
+    size = agreed(where, "input size", stated, conventions.input_size, "--size")
     if size is None:
         raise InputError(f"{where} takes pictures of any size; say which: --size 224")
     if not 1 <= size <= MAX_INPUT:
@@ -137,17 +155,86 @@ def build_onnx(path: str, conventions: Conventions) -> OnnxDetector:
     names = stated_classes(outputs, network.metadata, where, conventions)
     if names is None:
         raise order_unknown(outputs, where)
-    if conventions.normalisation is None:
+    normalisation = agreed(
+        where, "normalisation", stated_normalisation(statements), conventions.normalisation, NORMALISATION_OPTIONS
+    )
+    if normalisation is None:
         raise InputError(
             f"{where} does not say how pictures are normalised; say it: --normalise imagenet, half, or none where the "
             "network does it itself, or --mean and --std"
         )
-    mean, std = conventions.normalisation
+    mean, std = normalisation
     detector = OnnxDetector(network, size, names, mean, std)
     said = (f"classes {', '.join(names)}", f"normalisation {shown((mean, std))}", f"input {size} x {size} pixels")
     detector.reading = Reading(mean, std, said, source="its file and the command line")
-    detector.weights_sha256 = sha256(path)
+    detector.weights_sha256 = network.sha256
+    for remark in (unused_statements(statements, detector, where), _scaled_again(network, normalisation, where)):
+        if remark is not None:
+            warn(remark)
     return detector
+
+
+def _scaled_again(network: Network, normalisation: tuple[Colour, Colour], where: str) -> str | None:
+    """That a network normalises pictures itself, where that does not go with `normalisation`; else None."""
+    if network.scales is None:
+        return None
+    factor, (mean, std) = network.scales, normalisation
+    if factor < MOST_OF_BYTES and max(std) > MOST_OF_BYTES:
+        how = "--mean 0,0,0 --std 0.003921569,0.003921569,0.003921569 where it takes pictures of 0 to 255"
+        return f"{where} divides pictures by {1 / factor:.4g} in its first steps: say {how}, or they are black to it"
+    if factor >= MOST_OF_BYTES and normalisation != NORMALISATIONS["none"]:
+        return (
+            f"{where} normalises pictures itself in its first steps, which mean {shown(mean)} and std {shown(std)} "
+            "would do a second time: say --normalise none where it takes pictures in [0, 1]"
+        )
+    return None
+
+
+def _scaling(graph: Any, to_array: Callable[[Any], np.ndarray]) -> float | None:
+    """What a network multiplies pictures by in its first steps, by a constant for each colour; None for nothing.
+
+    Only a chain of steps is followed that each are all that is done with what the one before gives.
+    """
+    constants = {tensor.name: to_array(tensor) for tensor in graph.initializer if math.prod(tensor.dims) <= COLOURS}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+            constants[node.output[0]] = to_array(node.attribute[0].t)
+    inputs = [entry.name for entry in graph.input if entry.name not in {tensor.name for tensor in graph.initializer}]
+    current, factor, found = inputs[0] if inputs else "", 1.0, False
+    while len(users := [node for node in graph.node if current in node.input]) == 1:
+        (node,) = users
+        others = [constants.get(name) for name in node.input if name != current]
+        if node.op_type in _SCALING and len(others) == 1 and others[0] is not None and others[0].size <= COLOURS:
+            value = float(np.abs(others[0]).mean())
+            factor *= value if node.op_type == "Mul" else 1 / value if node.op_type == "Div" and value else 1.0
+            found = found or value != 0
+        elif node.op_type not in _MOVED:
+            break
+        current = node.output[0]
+    return factor if found else None
+
+
+def _digest(path: str, model: Any, alone: Any) -> str:
+    """The SHA-256 of a file or, where weights lie in other files beside it, of the network with these.
+
+    Args:
+        path: the file.
+        model: what it holds, with the weights of other files.
+        alone: what it holds itself.
+    """
+    if model.ByteSize() == alone.ByteSize():
+        return sha256(path)
+    return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _require_numbers(output: Any, path: str) -> None:
+    """Raises InputError where a network gives no real numbers: what it answers then are decisions or texts."""
+    if output.type not in _REAL_NUMBERS:
+        kind = output.type.removeprefix("tensor(").rstrip(")")
+        raise InputError(
+            f"onnx:{path} gives {kind} in {output.name}; expected logits or probabilities in floating point: export it "
+            "without what it decides by (ArgMax, a threshold)"
+        )
 
 
 def _without_probabilities(model: Any, path: str) -> bool:
@@ -170,9 +257,7 @@ def _without_probabilities(model: Any, path: str) -> bool:
     if node is None or node.op_type not in _PROBABILITIES:
         graph.output.append(output)
         return True
-    new = graph.output.add()
-    new.name = node.input[0]
-    new.type.tensor_type.elem_type = output.type.tensor_type.elem_type
+    graph.output.add().name = node.input[0]  # of whatever type it is: a cast may follow what is left out
     return bool(node.op_type == "Softmax")
 
 

@@ -43,8 +43,8 @@ class Defaults:
     padding: tuple[int, ...] = ()
 
 
-_NORMALISATION = "--normalise, or --mean and --std"
-_OPTIONS = {"classes": "--classes", "normalisation": _NORMALISATION, "input": "--size"}
+NORMALISATION_OPTIONS = "--normalise, or --mean and --std"
+_OPTIONS = {"classes": "--classes", "normalisation": NORMALISATION_OPTIONS, "input": "--size"}
 """What says otherwise, by the first word of what is assumed."""
 
 
@@ -86,9 +86,8 @@ def settle(defaults: Defaults, checkpoint: Checkpoint, conventions: Conventions)
     names = stated_classes(defaults.outputs, checkpoint.metadata, where, conventions)
     if names is None and defaults.class_names is None:
         raise order_unknown(defaults.outputs, where)
-    normalisation = agreed(
-        where, "normalisation", stated_normalisation(checkpoint.statements), conventions.normalisation, _NORMALISATION
-    )
+    stated = stated_normalisation(checkpoint.statements)
+    normalisation = agreed(where, "normalisation", stated, conventions.normalisation, NORMALISATION_OPTIONS)
     size = agreed(where, "input size", stated_size(checkpoint.statements), conventions.input_size, "--size")
     config = TimmConfig(
         defaults.network,
@@ -144,7 +143,7 @@ def check_own(config: TimmConfig, checkpoint: Checkpoint, conventions: Conventio
     where = str(checkpoint.path)
     agreed_classes(config.class_names, config.outputs, checkpoint, conventions)
     stated = config.mean, config.std
-    agreed(where, "normalisation", stated, conventions.normalisation, _NORMALISATION)
+    agreed(where, "normalisation", stated, conventions.normalisation, NORMALISATION_OPTIONS)
     agreed(where, "input size", config.input_size, conventions.input_size, "--size")
 
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from detectors.base import REAL, Detector
 from detectors.class_names import class_name
@@ -20,20 +20,22 @@ OURS = "flipscope"  # what our own files say is read elsewhere
 _HOLDERS = re.compile(
     r"^(args?|hyper_?parameters|hparams|config(uration)?|cfg|opts?|options|params|settings|pre_?process(ing|or)?|"
     r"transforms?|data(set)?|(pre)?normali[sz](e|ation)|model|network|net|model_config|meta(data)?|info|"
-    r"(pretrained|default)_cfg|state)$"
+    r"(pretrained|default)_cfg|state|model_kwargs)$"
 )
 """Mappings beside the weights that describe the network; others (metrics, an optimiser) do not."""
 
 _PLAIN = re.compile(r"^\s*(\[.*\]|\{.*\}|true|false|-?[\d.]+(e-?\d+)?)\s*$", re.IGNORECASE)
 """Texts that stand for values, as all that safetensors keeps are texts."""
 
-_SIZE = re.compile(r"^((input|image|img|crop|face|frame)_?)?(size|resolution|res|side|height|width|shape)$|^resize$")
+_SIZE = re.compile(r"^((input|image|img|crop|face|frame)_?)?(size|sz|resolution|res|side|height|width|shape)$|^resize$")
 _COLOUR = re.compile(
     r"^((input|image|img|pixel|norm|normali[sz]e|normali[sz]ation|rgb|data|dataset)_?)?(?P<which>mean|std)s?$"
 )
 _NORMALISE = re.compile(r"^(pre)?normali[sz](e|ed|ation)(_type)?$")
 _ORDER = re.compile(r"^(to_|is_|use_|swap_)?(?P<order>bgr|rgb|rb)$|^(colou?r|channels?)_?(space|order|mode|format)$")
 _RANGE = re.compile(r"^(input|pixel|value|image)_range$|^max_pixel_value$|^(re)?scale_factor$")
+_LAYERS = re.compile(r"^(gp|global_pool|bn_eps|act_layer)$")
+"""What changes a network's verdicts and not its weights' shapes: timm's options of its making."""
 _LABEL = re.compile(r"^(?P<what>pos|positive|fake|real|neg|negative)_(label|class|idx|index|id)$|^positive$")
 _DECISION = re.compile(
     r"^((decision|best|optimal|eer|class)_)?threshold$|^temperature$|^(final|last|output)_activation$"
@@ -41,6 +43,11 @@ _DECISION = re.compile(
 
 Statement = tuple[str, Any]
 """Where a file says something, as "args.image_size", and what."""
+
+
+def is_holder(key: Any) -> bool:
+    """Whether a mapping of this name, beside the weights, describes the network."""
+    return bool(_HOLDERS.match(str(key).casefold()))
 
 
 def statements_in(content: Any) -> tuple[Statement, ...]:
@@ -59,7 +66,7 @@ def _walk(content: Any, path: str, deeper: int) -> Iterator[Statement]:
             value = _parsed(value.casefold())
         if key == OURS:
             continue
-        if isinstance(value, (Mapping, Namespace)) and _HOLDERS.match(str(key).casefold()):
+        if isinstance(value, (Mapping, Namespace)) and is_holder(key):
             yield from _walk(value, f"{name}.", deeper - 1)
         elif isinstance(value, Tensor):
             if not weights and value.numel() <= 3:
@@ -184,6 +191,17 @@ def _decision_agrees(name: str, value: Any, _detector: Detector) -> bool:
     return value == (1 if name == "temperature" else 0.5)
 
 
+def _layers_agree(name: str, value: Any, detector: Detector) -> bool:
+    if not value:
+        return True
+    layers = list(detector.modules())
+    if name == "bn_eps":
+        return all(layer.eps == value for layer in layers if isinstance(layer, nn.modules.batchnorm._BatchNorm))
+    pools = {str(pool) for layer in layers if (pool := getattr(layer, "pool_type", None)) is not None}
+    pools |= {str(getattr(layer, "global_pool", None)) for layer in layers}
+    return name != "act_layer" and str(value) in pools
+
+
 _AGREE: tuple[tuple[re.Pattern[str], Callable[[str, Any, Detector], bool]], ...] = (
     (_SIZE, _size_agrees),
     (_COLOUR, _colour_agrees),
@@ -192,6 +210,7 @@ _AGREE: tuple[tuple[re.Pattern[str], Callable[[str, Any, Detector], bool]], ...]
     (_RANGE, _range_agrees),
     (_LABEL, _label_agrees),
     (_DECISION, _decision_agrees),
+    (_LAYERS, _layers_agree),
 )
 
 

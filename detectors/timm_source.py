@@ -4,7 +4,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import load_model_config_from_hf
+from timm.models import get_deprecated_models, load_model_config_from_hf
 
 from common.errors import InputError
 from detectors.base import Detector
@@ -12,7 +12,7 @@ from detectors.checkpoints import Checkpoint
 from detectors.class_names import BINARY, order_unknown
 from detectors.conventions import Colour, Conventions
 from detectors.nearest_network import looks_like
-from detectors.reading import Defaults, check_own, read_foreign, stated_classes
+from detectors.reading import Defaults, check_own, network_in, read_foreign, stated_classes
 from detectors.saving import config_in, model_in
 from detectors.timm_network import TimmConfig, TimmDetector, check_known, downloading, from_checkpoint
 from detectors.weight_loading import align, difference
@@ -44,11 +44,22 @@ def from_foreign_file(network: str, checkpoint: Checkpoint, conventions: Convent
     A single logit is taken to mean fake. Raises InputError as `build_timm` does.
     """
     check_known(network)
+    named = network_in(checkpoint.metadata)
+    if named is not None and timm.is_model(named) and _plain_name(named) != _plain_name(network):
+        raise InputError(
+            f"{checkpoint.path} says itself that it is of {named}, not {network}, even where their weights have the "
+            f"same names and shapes: give it as --detector timm:{named}, or the file alone"
+        )
     outputs, published = outputs_in(checkpoint, network), _published(network)
     names = BINARY if outputs == 1 else None
     size, mean, std = _input(published)
     defaults = Defaults(network, outputs, names, size, mean, std, f"timm's {network}")
     return read_foreign(defaults, checkpoint, conventions)
+
+
+def _plain_name(network: str) -> str:
+    """timm's present name of a network, without the tag of its weights."""
+    return str(get_deprecated_models().get(network, network)).partition(".")[0]
 
 
 def _published_detector(network: str, conventions: Conventions) -> TimmDetector:

@@ -62,11 +62,35 @@ def load_into(
     for key, tensor in wanted.items():  # files from before batch norm counted its batches
         if key.endswith("num_batches_tracked"):
             tensors.setdefault(key, torch.zeros_like(tensor, device="cpu"))
-    if broken := [key for key in wanted if not bool(tensors[key].isfinite().all())]:
-        raise InputError(f"{checkpoint.path}: its weights hold NaN or infinity ({some(broken)}); get the file again")
+    real = [key for key, tensor in wanted.items() if tensor.is_floating_point()]
+    if whole := [key for key in real if not tensors[key].is_floating_point()]:
+        kind = str(tensors[whole[0]].dtype).removeprefix("torch.")
+        raise InputError(
+            f"{checkpoint.path}: its weights are {kind}, of which nothing says the scale ({some(whole)}): save them in "
+            "floating point"
+        )
+    tensors = {key: tensor.to(wanted[key].dtype) if key in wanted else tensor for key, tensor in tensors.items()}
+    require_usable({key: tensors[key] for key in wanted}, str(checkpoint.path))
     if outside := (*alignment.outside, *left):
         warn(f"{checkpoint.path}: left unused, being no part of the network that judges: {_by_part(outside)}")
     network.load_state_dict({key: tensors[(names or {}).get(key, key)] for key in network.state_dict()})
+
+
+def require_usable(weights: Mapping[str, Tensor], where: str) -> None:
+    """Refuses weights that no training leaves.
+
+    Args:
+        weights: by the network's or the file's names, in the type that they are computed in.
+        where: whose they are, for messages.
+
+    Raises:
+        InputError: some are NaN or infinite, or variances of batch norms are below 0.
+    """
+    if broken := [key for key, tensor in weights.items() if not bool(tensor.isfinite().all())]:
+        raise InputError(f"{where}: its weights hold NaN or infinity ({some(broken)}); get the file again")
+    variances = {key: tensor for key, tensor in weights.items() if key.endswith("running_var")}
+    if negative := [key for key, tensor in variances.items() if bool((tensor < 0).any())]:
+        raise InputError(f"{where}: variances of its batch norms are below 0 ({some(negative)}); get the file again")
 
 
 def fits(

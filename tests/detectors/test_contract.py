@@ -117,6 +117,8 @@ def test_shares_of_a_hundred_are_no_logits_either() -> None:
         (lambda logits: (logits / 100).sigmoid(), "answers numbers from .* to .* for pictures of noise"),
         (lambda logits: logits * 0 + torch.tensor([3.0, -2.0]), "answers three different pictures of noise alike"),
         (lambda logits: logits * 1e-12 + 3, "answers three different pictures of noise alike"),
+        (lambda logits: 1e12 * logits, "answers pictures of noise with logits that are .* and more apart"),
+        (lambda logits: (100 * logits).round(), "answers whole numbers from .* to .* for pictures of noise"),
         (lambda logits: logits, ""),
     ],
 )

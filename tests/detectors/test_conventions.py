@@ -230,6 +230,9 @@ def test_size_and_normalisation_are_taken_under_the_names_that_scripts_use(
         {"real_idx": 1},
         {"threshold": 0.7},
         {"temperature": 2.5},
+        {"args": Namespace(gp="max")},
+        {"args": Namespace(bn_eps=0.01)},
+        {"args": Namespace(model_kwargs={"act_layer": "relu"})},
         {"args": Namespace(bgr=True)},
         {"hyper_parameters": {"preprocess": {"channel_order": "bgr"}}},
     ],
@@ -241,7 +244,7 @@ def test_what_a_file_says_and_is_not_done_is_said(
     told = capsys.readouterr().err
     (line,) = [line for line in told.splitlines() if "also says" in line]
     assert "which is not what the detector does, and left unused" in line
-    assert any(f"{name} = " in line for name in ("bgr", "channel_order", *beside))
+    assert any(f"{name} = " in line for name in ("bgr", "channel_order", "gp", "bn_eps", "act_layer", *beside))
 
 
 def test_what_says_nothing_of_reading_is_left_in_peace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,6 +274,10 @@ def test_what_safetensors_say_is_read_as_it_is_meant(tmp_path: Path, capsys: pyt
         {"classes": ["Fake", "Original"]},
         {"args": Namespace(labels=["FAKE", "REAL"])},
         {"hyper_parameters": {"id2label": {0: "spoof", 1: "live"}}},
+        {"id2label": {0: "spoof", 1: "live"}},
+        {"names": {0: "fake", 1: "real"}},
+        {"hparams": {"class_names": ["fake", "real"]}},
+        {"meta": {"CLASSES": ("fake", "real")}},
     ],
 )
 def test_classes_that_a_file_names(tmp_path: Path, beside: dict[str, Any]) -> None:
@@ -279,6 +286,25 @@ def test_classes_that_a_file_names(tmp_path: Path, beside: dict[str, Any]) -> No
     assert load(path, classes="Fake,Real").class_names == ("Fake", "Real")
     with pytest.raises(InputError, match="says itself: classes Fake, Real, and not Real, Fake"):
         load(path, classes="Real,Fake")
+
+
+@pytest.mark.parametrize("names", ['["fake", "real"]', "{0: 'fake', 1: 'real'}", "fake,real"])
+def test_classes_in_the_texts_of_safetensors(tmp_path: Path, names: str) -> None:
+    file = tmp_path / "x.safetensors"
+    safetensors.torch.save_file(network(2).state_dict(), file, {"classes": names})
+    assert load(file).class_names == ("Fake", "Real")
+    with pytest.raises(InputError, match="says itself: classes Fake, Real, and not Real, Fake"):
+        load(file, classes="Real,Fake")
+
+
+@pytest.mark.parametrize(
+    "beside", [{"arch": "efficientnet_b0"}, {"args": Namespace(model="x", arch="resnet18.a1_in1k")}]
+)
+def test_a_file_of_another_network_by_its_own_word(tmp_path: Path, beside: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"says itself that it is of .*, not test_efficientnet"):
+        load(saved(tmp_path, 2, **beside), classes="Fake,Real")
+    for same in ("test_efficientnet", "test_efficientnet.r160_in1k", "a name of no network"):
+        assert load(saved(tmp_path, 2, arch=same), classes="Fake,Real").real == 1
 
 
 def test_classes_of_a_file_that_settle_nothing_are_the_users_to_say(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,14 @@ def test_a_shape_that_would_be_kept_is_stretched_with_a_warning(
     detector.prepare(wide)
     assert not capsys.readouterr().err
     assert float((detector.prepare(wide) - detector.prepare(picture(40, 40))).abs().mean()) < 0.05
+
+
+def test_a_picture_stays_rgb_where_the_network_takes_bgr(tmp_path: Path) -> None:
+    detector = detectors.load(f"hf:{saved('mobilevit', tmp_path / 'net')}")
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[..., 0] = 255
+    assert detector.colour_order == "BGR"
+    assert detector.prepare(red).mean(dim=(1, 2)).tolist() == [1, 0, 0]
 
 
 def test_a_mask_moves_as_the_pixels_do(tmp_path: Path) -> None:
@@ -150,6 +159,9 @@ def test_what_was_read_identifies_it(tmp_path: Path) -> None:
     assert short_name("hf:owner/name") == "hf-owner-name"
 
 
+WEIGHTS = "model.safetensors"
+
+
 def change(file: Path, **values: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
 
@@ -165,6 +177,13 @@ def drop_classifier(folder: Path) -> None:
     save_file(
         {k: v for k, v in tensors.items() if "classifier" not in k}, folder / "model.safetensors", {"format": "pt"}
     )
+
+
+def rewrite(folder: Path, key: str, how: Callable[[torch.Tensor], torch.Tensor], file: str = WEIGHTS) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / file)
+    save_file({**tensors, key: how(tensors[key])}, folder / file, {"format": "pt"})
 
 
 @pytest.mark.parametrize(
@@ -195,7 +214,30 @@ def drop_classifier(folder: Path) -> None:
         ),
         (lambda folder: change(folder / "config.json", problem_type="regression"), "is made for regression"),
         (drop_classifier, "lacks weights of its network: classifier.bias, classifier.weight"),
-        (lambda folder: change(folder / "config.json", hidden_size=24), "cannot be loaded|lacks weights"),
+        (
+            lambda folder: change(folder / "config.json", num_labels=5),
+            r"its weights are not those that its config.json says: classifier.bias \(2,\) instead of \(5,\)",
+        ),
+        (
+            lambda folder: change(folder / "config.json", quantization_config={"quant_method": "mine"}),
+            "says that its weights are quantised",
+        ),
+        (lambda folder: (folder / "adapter_config.json").write_text("{}"), "has an adapter .adapter_config.json."),
+        (
+            lambda folder: rewrite(folder, "classifier.weight", lambda weight: (100 * weight).to(torch.int8)),
+            r"its weights are I8, of which nothing says the scale \(classifier.weight\)",
+        ),
+        (
+            lambda folder: rewrite(folder, "classifier.weight", lambda weight: weight * torch.nan),
+            r"net: its weights hold NaN or infinity \(classifier.weight\)",
+        ),
+        (
+            lambda folder: (folder / "processor_config.json").write_text(
+                json.dumps({"image_processor": {"image_mean": [0.1, 0.1, 0.1]}})
+            ),
+            r"contradict each other \(image_mean is \[0.5, 0.5, 0.5\] and \[0.1, 0.1, 0.1\]\)",
+        ),
+        (lambda folder: change(folder / "config.json", hidden_size=24), "its weights are not those that its config.json says"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "cannot be loaded"),
         (
             lambda folder: change(folder / "preprocessor_config.json", size={"height": 48, "width": 48}),
@@ -218,6 +260,26 @@ def test_a_folder_that_cannot_be_used_is_refused_in_one_line(spoil: object, mess
     with pytest.raises(InputError, match=message) as caught:
         detectors.load(f"hf:{folder}")
     assert "\n" not in str(caught.value)
+
+
+def test_every_file_that_its_index_names_identifies_it(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    folder = saved("vit", tmp_path / "net")
+    (folder / WEIGHTS).rename(folder / "mine.safetensors")
+    with safe_open(folder / "mine.safetensors", "pt") as file:
+        named = dict.fromkeys(file.keys(), "mine.safetensors")
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": named}))
+    before = detectors.load(f"hf:{folder}").identity
+    rewrite(folder, "classifier.weight", lambda weight: 2 * weight, "mine.safetensors")
+    assert detectors.load(f"hf:{folder}").identity != before
+
+
+def test_a_setting_that_its_preprocessor_never_does_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = saved("vit", tmp_path / "net")
+    change(folder / "preprocessor_config.json", do_flip_channel_order=True)
+    detectors.load(f"hf:{folder}")
+    assert "its preprocessor says do_flip_channel_order, which ViTImageProcessor never does" in capsys.readouterr().err
 
 
 def test_a_preprocessor_that_does_more_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,3 +163,104 @@ def test_what_is_no_onnx_is_refused(tmp_path: Path) -> None:
         detectors.load(f"onnx:{tmp_path / 'net.onnx'}", conventions=SAID)
     with pytest.raises(InputError, match="there is no such file"):
         detectors.load(f"onnx:{tmp_path / 'other.onnx'}", conventions=SAID)
+
+
+def save(path: Path, nodes: Sequence[Any], output: str, constants: dict[str, Any], element: int = FLOAT) -> Path:
+    """A file of nodes from x (N, 3, 16, 16) to an output of that name and type."""
+    x, answered = helper.make_tensor_value_info("x", FLOAT, SHAPE), helper.make_tensor_value_info(output, element, None)
+    tensors = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "net", [x], [answered], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.save(model, path)
+    return path
+
+
+FLAT = [helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("Gemm", ["flat", "W"], ["z"])]
+
+
+def test_what_its_metadata_says_counts_or_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    colours = {"mean": "[0.4, 0.4, 0.4]", "std": "[0.2, 0.2, 0.2]"}
+    name = f"onnx:{linear(tmp_path / 'net.onnx', metadata=colours)}"
+    assert detectors.load(name, conventions=Conventions(classes="Fake,Real")).mean == (0.4, 0.4, 0.4)
+    with pytest.raises(InputError, match=r"says itself: normalisation mean 0.4, 0.4, 0.4"):
+        detectors.load(name, conventions=SAID)
+    assert not capsys.readouterr().err
+    beside = {"color_space": "BGR", "threshold": "0.3", "imgsz": "[224, 224]"}
+    detectors.load(f"onnx:{linear(tmp_path / 'other.onnx', metadata=beside)}", conventions=SAID)
+    said = capsys.readouterr().err
+    assert all(words in said for words in ("color_space = 'BGR'", "threshold = 0.3", "imgsz = [224, 224]"))
+
+
+@pytest.mark.parametrize("names", ["{0: 'real', 1: 'fake'}", '["real", "fake"]', "real, fake"])
+def test_names_in_its_metadata_are_read_as_exporters_write_them(names: str, tmp_path: Path) -> None:
+    name = f"onnx:{linear(tmp_path / 'net.onnx', metadata={'names': names})}"
+    assert detectors.load(name, conventions=Conventions(normalise="half")).class_names == ("Real", "Fake")
+    with pytest.raises(InputError, match="says itself: classes Real, Fake"):
+        detectors.load(name, conventions=SAID)
+
+
+def test_decisions_are_no_logits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [*FLAT, helper.make_node("ArgMax", ["z"], ["y"], axis=1, keepdims=1)]
+    path = save(tmp_path / "net.onnx", nodes, "y", {"W": weight(5)}, onnx.TensorProto.INT64)
+    with pytest.raises(InputError, match="gives int64 in y; expected logits"):
+        detectors.load(f"onnx:{path}", conventions=SAID)
+    nodes.append(helper.make_node("Cast", ["y"], ["f"], to=FLOAT))
+    detectors.load(f"onnx:{save(path, nodes, 'f', {'W': weight(5)})}", conventions=SAID)
+    assert "answers whole numbers from 0 to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cast", ["float16", "quantised"])
+def test_the_softmax_is_left_out_of_halves_and_quantised_ones_too(cast: str, tmp_path: Path) -> None:
+    first, last = FLAT, []
+    if cast == "float16":
+        first = [*FLAT, helper.make_node("Cast", ["z"], ["l"], to=onnx.TensorProto.FLOAT16)]
+        last = [helper.make_node("Cast", ["p"], ["y"], to=FLOAT)]
+    else:
+        first = [*FLAT, helper.make_node("Identity", ["z"], ["l"])]
+        last = [
+            helper.make_node("QuantizeLinear", ["p", "s", "0"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "s", "0"], ["y"]),
+        ]
+    constants = {"W": weight(2), "s": np.float32(1 / 255), "0": np.uint8(0)}
+    nodes = [*first, helper.make_node("Softmax", ["l"], ["p"], axis=1), *last]
+    detector = detectors.load(f"onnx:{save(tmp_path / 'net.onnx', nodes, 'y', constants)}", conventions=SAID)
+    torch.testing.assert_close(answer(detector, pictures(3)), by_hand(pictures(3)), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("step", "constant", "normalise", "said"),
+    [
+        ("Div", 255.0, "none", "divides pictures by 255 in its first steps"),
+        ("Mul", 1 / 255, "imagenet", "divides pictures by 255 in its first steps"),
+        ("Div", 0.25, "imagenet", "normalises pictures itself in its first steps"),
+        ("Div", 0.25, "none", ""),
+    ],
+)
+def test_a_network_that_normalises_itself_is_said(
+    step: str, constant: float, normalise: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [
+        helper.make_node("Sub", ["x", "m"], ["s"]),
+        helper.make_node(step, ["s", "d"], ["n"]),
+        helper.make_node("Flatten", ["n"], ["flat"]),
+        FLAT[1],
+    ]
+    constants = {"W": weight(2), "m": np.full((3, 1, 1), 0.5, np.float32), "d": np.float32(constant)}
+    path = save(tmp_path / "net.onnx", nodes, "z", constants)
+    detectors.load(f"onnx:{path}", conventions=Conventions(classes="Fake,Real", normalise=normalise))
+    err = capsys.readouterr().err
+    assert said in err
+    assert bool(said) == bool(err)
+
+
+def test_weights_in_a_file_beside_it_identify_it(tmp_path: Path) -> None:
+    onnx.save(
+        onnx.load(linear(tmp_path / "plain.onnx")), tmp_path / "net.onnx",
+        save_as_external_data=True, location="net.bin", size_threshold=0,
+    )  # fmt: skip
+    first = detectors.load(f"onnx:{tmp_path / 'net.onnx'}", conventions=SAID).identity
+    assert detectors.load(f"onnx:{tmp_path / 'net.onnx'}", conventions=SAID).identity == first
+    values = np.frombuffer((tmp_path / "net.bin").read_bytes(), np.float32)
+    (tmp_path / "net.bin").write_bytes((values * 2).tobytes())
+    assert detectors.load(f"onnx:{tmp_path / 'net.onnx'}", conventions=SAID).identity != first

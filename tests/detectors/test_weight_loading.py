@@ -122,3 +122,18 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
         InputError, match=r"broken.pt: its weights hold NaN or infinity \(head.bias\); get the file again"
     ):
         load_into(Small(), read(saved(tmp_path / "broken.pt", tensors)), "a small network")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("head.weight", torch.ones(2, 4, dtype=torch.int8), r"its weights are int8, of which nothing says the scale"),
+        ("head.weight", torch.ones(2, 4, dtype=torch.bool), r"its weights are bool, of which nothing says the scale"),
+        ("head.weight", torch.full((2, 4), 1e300, dtype=torch.float64), r"hold NaN or infinity \(head.weight\)"),
+        ("stem.1.running_var", torch.tensor([1.0, -1e-6, 1.0, 1.0]), r"batch norms are below 0 \(stem.1.running_var\)"),
+    ],
+)
+def test_weights_that_no_training_leaves_are_refused(tmp_path: Path, key: str, value: Tensor, words: str) -> None:
+    checkpoint = read(saved(tmp_path / "x.pt", {**Small().state_dict(), key: value}))
+    with pytest.raises(InputError, match=words):
+        load_into(Small(), checkpoint, "a small network")

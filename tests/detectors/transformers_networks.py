@@ -63,6 +63,18 @@ def _family(name: str) -> tuple[Any, Any]:
             ),
             t.BitImageProcessor(size={"shortest_edge": 40}, crop_size=_SQUARE),
         ),
+        "mobilevit": lambda: (
+            lambda **labels: t.MobileViTForImageClassification(
+                t.MobileViTConfig(
+                    image_size=64,
+                    hidden_sizes=[8, 8, 8],
+                    neck_hidden_sizes=[4, 4, 8, 8, 8, 8, 16],
+                    num_attention_heads=2,
+                    **labels,
+                )
+            ),
+            t.MobileViTImageProcessor(size={"shortest_edge": 72}, crop_size={"height": 64, "width": 64}),
+        ),
         "clip": lambda: (
             lambda **labels: t.CLIPForImageClassification(
                 t.CLIPConfig(vision_config=_VISION, text_config=_TEXT, **labels)
@@ -74,7 +86,7 @@ def _family(name: str) -> tuple[Any, Any]:
     return made
 
 
-FAMILIES = ("vit", "deit", "swin", "siglip", "siglip2", "convnext", "dinov2", "clip")
+FAMILIES = ("vit", "deit", "swin", "siglip", "siglip2", "convnext", "dinov2", "clip", "mobilevit")
 
 
 def saved(family: str, folder: Path, labels: dict[int, str] | None = None, seed: int = 0, **more: Any) -> Path:
