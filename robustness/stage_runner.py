@@ -12,8 +12,8 @@ from common.process_state import kept_process_state
 from common.progress_lines import PERCENT
 from data.frames import Frame
 from robustness.attacked_frames import AttackedFrames, FrameEntry
-from robustness.stage_records import Part, Parts, Record
-from robustness.stages import Stage, StageFrames
+from robustness.stage_records import CleanVerdict, Part, Parts, Record
+from robustness.stages import CLEAN, Stage, StageFrames, judged_otherwise
 from robustness.threat_model import ThreatModel
 from runs.configuration import Configuration
 from runs.run_folder import RunFolder, Shard
@@ -81,6 +81,7 @@ class _Work:
     def __init__(self, parts: Parts, plan: AttackPlan) -> None:
         self.parts, self.plan = parts, plan
         self.held: dict[str, Frame] = {}  # of the group in hand, so that its frames are decoded once
+        self.kept: tuple[FrameEntry, Record] | None = None  # a frame that an earlier call judged
         self.results = StageResults(
             {stage.name: {} for stage in plan.stages}, {stage.name: 0.0 for stage in plan.stages}
         )
@@ -116,7 +117,10 @@ class _Work:
             return
         first = chunk[0].key
         part = self.parts.finished(stage.name, first, [frame.key for frame in wanted])
+        if part is not None and stage.name == CLEAN:
+            self.kept = wanted[0], part.records[0]
         if part is None:
+            self._require_same_detector()
             sample = self._read(wanted)
             if not sample.entries:
                 return
@@ -127,6 +131,22 @@ class _Work:
             self.parts.save(stage.name, first, part)
         self.results.records[stage.name] |= {record.key: record for record in part.records}
         self.results.seconds[stage.name] += part.seconds
+
+    def _require_same_detector(self) -> None:
+        """Refuses to go on by a detector that judges a frame otherwise than when the run was begun; asks once."""
+        if self.kept is None:
+            return
+        (entry, before), self.kept = self.kept, None
+        try:
+            sample = StageFrames([entry], [self._held(entry)], self.plan.threat_model)
+        except InputError:
+            return  # of frames that cannot be read, the stages say why
+        if isinstance(before, CleanVerdict) and judged_otherwise(sample, before):
+            raise InputError(
+                f"{self.parts.folder.parent}: the detector judges {entry.key} otherwise than when this run was begun, "
+                f"although its weights and settings are the same: what it depends on beside them has changed; put that "
+                "back to go on, or give another --run NAME to start anew"
+            )
 
     def _read(self, wanted: Sequence[FrameEntry]) -> StageFrames:
         """The frames that can be read; the others are failures."""

@@ -228,6 +228,15 @@ def detected_entries(
     ]
 
 
+def judged_otherwise(sample: StageFrames, before: CleanVerdict) -> bool:
+    """Whether the detector judges the one frame of a sample otherwise, beyond rounding, than its verdict before."""
+    detector = sample.threat_model.detector
+    now = sample.threat_model.judged(sample.direct)
+    then = now.logits.clone()
+    then[0, detector.real] += float(now.score[0]) - before.score  # which has that log-odds of fake
+    return differs(now.logits, then, bool(half_types(detector, sample.direct[0]))) > 0
+
+
 def turned(record: Record | None) -> bool:
     """Whether a record is of an attack that passed its frame off as real."""
     return isinstance(record, Attacked) and record.real

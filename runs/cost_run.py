@@ -62,14 +62,17 @@ def _whole(costs: Sequence[Cost], methods: Sequence[str]) -> bool:
 
 
 def _warmed(score: Score) -> Score:
-    """The same score, that scores its first frame twice: what libraries compile once is no explanation's cost."""
-    warm = False
+    """The same score, that scores a frame again whose stages are new: what libraries do once is no explanation's cost.
+
+    That is the first frame and, where it is called Real or a method fails on it, the first that has what it lacks.
+    """
+    warm: set[str] = set()
 
     def scored(frame: Frame, on_stage: ProgressCallback) -> Scored:
-        nonlocal warm
-        if not warm:
-            score(frame, lambda stage: on_stage("warming up"))
-            warm = True
-        return score(frame, on_stage)
+        found = score(frame, on_stage)
+        if {cost.stage for cost in found.costs} <= warm:
+            return found
+        warm.update(cost.stage for cost in found.costs)
+        return score(frame, lambda stage: on_stage("warmed up"))
 
     return scored

@@ -92,12 +92,14 @@ def explain_frame(
         uses = method.fill == ADVERSARIAL
         if uses and adversarial is None:
             continue  # what it hides pixels with has failed
-        with attempts.at(method.name), tracker.stage(method.name, including=ADVERSARIAL if uses else None):
-            explanation = frames.explain(method)
-            ranking = _ranking(method, explanation)
-            explanations[method.name] = explanation
-            if _keeps(method, explanation):
-                ranked.append(ranking)
+        with attempts.at(method.name):
+            frames.warm_up(method)
+            with tracker.stage(method.name, including=ADVERSARIAL if uses else None):
+                explanation = frames.explain(method)
+                ranking = _ranking(method, explanation)
+                explanations[method.name] = explanation
+                if _keeps(method, explanation):
+                    ranked.append(ranking)
     if methods and not explanations:
         return None
     ranked_regions = [ranked_region for ranking in ranked for ranked_region in regions_at(ranking, segments, depths)]

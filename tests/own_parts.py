@@ -1,6 +1,7 @@
 """Explainers, attacks and metrics that write where they should not, or give what they should not."""
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from xai.base import Fill, Score
 
 BUFFER = np.zeros((48, 48), np.float32)
 BROKEN = [True]
+SLOW: list[float] = []
 
 
 def spoiler(
@@ -49,6 +51,15 @@ def fails_on_swaps(
     score(image[None])
     if BROKEN and abs(float(image[0, 0, 0]) - 0.8) < 0.02:
         raise KeyError("no swaps")
+    return segments.astype(np.float32)
+
+
+def slow_at_first(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Takes a second when it explains for the first time since `SLOW` was filled."""
+    if SLOW:
+        time.sleep(SLOW.pop())
     return segments.astype(np.float32)
 
 

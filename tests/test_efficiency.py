@@ -9,7 +9,7 @@ import efficiency
 from analysis.method_costs import mean_costs
 from common import console
 from scoring.costs import Cost
-from tests.scoring.stand_ins import TINY, write_frames
+from tests.scoring.stand_ins import TINY, picture, save, write_frames
 from xai.methods import METHODS
 
 PLANTED = ("--detector", "tests.scoring.stand_ins:PlantedDetector")
@@ -92,6 +92,21 @@ def test_a_method_that_fails_on_a_frame_leaves_the_others_measured(
     again = pd.read_csv(folder / "costs.csv")
     assert again["stage"].value_counts()[["LIME", own]].tolist() == [4, 4]
     pd.testing.assert_frame_equal(again[~again["key"].str.contains("FaceSwap")], first)
+
+
+def test_what_a_method_does_once_is_no_cost_where_the_first_frame_is_called_real(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "tests.own_parts:slow_at_first"
+    index = write_frames(tmp_path / "frames", videos=1)
+    key = pd.read_csv(index)["relative_path"][0]
+    save(index.parent, key, picture(key, "NeuralTextures", planted=False))
+    monkeypatch.setattr("tests.own_parts.SLOW", [1.0])
+    assert run("--frames", index, *PLANTED, "--limit", 4, "--results", tmp_path, "--method", own) == 0
+    costs = pd.read_csv(tmp_path / "efficiency" / "costs.csv")
+    assert costs[costs["key"] == key]["stage"].tolist() == ["verdict"]
+    assert costs[costs["stage"] == own]["seconds"].size == 3
+    assert costs[costs["stage"] == own]["seconds"].max() < 1
 
 
 def test_the_adversarial_part_is_of_the_frames_that_a_method_explained() -> None:

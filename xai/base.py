@@ -111,6 +111,15 @@ class DetectorSpecificExplainer(Protocol):
 
 
 @runtime_checkable
+class CompiledExplainer(Protocol):
+    """An explainer of whose work some is done once in a process, and so belongs to no frame's cost."""
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Does that, for images of this height and width in pixels; nothing where it is done."""
+        ...
+
+
+@runtime_checkable
 class SampledExplainer(Protocol):
     """An explainer that draws samples, and says from them how far other draws would move its map."""
 

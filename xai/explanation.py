@@ -17,7 +17,15 @@ from common.seeds import derive_seed, generator
 from detectors.base import Detector
 from detectors.preparing import prepared
 from detectors.queries import Queries, counting
-from xai.base import DetectorSpecificExplainer, Explainer, Fill, FrameExplainer, Score, uses_segments
+from xai.base import (
+    CompiledExplainer,
+    DetectorSpecificExplainer,
+    Explainer,
+    Fill,
+    FrameExplainer,
+    Score,
+    uses_segments,
+)
 from xai.completeness import CompleteExplainer, Completeness
 from xai.explanation_settings import ExplanationSettings, build_settings, check_settings
 from xai.fills import composite
@@ -140,6 +148,7 @@ class FrameExplanations:
         """
         method = parse_method(method) if isinstance(method, str) else method
         explainer = self._explainer(method)
+        self.warm_up(method)
         segments = self.segments_of(method)  # made outside the clock: it belongs to the frame, not to the first method
         extra = self.adversarial if method.fill == ADVERSARIAL else None
         started = time.perf_counter()
@@ -158,6 +167,12 @@ class FrameExplanations:
             class_name=str(self.detector.class_names[self.target]),
             picture=self._picture,
         )
+
+    def warm_up(self, method: Method) -> None:
+        """Does what a method's explainer does once in a process (`CompiledExplainer`): no cost of this frame."""
+        explainer = self.settings.explainers.get(method.explainer)
+        if isinstance(explainer, CompiledExplainer):
+            explainer.warm_up(*self.image.shape[1:])
 
     @cached_property
     def _picture(self) -> np.ndarray:

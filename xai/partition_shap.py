@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -63,6 +63,11 @@ class SHAP:
             )
         return result.values[0].astype(np.float32)
 
+    def warm_up(self, height: int, width: int) -> None:
+        """Has numba compile what shap runs, and splits an image of this height and width: many seconds, once."""
+        _compile()
+        _rectangles(height, width)
+
     def completeness(
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, saliency: np.ndarray
     ) -> Completeness:
@@ -88,6 +93,13 @@ class _PixelMasker:
 def _rectangles(height: int, width: int) -> np.ndarray:
     """shap's tree of axis-aligned splits, down to single pixels."""
     return shap.maskers.Image(0, (height, width, 1)).clustering
+
+
+@cache
+def _compile() -> None:
+    explainer = shap.PartitionExplainer(lambda shown: shown.mean(axis=-1), _PixelMasker(2, 4))
+    with _global_numpy_seed(0):
+        explainer(np.ones((1, 2, 4), dtype=bool), max_evals=8, batch_size=4, silent=True)
 
 
 @contextmanager

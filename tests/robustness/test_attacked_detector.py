@@ -135,6 +135,20 @@ def test_another_configuration_is_refused(tmp_path: Path, index: Path) -> None:
         attacked(tmp_path / "run", Sturdy, replace(options(index), attacks=("fgsm",)))
 
 
+def test_a_detector_that_judges_otherwise_than_before_does_not_go_on(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By something that neither its weights nor its code tell: a service behind it, a variable, a library."""
+    wanted = replace(options(index), attacks=("fgsm",))
+    attacked(tmp_path / "run", Levels, wanted)
+    next((tmp_path / "run" / "parts").glob("fgsm_8_255-*.json")).unlink()
+    monkeypatch.setattr("tests.robustness.planted.GREY", 119)
+    with pytest.raises(InputError, match=r"run: the detector judges .*png otherwise than when this run was begun"):
+        attacked(tmp_path / "run", Levels, wanted)
+    monkeypatch.undo()
+    attacked(tmp_path / "run", Levels, wanted)
+
+
 def test_a_frame_that_cannot_be_read_is_left_out_and_tried_again(
     tmp_path: Path, index: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,9 @@
 """One frame to rows, on detectors whose answers are known."""
 
+import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,9 +21,12 @@ from scoring.protocol import Protocol
 from scoring.recording import mask_precision
 from scoring.scored import Scored
 from tests.scoring.stand_ins import AMPLITUDE, CENTRE, SIZE, Bare, Eraser, PlantedDetector, TwoClassPlanted, picture
+from xai.base import CompiledExplainer
 from xai.explanation import FrameExplanations
 from xai.explanation_settings import ExplanationSettings, build_settings
+from xai.lime import LIME
 from xai.methods import parse_method
+from xai.partition_shap import SHAP
 from xai.regions import digest_of
 
 TINY: dict[str, dict[str, float]] = {
@@ -229,6 +234,26 @@ def test_costs_count_every_forward() -> None:
     again = 2 + 2 * 4  # at its end: the frame twice, and four changed pictures of it twice
     assert sum(forwards.values()) - forwards["adversarial"] == images - again
     assert all(cost.seconds >= 0 for cost in costs)
+
+
+@dataclass(frozen=True)
+class Compiled(LIME):
+    """LIME, of which something is made once, in a second."""
+
+    made: ClassVar[set[tuple[int, int]]] = set()
+
+    def warm_up(self, height: int, width: int) -> None:
+        if (height, width) not in self.made:
+            self.made.add((height, width))
+            time.sleep(1)
+
+
+def test_what_is_done_once_in_a_process_is_no_cost_of_a_frame() -> None:
+    assert isinstance(SHAP(), CompiledExplainer)  # as numba compiles it, for half a minute
+    slow = replace(settings(), explainers={**settings().explainers, "LIME": Compiled(samples=100)})
+    costs = {cost.stage: cost.seconds for cost in scorer(settings=slow)(frame()).costs}
+    assert Compiled.made == {(SIZE, SIZE)}
+    assert costs["LIME"] < 1
 
 
 def test_the_control_chooses_regions_by_chance_alone() -> None:
