@@ -1,7 +1,9 @@
 """The published table with one difference from the published evaluation less: which columns move, and by how much."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
@@ -87,17 +89,27 @@ def adversarial_gains(scores: ScoreTable, seed: int = 0) -> dict[str, Estimate]:
 
 
 def order_of_methods(scores: ScoreTable) -> dict[str, float]:
-    """The mean Sufficiency of the depths by method, the highest first."""
+    """The mean Sufficiency of the depths by method, the highest first; a method without any is not in it."""
     _, columns = _frames_and_columns(scores)
     means = {method: float(values.mean()) for method, values in mean_drops(columns).items()}
-    return dict(sorted(means.items(), key=lambda item: (-item[1], item[0])))
+    known = {method: mean for method, mean in means.items() if not math.isnan(mean)}
+    return dict(sorted(known.items(), key=lambda item: (-item[1], item[0])))
 
 
-def agreement(first: Sequence[str], second: Sequence[str]) -> float:
-    """Kendall's tau between two orders of the same methods, in [-1, 1]; NaN for fewer than two."""
-    if len(first) < 2:
+def in_groups(order: Mapping[str, float]) -> list[list[str]]:
+    """The methods of an order, those together that have the same mean."""
+    return [list(methods) for _, methods in groupby(order, key=lambda method: order[method])]
+
+
+def agreement(first: Mapping[str, float], second: Mapping[str, float]) -> float:
+    """Kendall's tau-b of two orders, by the means of the methods that both have, in [-1, 1].
+
+    Methods that tie in one order have no order there. NaN for fewer than two methods, or where all tie.
+    """
+    shared = [method for method in first if method in second]
+    if len(shared) < 2:
         return float("nan")
-    return float(kendalltau(range(len(first)), [list(second).index(method) for method in first]).statistic)
+    return float(kendalltau(*([means[method] for method in shared] for means in (first, second))).statistic)
 
 
 def mean_drops(columns: Mapping[tuple[str, str, str], pd.Series]) -> dict[str, pd.Series]:

@@ -1,7 +1,7 @@
 """What the differences from the published evaluation do to its table: in the terminal, and as CSV files."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from analysis.replication import (
     adversarial_gains,
     agreement,
     column_moves,
+    in_groups,
     order_of_methods,
 )
 from analysis.statistics import Estimate
@@ -29,7 +30,7 @@ class Replicated:
     """What one run says beside the run with every difference.
 
     Attributes:
-        order: the mean Sufficiency by method, the highest first.
+        order: the mean Sufficiency by method, the highest first; without methods that have none.
         gains: of the adversarial fill, by method.
         tau: Kendall's, of its order with the published one.
         moves: of its columns from the published ones; none for that run itself.
@@ -49,10 +50,8 @@ def compare_with_published(
     found = {NONE_OUT: Replicated(order, adversarial_gains(published, seed), 1.0)}
     for difference, scores in without.items():
         own = order_of_methods(scores)
-        shared = [method for method in order if method in own]
-        tau = agreement(shared, [method for method in own if method in order])
         moves = tuple(column_moves(published, scores, seed))
-        found[difference] = Replicated(own, adversarial_gains(scores, seed), tau, moves)
+        found[difference] = Replicated(own, adversarial_gains(scores, seed), agreement(order, own), moves)
     return found
 
 
@@ -68,7 +67,8 @@ def show_replication(found: Mapping[str, Replicated]) -> None:
     paragraph(
         f"moved: columns whose 95 % interval (videos as the sample) leaves out 0, of those with an interval. They are "
         f"not corrected: of {count(len(pooled), 'column')} in all, one in twenty would by chance. tau: Kendall's, of "
-        "the order of the methods that both have, by their mean Sufficiency, with the published order; 1 is the same."
+        "the order of the methods that both have, by their mean Sufficiency, with the published order; 1 is the "
+        "same, and methods that tie (=) have no order."
     )
     methods = list(published.gains)
     table(
@@ -78,13 +78,20 @@ def show_replication(found: Mapping[str, Replicated]) -> None:
     )
     if any(math.isnan(move.difference.low) for move in pooled):
         paragraph("Without an interval: fewer than two videos, or one of whose frames a run has none.")
-    for name, item in found.items():
-        if list(item.order) != list(published.order):
-            paragraph(f"Without {name} the order is {', '.join(item.order)}.")
-    same = [name for name, item in found.items() if name != NONE_OUT and list(item.order) == list(published.order)]
-    paragraph(f"The published run's order is {', '.join(published.order)}.")
+    orders = {name: _in_words(item.order) for name, item in found.items()}
+    for name, order in orders.items():
+        if order != orders[NONE_OUT]:
+            paragraph(f"Without {name} the order is {order}.")
+    same = [name for name, order in orders.items() if name != NONE_OUT and order == orders[NONE_OUT]]
+    paragraph(f"The published run's order is {orders[NONE_OUT]}.")
     if same:
         paragraph(f"The order stays without {', '.join(same)}.")
+    for method in dict.fromkeys(method for item in found.values() for method in item.order):
+        if lacking := [name for name, item in found.items() if method not in item.order]:
+            paragraph(
+                f"{method} has no place in the order of {', '.join(lacking)}: every frame that is called fake is left "
+                "out of its row there."
+            )
     console.print()
 
 
@@ -108,7 +115,8 @@ def write_replication(folder: Path, found: Mapping[str, Replicated]) -> list[Pat
                 **_flat("fill_gain", item.gains.get(method)),
             }
             for name, item in found.items()
-            for place, (method, value) in enumerate(item.order.items(), start=1)
+            for place, methods in _placed(item.order)
+            for method, value in ((method, item.order[method]) for method in methods)
         ]
     )  # fmt: skip
     files = [folder / "replication_columns.csv", folder / "replication_order.csv"]
@@ -117,11 +125,24 @@ def write_replication(folder: Path, found: Mapping[str, Replicated]) -> list[Pat
     return files
 
 
+def _placed(order: Mapping[str, float]) -> Iterator[tuple[int, list[str]]]:
+    """The methods at each place from 1, as in sports: two that tie for the first are followed by the third."""
+    place = 1
+    for methods in in_groups(order):
+        yield place, methods
+        place += len(methods)
+
+
+def _in_words(order: Mapping[str, float]) -> str:
+    return ", ".join(" = ".join(methods) for methods in in_groups(order))
+
+
 def _line(name: str, replicated: Replicated) -> list[str]:
     pooled = [move for move in replicated.moves if not move.family]
     known = [move for move in pooled if not math.isnan(move.difference.low)]
     moved = f"{sum(move.moved for move in known)} of {len(known)}" if pooled else ""
-    best = next(iter(replicated.order), "")
+    groups = in_groups(replicated.order)
+    best = " = ".join(groups[0]) if len(groups) > 1 or len(replicated.order) == 1 else "none" if groups else ""
     largest = [_largest([move for move in pooled if move.measure == measure]) for measure in (SUFFICIENCY, ACCURACY)]
     return [name, moved, *largest, "" if math.isnan(replicated.tau) else f"{replicated.tau:.2f}", best]
 

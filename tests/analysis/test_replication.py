@@ -1,8 +1,10 @@
 """How columns move between two runs, on rows whose outcomes are chosen."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.replication import ACCURACY, SUFFICIENCY, adversarial_gains, agreement, column_moves, order_of_methods
@@ -64,8 +66,38 @@ def test_the_order_and_the_fills_gain_are_those_of_the_mean_drops() -> None:
     assert order_of_methods(scores)["RISE"] == pytest.approx(0.2)
     gain = adversarial_gains(scores)["LIME"]
     assert gain.value == pytest.approx(0.6 * 4 / 8)  # four videos of eight, from 0.2 to 0.8
-    assert agreement(["a", "b", "c"], ["a", "b", "c"]) == 1
-    assert agreement(["a", "b", "c"], ["c", "b", "a"]) == -1
+    assert agreement({"a": 3, "b": 2, "c": 1}, {"a": 9, "b": 8, "c": 0}) == 1
+    assert agreement({"a": 3, "b": 2, "c": 1}, {"c": 9, "b": 8, "a": 0}) == -1
+
+
+def test_methods_that_tie_have_no_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The alphabet's would be taken for the run's: none is best where nothing drops."""
+    made, alike = (as_score_table(table(rows(flips))) for flips in ({"RISE": 2, "LIME_adv": 2}, {}))
+    found = compare_with_published(alike, {"no-clamp": made, "nes-on-p": alike}, 0)
+    assert np.isnan(found["no-clamp"].tau)
+    assert agreement(order_of_methods(made), order_of_methods(made)) == pytest.approx(1)
+    show_replication(found)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Without no-clamp the order is LIME_adv = RISE, LIME." in said
+    assert "The published run's order is LIME = LIME_adv = RISE." in said
+    assert "The order stays without nes-on-p." in said
+    places = pd.read_csv(write_replication(tmp_path, found)[1]).groupby("without")["place"].apply(list)
+    assert (places["no-clamp"], places["nes-on-p"]) == ([1, 1, 3], [1, 1, 1])
+
+
+def test_a_method_without_a_detected_fake_is_not_the_best(capsys: pytest.CaptureFixture[str]) -> None:
+    """As LIME's published row, where all its frames are left out but one that is called Real."""
+    made = rows({"RISE": 4}, videos=4)
+    missed = [replace(row, key="r", video="r", predicted="Real", drop=0.0) for row in made[:9:3]]
+    published = [row for row in made if row.method != "LIME"] + missed
+    found = compare_with_published(
+        as_score_table(table(published)), {"lime-row": as_score_table(table(made + missed))}, 0
+    )
+    assert list(found[NONE_OUT].order) == ["RISE", "LIME_adv"]
+    assert found["lime-row"].tau == pytest.approx(1)
+    show_replication(found)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "LIME has no place in the order of (as published): every frame that is called fake is left out" in said
 
 
 def test_the_comparison_says_what_moves(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
@@ -78,7 +110,7 @@ def test_the_comparison_says_what_moves(tmp_path, capsys: pytest.CaptureFixture[
     show_replication(found)
     said = capsys.readouterr().out
     assert "none moves" not in said
-    assert "Without lime-row the order is RISE, LIME, LIME_adv." in " ".join(said.split())
+    assert "Without lime-row the order is RISE, LIME = LIME_adv." in " ".join(said.split())
     files = write_replication(tmp_path, found)
     assert "lime-row,RISE,Sufficiency Top 1,0.1" in files[0].read_text()
     assert files[1].read_text().count("\n") == 1 + 2 * len(METHODS)
