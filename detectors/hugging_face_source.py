@@ -202,7 +202,9 @@ def _network(folder: Folder, labels: dict[int, str] | None = None) -> Any:
         str(key): f"{key} {tuple(theirs)} instead of {tuple(ours)}" for key, theirs, ours in found["mismatched_keys"]
     }
     if labels is None and shapes:
-        raise InputError(f"{folder.name}: its weights are not those that its {CONFIG} says: {some(sorted(shapes.values()))}")
+        raise InputError(
+            f"{folder.name}: its weights are not those that its {CONFIG} says: {some(sorted(shapes.values()))}"
+        )
     lacking = sorted({*found["missing_keys"], *shapes})
     heads = tuple(f"{head}." for head in _heads(network)) if labels is not None else ()
     new_keys = [key for key in lacking if key.startswith(heads)]

@@ -237,7 +237,10 @@ def rewrite(folder: Path, key: str, how: Callable[[torch.Tensor], torch.Tensor],
             ),
             r"contradict each other \(image_mean is \[0.5, 0.5, 0.5\] and \[0.1, 0.1, 0.1\]\)",
         ),
-        (lambda folder: change(folder / "config.json", hidden_size=24), "its weights are not those that its config.json says"),
+        (
+            lambda folder: change(folder / "config.json", hidden_size=24),
+            "its weights are not those that its config.json says",
+        ),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "cannot be loaded"),
         (
             lambda folder: change(folder / "preprocessor_config.json", size={"height": 48, "width": 48}),
