@@ -71,7 +71,9 @@ class Step:
         self.detector = new_detector(model(name), Wanted(), None)
         weights = torch.ones(len(self.detector.class_names))
         budget = Budget(1, None)
-        self.training = Training(self.detector, recipe, weights, TrainingSettings(), budget, memory_format)
+        self.training = Training(
+            self.detector, recipe, weights, TrainingSettings(), budget, memory_format=memory_format
+        )
 
     def measure(self, images: int, precision: str, clock: Clock) -> tuple[float, float]:
         """(seconds an image, loss) of a batch of noise, whose classes take turns."""

@@ -82,7 +82,7 @@ def config_in(checkpoint: Checkpoint, kind: type[C]) -> C:
 def save(detector: NetworkDetector, path: str | Path, half: bool = False) -> None:
     """Writes a detector's weights and settings as one safetensors file that `detectors.load` reads by itself.
 
-    `half` stores float16, half the size, except batch norms' statistics, whose range float16 may not hold.
+    `half` stores float16, half the size, except batch norms' statistics and weights whose range float16 does not hold.
     """
     tensors = {
         key: tensor.detach().cpu().contiguous().to(_stored_type(key, tensor, half))
@@ -112,4 +112,6 @@ def _unreadable(checkpoint: Checkpoint, error: Exception) -> InputError:
 
 def _stored_type(key: str, tensor: torch.Tensor, half: bool) -> torch.dtype:
     statistic = key.endswith(("running_mean", "running_var"))
-    return torch.float16 if half and tensor.dtype == torch.float32 and not statistic else tensor.dtype
+    if not half or tensor.dtype != torch.float32 or statistic:
+        return tensor.dtype
+    return torch.float16 if bool(tensor.half().isfinite().all()) else tensor.dtype

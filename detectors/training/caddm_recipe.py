@@ -17,7 +17,7 @@ from detectors.training.caddm_loss import caddm_loss
 from detectors.training.classification import adamw, warm_cosine
 from detectors.training.facial_swap import facial_swap
 from detectors.training.recipe import Sample, TrainingBatch
-from detectors.training.training_frames import Labelled
+from detectors.training.training_frames import Labelled, require_classes
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class FacialSwaps:
         return asdict(self)
 
     def chosen(self, frames: Labelled, detector: Detector) -> Labelled:
-        """All frames."""
-        return frames
+        """All frames; InputError where they are of one class."""
+        return require_classes(frames, detector)
 
     def samples(self, frames: Labelled, position: int, generator: np.random.Generator) -> Sequence[Sample]:
         """A real frame without boxes, or a fake, whole or in a window of its source, with its box."""

@@ -14,7 +14,7 @@ from common.errors import InputError
 from detectors.base import Detector
 from detectors.training.augment import Augmentation
 from detectors.training.recipe import Sample, TrainingBatch
-from detectors.training.training_frames import Labelled
+from detectors.training.training_frames import Labelled, require_classes
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Classification:
         return asdict(self)
 
     def chosen(self, frames: Labelled, detector: Detector) -> Labelled:
-        """All frames."""
-        return frames
+        """All frames; InputError where they are of one class."""
+        return require_classes(frames, detector)
 
     def samples(self, frames: Labelled, position: int, generator: np.random.Generator) -> Sequence[Sample]:
         """The frame, augmented."""

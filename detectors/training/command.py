@@ -26,7 +26,7 @@ from detectors.training.classification import Classification
 from detectors.training.loop import TrainingSettings, is_first_process, train
 from detectors.training.models import Wanted, model, new_detector
 from detectors.training.recipe import Recipe
-from detectors.training.training_frames import Labelled, hold_out, labelled, require_images
+from detectors.training.training_frames import Labelled, hold_out, labelled, require_apart, require_images
 from detectors.training.training_options import FrameOptions, HardeningOptions, NetworkOptions, TrainingOptions
 
 LANDMARKS = "landmarks.csv"
@@ -65,7 +65,7 @@ def run_training(
     detector = new_detector(kind, wanted, network.init)
     training, validation = _split_frames(FrameSource(frames.frames, frames.images, detector, recipe), frames, options)
     _announce(detector, training)
-    _announce_validation(validation, frames.val_fraction, recipe)
+    _announce_validation(detector, training, validation, frames.val_fraction, recipe)
     if is_first_process():
         log.open_in(out)
     how = {"device": options.device, "resume": options.resume, "half": options.half, "logger": options.logger}
@@ -120,7 +120,9 @@ def _split_frames(
     """The frames to train on, and those to validate on."""
     training = source.read(frames.split)
     if frames.val_split is not None:
-        return training, source.read(frames.val_split)
+        validation = source.read(frames.val_split)
+        require_apart(training, validation, (frames.split, frames.val_split))
+        return training, validation
     return hold_out(training, frames.val_fraction, options.seed)
 
 
@@ -155,13 +157,17 @@ def _announce(detector: Detector, training: Labelled) -> None:
         warn(f"no frame of {', '.join(absent)}: the network will not learn to tell it")
 
 
-def _announce_validation(validation: Labelled | None, fraction: float, recipe: Recipe) -> None:
+def _announce_validation(
+    detector: Detector, training: Labelled, validation: Labelled | None, fraction: float, recipe: Recipe
+) -> None:
     if validation is None:
         why = "there are too few people to hold some out" if fraction else "--val-fraction 0 holds no people out"
         say(f"no validation: {why}; the last epoch's weights are kept")
     else:
         kept = "best" if recipe.keeps_best else "last"
         say(f"validating on {len(validation)} frames; the {kept} epoch's weights are kept")
+        if unseen := sorted({detector.class_names[label] for label in set(training.labels) - set(validation.labels)}):
+            warn(f"no frame of {', '.join(unseen)} to validate on: the epoch is chosen without what is said of them")
 
 
 def _precision(name: str, device: torch.device) -> str:

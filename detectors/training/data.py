@@ -26,12 +26,13 @@ class FrameDataset(Dataset[list[Item] | None]):
     """What frames give to train or validate on, by (epoch, position); a frame that cannot be read is None.
 
     `make` is a recipe's `samples` or `validation`; `purpose` names its draws, which depend on the seed, the epoch
-    and the frame's key. A frame that cannot be read is named once.
+    and the frame's key. A frame that cannot be read is named once, in whichever epoch that is.
     """
 
     def __init__(self, frames: Labelled, detector: Detector, make: Make, seed: int, purpose: str) -> None:
         self.frames, self.make, self.seed, self.purpose = frames, make, seed, purpose
         self.prepare = detector.prepare
+        self.named: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -43,7 +44,8 @@ class FrameDataset(Dataset[list[Item] | None]):
         try:
             samples = self.make(self.frames, position, draws)
         except InputError as error:
-            if epoch == 0:
+            if position not in self.named:
+                self.named.add(position)
                 warn(f"left out: {error}")
             return None
         return [(self.prepare(sample.image), sample.label, torch.from_numpy(sample.boxes)) for sample in samples]

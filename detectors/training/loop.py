@@ -5,14 +5,16 @@ import json
 import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,7 +35,10 @@ from detectors.training.training_frames import Labelled, class_weights
 from detectors.weight_loading import load_into
 
 SETTINGS_KEY = "training"
+LAST, BEST = "last.ckpt", "best.ckpt"
 FREE_TO_CHANGE = ("max_minutes", "workers")
+TRAINED, VALIDATED, NONE = "frames", "validation", "none"
+"""Where a checkpoint keeps the fingerprints of the frames that it is of, and what it says where there are none."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,11 @@ class Training(LightningModule):
         class_weights: Tensor,
         settings: TrainingSettings,
         budget: Budget,
+        frames: Mapping[str, str] = MappingProxyType({}),
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         super().__init__()
+        self.frames, self.validated = dict(frames), 0
         self.detector, self.memory_format = detector.to(memory_format=memory_format), memory_format
         self.recipe, self.settings, self.budget = recipe, settings, budget
         self.register_buffer("class_weights", class_weights, persistent=False)
@@ -102,11 +109,21 @@ class Training(LightningModule):
         self.log("train_loss", loss.detach(), on_step=True, on_epoch=True, batch_size=len(batch.labels))
         return loss
 
+    def on_validation_epoch_start(self) -> None:
+        """Counts the frames anew."""
+        self.validated = 0
+
+    def on_validation_epoch_end(self) -> None:
+        """Raises InputError where no frame could be read: nothing is known of the epoch."""
+        if not self.validated:
+            raise InputError("none of the frames to validate on could be read: see the warnings, and check --images")
+
     def validation_step(self, batch: TrainingBatch, _index: int) -> None:
         """Logs the plain cross-entropy of the verdicts and their accuracy."""
         if len(batch.labels):
             logits = self.detector(self._laid_out(batch).images).float()
             count = len(batch.labels)
+            self.validated += count
             self.log("val_loss", functional.cross_entropy(logits, batch.labels), batch_size=count)
             self.log("val_accuracy", (logits.argmax(1) == batch.labels).float().mean(), batch_size=count)
 
@@ -121,7 +138,7 @@ class Training(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what `detectors.load` and a resumed training need to know."""
-        checkpoint["hyper_parameters"] = _described(self.detector, self.recipe, self.settings)
+        checkpoint["hyper_parameters"] = _described(self.detector, self.recipe, self.settings, self.frames)
 
 
 def _total(module: nn.Module) -> Tensor:
@@ -138,9 +155,11 @@ def fastest_format(recipe: Recipe, device: torch.device) -> torch.memory_format:
     return torch.contiguous_format if slow else torch.channels_last
 
 
-def _described(detector: NetworkDetector, recipe: Recipe, settings: TrainingSettings) -> dict[str, Any]:
-    """The network's settings and the training's, as a checkpoint keeps them."""
-    training = {"recipe": type(recipe).__name__, **recipe.settings(), **asdict(settings)}
+def _described(
+    detector: NetworkDetector, recipe: Recipe, settings: TrainingSettings, frames: Mapping[str, str]
+) -> dict[str, Any]:
+    """The network's settings and the training's, with its frames' fingerprints, as a checkpoint keeps them."""
+    training = {"recipe": type(recipe).__name__, **recipe.settings(), **asdict(settings), **frames}
     return {METADATA_KEY: detector.config.as_metadata(), SETTINGS_KEY: json.loads(json.dumps(training))}
 
 
@@ -185,14 +204,15 @@ def train(
     torch_device = several(device, settings.devices)
     if torch_device.type == "cpu":
         keep_freed_memory()
-    about = _described(detector, recipe, settings)
+    used = {TRAINED: frames.fingerprint(), VALIDATED: NONE if validation is None else validation.fingerprint()}
+    about = _described(detector, recipe, settings, used)
     last = _earlier(out, about, resume)
     if is_first_process():
         sweep(out)
     steps = settings.epochs * steps_of(len(frames), settings.batch_size, settings.devices)
     budget = Budget(steps, settings.max_minutes, shared=settings.devices > 1)
     weights = class_weights(frames.labels, len(detector.class_names))
-    module = Training(detector, recipe, weights, settings, budget, fastest_format(recipe, torch_device))
+    module = Training(detector, recipe, weights, settings, budget, used, fastest_format(recipe, torch_device))
     data = FrameData(
         frames, validation, detector, recipe, settings.batch_size, settings.workers, settings.seed, settings.devices
     )
@@ -222,12 +242,13 @@ def train(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        with _interruptible(trainer):
+        with _interruptible(trainer), _continuing(last, budget):
             trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     if not trainer.is_global_zero:
         return out / "model.safetensors"
-    best = out / "best.ckpt"
-    load_into(detector.network, read(best if best.is_file() else out / "last.ckpt"), detector.config.title)
+    best = out / BEST
+    chosen = validation is not None and recipe.keeps_best and best.is_file()
+    load_into(detector.network, read(best if chosen else out / LAST), detector.config.title)
     save(detector, out / "model.safetensors", half)
     return out / "model.safetensors"
 
@@ -239,8 +260,12 @@ def is_first_process() -> bool:
 
 def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
     """The checkpoint to resume from, or None for a new training."""
-    last = out / "last.ckpt"
+    last = out / LAST
     if not last.is_file():
+        if (out / BEST).is_file():
+            raise InputError(
+                f"{out} holds {BEST} of a training that left no {LAST}: delete it, or choose another --out"
+            )
         return None
     if not resume:
         raise InputError(f"{out} holds a training already: --resume continues it, or choose another --out")
@@ -249,13 +274,29 @@ def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
         before = metadata.get(part)
         if not isinstance(before, dict):
             raise InputError(f"{last} was not made by this command; choose another --out")
-        changed = [key for key in now[part] if key not in FREE_TO_CHANGE and before.get(key) != now[part][key]]
+        free = FREE_TO_CHANGE if VALIDATED in before else (*FREE_TO_CHANGE, TRAINED, VALIDATED)  # as files once were
+        changed = [key for key in now[part] if key not in free and before.get(key) != now[part][key]]
         if changed:
             key = changed[0]
             raise InputError(
                 f"{last} was made with {key}={before.get(key)}, not {now[part][key]}; choose another --out"
             )
     return last
+
+
+@contextlib.contextmanager
+def _continuing(last: Path | None, budget: Budget) -> Iterator[None]:
+    """Turns what Lightning and torch raise of a checkpoint that they cannot go on from into one line."""
+    try:
+        yield
+    except (KeyError, ValueError, RuntimeError, TypeError, MisconfigurationException) as error:
+        if last is None or budget.started is not None or isinstance(error, InputError):
+            raise
+        said = (str(error).strip().splitlines() or [""])[0]
+        raise InputError(
+            f"{last} cannot be continued ({type(error).__name__}: {said}): it is not as this command left it; choose "
+            "another --out"
+        ) from error
 
 
 @contextlib.contextmanager

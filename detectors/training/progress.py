@@ -1,5 +1,6 @@
 """How far a training is, by steps and by the clock, and what it shows and keeps of its way."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from rich.progress import Progress, TaskID
 
 from common import log
 from common.csv_files import save_records
+from common.errors import InputError
 
 
 class Budget(Callback):
@@ -81,8 +83,8 @@ class History(Callback):
         """Advances the bar; under a time limit by the clock, where that is further."""
         assert self.task is not None  # noqa: S101 - set when training starts
         module.log("learning_rate", trainer.optimizers[0].param_groups[0]["lr"])
-        if outputs is not None:
-            self.losses.append(float(outputs["loss"]))
+        if outputs:  # none of a batch that could not be read
+            self.losses.append(_finite(float(outputs["loss"]), trainer))
         loss = sum(self.losses[-20:]) / max(1, len(self.losses[-20:]))
         self.bar.update(
             self.task,
@@ -92,6 +94,11 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Adds the epoch's row and writes the file anew."""
+        if not self.losses:
+            raise InputError(
+                f"epoch {trainer.current_epoch + 1} trained on nothing: no two frames of a batch could be read; see "
+                "the warnings, and check --images"
+            )
         metrics = trainer.callback_metrics
         self.rows.append(
             {
@@ -120,3 +127,13 @@ class History(Callback):
     def _validated(self) -> str:
         accuracy = self.rows[-1]["val_accuracy"] if self.rows else None
         return "" if accuracy is None else f"  val accuracy {accuracy:.3f}"
+
+
+def _finite(loss: float, trainer: Trainer) -> float:
+    """A step's loss. Raises InputError where it is NaN or infinite: the weights after it are lost."""
+    if not math.isfinite(loss):
+        raise InputError(
+            f"the training diverged in epoch {trainer.current_epoch + 1}: its loss is {loss} at step "
+            f"{trainer.global_step}; give a lower --learning-rate and another --out"
+        )
+    return loss

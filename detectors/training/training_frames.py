@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.console import warn
 from common.errors import InputError
 from data.index import Entry
 from data.source import IndexedFrames
@@ -35,6 +36,44 @@ class Labelled:
         """These frames only, in this order."""
         entries = [self.frames.entries[position] for position in positions]
         return Labelled(IndexedFrames(entries, self.frames.images), tuple(self.labels[p] for p in positions))
+
+    def fingerprint(self) -> str:
+        """How many frames they are, and a hash of what the index says of them and of their classes, in their order."""
+        said = "".join(f"{entry} {label}\n" for entry, label in zip(self.frames.entries, self.labels, strict=True))
+        return f"{len(self)} frames ({hashlib.sha256(said.encode()).hexdigest()[:12]})"
+
+
+def require_classes(frames: Labelled, detector: Detector) -> Labelled:
+    """The frames. Raises InputError where they are all of one class, which nothing could tell from another."""
+    if len(set(frames.labels)) < 2:
+        name = detector.class_names[frames.labels[0]]
+        raise InputError(f"all {len(frames)} frames are {name}: training and validation need frames of two classes")
+    return frames
+
+
+def require_apart(training: Labelled, validation: Labelled, names: Sequence[str]) -> None:
+    """Sees that validation is on other frames than training, and warns where it is on the same videos or people.
+
+    Args:
+        training: the frames to train on.
+        validation: those to validate on.
+        names: of their splits.
+
+    Raises:
+        InputError: frames are in both.
+    """
+    seen, held = ({entry.key for entry in part.frames.entries} for part in (training, validation))
+    if shared := sorted(seen & held):
+        raise InputError(
+            f"{len(shared)} of the {len(held)} frames to validate on ({names[1]}) are trained on as well ({names[0]}), "
+            f"as {shared[0]}: name another --val-split, or leave it out to hold people out"
+        )
+    trained, validated = ({_person(entry) for entry in part.frames.entries} for part in (training, validation))
+    if known := sorted(name for name in trained & validated if any(map(str.isdigit, name))):
+        warn(
+            f"{len(known)} of the {len(validated)} people to validate on ({names[1]}) are trained on as well "
+            f"({names[0]}), as {known[0]}: the accuracy on people that were never seen will be lower"
+        )
 
 
 def labelled(frames: IndexedFrames, detector: Detector) -> tuple[Labelled, dict[str, int]]:

@@ -1,6 +1,6 @@
 """Which frames train a network, how they are weighted, held out, ordered and changed."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -14,7 +14,13 @@ from data.source import open_frames
 from detectors.training.augment import Augmentation, compressed
 from detectors.training.classification import Classification
 from detectors.training.data import EpochSampler, FrameDataset, Item, collate, steps_of
-from detectors.training.training_frames import class_weights, hold_out, labelled, require_images
+from detectors.training.training_frames import (
+    class_weights,
+    hold_out,
+    labelled,
+    require_apart,
+    require_images,
+)
 from tests.detectors.training.small_frames import write_small_frames
 from tests.toys import LinearDetector, PatchDetector
 
@@ -119,6 +125,30 @@ def test_a_sample_depends_on_its_epoch_and_key_only(tmp_path: Path) -> None:
     assert first[1] == again[1] == 2
 
 
+def test_frames_of_one_class_train_nothing(tmp_path: Path) -> None:
+    frames, _ = labelled(open_frames(write_small_frames(tmp_path, people=3)), FIVE)
+    real = frames.at([position for position, label in enumerate(frames.labels) if not label])
+    with pytest.raises(InputError, match="all 3 frames are Real: training and validation need frames of two classes"):
+        Classification().chosen(real, FIVE)
+    assert Classification().chosen(frames, FIVE) is frames
+
+
+def test_validation_is_on_other_frames_and_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames, _ = labelled(open_frames(write_small_frames(tmp_path, people=3)), FIVE)
+    with pytest.raises(
+        InputError, match=r"2 of the 2 frames to validate on \(val\) are trained on as well \(all\), as"
+    ):
+        require_apart(frames, frames.at([0, 1]), ("all", "val"))
+    people = [PurePosixPath(entry.video).name[:3] for entry in frames.frames.entries]
+    first = [position for position, person in enumerate(people) if person == "000"]
+    others = [position for position, person in enumerate(people) if person != "000"]
+    require_apart(frames.at(others), frames.at(first), ("train", "val"))
+    assert not capsys.readouterr().err
+    require_apart(frames.at(others + first[1:]), frames.at(first[:1]), ("train", "val"))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 of the 1 people to validate on (val) are trained on as well (train), as 000" in said
+
+
 def test_an_unreadable_frame_is_named_once_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frames, _ = labelled(open_frames(write_small_frames(tmp_path, people=2)), FIVE)
     (tmp_path / frames.frames.entries[1].key).write_bytes(b"not a picture")
@@ -128,6 +158,9 @@ def test_an_unreadable_frame_is_named_once_and_left_out(tmp_path: Path, capsys: 
     assert samples[3] is None
     printed = capsys.readouterr().err
     assert printed.count("left out") == 1
+    (tmp_path / frames.frames.entries[0].key).write_bytes(b"not a picture")  # first in a later epoch
+    assert dataset[2, 0] is None
+    assert capsys.readouterr().err.count("left out") == 1
     assert frames.frames.entries[1].key in printed.replace("\n", "")
     images, labels, boxes = collate(samples)
     assert images.shape == (2, 3, 16, 16)

@@ -1,5 +1,6 @@
 """Training learns, resumes to the same weights after a kill, and refuses what it cannot continue."""
 
+import copy
 import csv
 import math
 import signal
@@ -148,6 +149,75 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
         train(start(), Classification(), chosen, None, tmp_path / "out", settings, resume=True)
 
 
+def test_resuming_on_other_frames_is_refused(tmp_path: Path) -> None:
+    chosen, settings = frames(tmp_path), TrainingSettings(epochs=1, batch_size=8)
+    held = chosen.at(range(5))
+    train(start(), Classification(), chosen, held, tmp_path / "out", settings)
+    train(start(), Classification(), chosen, held, tmp_path / "out", settings, resume=True)
+    turned = Labelled(chosen.frames, tuple(4 - label for label in chosen.labels))
+    for other in (turned, chosen.at(range(1, len(chosen)))):
+        with pytest.raises(InputError, match=r"was made with frames=\d+ frames \(\w+\), not \d+ frames"):
+            train(start(), Classification(), other, held, tmp_path / "out", settings, resume=True)
+    with pytest.raises(InputError, match=r"was made with validation=5 frames \(\w+\), not none"):
+        train(start(), Classification(), chosen, None, tmp_path / "out", settings, resume=True)
+
+
+def test_the_best_epoch_of_another_training_is_not_taken(tmp_path: Path) -> None:
+    chosen, settings = frames(tmp_path), TrainingSettings(epochs=1, batch_size=8)
+    train(start(), Classification(), chosen, chosen.at(range(5)), tmp_path / "out", settings)
+    (tmp_path / "out" / "last.ckpt").unlink()
+    with pytest.raises(InputError, match=r"holds best.ckpt of a training that left no last.ckpt"):
+        train(start(), Classification(), chosen, None, tmp_path / "out", settings)
+
+
+def test_a_checkpoint_that_cannot_be_gone_on_from_is_one_line(tmp_path: Path) -> None:
+    chosen, settings = frames(tmp_path), TrainingSettings(epochs=1, batch_size=8)
+    train(start(), Classification(), chosen, None, tmp_path / "out", settings)
+    last = tmp_path / "out" / "last.ckpt"
+    whole = torch.load(last, weights_only=True)
+    loops = copy.deepcopy(whole["loops"])
+    loops["fit_loop"]["epoch_progress"]["current"] = dict.fromkeys(("ready", "started", "processed", "completed"), 90)
+    for changed in ({"loops": loops}, {"optimizer_states": [{"state": {}, "param_groups": []}]}, {"state_dict": {}}):
+        torch.save({**whole, **changed}, last)
+        with pytest.raises(InputError, match=r"last.ckpt (cannot be continued|holds no state dict)") as caught:
+            train(start(), Classification(), chosen, None, tmp_path / "out", settings, resume=True)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_training_that_diverges_says_so(tmp_path: Path, validated: bool) -> None:
+    chosen, settings = frames(tmp_path), TrainingSettings(epochs=2, batch_size=8)
+    held = chosen.at(range(5)) if validated else None
+    with pytest.raises(InputError, match=r"the training diverged in epoch 1: its loss is (nan|inf) at step \d+"):
+        train(start(), Classification(1e30, warmup=0.0), chosen, held, tmp_path / "out", settings)
+
+
+def test_frames_that_cannot_be_read_end_no_training_unless_they_are_all(tmp_path: Path) -> None:
+    chosen, settings = frames(tmp_path), TrainingSettings(epochs=1, batch_size=2)
+    held = chosen.at([0, 1])
+    keys = [entry.key for entry in chosen.frames.entries]
+    for key in keys[3:]:
+        (tmp_path / key).write_bytes(b"no picture")
+    assert train(start(), Classification(), chosen, held, tmp_path / "some", TrainingSettings(epochs=1, batch_size=8))
+    for key in keys[:1] + keys[2:]:
+        (tmp_path / key).write_bytes(b"no picture")
+    with pytest.raises(InputError, match="epoch 1 trained on nothing: no two frames of a batch could be read"):
+        train(start(), Classification(), chosen, None, tmp_path / "none", settings)
+    with pytest.raises(InputError, match="none of the frames to validate on could be read"):
+        train(start(), Classification(), chosen, chosen.at([0]), tmp_path / "unseen", settings)
+
+
+def test_weights_beyond_half_precision_are_stored_whole(tmp_path: Path) -> None:
+    detector = start()
+    with torch.no_grad():
+        detector.network.classifier.weight[0, 0] = 1e5
+    save(detector, tmp_path / "x.safetensors", half=True)
+    stored = load_file(tmp_path / "x.safetensors")
+    assert stored["classifier.weight"].dtype == torch.float32
+    assert stored["classifier.bias"].dtype == torch.float16
+    assert detectors.load(str(tmp_path / "x.safetensors")).class_names == CLASS_NAMES
+
+
 def test_the_time_limit_ends_a_training_with_usable_weights(tmp_path: Path) -> None:
     chosen = frames(tmp_path)
     began = time.monotonic()
@@ -210,7 +280,9 @@ def test_the_memory_format_changes_no_loss_and_no_gradient(monkeypatch: pytest.M
     batch = TrainingBatch(torch.rand(4, 3, 32, 32), torch.tensor([0, 2, 2, 4]), [])
     for memory_format in (torch.channels_last, torch.contiguous_format):
         torch.manual_seed(0)
-        module = Training(start(), recipe, torch.ones(5), TrainingSettings(), Budget(1, None), memory_format)
+        module = Training(
+            start(), recipe, torch.ones(5), TrainingSettings(), Budget(1, None), memory_format=memory_format
+        )
         weights = next(module.parameters())
         assert weights.is_contiguous(memory_format=memory_format)
         loss = module.training_step(batch, 0)
