@@ -45,7 +45,8 @@ class Adversarial:
         clean: the weight in [0, 1) of the cross-entropy of the images as they were, from which the rest is taken
             (Goodfellow et al., ICLR 2015, whose weight is 0.5); 0 as published. It keeps the clean accuracy.
         victims: "all" images, as published, driven from their class; or "fakes" only, driven towards Real: the game
-            that `python -m detectors attack` measures. Real then weighs more than one manipulation, see `real_heavier`.
+            that `python -m robustness attack` measures. Classes are balanced then, whatever the base does, and Real
+            weighs more than one manipulation (`real_heavier`): else to call everything fake defends best.
     """
 
     keeps_best: ClassVar[bool] = False
@@ -100,8 +101,8 @@ class Adversarial:
         images = self.attacked(detector, batch).requires_grad_()
         logits = detector(torch.cat([images, batch.images]) if self.clean else images).float()
         weights = class_weights if self.base.balanced else None
-        if weights is not None and self.victims == FAKES:
-            weights = real_heavier(weights, detector.real)
+        if self.victims == FAKES:
+            weights = real_heavier(class_weights, detector.real)
         loss = (1 - self.clean) * self._entropy(logits[: len(images)], batch.labels, weights)
         if self.clean:
             loss = loss + self.clean * self._entropy(logits[len(images) :], batch.labels, weights)

@@ -160,6 +160,20 @@ def test_where_only_fakes_are_attacked_they_are_led_to_real() -> None:
     assert moved.abs().max() <= 8 / 255 + 1e-6
 
 
+def test_where_only_fakes_are_attacked_both_classes_weigh_alike() -> None:
+    """Four fakes to a real frame, as in FaceForensics++: unweighted, to call everything fake would defend best."""
+    network, base = Small(), Classification(balanced=False, label_smoothing=0.0)
+    batch = TrainingBatch(torch.rand(5, 3, 8, 8), torch.tensor([0, 1, 1, 1, 1]), [])
+    weights = class_weights(batch.labels.tolist(), classes=2)
+    for victims, expected in (("fakes", weights), ("all", None)):
+        recipe = Adversarial(base, lipschitz=0.0, victims=victims)
+        torch.manual_seed(0)
+        attacked = recipe.attacked(network, batch)
+        torch.manual_seed(0)
+        found = recipe.loss(network, batch, weights)
+        assert torch.allclose(found, nn.functional.cross_entropy(network(attacked), batch.labels, expected), rtol=1e-5)
+
+
 def test_the_real_class_weighs_between_one_class_and_all_others() -> None:
     weights = class_weights([0, 0, 1, 2, 2, 2, 3, 4], classes=6)
     heavier = real_heavier(weights, 0)
