@@ -16,7 +16,7 @@ from common.config_file import ConfigOption, SaveConfigOption, save_config
 from common.errors import InputError
 from reporting.detector_comparison import short_names, show_detector_comparison, write_detector_comparison
 from reporting.products import RunResults, write_products
-from reporting.replication import compare_with_published, show_replication, write_replication
+from reporting.replication import compare_with_published, doubts, show_replication, write_replication
 from reporting.run_comparison import show_run_comparison
 from reporting.terminal import introduce_run, show_black_masks, show_missing, show_results
 from runs.drift import ask_about_first, keep_drift
@@ -70,13 +70,17 @@ def replicate(
     for run, own in runs.items():  # mistakes come first
         setups[run] = prepare_run(own, folder=folder / run, like=setups.get(PUBLISHED))
     scores: dict[str, ScoreTable] = {}
+    in_doubt: list[str] = []
     for run, own in runs.items():
         console.say(f"{run}, {len(scores) + 1} of {len(runs)}")
         found = score_detector(setups.pop(run), own, folder / run, WHOLE_RUN, workers, shown=False)
         if found is None:
             raise InputError(f"{folder / run}: not every frame could be scored, so the runs cannot be compared")
         scores[run.removeprefix("without-")] = found.rows
+        in_doubt += doubts(run, found)
     compared = compare_with_published(scores.pop(PUBLISHED), scores, options.seed)
+    for sentence in in_doubt:
+        console.paragraph(sentence)
     show_replication(compared)
     files = write_replication(folder, compared)
     console.say(f"Files in {folder}: {', '.join(path.name for path in files)}")

@@ -109,7 +109,8 @@ def agreement(first: Mapping[str, float], second: Mapping[str, float]) -> float:
     shared = [method for method in first if method in second]
     if len(shared) < 2:
         return float("nan")
-    return float(kendalltau(*([means[method] for method in shared] for means in (first, second))).statistic)
+    ours, theirs = ([means[method] for method in shared] for means in (first, second))
+    return float(kendalltau(ours, theirs).statistic)
 
 
 def mean_drops(columns: Mapping[tuple[str, str, str], pd.Series]) -> dict[str, pd.Series]:

@@ -75,7 +75,7 @@ class ExaminationSetup:
             batch_size=self.batch_size,
             threads=torch.get_num_threads(),
             device=describe_device(device),
-            versions=versions(),
+            versions=versions((self.name, *(method.explainer for method in self.methods))),
             face_detector=face_detector,
             command=command,
         )

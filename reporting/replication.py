@@ -20,6 +20,8 @@ from analysis.replication import (
 from analysis.statistics import Estimate
 from common.console import console, count, paragraph, table
 from common.csv_files import save_csv
+from reporting.products import RunResults
+from runs.partial_frames import partial_frames
 from runs.score_table import ScoreTable
 
 NONE_OUT = "(as published)"
@@ -53,6 +55,17 @@ def compare_with_published(
         moves = tuple(column_moves(published, scores, seed))
         found[difference] = Replicated(own, adversarial_gains(scores, seed), agreement(order, own), moves)
     return found
+
+
+def doubts(run: str, results: RunResults) -> list[str]:
+    """What the numbers of one run of a replication are not of: a detector that drifted, frames that failed."""
+    left_out = ""
+    if results.failures:
+        left_out = (
+            f"{count(len(results.failures), 'frame')} could not be scored (failures.csv in its folder says why); its "
+            "order and gains are of the others, and its columns of those that the published run has, too."
+        )
+    return [f"{run}: {said}" for said in (results.drift, left_out, partial_frames(results.missing)) if said]
 
 
 def show_replication(found: Mapping[str, Replicated]) -> None:

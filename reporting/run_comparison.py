@@ -21,6 +21,9 @@ def show_run_comparison(first: StoredRun, second: StoredRun, seed: int = 0) -> N
         paragraph("Their configurations are the same.")
     for key, was, now in differing:
         say(f"  {key}: {was} -> {now}")
+    for run in (first, second):
+        if said := _unfinished(run):
+            paragraph(said)
     differences = score_differences(first.rows, second.rows, seed)
     if not differences:
         paragraph("They share no frame that both call fake under the same attack, so no score can be compared.")
@@ -38,6 +41,18 @@ def show_run_comparison(first: StoredRun, second: StoredRun, seed: int = 0) -> N
     listing = [f"{line.method}'s {NAMES[line.measure]} under {line.attack}" for line in significant]
     paragraph(f"Moved beyond chance: {', '.join(listing)}." if listing else "No score is shown to have moved.")
     console.print()
+
+
+def _unfinished(run: StoredRun) -> str:
+    """How many of a run's frames are not there, in a sentence; "" for none."""
+    frames, finished = run.configuration.get("frames"), len(run.rows)
+    wanted = frames.get("count") if isinstance(frames, dict) else None
+    if not isinstance(wanted, int) or finished >= wanted:
+        return ""
+    return (
+        f"{run.name}: {finished} of its {count(wanted, 'frame')} are finished, and what follows is of these; the run's "
+        "own command scores the others, or says why they fail."
+    )
 
 
 def _show_attack(attack: str, differences: list[ScoreDifference]) -> None:

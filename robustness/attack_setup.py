@@ -108,7 +108,7 @@ def prepare_attack(
         precision="float32",
         device=describe_device(device),
         threads=torch.get_num_threads(),
-        versions=versions(),
+        versions=versions([named.detector] if transfer is None else [named.detector, transfer.detector]),
     )
     plan = AttackPlan(configuration, chosen, ThreatModel(detector, source, batch_size), stages, group_size(batch_size))
     return AttackSetup(

@@ -3,7 +3,7 @@
 import json
 import platform
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +18,8 @@ from runs.earlier_names import renamed_settings
 
 FORMAT = 5  # of the rows; a change of their meaning raises it, and older runs are not continued
 LIBRARIES = ("torch", "numpy", "scikit-image", "scikit-learn", "scipy", "timm", "lime", "shap", "torchattacks")
+LIBRARY_OF = {"captum": "captum", "cam": "grad-cam", "hf": "transformers", "onnx": "onnxruntime"}
+"""What computes the methods and detectors whose names begin so, beside `LIBRARIES`."""
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,14 @@ def identify_detector(name: str, detector: Detector) -> DetectorIdentity:
     )
 
 
-def versions() -> dict[str, str]:
-    """The versions of this software, Python and the libraries that compute."""
-    return {"flipscope": _own_version(), "python": platform.python_version(), **{n: version(n) for n in LIBRARIES}}
+def versions(names: Iterable[str] = ()) -> dict[str, str]:
+    """The versions of this software, Python and the libraries that compute.
+
+    `names` are those of detectors and methods as on a command line: some are computed by a further library.
+    """
+    further = {LIBRARY_OF[name.partition(":")[0]] for name in names if name.partition(":")[0] in LIBRARY_OF}
+    libraries = (*LIBRARIES, *sorted(further))
+    return {"flipscope": _own_version(), "python": platform.python_version(), **{n: version(n) for n in libraries}}
 
 
 def describe_device(device: torch.device) -> str:

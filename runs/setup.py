@@ -160,7 +160,7 @@ def prepare_run(
         precision=options.precision,
         device=describe_device(device),
         threads=torch.get_num_threads(),
-        versions=versions(),
+        versions=versions((name, *(method.explainer for method in methods))),
     )
     setup = RunSetup(files_name(options.every_method), configuration, selection, scorer, options.frames is None)
     if folder is not None and MALAFIDE in options.attacks:

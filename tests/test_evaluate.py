@@ -14,8 +14,10 @@ import evaluate
 from common import console
 from data.index import Entry, read_index, write_index
 from runs import row_files
+from runs.drift import keep_drift
 from runs.replication import replicated_runs
 from runs.run_folder import RunFolder
+from scoring.scored import Drift
 from tests.scoring.stand_ins import TINY, Normalised, picture, save, write_frames
 
 PLANTED = ("--detector", "tests.scoring.stand_ins:PlantedDetector")
@@ -500,5 +502,10 @@ def test_a_replication_runs_continues_and_says_which_difference_moves_what(
     moves = pd.read_csv(folder / "replication_columns.csv")
     assert set(moves.iloc[:, 0]) == {"swapped-rows"}
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/frames/*")}
+    keep_drift(RunFolder(folder / two[1]), Drift("a.png", "b.png", 0.5))
+    capsys.readouterr()
     assert run(*words) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "without-swapped-rows: The detector drifted: from b.png on" in told
+    assert "as-published: The detector drifted" not in told
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*/frames/*")} == before

@@ -9,6 +9,7 @@ import evaluate
 from analysis.score_differences import score_differences
 from common import console
 from common.errors import InputError
+from reporting.run_comparison import show_run_comparison
 from runs.configuration import bind
 from runs.run_folder import RunFolder
 from runs.stored_run import StoredRun, read_stored_run
@@ -72,6 +73,18 @@ def test_the_command_says_what_changed_and_what_moved(
     told = " ".join(capsys.readouterr().out.split())
     assert "seed: 0 -> 7" in told
     assert "Moved beyond chance: LIME's drop under nes, LIME's flip rate under nes." in told
+
+
+def test_a_run_at_work_is_said_to_be(runs: tuple[StoredRun, StoredRun], capsys: pytest.CaptureFixture[str]) -> None:
+    """Its configuration is that of the finished run, and its frames may be any part of them."""
+    at_work, finished = (
+        replace(run, configuration={**run.configuration, "frames": {"count": count}})
+        for run, count in zip(runs, (40, 28), strict=True)
+    )
+    show_run_comparison(at_work, finished)
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{at_work.name}: 28 of its 40 frames are finished" in told
+    assert f"{finished.name}: 28" not in told
 
 
 @pytest.mark.parametrize("damage", ["nothing", "empty", "garbage", "foreign"])

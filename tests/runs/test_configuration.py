@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import captum
 import pytest
 import torch
 
@@ -103,6 +104,13 @@ def test_versions_name_what_computes() -> None:
     assert found["flipscope"] not in ("", "unknown")
     assert found["torch"] == torch.__version__.split("+")[0] or found["torch"] == torch.__version__
     assert {"numpy", "shap", "lime", "scikit-image"} <= found.keys()
+
+
+def test_what_computes_the_methods_and_the_detector_is_named_with_its_version() -> None:
+    """Only where it is used, so that an upgrade of what a run does not ask is no reason to refuse it."""
+    named = versions(["onnx:a.onnx", "captum:Saliency", "cam:GradCAM", "LIME"])
+    assert set(named) - set(versions(["LIME", "timm:resnet18"])) == {"captum", "grad-cam", "onnxruntime"}
+    assert named["captum"] == captum.__version__
 
 
 def test_a_detector_is_its_weights_not_its_path() -> None:
