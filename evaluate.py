@@ -177,7 +177,7 @@ def score_detector(
     if shown:
         introduce_run(setup, folder)
     run_folder, selection = RunFolder(folder), setup.selection
-    with worker_pool(workers, settled(options, setup), folder) as pool, run_folder.locked(part):
+    with worker_pool(workers, setup, settled(options, setup), folder) as pool, run_folder.locked(part):
         run_folder.bind(setup.configuration)
         if drift := ask_about_first(run_folder, selection, setup.scorer.detector):
             keep_drift(run_folder, drift)

@@ -108,9 +108,26 @@ def score(probabilities: Tensor, labels: Sequence[int], class_names: Sequence[st
 
 
 def _against_rest(metric: Callable[[Tensor, Tensor], Tensor], probabilities: Tensor, truth: Tensor) -> Tensor:
-    """A metric of each class against the rest, (C,); NaN for classes without frames."""
+    """A metric of each class against the rest, (C,); NaN for classes without frames.
+
+    It depends on the order of the odds of a class alone. These keep confident verdicts apart, where p rounds to 1.
+    """
     values = [
-        float(metric(probabilities[:, label], (truth == label).long())) if bool((truth == label).any()) else math.nan
+        float(metric(_ranks(_odds(probabilities.double(), label)), (truth == label).long()))
+        if bool((truth == label).any())
+        else math.nan
         for label in range(probabilities.shape[1])
     ]
     return torch.tensor(values)
+
+
+def _odds(probabilities: Tensor, label: int) -> Tensor:
+    """p / (1 - p) of a class, (N,), of probabilities (N, C) float64; infinite where no other class has any chance."""
+    others = torch.cat([probabilities[:, :label], probabilities[:, label + 1 :]], dim=1)
+    return probabilities[:, label] / others.sum(dim=1)
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """The place of each value (N,) among those that differ, in [0, 1]: what torchmetrics takes as it is."""
+    distinct, places = torch.unique(values, return_inverse=True)
+    return places.double() / max(1, len(distinct) - 1)

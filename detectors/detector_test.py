@@ -137,7 +137,7 @@ def fake_scores(predictions: Predictions, real: int) -> np.ndarray:
     """p(fake) = 1 - p(Real) of N frames, (N,) float64, where `real` is the class "Real".
 
     It is computed from the fakes' classes and in float64, so that confident verdicts differ near 0 and near
-    1 alike, where one minus a float32 rounds.
+    1 alike, where one minus p(Real) rounds.
     """
     probabilities = predictions.probabilities.double().numpy()
     accepted = probabilities[:, real]
@@ -161,7 +161,7 @@ def write_report(out: Path, detector: Detector, report: Report) -> None:
     columns = {
         "video": report.predictions.videos,
         "family": report.predictions.families,
-        "p_fake": [f"{score:.9g}" for score in report.scores.tolist()],
+        "p_fake": [repr(score) for score in report.scores.tolist()],
     }
     write_report_files(out, detector, report.predictions, summary, metrics, columns)
 

@@ -13,7 +13,7 @@ from data.frames import Frame
 from detectors.answers import NotFiniteError
 from detectors.base import Detector
 from detectors.preparing import prepared
-from detectors.queries import Queries
+from detectors.queries import Queries, probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Predictions:
         families: "Real", or the manipulation each was made with.
         videos: the video that each is from.
         labels: the class that each belongs to.
-        probabilities: (N, C) float32.
+        probabilities: (N, C) float64, so that confident verdicts do not tie where float32 rounds.
         left_out: how many frames of each family belong to no class.
         unreadable: how many frames could not be read.
     """
@@ -96,7 +96,7 @@ def predict(
 def _asked(queries: Queries, images: Sequence[Tensor], seen: Sequence[tuple[str, str, str, int]]) -> Tensor:
     """Probabilities of images, those of the last frames seen; InputError names frames that have none."""
     try:
-        return queries.probabilities(torch.stack(list(images)))
+        return probabilities(queries.logits(torch.stack(list(images))).double())
     except NotFiniteError as error:
         keys = [frame[0] for frame in seen[-len(images) :]]
         lost = [key for key, image in zip(keys, images, strict=True) if not _answers(queries, image)]

@@ -45,6 +45,6 @@ def write_report_files(
         file.write("\n")
     save_rows(out / "metrics.csv", metrics)
     header = ["key", *columns, *(f"p_{name}" for name in detector.class_names)]
-    probabilities = [[f"{value:.6g}" for value in row] for row in predictions.probabilities.tolist()]
+    probabilities = [[repr(value) for value in row] for row in predictions.probabilities.tolist()]  # ranks are kept
     rows = zip(predictions.keys, *columns.values(), probabilities, strict=True)
     save_rows(out / "predictions.csv", [header, *([*cells, *values] for *cells, values in rows)])

@@ -1,6 +1,7 @@
 """The options of a worker pool, and how they become one."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Annotated
 import torch
 import typer
 
+from common.errors import InputError
 from detectors.devices import resolve_device
 from runs.run_options import EvaluationOptions
 from runs.selection import Selection
-from runs.setup import prepare_run
+from runs.setup import RunSetup, prepare_run
 from runs.workers.messages import Score
 from runs.workers.processes import ProcessPool
 from runs.workers.ray_cluster import RayPool
@@ -63,18 +65,44 @@ class WorkerOptions:
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A worker's plan: the run as `runs.setup.prepare_run` makes it from the same options, on the slot's own device."""
+    """A worker's plan: the run as `runs.setup.prepare_run` makes it from the same options, on the slot's own device.
+
+    Attributes:
+        options: of the run.
+        folder: of the run.
+        threads: of the CPU, for each worker.
+        parts: what the run's process prepared (`prepared_parts`): a worker that starts later, maybe in the place of one
+            that was lost, must find the same.
+    """
 
     options: EvaluationOptions
     folder: Path
     threads: int
+    parts: Mapping[str, str]
 
     def __call__(self, slot: int) -> tuple[Selection, Score]:
-        """See `WorkerPlan`."""
+        """See `WorkerPlan`. Raises InputError where the detector, code or frames are others than the run's by now."""
         torch.set_num_threads(self.threads)
         options = replace(self.options, device=device_of(self.options.device, slot))
         setup = prepare_run(options, folder=self.folder, as_written=True)
+        found = prepared_parts(setup)
+        if changed := [part for part, value in self.parts.items() if found[part] != value]:
+            raise InputError(
+                f"{' and '.join(changed)} changed since the run was started: put back what was there, or start another "
+                "run"
+            )
         return setup.selection, setup.scorer
+
+
+def prepared_parts(setup: RunSetup) -> dict[str, str]:
+    """What of a run is read from files that may be replaced: a hash of each, by what it is called."""
+    configuration = setup.configuration
+    parts = {
+        "the detector": configuration.detector,
+        "the user's own code": sorted(configuration.own_code.items()),
+        "the frames' index": setup.selection.keys,
+    }
+    return {name: hashlib.sha256(repr(part).encode()).hexdigest() for name, part in parts.items()}
 
 
 def device_of(name: str, slot: int) -> str:
@@ -86,24 +114,31 @@ def device_of(name: str, slot: int) -> str:
 
 
 @contextmanager
-def worker_pool(worker_options: WorkerOptions, options: EvaluationOptions, folder: Path) -> Iterator[WorkerPool | None]:
+def worker_pool(
+    worker_options: WorkerOptions, setup: RunSetup, options: EvaluationOptions, folder: Path
+) -> Iterator[WorkerPool | None]:
     """The worker pool that scores a run with these options in its folder; None where this process does. It is closed.
+
+    Args:
+        worker_options: how many workers, and where.
+        setup: the run, as this process prepared it.
+        options: that a worker prepares it from.
+        folder: of the run.
 
     Raises InputError for a cluster that is not to be had.
     """
     if worker_options.alone:
         yield None
         return
-    pool = _pool(worker_options, options, folder)
+    pool = _pool(worker_options, PreparedRun(options, folder, worker_options.threads_each(), prepared_parts(setup)))
     try:
         yield pool
     finally:
         pool.close()
 
 
-def _pool(worker_options: WorkerOptions, options: EvaluationOptions, folder: Path) -> WorkerPool:
-    plan = PreparedRun(options, folder, worker_options.threads_each())
+def _pool(worker_options: WorkerOptions, plan: PreparedRun) -> WorkerPool:
     if worker_options.ray is None:
         return ProcessPool(plan, worker_options.workers or 1)
-    gpus = 1.0 if resolve_device(options.device).type == "cuda" else 0.0
+    gpus = 1.0 if resolve_device(plan.options.device).type == "cuda" else 0.0
     return RayPool(plan, worker_options.ray, worker_options.workers, worker_options.threads_each(), gpus)

@@ -74,7 +74,7 @@ def test_two_class_detectors_take_every_family(index: Path) -> None:
     assert predictions.labels == (0, 1, 1, 1, 1) * 3 + (1, 1)
     assert predictions.left_out == {}
     assert predictions.probabilities.shape == (17, 2)
-    assert torch.allclose(predictions.probabilities[:, 1], torch.tensor(1.0).sigmoid())
+    assert torch.allclose(predictions.probabilities[:, 1], torch.tensor(1.0).sigmoid().double())
 
 
 def test_an_unreadable_frame_does_not_end_a_test(

@@ -85,3 +85,16 @@ def test_one_class_alone_has_neither_curve() -> None:
 def test_wrong_shapes() -> None:
     with pytest.raises(ValueError, match="expected probabilities"):
         score(torch.rand(3, 2), [0, 1], ("Real", "Fake"))
+
+
+def test_verdicts_beyond_rounding_are_ranked_by_their_odds() -> None:
+    random = np.random.default_rng(3)
+    labels = random.integers(0, 5, 100)
+    logits = torch.tensor(60 * random.normal(size=(100, 5)) + 60 * np.eye(5)[labels])
+    found = score(logits.softmax(1), labels.tolist(), NAMES)
+    others = [torch.cat([logits[:, :place], logits[:, place + 1 :]], dim=1).logsumexp(1) for place in range(5)]
+    odds = logits.numpy() - torch.stack(others, dim=1).numpy()
+    areas = [truth.roc_auc_score(labels == place, odds[:, place]) for place in range(5)]
+    assert found.auroc == pytest.approx(np.mean(areas), abs=1e-6)
+    precisions = [truth.average_precision_score(labels == place, odds[:, place]) for place in range(5)]
+    assert found.average_precision == pytest.approx(np.mean(precisions), abs=1e-6)

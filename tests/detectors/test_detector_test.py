@@ -111,6 +111,18 @@ def test_confident_verdicts_are_told_apart() -> None:
     assert fake_scores(known, 1) == pytest.approx(1 - scores, rel=1e-5)
 
 
+def test_verdicts_that_float32_rounds_to_0_do_not_tie() -> None:
+    class Certain(PatchDetector):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.stack([200 - 50 * images.mean((1, 2, 3)), *[0 * images.mean((1, 2, 3))] * 4], dim=1)
+
+    report = measure_detector(Certain(8, slice(0, 8), slice(0, 8)), FRAMES)
+    known = [frame for frame in FRAMES if frame.family]
+    fake = np.array([frame.family != "Real" for frame in known])
+    brightness = np.array([frame.image.mean() for frame in known])
+    assert report.of("frame").auc == pytest.approx(roc_auc_score(fake, brightness))
+
+
 def test_one_class_alone() -> None:
     report = measure_detector(by_brightness(), FRAMES[4:8])
     both = report.of("frame")
@@ -173,7 +185,7 @@ def test_predictions_keep_what_is_known_of_their_frames() -> None:
     assert found.videos == ("r/1", "r/1", "r/2", "r/2", "d/1", "d/1", "d/2", "d/2")
     assert found.left_out == {"FaceShifter": 2, "no label": 1}
     one_by_one = [detector(detector.prepare(each.image)[None]).softmax(1)[0] for each in FRAMES[:8]]
-    assert torch.allclose(found.probabilities, torch.stack(one_by_one), atol=1e-6)
+    assert torch.allclose(found.probabilities.float(), torch.stack(one_by_one), atol=1e-6)
 
 
 def swapped(frames: Sequence[Frame]) -> list[Frame]:

@@ -1,20 +1,52 @@
 """Which worker pool is started for what was asked, and that no worker stays when the work is over."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from common.errors import InputError
+from runs.configuration import DetectorIdentity
 from runs.run_options import EvaluationOptions
 from runs.workers import start
-from runs.workers.start import WorkerOptions, worker_pool
+from runs.workers.start import PreparedRun, WorkerOptions, prepared_parts, worker_pool
 from tests.runs.workers.test_worker_pool import Pretend
+
+
+def prepared(weights: str = "a", code: str = "b", keys: tuple[str, ...] = ("x.png",)) -> Any:
+    """What of a prepared run says from which files it is."""
+    detector = DetectorIdentity("net.pth", weights, ("Real", "Fake"), 16)
+    configuration = SimpleNamespace(detector=detector, own_code={"mine": code})
+    return SimpleNamespace(configuration=configuration, selection=SimpleNamespace(keys=keys), scorer="scorer")
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({}, None),
+        ({"weights": "c"}, "the detector changed since the run was started"),
+        ({"code": "c"}, "the user's own code changed since the run was started"),
+        ({"weights": "c", "keys": ("y.png",)}, "the detector and the frames' index changed since the run was started"),
+    ],
+)
+def test_a_worker_that_finds_other_files_than_the_run_did_scores_nothing(
+    later: dict[str, Any], said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "prepare_run", lambda options, **_: prepared(**later))
+    plan = PreparedRun(EvaluationOptions(), Path(), 1, prepared_parts(prepared()))
+    if said is None:
+        assert plan(0)[1] == "scorer"
+        return
+    with pytest.raises(InputError, match=said):
+        plan(0)
 
 
 def test_a_crew_leaves_also_where_there_was_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second cluster cannot be joined while the first one is held."""
     pool = Pretend(2)
     monkeypatch.setattr(start, "ProcessPool", lambda plan, slots: pool)
-    with worker_pool(WorkerOptions(workers=2), EvaluationOptions(), Path()) as found:
+    with worker_pool(WorkerOptions(workers=2), prepared(), EvaluationOptions(), Path()) as found:
         assert found is pool
         assert not pool.closed
     assert pool.closed
@@ -22,7 +54,7 @@ def test_a_crew_leaves_also_where_there_was_nothing_to_do(monkeypatch: pytest.Mo
 
 def test_one_process_needs_no_crew() -> None:
     for worker_options in (WorkerOptions(), WorkerOptions(workers=1)):
-        with worker_pool(worker_options, EvaluationOptions(), Path()) as found:
+        with worker_pool(worker_options, prepared(), EvaluationOptions(), Path()) as found:
             assert found is None
 
 
