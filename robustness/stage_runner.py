@@ -82,6 +82,7 @@ class _Work:
         self.parts, self.plan = parts, plan
         self.held: dict[str, Frame] = {}  # of the group in hand, so that its frames are decoded once
         self.kept: tuple[FrameEntry, Record] | None = None  # a frame that an earlier call judged
+        self.judged: set[str] = set()  # the frames that this call judged, whose attacks begin anew
         self.results = StageResults(
             {stage.name: {} for stage in plan.stages}, {stage.name: 0.0 for stage in plan.stages}
         )
@@ -115,8 +116,11 @@ class _Work:
         wanted = stage.wanted(chunk, self.results.records)
         if not wanted:
             return
-        first = chunk[0].key
-        part = self.parts.finished(stage.name, first, [frame.key for frame in wanted])
+        first, keys = chunk[0].key, [frame.key for frame in wanted]
+        part = self.parts.finished(stage.name, first, keys)
+        if part is not None and not self.judged.isdisjoint(keys):
+            part = None
+            warn(f"{stage.name}: {keys[0]} and what was attacked with it is done again, as its own verdict was lost")
         if part is not None and stage.name == CLEAN:
             self.kept = wanted[0], part.records[0]
         if part is None:
@@ -129,6 +133,8 @@ class _Work:
                 records = tuple(stage.work(sample))
             part = Part(records, time.perf_counter() - started)
             self.parts.save(stage.name, first, part)
+            if stage.name == CLEAN:
+                self.judged.update(keys)
         self.results.records[stage.name] |= {record.key: record for record in part.records}
         self.results.seconds[stage.name] += part.seconds
 

@@ -149,6 +149,21 @@ def test_a_detector_that_judges_otherwise_than_before_does_not_go_on(
     attacked(tmp_path / "run", Levels, wanted)
 
 
+def test_attacks_on_frames_whose_verdict_was_lost_begin_anew(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = replace(options(index), attacks=("fgsm",))
+    attacked(tmp_path / "run", Levels, wanted)
+    for part in (tmp_path / "run" / "parts").glob("clean-*.json"):
+        part.unlink()
+    monkeypatch.setattr("tests.robustness.planted.GREY", 119)
+    attacked(tmp_path / "run", Levels, wanted)
+    assert "is done again, as its own verdict was lost" in capsys.readouterr().err
+    attacked(tmp_path / "new", Levels, wanted)
+    for file in ("clean.csv", "rows.csv", "robustness.csv"):
+        assert (tmp_path / "run" / file).read_bytes() == (tmp_path / "new" / file).read_bytes()
+
+
 def test_a_frame_that_cannot_be_read_is_left_out_and_tried_again(
     tmp_path: Path, index: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
