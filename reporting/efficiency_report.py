@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.method_costs import MethodCost
-from common.console import table
+from common.console import count, table
 from common.csv_files import save_csv
 from common.figures import BLUE, GREY, save_png
 from xai.methods import ADVERSARIAL
@@ -81,4 +81,6 @@ def _means(methods: Sequence[MethodCost]) -> str:
     """Of how many frames the means are, in words: fewer for a method that failed on some."""
     frames = [cost.frames for cost in methods]
     fewest, most = min(frames), max(frames)
-    return f"mean of {most} frames" if fewest == most else f"means of {fewest} to {most} frames, not all of the same"
+    if fewest == most:
+        return f"mean of {count(most, 'frame')}"
+    return f"means of {fewest} to {most} frames, not all of the same"

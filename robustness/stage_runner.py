@@ -148,8 +148,9 @@ class _Work:
         except InputError:
             return  # of frames that cannot be read, the stages say why
         if isinstance(before, CleanVerdict) and judged_otherwise(sample, before):
+            who = "the detector" if self.plan.threat_model.white_box else "the detector, or the one that is attacked,"
             raise InputError(
-                f"{self.parts.folder.parent}: the detector judges {entry.key} otherwise than when this run was begun, "
+                f"{self.parts.folder.parent}: {who} judges {entry.key} otherwise than when this run was begun, "
                 f"although its weights and settings are the same: what it depends on beside them has changed; put that "
                 "back to go on, or give another --run NAME to start anew"
             )

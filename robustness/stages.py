@@ -229,9 +229,16 @@ def detected_entries(
 
 
 def judged_otherwise(sample: StageFrames, before: CleanVerdict) -> bool:
-    """Whether the detector judges the one frame of a sample otherwise, beyond rounding, than its verdict before."""
-    detector = sample.threat_model.detector
-    now = sample.threat_model.judged(sample.direct)
+    """Whether the detector judges the one frame of a sample otherwise, beyond rounding, than its verdict before.
+
+    Of the source of a transfer the verdict alone was kept, and is compared.
+    """
+    threat_model, detector = sample.threat_model, sample.threat_model.detector
+    if not threat_model.white_box:
+        source = judge(threat_model.source, sample.attackable, threat_model.batch_size).real
+        if bool(source[0]) != before.source_real:
+            return True
+    now = threat_model.judged(sample.direct)
     then = now.logits.clone()
     then[0, detector.real] += float(now.score[0]) - before.score  # which has that log-odds of fake
     return differs(now.logits, then, bool(half_types(detector, sample.direct[0]))) > 0

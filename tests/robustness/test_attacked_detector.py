@@ -149,6 +149,17 @@ def test_a_detector_that_judges_otherwise_than_before_does_not_go_on(
     attacked(tmp_path / "run", Levels, wanted)
 
 
+def test_an_attacked_detector_that_judges_otherwise_does_not_go_on(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = replace(options(index), attacks=("fgsm",))
+    attacked(tmp_path / "run", Levels, wanted, transfer=Coarse)
+    next((tmp_path / "run" / "parts").glob("fgsm_8_255-*.json")).unlink()
+    monkeypatch.setattr(Coarse, "fakeness", lambda detector, levels: -detector.gain * levels)
+    with pytest.raises(InputError, match=r"the detector, or the one that is attacked, judges .*png otherwise"):
+        attacked(tmp_path / "run", Levels, wanted, transfer=Coarse)
+
+
 def test_attacks_on_frames_whose_verdict_was_lost_begin_anew(
     tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
