@@ -1,10 +1,8 @@
 """The detector `onnx:FILE`: a network behind ONNX, without gradients, run by onnxruntime on the CPU."""
 
 import contextlib
-import hashlib
 import itertools
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,25 +14,19 @@ from torch import Tensor
 from common.console import warn
 from common.errors import InputError
 from common.extras import extra
-from common.files import parse_json, sha256
+from common.files import parse_json
 from detectors.base import REAL, Detector, Reading
 from detectors.class_names import order_unknown
 from detectors.conventions import NORMALISATIONS, Colour, Conventions
+from detectors.onnx_graph import digest, scaling, without_probabilities
 from detectors.reading import NORMALISATION_OPTIONS, agreed, shown, stated_classes
 from detectors.saving import MAX_INPUT
 from detectors.statements import stated_normalisation, stated_size, statements_in, unused_statements
 
 EXTRA = "onnx"
 
-_PASSED = frozenset(
-    {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast", "Dropout", "QuantizeLinear", "DequantizeLinear"}
-)
-_PROBABILITIES = frozenset({"Softmax", "Sigmoid"})
 _REAL_NUMBERS = frozenset({"tensor(float)", "tensor(double)", "tensor(float16)"})
-_SCALING = frozenset({"Add", "Sub", "Mul", "Div"})
-_MOVED = frozenset({"Identity", "Cast", "Transpose"})
 
-COLOURS = 3
 MOST_OF_BYTES = 0.05
 """A step that multiplies pictures by less makes them of bytes: by 1/255, 1/127.5 or 1/58 of a deviation in bytes."""
 
@@ -68,9 +60,9 @@ class Network:
             raise InputError(f"onnx:{path}: there is no such file")
         try:
             model = onnx.load(path)
-            self.sha256 = _digest(path, model, onnx.load(path, load_external_data=False))
-            self.scales = _scaling(model.graph, onnx.numpy_helper.to_array)
-            self.outputs_exclude = _without_probabilities(model, path)
+            self.sha256 = digest(path, model, onnx.load(path, load_external_data=False))
+            self.scales = scaling(model.graph, onnx.numpy_helper.to_array)
+            self.outputs_exclude = without_probabilities(model, path)
             options = runtime.SessionOptions()
             options.log_severity_level = 4  # what fails is raised as well
             options.intra_op_num_threads = torch.get_num_threads()
@@ -190,43 +182,6 @@ def _scaled_again(network: Network, normalisation: tuple[Colour, Colour], where:
     return None
 
 
-def _scaling(graph: Any, to_array: Callable[[Any], np.ndarray]) -> float | None:
-    """What a network multiplies pictures by in its first steps, by a constant for each colour; None for nothing.
-
-    Only a chain of steps is followed that each are all that is done with what the one before gives.
-    """
-    constants = {tensor.name: to_array(tensor) for tensor in graph.initializer if math.prod(tensor.dims) <= COLOURS}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
-            constants[node.output[0]] = to_array(node.attribute[0].t)
-    inputs = [entry.name for entry in graph.input if entry.name not in {tensor.name for tensor in graph.initializer}]
-    current, factor, found = inputs[0] if inputs else "", 1.0, False
-    while len(users := [node for node in graph.node if current in node.input]) == 1:
-        (node,) = users
-        others = [constants.get(name) for name in node.input if name != current]
-        if node.op_type in _SCALING and len(others) == 1 and others[0] is not None and others[0].size <= COLOURS:
-            value = float(np.abs(others[0]).mean())
-            factor *= value if node.op_type == "Mul" else 1 / value if node.op_type == "Div" and value else 1.0
-            found = found or value != 0
-        elif node.op_type not in _MOVED:
-            break
-        current = node.output[0]
-    return factor if found else None
-
-
-def _digest(path: str, model: Any, alone: Any) -> str:
-    """The SHA-256 of a file or, where weights lie in other files beside it, of the network with these.
-
-    Args:
-        path: the file.
-        model: what it holds, with the weights of other files.
-        alone: what it holds itself.
-    """
-    if model.ByteSize() == alone.ByteSize():
-        return sha256(path)
-    return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
-
-
 def _require_numbers(output: Any, path: str) -> None:
     """Raises InputError where a network gives no real numbers: what it answers then are decisions or texts."""
     if output.type not in _REAL_NUMBERS:
@@ -235,30 +190,6 @@ def _require_numbers(output: Any, path: str) -> None:
             f"onnx:{path} gives {kind} in {output.name}; expected logits or probabilities in floating point: export it "
             "without what it decides by (ArgMax, a threshold)"
         )
-
-
-def _without_probabilities(model: Any, path: str) -> bool:
-    """Takes a last softmax or sigmoid off a network; whether its outputs exclude each other, as far as it says.
-
-    Raises InputError where it has several outputs, none of them called logits.
-    """
-    graph, makers = model.graph, {}
-    for node in model.graph.node:
-        makers.update(dict.fromkeys(node.output, node))
-    outputs = list(graph.output)
-    chosen = outputs if len(outputs) == 1 else [output for output in outputs if output.name == "logits"]
-    if len(chosen) != 1:
-        names = ", ".join(output.name for output in outputs)
-        raise InputError(f"onnx:{path} has {len(outputs)} outputs ({names}); expected one, or one called logits")
-    output, node = chosen[0], makers.get(chosen[0].name)
-    while node is not None and node.op_type in _PASSED:
-        node = makers.get(node.input[0])
-    del graph.output[:]
-    if node is None or node.op_type not in _PROBABILITIES:
-        graph.output.append(output)
-        return True
-    graph.output.add().name = node.input[0]  # of whatever type it is: a cast may follow what is left out
-    return bool(node.op_type == "Softmax")
 
 
 def _input(inputs: Any, path: str) -> Input:
