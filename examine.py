@@ -13,6 +13,7 @@ from common import console
 from common.commands import with_options
 from common.config_file import ConfigOption, SaveConfigOption, save_config
 from common.errors import InputError
+from common.files import sha256
 from data.preprocess.face_detection import face_detector
 from examination.answer import answer
 from examination.examining import examine_subject
@@ -92,11 +93,14 @@ def examine(
     for path in paths:
         folder = out or Path("results") / "examine" / file.stem
         try:
+            digest = sha256(path)
             subjects = subjects_of(path, looking, choice, bool(times) or frames is not None)
+            if sha256(path) != digest:
+                raise InputError(f"{path} changed while it was read: examine it again once nothing writes to it")
             for subject in subjects:
                 own = folder / path.name if file.is_dir() else folder
                 own = own / f"face-{subject.face}" if len(subjects) > 1 else own
-                _examine(path, subject, setup, None if whole else detector_of_faces, own)
+                _examine(path, digest, subject, setup, None if whole else detector_of_faces, own)
         except InputError as error:
             if not file.is_dir():
                 raise
@@ -107,8 +111,10 @@ def examine(
     return 1 if failed else 0
 
 
-def _examine(path: Path, subject: Subject, setup: ExaminationSetup, faces: str | None, folder: Path) -> None:
-    """Examines one face of a file, prints what was found and writes its case."""
+def _examine(
+    path: Path, digest: str, subject: Subject, setup: ExaminationSetup, faces: str | None, folder: Path
+) -> None:
+    """Examines one face of a file of this SHA-256, prints what was found and writes its case."""
     began = time.perf_counter()
 
     console.say(f"{path.name}{f', face {subject.face}' if subject.face else ''}: {len(subject.shots)} to examine")
@@ -123,7 +129,7 @@ def _examine(path: Path, subject: Subject, setup: ExaminationSetup, faces: str |
 
         examiner = setup.examiner(subject.shots[0].picture, on_stage)
         setting = setup.described(examiner, faces, tuple(sys.argv[1:]))
-        case = examine_subject(path, subject, examiner, setting, stages.on_shot)
+        case = examine_subject(path, subject, examiner, setting, digest, stages.on_shot)
     lines = answer(case)
     files = write_case(folder, case, lines)
     for line in lines:

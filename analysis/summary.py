@@ -46,7 +46,8 @@ class MethodSummary:
             known.
         flip_rate: the share of fake verdicts that became Real.
         drop: the mean fall of p(target).
-        accuracy: the share of verdicts that are correct after the attack, over all frames with a class.
+        accuracy: the share of verdicts that are correct after the attack, over all frames with a class; NaN where none
+            of the detected frames was attacked by it.
         accuracy_frames: how many those are, that this method was scored on.
         flip_rate_vs_random: compared with random regions; empty for a baseline, and without random regions.
         drop_vs_random: likewise.
@@ -186,6 +187,7 @@ def _lines(scores: ScoreTable, frames: Rows, attack: str, top: str, seed: int) -
     lines = []
     for method, part in fakes.by("method").items():
         there = ~np.isnan(drops.of(method))
+        is_scored = there.any() or not len(there)  # "mask" without a mask has frames that are called Real alone
         lines.append(
             MethodSummary(
                 attack=attack,
@@ -199,8 +201,8 @@ def _lines(scores: ScoreTable, frames: Rows, attack: str, top: str, seed: int) -
                 mask_precision=precisions.get(method, Estimate()),
                 flip_rate=rates.get(method, Estimate()),
                 drop=means.get(method, Estimate()),
-                accuracy=accuracies.get(method, Estimate()),
-                accuracy_frames=int((~np.isnan(classed.of(method))).sum()),
+                accuracy=accuracies.get(method, Estimate()) if is_scored else Estimate(),
+                accuracy_frames=int((~np.isnan(classed.of(method))).sum()) if is_scored else 0,
                 flip_rate_vs_random=flip_comparisons.get(method, NOT_COMPARED),
                 drop_vs_random=drop_comparisons.get(method, NOT_COMPARED),
                 survives={name: by_method[method] for name, by_method in survives.items()},

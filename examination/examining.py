@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from common.files import sha256
 from common.process_state import kept_process_state
 from detectors import Queries
 from detectors.preparing import prepared
@@ -20,15 +19,17 @@ def examine_subject(
     subject: Subject,
     examiner: Examiner,
     setting: Setting,
+    digest: str,
     on_shot: Callable[[int], None] = lambda number: None,
 ) -> Case:
     """Examines the pictures of one face, and takes the verdict over the film.
 
     Args:
-        path: the file, for its name and hash.
+        path: the file, for its name.
         subject: the face.
         examiner: of its pictures.
         setting: as it is written down.
+        digest: the SHA-256 of the bytes that the face was read from; by now the file may hold others.
         on_shot: called after each picture with how many are done.
 
     Raises:
@@ -49,7 +50,7 @@ def examine_subject(
     frames = tuple(examined)
     return Case(
         file=path.name,
-        sha256=sha256(path),
+        sha256=digest,
         face=subject.face,
         film=bool(subject.curve),
         class_names=tuple(detector.class_names),

@@ -1,10 +1,13 @@
 """The code of users' own detectors, explainers, attacks and metrics: which files hold it, and their SHA-256.
 
 A run is bound to it, so that what was scored before an edit and after it is never mixed. Looked at are the modules of
-the names on the command line (`package.module:Name`), and those of the classes, their bases and the parts of the
-detector. What these import beside is not.
+the names on the command line (`package.module:Name`), those of the classes, their bases and the parts of the detector,
+and what these import, wherever in the file, that is neither installed nor this project's. What they load under a name
+that is not in their text, or read beside, is not.
 """
 
+import ast
+import importlib.machinery
 import sys
 import sysconfig
 from collections.abc import Collection, Iterable
@@ -14,8 +17,9 @@ from common.files import sha256
 
 _PROJECT = frozenset(
     (
-        "analysis", "attacks", "attribution_model", "benchmarks", "common", "data", "detectors", "reporting",
-        "robustness", "runs", "scoring", "xai",
+        "analysis", "attacks", "attribution_model", "benchmarks", "common", "data", "detectors", "efficiency",
+        "evaluate", "examination", "examine", "flipscope", "reporting", "robustness", "runs", "scoring", "visualize",
+        "xai",
     )
 )  # fmt: skip
 _FAMILIES = frozenset({"captum", "cam", "saliency", "timm", "torchattacks", "malafide"})
@@ -37,7 +41,34 @@ def own_code(names: Iterable[str], parts: Collection[object]) -> dict[str, str]:
     classes = {base for part in parts for base in type(part).__mro__}
     used = {kind.__module__ for kind in classes} | {str(getattr(part, "__module__", "")) for part in parts}
     files = {module: _file(module) for module in asked | {module for module in used if _is_own(module)}}
-    return {module: sha256(file) for module, file in sorted(files.items()) if file is not None}
+    found = {module: file for module, file in files.items() if file is not None}
+    waiting = list(found)
+    for module in waiting:
+        for imported in _imports(module, found[module]):
+            if imported not in found and _is_own(imported) and (file := _file(imported)) is not None:
+                found[imported] = file
+                waiting.append(imported)
+    return {module: sha256(file) for module, file in sorted(found.items())}
+
+
+def _imports(module: str, file: Path) -> set[str]:
+    """What a module's text imports, in functions too; of `from a import b` both a and a.b, which may be a module."""
+    if file.suffix != ".py":
+        return set()
+    package = module if file.stem == "__init__" else module.rpartition(".")[0]
+    names = set[str]()
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError):  # of one that is not imported yet: whoever imports it is told
+        return set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *filter(None, [node.module])])
+            names.update((origin, *(f"{origin}.{alias.name}" for alias in node.names)))
+    return {".".join(name.split(".")[:end]) for name in names if name for end in range(1, name.count(".") + 2)}
 
 
 def _is_own(module: str) -> bool:
@@ -48,6 +79,16 @@ def _is_own(module: str) -> bool:
 
 
 def _file(module: str) -> Path | None:
-    """Where a module that is imported was read from; None for one without a file, as in a notebook."""
-    path = getattr(sys.modules.get(module), "__file__", None)
+    """Where a module is read from, imported or not yet; None for one without a file, as in a notebook."""
+    path = getattr(sys.modules.get(module), "__file__", None) or _to_be_read(module)
     return Path(path) if path and Path(path).is_file() else None
+
+
+def _to_be_read(module: str) -> str | None:
+    """Where a module that is not imported would be read from; nothing is run, which finding a package's parts may."""
+    package, _, _ = module.rpartition(".")
+    folders = getattr(sys.modules.get(package), "__path__", None) if package else None
+    if module in sys.modules or (package and folders is None):
+        return None
+    spec = importlib.machinery.PathFinder.find_spec(module, folders)
+    return spec.origin if spec is not None else None

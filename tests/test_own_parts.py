@@ -234,6 +234,29 @@ def test_own_code_is_that_of_names_and_classes(tmp_path: Path, monkeypatch: pyte
     assert '"own_code"' in before.to_json()
 
 
+def test_own_code_is_also_what_it_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {
+        "own_net": "import torch, flipscope\nfrom own_package import near\nfrom tests.scoring.stand_ins import "
+        "TwoClassPlanted\nclass Mine(TwoClassPlanted):\n    def late(self): import own_late, no_such_module\n",
+        "own_package/__init__": "",
+        "own_package/near": "from . import far\nfrom .far import GAIN\n",
+        "own_package/far": "GAIN = 1\n",
+        "own_package/unused": "",
+        "own_late": "not python\n",
+    }
+    for name, text in texts.items():
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = prepare_run(options(tmp_path, detector="own_net:Mine")).configuration.own_code
+    imported = {"own_net", "own_late", "own_package", "own_package.far", "own_package.near"}
+    assert before.keys() == {*imported, "tests.scoring.stand_ins"}
+    (tmp_path / "own_package" / "far.py").write_text("GAIN = 2\n")
+    after = prepare_run(options(tmp_path, detector="own_net:Mine")).configuration.own_code
+    assert [module for module in before if before[module] != after[module]] == ["own_package.far"]
+
+
 def test_what_is_installed_or_the_projects_is_no_own_code() -> None:
     detector: Detector = TwoClassPlanted()
     assert own_code(("LIME", "captum:Lime", "torchattacks:PGD", "nes"), (torch.nn.Linear(1, 1), parse_method)) == {}

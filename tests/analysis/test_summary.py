@@ -58,6 +58,16 @@ def test_frames_called_real_count_in_accuracies_only() -> None:
     assert full.of("nes", "1-3")["RISE"].accuracy.value == pytest.approx(5 / 6)
 
 
+def test_a_baseline_that_no_detected_frame_has_has_no_accuracy() -> None:
+    made = [row for row in make(lime_beats_chance) if row.method != "RISE"]
+    masked = [replace(row, method="mask") for row in made if row.method == "LIME"]
+    missed = [unseen(row) if row.video.endswith("/005") else row for row in (*made, *masked)]
+    rows = table([row for row in missed if row.method != "mask" or row.video.endswith("/005")])
+    mask = summarise_methods(rows).of("nes", "1-3")["mask"]
+    assert (mask.frames, mask.accuracy_frames) == (0, 0)
+    assert math.isnan(mask.accuracy.value), "of frames that are called Real alone"
+
+
 def test_frames_without_a_class_count_in_flips_only() -> None:
     lime = summarise_methods(table([unclassed(row) for row in make(lime_beats_chance)])).of("nes", "1-3")["LIME"]
     assert lime.flip_rate.value == 1.0

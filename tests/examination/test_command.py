@@ -221,3 +221,40 @@ def test_other_containers_are_films_too(tmp_path: Path, suffix: str) -> None:
     (subject,) = subjects_of(path, looking, FrameChoice(count=1), times_named=True)
     assert (subject.face, len(subject.curve), subject.shots[0].time) == (1, 6, 2 / 25)
     assert [near.name for near in subject.shots[0].neighbours] == ["the frame before", "the frame after"]
+
+
+def test_a_case_in_the_folder_of_another_leaves_no_map_of_that(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(crop(tmp_path / "a.png"), "--whole", "--out", out) == 0
+    notes = out / "maps" / "notes.txt"
+    notes.write_text("mine")
+    assert len(list(out.glob("maps/*/*"))) == 3
+    assert run(crop(tmp_path / "a.png", red=False), "--whole", "--out", out) == 0
+    assert [path.name for path in (out / "maps").iterdir()] == ["notes.txt"], "a Real verdict has no maps"
+
+
+def test_the_hash_is_of_what_was_examined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = crop(tmp_path / "a.png", red=False)
+    read, examined = picture.read_bytes(), examine.examine_subject
+
+    def replaced(*given: Any) -> Any:
+        crop(picture)
+        return examined(*given)
+
+    monkeypatch.setattr(examine, "examine_subject", replaced)
+    assert run(picture, "--whole", "--out", tmp_path / "out") == 0
+    assert data(tmp_path / "out")["sha256"] == hashlib.sha256(read).hexdigest()
+    picture.write_bytes(read)
+
+    def read_and_replaced(*given: Any) -> Any:
+        subjects = subjects_of(*given)
+        crop(picture)
+        return subjects
+
+    monkeypatch.setattr(examine, "subjects_of", read_and_replaced)
+    capsys.readouterr()
+    assert run(picture, "--whole", "--out", tmp_path / "other") == 1
+    assert capsys.readouterr().err.startswith(f"error: {picture} changed while it was read")
+    assert not (tmp_path / "other").exists()
