@@ -2,8 +2,8 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass
 from pathlib import Path, PurePosixPath
 from tokenize import TokenError
 from typing import ClassVar
@@ -31,10 +31,16 @@ class SavedMaps:
     Attributes:
         folder: where the maps are.
         fingerprint: the SHA-256 of their names and contents, so that a run never mixes two sets of maps.
+        hashes: the SHA-256 of each by its path below the folder, where a map must still be what it was.
     """
 
     folder: str
     fingerprint: str
+    hashes: InitVar[Mapping[str, str] | None] = None
+
+    def __post_init__(self, hashes: Mapping[str, str] | None) -> None:
+        """Keeps the hashes, which are in the fingerprint, out of the fields, which stand in a run's configuration."""
+        object.__setattr__(self, "_hashes", dict(hashes or {}))
 
     @classmethod
     def read(cls, folder: str) -> "SavedMaps":
@@ -46,17 +52,19 @@ class SavedMaps:
             raise InputError(
                 f"{folder} {what}: expected saliency maps, one NPY file per frame, named <frame's key>.npy"
             )
+        hashes = {file.relative_to(path).as_posix(): sha256(file) for file in files}
         digest = hashlib.sha256()
-        for file in files:
-            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
-        return cls(folder, digest.hexdigest())
+        for name, content in hashes.items():
+            digest.update(f"{name}\0{content}\n".encode())
+        return cls(folder, digest.hexdigest(), hashes)
 
     def for_frame(self, key: str) -> "SavedMap":
         """The map of the frame of that key; raises InputError where the folder has none."""
         path = self._path(key)
         if path is None:
             raise InputError(f"{self.folder} has no saliency map of this frame; expected {' or '.join(_names(key))}")
-        return SavedMap(path)
+        hashes: Mapping[str, str] = self.__dict__["_hashes"]
+        return SavedMap(path, hashes.get(path.relative_to(self.folder).as_posix(), "") if hashes else None)
 
     def require_any(self, keys: Sequence[str]) -> None:
         """Raises InputError where the folder has no map of any of these frames.
@@ -88,11 +96,12 @@ class SavedMaps:
 class SavedMap:
     """One map in a file: a numpy array (h, w) of any size and any real type, higher is more important.
 
-    Its values keep their order, whatever their type; see `kept_order`.
+    Its values keep their order, whatever their type; see `kept_order`. With a SHA-256, the file must still have it.
     """
 
     uses_segments: ClassVar[bool] = False
     path: Path
+    sha256: str | None = None
 
     def __call__(
         self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
@@ -100,9 +109,12 @@ class SavedMap:
         """The map at the image's size, (H, W) float32 or float64; no forwards.
 
         A map of another size is resized bilinearly, a larger one by averaging over each pixel (antialiasing), so that
-        nothing between the pixels is lost. Raises InputError for a file that holds anything but such a map.
+        nothing between the pixels is lost. Raises InputError for a file that holds anything but such a map, or another
+        than when the maps' fingerprint was taken.
         """
         saliency = load(self.path)
+        if self.sha256 is not None and sha256(self.path) != self.sha256:
+            raise InputError(f"{self.path} is no longer the map that the run was started with: put that back")
         size = tuple(image.shape[1:])
         if saliency.shape == size:
             return saliency

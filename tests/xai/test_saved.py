@@ -227,3 +227,17 @@ def test_a_folder_without_maps_is_refused(tmp_path: Path) -> None:
         load_explainer(f"saliency:{tmp_path / 'empty'}")
     with pytest.raises(InputError, match="nowhere is not a folder"):
         load_explainer(f"saliency:{os.fspath(tmp_path / 'nowhere')}")
+
+
+def test_a_map_that_is_replaced_after_its_fingerprint_was_taken_is_refused(tmp_path: Path) -> None:
+    for name in ("a.png.npy", "b.png.npy"):
+        np.save(tmp_path / name, np.eye(4))
+    maps = SavedMaps.read(str(tmp_path))
+    np.save(tmp_path / "b.png.npy", 1 - np.eye(4))
+    np.save(tmp_path / "c.png.npy", np.eye(4))
+    image, segments = np.zeros((3, 4, 4)), np.zeros((4, 4), dtype=np.int64)
+    given = (None, image, segments, None, np.random.default_rng(0))
+    assert np.array_equal(maps.for_frame("a.png")(*given), np.eye(4))  # type: ignore[arg-type]
+    for key in ("b.png", "c.png"):
+        with pytest.raises(InputError, match=f"{key}.npy is no longer the map that the run was started with"):
+            maps.for_frame(key)(*given)  # type: ignore[arg-type]
