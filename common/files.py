@@ -99,6 +99,17 @@ def parse_json(text: str) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def read_json_object(path: str | Path) -> dict[str, Any]:
+    """The settings that a JSON file holds by name.
+
+    Raises ValueError, in one line, for a file of anything else, and as `read_text` does.
+    """
+    values = parse_json(read_text(path))
+    if not isinstance(values, dict):
+        raise ValueError("it does not hold settings by name")
+    return values
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:

@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from common.errors import InputError
 from common.extras import extra
-from common.files import parse_json, read_text, sha256
+from common.files import read_json_object, sha256
 from detectors.checkpoints import some
 from detectors.hugging_face import EXTRA, first_line
 
@@ -147,9 +147,6 @@ def _weight_files(path: Path) -> list[Path]:
 
 def _json(file: Path, name: str) -> dict[str, Any]:
     try:
-        values = parse_json(read_text(file))
+        return read_json_object(file)
     except ValueError as error:
-        raise InputError(f"{name}: its {file.name} is no JSON ({error})") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{name}: its {file.name} does not hold settings by name")
-    return values
+        raise InputError(f"{name}: its {file.name} is no JSON object ({error})") from error

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common.errors import InputError
-from common.files import atomic_write, parse_json, read_text
+from common.files import atomic_write, read_json_object
 from data.preprocess.crops import CropFormat
 from data.preprocess.face_detection import detector_identity
 from data.preprocess.landmarking import landmarks_identity
@@ -272,12 +272,9 @@ def _compare(path: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        values = parse_json(read_text(path))
+        return read_json_object(path)
     except ValueError as error:
         raise InputError(f"{path}: damaged ({error}); remove it, or start again with another --out") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: damaged; remove it, or start again with another --out")
-    return values
 
 
 def _record(path: Path) -> Record:
