@@ -53,7 +53,7 @@ class DeepImagePrior:
         for name in ("iterations", "channels", "skip_channels", "levels", "noise_channels", "learning_rate"):
             if not getattr(self, name) > 0:
                 raise InputError(f"deep image prior: {name} must be above 0, got {getattr(self, name)}")
-        if self.jitter < 0:
+        if not self.jitter >= 0:
             raise InputError(f"deep image prior: jitter must be 0 or more, got {self.jitter}")
 
     def __call__(self, image: Tensor, seed: int) -> Tensor:

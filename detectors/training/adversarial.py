@@ -62,8 +62,10 @@ class Adversarial:
     def __post_init__(self) -> None:
         if not 0 < self.epsilon <= 1 or self.steps < 1:
             raise InputError(f"the attack needs a budget in (0, 1] and 1 or more steps: {self.epsilon}, {self.steps}")
-        if self.lipschitz < 0 or self.exponent < 1:
-            raise InputError(f"the penalty's weight must be 0 or more, its exponent 1 or more: {self.lipschitz}")
+        if not (0 <= self.lipschitz < math.inf and 1 <= self.exponent < math.inf):
+            raise InputError(
+                f"the penalty's weight must be 0 or more, its exponent 1 or more: {self.lipschitz}, {self.exponent}"
+            )
         if not 0 <= self.clean < 1:
             raise InputError(f"the weight of clean images must be at least 0 and below 1: {self.clean}")
         if self.victims not in (ALL, FAKES):

@@ -71,7 +71,7 @@ class TrainingSettings:
                 f"a batch of {self.batch_size} frames cannot be shared by {self.devices} devices, 2 or more for each: "
                 f"give a multiple of {self.devices} as --batch-size"
             )
-        if self.max_minutes is not None and self.max_minutes <= 0:
+        if self.max_minutes is not None and not self.max_minutes > 0:
             raise InputError("the minutes must be above 0")
 
 

@@ -1,5 +1,6 @@
 """Adversarial training: the penalty's value and gradient, the attack inside it, and what it makes of a network."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -268,7 +269,10 @@ def test_xception_has_one_logit_and_the_published_schedule() -> None:
     assert {each["weight_decay"] for each in group} == {0.0}  # AdamW without decay is Adam
 
 
-@pytest.mark.parametrize("values", [{"epsilon": 0.0}, {"steps": 0}, {"lipschitz": -1.0}, {"exponent": 0.5}])
+@pytest.mark.parametrize(
+    "values",
+    [{"epsilon": 0.0}, {"steps": 0}, {"lipschitz": -1.0}, {"lipschitz": math.nan}, {"exponent": 0.5}],
+)
 def test_unusable_settings(values: dict[str, float]) -> None:
     with pytest.raises(InputError):
         Adversarial(**values)  # type: ignore[arg-type]

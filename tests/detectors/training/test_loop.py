@@ -333,7 +333,7 @@ def test_starting_from_a_network_of_other_classes_keeps_its_backbone(tmp_path: P
         new_detector(model("timm:test_resnet"), Wanted(), file)  # the model's own name is not overruled
 
 
-@pytest.mark.parametrize("values", [{"epochs": 0}, {"batch_size": 1}, {"max_minutes": -1.0}])
+@pytest.mark.parametrize("values", [{"epochs": 0}, {"batch_size": 1}, {"max_minutes": -1.0}, {"max_minutes": math.nan}])
 def test_unusable_settings(values: dict[str, float]) -> None:
     with pytest.raises(InputError):
         TrainingSettings(**values)  # type: ignore[arg-type]
