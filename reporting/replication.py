@@ -49,7 +49,7 @@ def compare_with_published(
 ) -> dict[str, Replicated]:
     """What leaving out each difference changes, by the difference; the published run itself first."""
     order = order_of_methods(published)
-    found = {NONE_OUT: Replicated(order, adversarial_gains(published, seed), 1.0)}
+    found = {NONE_OUT: Replicated(order, adversarial_gains(published, seed), agreement(order, order))}
     for difference, scores in without.items():
         own = order_of_methods(scores)
         moves = tuple(column_moves(published, scores, seed))
@@ -97,7 +97,7 @@ def show_replication(found: Mapping[str, Replicated]) -> None:
             paragraph(f"Without {name} the order is {order}.")
     same = [name for name, order in orders.items() if name != NONE_OUT and order == orders[NONE_OUT]]
     paragraph(f"The published run's order is {orders[NONE_OUT]}.")
-    if same:
+    if same and published.order:
         paragraph(f"The order stays without {', '.join(same)}.")
     for method in dict.fromkeys(method for item in found.values() for method in item.order):
         if lacking := [name for name, item in found.items() if method not in item.order]:
@@ -147,7 +147,11 @@ def _placed(order: Mapping[str, float]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _in_words(order: Mapping[str, float]) -> str:
-    return ", ".join(" = ".join(methods) for methods in in_groups(order))
+    return (
+        "unknown, as no method has a Sufficiency"
+        if not order
+        else ", ".join(" = ".join(methods) for methods in in_groups(order))
+    )
 
 
 def _line(name: str, replicated: Replicated) -> list[str]:

@@ -100,6 +100,18 @@ def test_a_method_without_a_detected_fake_is_not_the_best(capsys: pytest.Capture
     assert "LIME has no place in the order of (as published): every frame that is called fake is left out" in said
 
 
+def test_without_a_detected_fake_no_order_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missed = [replace(row, predicted="Real", drop=0.0) for row in rows({}, videos=4)]
+    scores = as_score_table(table(missed))
+    found = compare_with_published(scores, {"no-clamp": scores}, 0)
+    assert np.isnan([item.tau for item in found.values()]).all()
+    show_replication(found)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The published run's order is unknown, as no method has a Sufficiency." in said
+    assert "The order stays" not in said
+    assert all(path.is_file() for path in write_replication(tmp_path, found))
+
+
 def test_the_comparison_says_what_moves(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
     published = as_score_table(table(rows({"LIME": 1})))
     found = compare_with_published(published, {"lime-row": as_score_table(table(rows({"RISE": 8})))}, 0)
