@@ -17,6 +17,7 @@ from data.index import Entry, pictures, read_index
 from data.same_pictures import SamePictures
 from data.stores import FolderImages, ImageSource, open_images
 from data.stores.lmdb_format import looks_like_store
+from data.stores.unchanged_images import UnchangedImages
 
 INDEX = "index.csv"
 
@@ -26,12 +27,12 @@ class IndexedFrames(Sequence[Frame]):
 
     Nothing is kept, so it can be as long as a data set, and it can be pickled and forked into workers. A slice is
     an IndexedFrames again. `frames[i]` raises InputError, naming the key and the source, where the image or its
-    mask is missing, does not decode, or differ in size.
+    mask is missing, does not decode, or differ in size, or is another than when the `fingerprint` was taken.
     """
 
     def __init__(self, entries: Sequence[Entry], images: ImageSource) -> None:
         self.entries = tuple(entries)
-        self.images = images
+        self.images = images if isinstance(images, UnchangedImages) else UnchangedImages(images)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -77,7 +78,7 @@ class IndexedFrames(Sequence[Frame]):
 
         It changes with any label, split, mask, source, family, video or order and with any byte of a picture, but not
         with where they lie: a folder and a store with the same files agree. Every picture is read, at most as fast as
-        the disk; `pictures` takes note of those that are there twice.
+        the disk; `pictures` takes note of those that are there twice. From then on no other bytes are read for them.
         """
         digest = hashlib.sha256()
         for entry in self.entries:

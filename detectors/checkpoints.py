@@ -5,7 +5,8 @@ import re
 import struct
 import zipfile
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -195,10 +196,39 @@ def _unwrap(content: Any, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...
 
 
 def _copies_beside(content: Mapping[Any, Any], taken: str) -> list[str]:
-    """A remark where a file has other weights of the same names beside those that are taken: an average, say."""
-    wanted = _tensor_keys(content[taken])
-    beside = [str(key) for key, value in content.items() if key != taken and wanted & _tensor_keys(value)]
-    return [f"{some(beside)} beside {taken}: other weights of the same names, left unused"] if beside else []
+    """Remarks where a file has other weights of the same names or shapes beside those taken: an average, say."""
+    wanted, shapes = _tensor_keys(content[taken]), _shapes(content[taken])
+    others = {str(key): value for key, value in content.items() if key != taken}
+    named = [key for key, value in others.items() if wanted & _tensor_keys(value)]
+    listed = [key for key, value in others.items() if any(_lists_weights(of, shapes) for of in _lists(value))]
+    found = (("names", named), ("shapes, in a list", [key for key in listed if key not in named]))
+    return [
+        f"{some(keys)} beside {taken}: other weights of the same {what}, left unused" for what, keys in found if keys
+    ]
+
+
+def _shapes(content: Any) -> Counter[tuple[int, ...]]:
+    """How often nested mappings hold a tensor of each shape."""
+    if isinstance(content, Tensor):
+        return Counter([tuple(content.shape)])
+    return sum(map(_shapes, content.values()), Counter()) if isinstance(content, Mapping) else Counter()
+
+
+def _lists(content: Any) -> Iterator[Sequence[Any]]:
+    """The lists in nested mappings."""
+    if isinstance(content, (list, tuple)):
+        yield content
+    elif isinstance(content, Mapping):
+        for value in content.values():
+            yield from _lists(value)
+
+
+def _lists_weights(listed: Sequence[Any], shapes: Counter[tuple[int, ...]]) -> bool:
+    """Whether a list is of a network's weights, perhaps without its statistics: each has a shape of its own there."""
+    if not all(isinstance(value, Tensor) for value in listed):
+        return False
+    own = Counter(tuple(value.shape) for value in listed)
+    return own <= shapes and 3 * own.total() >= shapes.total()
 
 
 def _tensor_keys(content: Any) -> set[str]:
@@ -218,10 +248,11 @@ def some(keys: Sequence[str], most: int = 2) -> str:
 
 
 def _plain(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The tensors. Raises InputError for one that is not dense, real numbers in memory."""
+    """The tensors. Raises InputError for one that is not dense, real numbers of 16 bits and more."""
     for key, tensor in tensors.items():
         dense = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
-        if not dense or tensor.is_complex():
+        eight_bits = tensor.is_floating_point() and tensor.element_size() == 1  # whose scale lies elsewhere
+        if not dense or tensor.is_complex() or eight_bits:
             kind = f"{tensor.dtype}, {tensor.layout}, on {tensor.device.type}"
             raise InputError(f"checkpoint {path} is refused: {key} is no plain array of weights ({kind})")
     return tensors

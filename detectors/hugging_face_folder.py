@@ -21,6 +21,7 @@ ADAPTER = "adapter_config.json"
 
 _HUB = re.compile(r"(?P<model>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _WEIGHTS = (".weight", ".bias")
+_REAL = ("F64", "F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,16 @@ def find(name: str) -> Folder:
 
 
 def require_real_numbers(folder: Folder) -> None:
-    """Raises InputError for whole numbers in the place of weights: nothing says their scale."""
+    """Raises InputError for whole numbers, or those of 8 bits, in the place of weights: nothing says their scale."""
     if "quantization_config" in folder.config:
         return
     for file in _weight_files(folder.path):
         with safe_open(file, framework="pt") as tensors:
             kinds = {key: tensors.get_slice(key).get_dtype() for key in tensors.keys()}  # noqa: SIM118
-        if whole := [key for key, kind in kinds.items() if key.endswith(_WEIGHTS) and not kind.startswith(("F", "BF"))]:
+        if whole := [key for key, kind in kinds.items() if key.endswith(_WEIGHTS) and kind not in _REAL]:
             raise InputError(
                 f"{folder.name}: its weights are {kinds[whole[0]]}, of which nothing says the scale ({some(whole)}): "
-                "save them in floating point"
+                "save them in float32, float16 or bfloat16"
             )
 
 
@@ -109,6 +110,10 @@ def _checked(path: Path, name: str, origin: str) -> Folder:
         others = sorted(file.name for file in path.glob("*.bin"))
         instead = f" ({others[0]} may hold code; save it again with safe_serialization)" if others else ""
         raise InputError(f"{name} has no {WEIGHTS[0]}: weights are read from safetensors only{instead}")
+    if all((path / file).is_file() for file in WEIGHTS):
+        raise InputError(
+            f"{name} has both {WEIGHTS[0]} and {WEIGHTS[1]}, and only one would be read: delete the one that is old"
+        )
     _refuse_two_preprocessors(path, name)
     return Folder(path, name, config, origin)
 

@@ -9,6 +9,7 @@ from data.demo.demo_frames import DemoFrames
 from data.frames import CLASS_NAMES, REAL, Frame, family_of
 from data.index import Entry
 from data.source import IndexedFrames, fingerprint_of
+from data.stores.unchanged_images import Stamps
 from runs.configuration import FramesIdentity
 
 DEMO_FRAMES = 12
@@ -45,6 +46,16 @@ class Selection:
     def entries(self) -> list[Entry]:
         """The selected frames as the index knows them; none of demo frames."""
         return [self.frames.entries[index] for index in self.indices] if isinstance(self.frames, IndexedFrames) else []
+
+    @property
+    def stamps(self) -> Stamps:
+        """What is known of the pictures' bytes, by key; nothing of demo frames, which are drawn anew."""
+        return self.frames.images.stamps if isinstance(self.frames, IndexedFrames) else {}
+
+    def expect(self, stamps: Stamps) -> None:
+        """From now on refuses pictures that do not have these stamps."""
+        if isinstance(self.frames, IndexedFrames):
+            self.frames.images.stamps.update(stamps)
 
     def frame(self, index: int) -> Frame:
         """The selected frame at `index` in the selection. Raises InputError where it cannot be read."""

@@ -37,7 +37,7 @@ from detectors.weight_loading import load_into
 SETTINGS_KEY = "training"
 LAST, BEST = "last.ckpt", "best.ckpt"
 FREE_TO_CHANGE = ("max_minutes", "workers")
-TRAINED, VALIDATED, NONE = "frames", "validation", "none"
+TRAINED, VALIDATED, PICTURES, NONE = "frames", "validation", "pictures", "none"
 """Where a checkpoint keeps the fingerprints of the frames that it is of, and what it says where there are none."""
 
 
@@ -204,7 +204,11 @@ def train(
     torch_device = several(device, settings.devices)
     if torch_device.type == "cpu":
         keep_freed_memory()
-    used = {TRAINED: frames.fingerprint(), VALIDATED: NONE if validation is None else validation.fingerprint()}
+    used = {
+        TRAINED: frames.fingerprint(),
+        VALIDATED: NONE if validation is None else validation.fingerprint(),
+        PICTURES: " ".join(part.pictures() for part in (frames, validation) if part is not None),
+    }
     about = _described(detector, recipe, settings, used)
     last = _earlier(out, about, resume)
     if is_first_process():
@@ -274,7 +278,10 @@ def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
         before = metadata.get(part)
         if not isinstance(before, dict):
             raise InputError(f"{last} was not made by this command; choose another --out")
-        free = FREE_TO_CHANGE if VALIDATED in before else (*FREE_TO_CHANGE, TRAINED, VALIDATED)  # as files once were
+        unsaid = [key for key in (TRAINED, VALIDATED, PICTURES) if key not in before]  # in files of earlier versions
+        if VALIDATED in unsaid:
+            unsaid.append(TRAINED)  # which was a file's name then
+        free = (*FREE_TO_CHANGE, *unsaid)
         changed = [key for key in now[part] if key not in free and before.get(key) != now[part][key]]
         if changed:
             key = changed[0]

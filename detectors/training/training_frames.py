@@ -42,6 +42,10 @@ class Labelled:
         said = "".join(f"{entry} {label}\n" for entry, label in zip(self.frames.entries, self.labels, strict=True))
         return f"{len(self)} frames ({hashlib.sha256(said.encode()).hexdigest()[:12]})"
 
+    def pictures(self) -> str:
+        """A hash of the bytes of their pictures, masks and source pictures, in hexadecimal; they are read for it."""
+        return self.frames.fingerprint()[:12]
+
 
 def require_classes(frames: Labelled, detector: Detector) -> Labelled:
     """The frames. Raises InputError where they are all of one class, which nothing could tell from another."""

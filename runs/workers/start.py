@@ -11,6 +11,7 @@ import torch
 import typer
 
 from common.errors import InputError
+from data.stores.unchanged_images import Stamps
 from detectors.devices import resolve_device
 from runs.run_options import EvaluationOptions
 from runs.selection import Selection
@@ -79,6 +80,7 @@ class PreparedRun:
     folder: Path
     threads: int
     parts: Mapping[str, str]
+    stamps: Stamps
 
     def __call__(self, slot: int) -> tuple[Selection, Score]:
         """See `WorkerPlan`. Raises InputError where the detector, code or frames are others than the run's by now."""
@@ -91,6 +93,7 @@ class PreparedRun:
                 f"{' and '.join(changed)} changed since the run was started: put back what was there, or start another "
                 "run"
             )
+        setup.selection.expect(self.stamps)
         return setup.selection, setup.scorer
 
 
@@ -130,7 +133,8 @@ def worker_pool(
     if worker_options.alone:
         yield None
         return
-    pool = _pool(worker_options, PreparedRun(options, folder, worker_options.threads_each(), prepared_parts(setup)))
+    plan = PreparedRun(options, folder, worker_options.threads_each(), prepared_parts(setup), setup.selection.stamps)
+    pool = _pool(worker_options, plan)
     try:
         yield pool
     finally:

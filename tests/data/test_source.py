@@ -225,7 +225,7 @@ def test_a_source_picture_is_read_only_when_asked_for(folder: Path) -> None:
     assert stored.fingerprint() == frames.fingerprint()
     (folder / source).write_bytes(encode_png(picture[:-1]))
     with pytest.raises(InputError, match=r"the source picture is 24x19 pixels, but the frame .* is 24x20"):
-        frames.source_image(0)
+        open_frames(folder / "index.csv").source_image(0)
 
 
 def test_the_fingerprint_knows_stated_families_and_videos(folder: Path) -> None:
@@ -264,3 +264,41 @@ def test_a_picture_that_is_there_twice_is_said_with_its_labels(
         f"warning: 1 picture in two splits, the same byte for byte, such as {FAKE} (test) and copies/1.png "
         "(val): what is trained on is tested on",
     ]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("edited", [FAKE, MASK, REAL])
+def test_what_is_replaced_after_the_fingerprint_is_not_read(folder: Path, stored: bool, edited: str) -> None:
+    entries = [replace(ENTRIES[0], source=REAL), *ENTRIES[1:]]
+    path = folder.parent / "faces.lmdb"
+    with LmdbWriter(path) as writer:
+        add(writer, FolderImages(folder), pictures(ENTRIES))
+    images = LmdbImages(path) if stored else FolderImages(folder)
+    frames = IndexedFrames(entries, images)
+    whole = frames.fingerprint()
+    other, kept = folder.parent / "other", (folder / edited).read_bytes()
+    (other / edited).parent.mkdir(parents=True)
+    (other / edited).write_bytes(encode_png(np.full((20, 24), 200, np.uint8)))
+
+    def put(root: Path) -> None:
+        if isinstance(images, LmdbImages):
+            images.close()
+            with LmdbWriter(path) as writer:
+                add(writer, FolderImages(root), [edited], overwrite=True)
+        else:
+            (folder / edited).write_bytes(kept if root == folder else (root / edited).read_bytes())
+
+    def read(frames: IndexedFrames) -> None:
+        for position in range(len(frames)):
+            assert frames[position].key == entries[position].key
+            frames.source_image(position)
+
+    frames[0]
+    put(other)
+    for chosen in (frames, frames[:2], pickle.loads(pickle.dumps(frames))):  # noqa: S301 - our own
+        with pytest.raises(InputError, match=rf"'{edited}' in .*{path.name if stored else folder.name} changed since"):
+            read(chosen)
+    del chosen  # with its store, which nothing writes to while it is open
+    assert IndexedFrames(entries, images).fingerprint() != whole
+    put(folder)
+    read(frames)

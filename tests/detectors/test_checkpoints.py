@@ -137,3 +137,22 @@ def test_other_weights_of_the_same_names_are_named(tmp_path: Path) -> None:
     checkpoint = read(tmp_path / "a.pt")
     assert same(checkpoint.state_dict)
     assert checkpoint.remarks == ("ema beside model: other weights of the same names, left unused",)
+
+
+def test_other_weights_of_the_same_shapes_in_a_list_are_named(tmp_path: Path) -> None:
+    average = {"decay": 0.999, "shadow_params": [value + 1 for value in WEIGHTS.values()]}  # as torch_ema keeps it
+    steps = {"state": {0: {"exp_avg": torch.ones(2, 3)}}, "param_groups": [{"params": [0, 1]}]}
+    shuffled = [torch.ones(7), torch.ones(2)]
+    torch.save({"model": WEIGHTS, "ema": average, "optimizer": steps, "losses": shuffled}, tmp_path / "a.pt")
+    checkpoint = read(tmp_path / "a.pt")
+    assert same(checkpoint.state_dict)
+    assert checkpoint.remarks == ("ema beside model: other weights of the same shapes, in a list, left unused",)
+
+
+def test_weights_of_eight_bits_are_refused(tmp_path: Path) -> None:
+    small = {**WEIGHTS, "first.weight": WEIGHTS["first.weight"].to(torch.float8_e4m3fn)}
+    torch.save(small, tmp_path / "a.pt")
+    save_file(small, tmp_path / "b.safetensors")
+    for name in ("a.pt", "b.safetensors"):
+        with pytest.raises(InputError, match=rf"{name} is refused: first.weight is no plain array of weights .*float8"):
+            read(tmp_path / name)

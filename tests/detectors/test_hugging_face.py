@@ -228,6 +228,14 @@ def rewrite(folder: Path, key: str, how: Callable[[torch.Tensor], torch.Tensor],
             r"its weights are I8, of which nothing says the scale \(classifier.weight\)",
         ),
         (
+            lambda folder: rewrite(folder, "classifier.weight", lambda weight: weight.to(torch.float8_e4m3fn)),
+            r"its weights are F8_E4M3, of which nothing says the scale \(classifier.weight\)",
+        ),
+        (
+            lambda folder: (folder / "model.safetensors.index.json").write_text('{"weight_map": {}}'),
+            "net has both model.safetensors and model.safetensors.index.json, and only one would be read",
+        ),
+        (
             lambda folder: rewrite(folder, "classifier.weight", lambda weight: weight * torch.nan),
             r"net: its weights hold NaN or infinity \(classifier.weight\)",
         ),

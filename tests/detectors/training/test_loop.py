@@ -19,6 +19,7 @@ from attribution_model.__main__ import app
 from common.console import status
 from common.errors import InputError
 from data.frames import CLASS_NAMES
+from data.images import encode_png
 from data.source import open_frames
 from detectors.saving import NetworkDetector, save
 from detectors.timm_network import TimmConfig
@@ -160,6 +161,37 @@ def test_resuming_on_other_frames_is_refused(tmp_path: Path) -> None:
             train(start(), Classification(), other, held, tmp_path / "out", settings, resume=True)
     with pytest.raises(InputError, match=r"was made with validation=5 frames \(\w+\), not none"):
         train(start(), Classification(), chosen, None, tmp_path / "out", settings, resume=True)
+
+
+def test_resuming_after_a_picture_was_replaced_is_refused(tmp_path: Path) -> None:
+    chosen, settings = frames(tmp_path), TrainingSettings(epochs=1, batch_size=8)
+    held = chosen.at(range(5))
+    train(start(), Classification(), chosen, held, tmp_path / "out", settings)
+    picture = tmp_path / chosen.frames.entries[-1].key
+    before = picture.read_bytes()
+    picture.write_bytes(encode_png(255 - chosen.frames[-1].image))
+    again = labelled(open_frames(tmp_path / "index.csv", split="train"), start())[0]
+    with pytest.raises(InputError, match=r"was made with pictures=\w+ \w+, not \w+ \w+; choose another"):
+        train(start(), Classification(), again, held, tmp_path / "out", settings, resume=True)
+    picture.write_bytes(before)
+    again = labelled(open_frames(tmp_path / "index.csv", split="train"), start())[0]
+    train(start(), Classification(), again, again.at(range(5)), tmp_path / "out", settings, resume=True)
+
+
+def test_a_picture_that_is_replaced_during_a_training_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen, settings = frames(tmp_path), TrainingSettings(epochs=2, batch_size=8)
+    key, other, step = chosen.frames.entries[-1].key, encode_png(255 - chosen.frames[-1].image), Training.training_step
+
+    def replacing(module: Training, batch: TrainingBatch, index: int) -> torch.Tensor:
+        (tmp_path / key).write_bytes(other)
+        return step(module, batch, index)
+
+    monkeypatch.setattr(Training, "training_step", replacing)
+    train(start(), Classification(), chosen, None, tmp_path / "out", settings)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"warning: left out: '{key}' in {tmp_path} changed since this was begun" in said
 
 
 def test_the_best_epoch_of_another_training_is_not_taken(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,7 +18,9 @@ def prepared(weights: str = "a", code: str = "b", keys: tuple[str, ...] = ("x.pn
     """What of a prepared run says from which files it is."""
     detector = DetectorIdentity("net.pth", weights, ("Real", "Fake"), 16)
     configuration = SimpleNamespace(detector=detector, own_code={"mine": code})
-    return SimpleNamespace(configuration=configuration, selection=SimpleNamespace(keys=keys), scorer="scorer")
+    told: list[Any] = []
+    selection = SimpleNamespace(keys=keys, stamps={"x.png": b"of the run"}, told=told, expect=told.append)
+    return SimpleNamespace(configuration=configuration, selection=selection, scorer="scorer")
 
 
 @pytest.mark.parametrize(
@@ -34,9 +36,11 @@ def test_a_worker_that_finds_other_files_than_the_run_did_scores_nothing(
     later: dict[str, Any], said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(start, "prepare_run", lambda options, **_: prepared(**later))
-    plan = PreparedRun(EvaluationOptions(), Path(), 1, prepared_parts(prepared()))
+    plan = PreparedRun(EvaluationOptions(), Path(), 1, prepared_parts(prepared()), {"x.png": b"of the run"})
     if said is None:
-        assert plan(0)[1] == "scorer"
+        selection, score = plan(0)
+        assert score == "scorer"
+        assert cast(Any, selection).told == [{"x.png": b"of the run"}], "pictures of other bytes are refused"
         return
     with pytest.raises(InputError, match=said):
         plan(0)
