@@ -295,8 +295,9 @@ def test_what_is_replaced_after_the_fingerprint_is_not_read(folder: Path, stored
 
     frames[0]
     put(other)
-    for chosen in (frames, frames[:2], pickle.loads(pickle.dumps(frames))):  # noqa: S301 - our own
-        with pytest.raises(InputError, match=rf"'{edited}' in .*{path.name if stored else folder.name} changed since"):
+    where = path.name if stored else folder.name
+    for chosen in (frames, frames[:2], pickle.loads(pickle.dumps(frames))):
+        with pytest.raises(InputError, match=rf"'{edited}' in .*{where} changed since"):
             read(chosen)
     del chosen  # with its store, which nothing writes to while it is open
     assert IndexedFrames(entries, images).fingerprint() != whole
