@@ -15,11 +15,11 @@ from common.errors import InputError
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+def atomic_write(path: str | Path, mode: str = "w", first: bool = False) -> Iterator[IO[Any]]:
     """Opens a temporary file beside `path`; on success it is flushed to disk and renamed to `path`.
 
     On any exception the temporary file is removed and an older `path` stays as it was. `mode` is "w" (UTF-8,
-    newlines as written) or "wb". Missing parent folders are made. Raises OSError, which names `path`, where the folder
+    newlines as written) or "wb". With `first`, a `path` that another process made by then stays. Missing parent folders are made. Raises OSError, which names `path`, where the folder
     cannot be written, the disk is full or the file would be larger than the process may write.
     """
     path = Path(path)
@@ -33,11 +33,27 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            if first:
+                _put_first(temporary, path)
+            else:
+                os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _put_first(temporary: str, path: Path) -> None:
+    """Gives a file its name, or removes it where another has that name; all at once, where the disk knows links."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:
+        if not path.exists():
+            os.replace(temporary, path)
+            return
+    os.unlink(temporary)
 
 
 def sweep(folder: Path) -> None:

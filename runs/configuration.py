@@ -119,12 +119,11 @@ class Configuration:
 def bind(path: Path, configuration: Configuration) -> None:
     """Writes `configuration` to `path`, or where that exists, makes sure it is the same.
 
-    Raises InputError that names the keys that differ, with both values, or where `path` is not readable.
+    Of processes that come here at the same moment one writes, and the others compare. Raises InputError that names the keys that differ, with both values, or where `path` is not readable.
     """
     if not path.exists():
-        with atomic_write(path) as file:
+        with atomic_write(path, first=True) as file:
             file.write(configuration.to_json())
-        return
     try:
         stored = renamed_settings(parse_json(read_file(path).decode()))
         differing = changes(stored, json.loads(configuration.to_json()))

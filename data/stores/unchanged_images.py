@@ -43,7 +43,7 @@ class UnchangedImages:
         return self._images.keys()
 
     def stamp(self, key: str) -> str | None:
-        """The SHA-256 of an image's bytes, in hexadecimal; None where it is missing. From now on `read` gives no other."""
+        """The SHA-256 of an image's bytes, in hexadecimal; None where it is missing: `read` gives no other now."""
         stamp = self._images.stamp(key)
         self.stamps[key] = None if stamp is None else _short(stamp)
         return stamp

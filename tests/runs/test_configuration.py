@@ -1,6 +1,10 @@
 """A run is bound to what made it."""
 
+import errno
 import json
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ import pytest
 import torch
 
 from common.errors import InputError
+from runs import configuration
 from runs.configuration import (
     Configuration,
     DetectorIdentity,
@@ -79,6 +84,32 @@ def test_the_same_configuration_continues(tmp_path: Path) -> None:
     content = json.loads(before)
     assert list(content) == sorted(content)
     assert content["detector"]["weights"] == "ab" * 32
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_two_that_begin_at_the_same_moment_one_is_refused(
+    tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, together = tmp_path / "c.json", threading.Barrier(2)
+    write = configuration.atomic_write
+
+    def at_once(*given: Any, **how: Any) -> Any:
+        together.wait()  # both have seen that there is no file
+        return write(*given, **how)
+
+    def unable(*given: object) -> None:
+        raise OSError(errno.EPERM, "no links on this disk")
+
+    monkeypatch.setattr(configuration, "atomic_write", at_once)
+    if not links:
+        monkeypatch.setattr(os, "link", unable)
+    with ThreadPoolExecutor(2) as pool:
+        begun = [pool.submit(bind, path, replace(CONFIGURATION, seed=seed)) for seed in (1, 2)]
+        refused = [future.exception() is not None for future in begun]
+    stored = json.loads(path.read_text())["seed"]
+    assert links is False or sorted(refused) == [False, True]
+    assert refused[2 - stored], "whoever goes on has its own configuration in the folder"
+    assert [file.name for file in tmp_path.iterdir()] == ["c.json"]
 
 
 def test_old_and_new_value_are_shown(tmp_path: Path) -> None:
