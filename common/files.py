@@ -19,8 +19,9 @@ def atomic_write(path: str | Path, mode: str = "w", first: bool = False) -> Iter
     """Opens a temporary file beside `path`; on success it is flushed to disk and renamed to `path`.
 
     On any exception the temporary file is removed and an older `path` stays as it was. `mode` is "w" (UTF-8,
-    newlines as written) or "wb". With `first`, a `path` that another process made by then stays. Missing parent folders are made. Raises OSError, which names `path`, where the folder
-    cannot be written, the disk is full or the file would be larger than the process may write.
+    newlines as written) or "wb". With `first`, a `path` that another process made by then stays. Missing parent folders
+    are made. Raises OSError, which names `path`, where the folder cannot be written, the disk is full or the file would
+    be larger than the process may write.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

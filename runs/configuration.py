@@ -119,7 +119,8 @@ class Configuration:
 def bind(path: Path, configuration: Configuration) -> None:
     """Writes `configuration` to `path`, or where that exists, makes sure it is the same.
 
-    Of processes that come here at the same moment one writes, and the others compare. Raises InputError that names the keys that differ, with both values, or where `path` is not readable.
+    Of processes that come here at the same moment one writes, and the others compare. Raises InputError that names the
+    keys that differ, with both values, or where `path` is not readable.
     """
     if not path.exists():
         with atomic_write(path, first=True) as file:
