@@ -12,7 +12,7 @@ from detectors.base import Reading
 from detectors.checkpoints import Checkpoint
 from detectors.class_names import BINARY, class_names, labels_in, order_unknown, other_labels
 from detectors.conventions import Colour, Conventions
-from detectors.statements import stated_normalisation, stated_size
+from detectors.statements import CLOSE, stated_normalisation, stated_size
 from detectors.timm_network import TimmConfig, TimmDetector, from_checkpoint, from_own_file
 
 T = TypeVar("T")
@@ -186,10 +186,18 @@ def stated_classes(
 
 
 def agreed(where: str, what: str, stated: T | None, given: T | None, option: str) -> T | None:
-    """What the file states, else what the user gives. Raises InputError where they differ."""
-    if stated is not None and given is not None and stated != given:
+    """What the file states, else what the user gives. Raises InputError where they differ by more than rounding."""
+    if stated is not None and given is not None and not _same(stated, given):
         raise InputError(f"{where} says itself: {what} {shown(stated)}, and not {shown(given)}; leave out {option}")
     return given if stated is None else stated
+
+
+def _same(stated: Any, given: Any) -> bool:
+    if isinstance(stated, tuple) and isinstance(given, tuple):
+        return len(stated) == len(given) and all(map(_same, stated, given))
+    if isinstance(stated, float) and isinstance(given, float):
+        return abs(stated - given) <= CLOSE
+    return bool(stated == given)
 
 
 def shown(value: Any) -> str:

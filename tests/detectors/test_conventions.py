@@ -314,6 +314,14 @@ def test_classes_of_a_file_that_settle_nothing_are_the_users_to_say(tmp_path: Pa
     assert load(path, classes="Fake,Real").real == 1
 
 
+def test_another_rounding_of_the_stated_normalisation_is_no_contradiction(tmp_path: Path) -> None:
+    path = saved(tmp_path, 2, classes=["Real", "Fake"], mean=[0.4851, 0.4558, 0.4062], std=[0.2289, 0.2243, 0.2254])
+    assert load(path, normalise="imagenet")(images(64)).shape == (2, 2)
+    assert torch.equal(load(path, normalise="imagenet")(images(64)), load(path)(images(64)))  # the file's own
+    with pytest.raises(InputError, match=r"says itself: normalisation .*, and not mean 0.5, 0.5, 0.5"):
+        load(path, normalise="half")
+
+
 def test_detectors_that_leave_nothing_open() -> None:
     demo = "Real,NeuralTextures,Face2Face,Deepfakes,FaceSwap"
     assert detectors.load("demo", conventions=Conventions(classes=demo)).real == 0
