@@ -117,7 +117,7 @@ def load(
     detector = detector.eval()
     require_evaluating(detector)
     check_contract(detector, name)
-    detector.weights_sha256 = digest or detector.weights_sha256 or _weights_digest(detector)
+    detector.weights_sha256 = digest or detector.weights_sha256 or weights_digest(detector)
     if optimise and not _is_own(name):
         detector = optimised(detector)
     return detector.to(torch_device)
@@ -261,7 +261,7 @@ def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None
     return detector, None if checkpoint is None else sha256(checkpoint)
 
 
-def _weights_digest(detector: Detector) -> str:
+def weights_digest(detector: Detector) -> str:
     """The SHA-256 of a detector's state: names, types, shapes and bytes of its tensors, by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(detector.state_dict().items()):

@@ -19,6 +19,7 @@ from data.landmarks import Landmarks, read_landmarks
 from data.source import open_split, warn_of_doubt
 from detectors.base import Detector
 from detectors.devices import several
+from detectors.registry import weights_digest
 from detectors.timm_source import BINARY
 from detectors.training.adversarial import Adversarial
 from detectors.training.augment import AUGMENTATIONS
@@ -51,6 +52,9 @@ def run_training(
         torch.set_num_threads(options.threads)
     kind = model(network.name)
     recipe = _recipe(kind.recipe(_landmarks(frames.landmarks, frames.frames)), options, hardening)
+    torch.manual_seed(derive_seed(options.seed, "network"))
+    wanted = Wanted(network.backbone, network.size, network.pretrained, CLASSES[network.classes])
+    detector = new_detector(kind, wanted, network.init)
     settings = TrainingSettings(
         epochs=kind.epochs if options.epochs is None else options.epochs,
         max_minutes=options.max_minutes,
@@ -59,10 +63,8 @@ def run_training(
         workers=options.workers,
         precision=_precision(options.precision, several(options.device, options.devices)),
         devices=options.devices,
+        begun_from=weights_digest(detector) if network.brings_weights else None,
     )
-    torch.manual_seed(derive_seed(options.seed, "network"))
-    wanted = Wanted(network.backbone, network.size, network.pretrained, CLASSES[network.classes])
-    detector = new_detector(kind, wanted, network.init)
     training, validation = _split_frames(FrameSource(frames.frames, frames.images, detector, recipe), frames, options)
     _announce(detector, training)
     _announce_validation(detector, training, validation, frames.val_fraction, recipe)

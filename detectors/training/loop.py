@@ -37,6 +37,7 @@ from detectors.weight_loading import load_into
 SETTINGS_KEY = "training"
 LAST, BEST = "last.ckpt", "best.ckpt"
 FREE_TO_CHANGE = ("max_minutes", "workers")
+BEGUN_FROM = "begun_from"
 TRAINED, VALIDATED, PICTURES, NONE = "frames", "validation", "pictures", "none"
 """Where a checkpoint keeps the fingerprints of the frames that it is of, and what it says where there are none."""
 
@@ -53,6 +54,7 @@ class TrainingSettings:
         workers: processes that read frames; 0 reads them in this one.
         precision: float32, or bfloat16 for autocast.
         devices: how many GPUs, or processes on a CPU, share each batch; their gradients are averaged.
+        begun_from: the SHA-256 of the weights that it begins with; None where they are drawn.
     """
 
     epochs: int = 20
@@ -62,6 +64,7 @@ class TrainingSettings:
     workers: int = 0
     precision: str = "float32"
     devices: int = 1
+    begun_from: str | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2 or self.workers < 0:
@@ -278,7 +281,7 @@ def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
         before = metadata.get(part)
         if not isinstance(before, dict):
             raise InputError(f"{last} was not made by this command; choose another --out")
-        unsaid = [key for key in (TRAINED, VALIDATED, PICTURES) if key not in before]  # in files of earlier versions
+        unsaid = [key for key in (TRAINED, VALIDATED, PICTURES, BEGUN_FROM) if key not in before]  # by earlier versions
         if VALIDATED in unsaid:
             unsaid.append(TRAINED)  # which was a file's name then
         free = (*FREE_TO_CHANGE, *unsaid)

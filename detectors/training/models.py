@@ -99,7 +99,7 @@ def _plain(_landmarks: Landmarks | None) -> Recipe:
     return Classification(learning_rate=1e-4, warmup=0.0, weight_decay=0.0, label_smoothing=0.0, balanced=False)
 
 
-_HUGGING_FACE = "hf:"
+HUGGING_FACE = "hf:"
 
 
 def _fine_tuning(_landmarks: Landmarks | None) -> Recipe:
@@ -120,8 +120,8 @@ def model(name: str) -> Model:
     """The model of a name, `timm:NETWORK` or `hf:FOLDER`. Raises InputError for another one."""
     if name.startswith("timm:"):
         return Model(name.removeprefix("timm:"), _timm, lambda _: Classification(), 20, 32, names_network=True)
-    if name.startswith(_HUGGING_FACE):
-        return Model(name.removeprefix(_HUGGING_FACE), _hugging_face, _fine_tuning, 20, 32, names_network=True)
+    if name.startswith(HUGGING_FACE):
+        return Model(name.removeprefix(HUGGING_FACE), _hugging_face, _fine_tuning, 20, 32, names_network=True)
     if name not in MODELS:
         raise InputError(f"unknown model {name!r}; known: {', '.join(MODELS)}, timm:NETWORK, hf:FOLDER, hf:OWNER/NAME")
     return MODELS[name]

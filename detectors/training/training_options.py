@@ -10,7 +10,7 @@ from detectors.options import DeviceOption
 from detectors.training.adversarial import ALL, Adversarial
 from detectors.training.loggers import LoggerOption
 from detectors.training.loop import TrainingSettings
-from detectors.training.models import MODELS
+from detectors.training.models import HUGGING_FACE, MODELS
 
 CLASSES_HELP = "What timm:NETWORK or hf:FOLDER tells: binary, or attribution (five classes)."
 
@@ -81,6 +81,11 @@ class NetworkOptions:
         int | None,
         typer.Option("--size", metavar="N", help="Input side in pixels; default: the model's, or that of --init."),
     ] = None
+
+    @property
+    def brings_weights(self) -> bool:
+        """Whether training goes on from weights; else they are drawn."""
+        return self.init is not None or self.pretrained or self.name.startswith(HUGGING_FACE)
 
 
 @dataclass(frozen=True)

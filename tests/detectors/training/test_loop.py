@@ -163,6 +163,21 @@ def test_resuming_on_other_frames_is_refused(tmp_path: Path) -> None:
         train(start(), Classification(), chosen, None, tmp_path / "out", settings, resume=True)
 
 
+def test_resuming_from_other_weights_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        (tmp_path / name).mkdir()
+        save(start(seed), tmp_path / name / "model.safetensors")
+    command = ["train", "--frames", str(write_small_frames(tmp_path, 4)), "--split", "train", "--epochs", "1"]
+    command += ["--batch-size", "8", "--device", "cpu", "--val-fraction", "0", "--out", str(tmp_path / "out")]
+    first, second = (["--init", str(tmp_path / name / "model.safetensors")] for name in ("a", "b"))
+    assert status(app, [*command, *first]) == 0
+    for other in (second, ["--backbone", "test_efficientnet", "--size", "32"]):
+        capsys.readouterr()
+        assert status(app, [*command, *other, "--resume"]) == 1
+        assert "last.ckpt was made with begun_from=" in capsys.readouterr().err.replace("\n", " ")
+    assert status(app, [*command, *first, "--resume"]) == 0
+
+
 def test_resuming_after_a_picture_was_replaced_is_refused(tmp_path: Path) -> None:
     chosen, settings = frames(tmp_path), TrainingSettings(epochs=1, batch_size=8)
     held = chosen.at(range(5))
