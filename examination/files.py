@@ -1,8 +1,11 @@
-"""A case's files: everything is made first, then written, each whole or not at all."""
+"""A case's files: everything is made and written first, then put in the place of an earlier case."""
 
 import contextlib
 import io
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,27 +18,36 @@ from examination.drawing import map_picture, png_of
 from examination.page import render_case
 
 PAGE, DOCUMENT, DATA, MAPS, REGION = "case.html", "case.pdf", "case.json", "maps", "-region.npy"
+STAGED = ".case-"
+"""How the folder is called in which a case's files wait for all of them to be there."""
 
 
 def write_case(folder: Path, case: Case, answer: Sequence[str]) -> list[Path]:
     """Writes a case into a folder and returns the files: the page, the document, the numbers, and the maps.
 
-    The maps of an earlier case are removed from the folder: nothing there would say that they are of other pictures.
-    Raises OSError where one cannot be written.
+    The files of an earlier case stay until all of this one are on the disk, and are gone before the first is put in
+    its place, so that the folder never holds parts of two. Raises OSError where one cannot be written; then they stay.
     """
     text = json.dumps(as_data(case, answer), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    made = {folder / PAGE: render_case(case, answer).encode(), folder / DOCUMENT: pdf_of(case, answer)}
-    made[folder / DATA] = text.encode(errors="backslashreplace")
+    made = {Path(PAGE): render_case(case, answer).encode(), Path(DOCUMENT): pdf_of(case, answer)}
+    made[Path(DATA)] = text.encode(errors="backslashreplace")
     for frame in case.frames:
         for name, explanation in frame.explanations.items():
-            stem = folder / MAPS / frame.shot.name / safe_name(name)
+            stem = Path(MAPS) / frame.shot.name / safe_name(name)
             contents = _npy(frame.regions[name]), png_of(map_picture(frame, name)), _npy(explanation.saliency)
             made |= dict(zip(_of_map(stem), contents, strict=True))
-    _remove_maps(folder / MAPS)
-    for path, data in made.items():
-        with atomic_write(path, "wb") as file:
-            file.write(data)
-    return list(made)
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{STAGED}*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=STAGED, dir=folder) as staged:
+        for path, data in made.items():
+            with atomic_write(staged / path, "wb") as file:
+                file.write(data)
+        _remove_case(folder)
+        for path in made:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged / path, folder / path)
+    return [folder / path for path in made]
 
 
 def _of_map(stem: Path) -> list[Path]:
@@ -43,9 +55,11 @@ def _of_map(stem: Path) -> list[Path]:
     return [stem.with_name(f"{stem.name}{end}") for end in (REGION, ".png", ".npy")]
 
 
-def _remove_maps(folder: Path) -> None:
-    """Removes the maps of an earlier case, and nothing that was put beside them."""
-    for region in folder.glob(f"*/*{REGION}"):
+def _remove_case(folder: Path) -> None:
+    """Removes the files of an earlier case, and nothing that was put beside them."""
+    for name in (PAGE, DOCUMENT, DATA):
+        (folder / name).unlink(missing_ok=True)
+    for region in (folder / MAPS).glob(f"*/*{REGION}"):
         for path in reversed(_of_map(region.with_name(region.name.removesuffix(REGION)))):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # something else is in it

@@ -1,9 +1,13 @@
 """`examine.py` as an analyst runs it: on a crop, a photograph, a film of red discs, and what cannot be examined."""
 
+import contextlib
 import hashlib
 import html
 import json
+import os
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,9 @@ from PIL import Image
 
 import examine
 from common import console
+from examination.case import Case
 from examination.faces import FaceChoice
+from examination.files import STAGED, write_case
 from examination.films import FrameChoice
 from examination.subjects import Looking, subjects_of
 from tests.data.preprocess.videos import DISCS, HEIGHT, RED, WIDTH, DiscFaces, background, frame, moving, write
@@ -231,6 +237,47 @@ def test_a_case_in_the_folder_of_another_leaves_no_map_of_that(tmp_path: Path) -
     assert len(list(out.glob("maps/*/*"))) == 3
     assert run(crop(tmp_path / "a.png", red=False), "--whole", "--out", out) == 0
     assert [path.name for path in (out / "maps").iterdir()] == ["notes.txt"], "a Real verdict has no maps"
+
+
+def test_a_folder_never_holds_parts_of_two_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[Case, list[str]]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(examine, "write_case", lambda _folder, *case: made.append(case) or [Path()] * 3)
+        with Image.open(crop(tmp_path / "a.png")) as image:
+            image.point(lambda level: max(0, level - 9)).save(tmp_path / "b.png")
+        for name in ("a.png", "b.png"):
+            assert run(tmp_path / name, "--whole", "--out", tmp_path / "none") == 0
+
+    def contents(folder: Path) -> dict[str, bytes]:
+        files = (file for file in folder.rglob("*") if file.is_file() and STAGED not in file.as_posix())
+        return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, written in zip((first, second), made, strict=True):
+        write_case(folder, *written)
+    one, other = contents(first), contents(second)
+    assert len(one) == 6
+    assert all(one[name] != other[name] for name in ("case.html", "case.pdf", "case.json"))
+    replace, seen = os.replace, set()
+    for moment in range(2 * len(one) + 1):
+        steps = iter(range(moment))
+
+        def killed(*given: Any, steps: Iterator[int] = steps) -> None:
+            if next(steps, None) is None:
+                raise KeyboardInterrupt
+            replace(*given)
+
+        write_case(tmp_path / "out", *made[0])
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            patch.setattr(os, "replace", killed)
+            patch.setattr(tempfile.TemporaryDirectory, "cleanup", lambda _: None)
+            write_case(tmp_path / "out", *made[1])
+        left = contents(tmp_path / "out").items()
+        assert left == one.items() or left <= other.items(), f"two cases in one folder after {moment} files"
+        seen.add(len(left))
+    assert seen == {6, 0, 1, 2, 3, 4, 5}
+    write_case(tmp_path / "out", *made[1])
+    assert not list((tmp_path / "out").glob(f"{STAGED}*")), "what a killed process left is gone"
 
 
 def test_the_hash_is_of_what_was_examined(
