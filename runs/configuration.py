@@ -65,7 +65,7 @@ class Configuration:
         preset: the name of the settings before overrides.
         methods: in the order of the tables.
         settings: of explainers, segments and the adversarial image, by component.
-        attacks: settings by attack.
+        attacks: settings by attack, the main one first; as JSON, which sorts them, beside `order`.
         detector: the detector that is explained and attacked.
         frames: the frames that are scored.
         seed: of every draw.
@@ -75,7 +75,7 @@ class Configuration:
         threads: of the CPU; rounding depends on it.
         versions: of this software and the libraries that compute.
         protocol: what is attacked beside the methods' best regions, and how finely.
-        metrics: settings by standard metric.
+        metrics: settings by standard metric; likewise.
         segmentations: further ways to divide frames; empty for that of the settings.
         budgets: L-infinity budgets of every attack; empty for their own.
         seeds: how many trials, each with new draws.
@@ -108,9 +108,11 @@ class Configuration:
     format: int = FORMAT
 
     def to_json(self) -> str:
-        """The configuration as JSON text with sorted keys."""
+        """The configuration as JSON text with sorted keys; what they lose is in `order`, where that is not sorted."""
         values = {**asdict(self), "detector": self.detector.as_values()}
-        for name in ("survives", "as_published", "own_code"):
+        orders = {name: list(values[name]) for name in ("attacks", "metrics")}
+        values["order"] = {name: order for name, order in orders.items() if order != sorted(order)}
+        for name in ("survives", "as_published", "own_code", "order"):
             if not values[name]:
                 del values[name]
         return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -144,6 +146,11 @@ def bind(path: Path, configuration: Configuration) -> None:
             f"{path.parent} was made with another configuration: {'; '.join(listing)}{more}. "
             f"Give the same options to continue it, or another --run NAME to start anew"
         )
+
+
+def attack_names(stored: Mapping[str, Any]) -> list[str]:
+    """The attacks of a configuration that was read from JSON, the main one first."""
+    return list(stored.get("order", {}).get("attacks", stored.get("attacks", {})))
 
 
 def stored_batch_size(path: Path) -> int | None:

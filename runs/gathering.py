@@ -11,7 +11,7 @@ import pandas as pd
 from data.frames import REAL
 from runs import npy_records, parquet_records
 from runs.conditions import main_condition
-from runs.configuration import FORMAT
+from runs.configuration import FORMAT, attack_names
 from runs.frame_table import FRAMES, class_names, frame_lines
 from runs.partial_frames import MissingPart, missing_parts
 from runs.row_files import TableWriter, row_files
@@ -207,5 +207,5 @@ def _of_nes(configuration: Mapping[str, Any]) -> list[str]:
 def _counted(attacks: pd.Series, asked: pd.Series, configuration: Mapping[str, Any]) -> str:
     """The attack whose queries are counted: of those of which all are known, NES, or the first; "" without one."""
     unknown = set(attacks[asked == UNKNOWN])
-    named = [name for name in configuration.get("attacks", {}) if name not in unknown]
+    named = [name for name in attack_names(configuration) if name not in unknown]
     return next((name for name in [*_of_nes(configuration), *named] if name in named), "")

@@ -19,6 +19,7 @@ from runs.configuration import (
     Configuration,
     DetectorIdentity,
     FramesIdentity,
+    attack_names,
     bind,
     describe_device,
     identify_detector,
@@ -169,3 +170,26 @@ def test_how_a_foreign_file_is_read_is_part_of_the_configuration(tmp_path: Path)
     bind(tmp_path / "config.json", read[0])
     with pytest.raises(InputError, match=r"detector\.reading\.mean was \[0\.5, 0\.5, 0\.5\] and is now \[0\.0"):
         bind(tmp_path / "config.json", read[1])
+
+
+@pytest.mark.parametrize("kind", ["attacks", "metrics"])
+def test_the_order_of_what_comes_first_is_part_of_it(tmp_path: Path, kind: str) -> None:
+    """The first attack is the main one; JSON sorts them by their names, and says nothing more where that is so."""
+    sorted_ones, turned = {"nes": {}, "pgd": {}}, {"pgd": {}, "nes": {}}
+    changes_of: dict[str, Any] = {kind: sorted_ones}
+    bind(tmp_path / "sorted.json", replace(CONFIGURATION, **changes_of))
+    assert "order" not in json.loads((tmp_path / "sorted.json").read_text())
+    other = replace(CONFIGURATION, **{kind: turned})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=rf'order\.{kind} was not set and is now \["pgd", "nes"\]'):
+        bind(tmp_path / "sorted.json", other)
+    bind(tmp_path / "turned.json", other)
+    bind(tmp_path / "turned.json", other)
+    with pytest.raises(InputError, match=rf'order\.{kind} was \["pgd", "nes"\] and is now not set'):
+        bind(tmp_path / "turned.json", replace(CONFIGURATION, **changes_of))
+
+
+def test_attacks_are_read_in_their_order() -> None:
+    for names in (["nes", "pgd"], ["pgd", "nes"]):
+        stored = json.loads(replace(CONFIGURATION, attacks={name: {} for name in names}).to_json())
+        assert attack_names(stored) == names
+    assert attack_names({}) == []
