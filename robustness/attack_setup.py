@@ -25,6 +25,7 @@ from robustness.stages import CLEAN, AttackStage, CleanStage, DefenceStage, Stag
 from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack, check_aim, whole_frame_attacks
 from runs.configuration import Configuration, describe_device, identify_detector, versions
+from runs.own_code import own_code
 from runs.usable_attacks import UsableAttacks, usable_on_first_frame
 from xai.explanation_settings import parse_override
 
@@ -96,11 +97,14 @@ def prepare_attack(
     overrides = _usable_overrides(overrides, planned, source, chosen, batch_size)
     planned = whole_frame_attacks(options.attacks, options.budgets, options.steps, options.seed, overrides)
     stages = _stages(options, planned, check, chosen, overrides)
+    names = [named.detector] if transfer is None else [named.detector, transfer.detector]
     configuration = Configuration(
         preset="robustness",
         methods=(),
-        settings=_settings(options, check, transfer, source),
-        attacks={frame_attack.label: describe_attack(frame_attack.attack) for frame_attack in planned},
+        settings=_settings(options, planned, check, transfer, source),
+        attacks={
+            frame.label: describe_attack(frame.attack) for frame in sorted(planned, key=lambda frame: frame.label)
+        },
         detector=identify_detector(named.detector, detector),
         frames=chosen.selection.identity,
         seed=options.seed,
@@ -108,7 +112,11 @@ def prepare_attack(
         precision="float32",
         device=describe_device(device),
         threads=torch.get_num_threads(),
-        versions=versions([named.detector] if transfer is None else [named.detector, transfer.detector]),
+        versions=versions(names),
+        own_code=own_code(
+            (*names, *options.attacks),
+            (*detector.modules(), *source.modules(), *(frame_attack.attack for frame_attack in planned)),
+        ),
     )
     plan = AttackPlan(configuration, chosen, ThreatModel(detector, source, batch_size), stages, group_size(batch_size))
     return AttackSetup(
@@ -180,12 +188,18 @@ def _defence_stages(
 
 
 def _settings(
-    options: AttackOptions, check: MaskingCheck | None, transfer: NamedDetector | None, source: Detector
+    options: AttackOptions,
+    planned: Sequence[WholeFrameAttack],
+    check: MaskingCheck | None,
+    transfer: NamedDetector | None,
+    source: Detector,
 ) -> dict[str, dict[str, Any]]:
     """What else the results depend on, for the configuration."""
     settings = {}
     if check is not None:
         settings["check"] = asdict(check)
+        if (pgd := check.own_pgd([frame_attack.label for frame_attack in planned], options.steps)) is not None:
+            settings["check"]["pgd"] = describe_attack(pgd.attack)
     if (defence := options.dip_defence) is not None:
         settings["dip"] = asdict(defence)
     if transfer is not None:

@@ -1,7 +1,7 @@
 """A check for gradient masking: does robustness to PGD survive stronger attacks, and do gradients vanish?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from analysis.statistics import Estimate
@@ -53,6 +53,10 @@ class MaskingCheck:
         """The stage that attacks by PGD at this budget."""
         return f"pgd {fraction(self.epsilon)}"
 
+    def own_pgd(self, planned: Collection[str], steps: int, seed: int = 0) -> WholeFrameAttack | None:
+        """PGD at this budget, where the run's stages, of which `planned` are the names, lack it; else None."""
+        return None if self.pgd in planned else whole_frame_attacks(["pgd"], [self.epsilon], steps, seed)[0]
+
     def stages(self, fakes: Sequence[FrameEntry], planned: Sequence[str], steps: int, seed: int) -> list[Stage]:
         """Plans the stages of the check.
 
@@ -64,8 +68,7 @@ class MaskingCheck:
         """
         among = frozenset(frame.key for frame in spread_entries(fakes, self.frames))
         stages: list[Stage] = []
-        if self.pgd not in planned:
-            (pgd,) = whole_frame_attacks(["pgd"], [self.epsilon], steps, seed)
+        if (pgd := self.own_pgd(planned, steps, seed)) is not None:
             stages.append(AttackStage(self.pgd, passes_of(pgd), frame_attack=pgd, among=among))
         apgd = build_attack(
             "torchattacks:APGD",

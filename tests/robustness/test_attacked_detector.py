@@ -1,8 +1,9 @@
 """A run from frames to files, on detectors whose verdicts after an attack are known in closed form."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -274,3 +275,57 @@ def test_pgd_that_does_worse_with_more_is_said_to_need_more_steps(
     monkeypatch.setattr(WholeFrameAttack, "__call__", failing)
     attacked(tmp_path / "bad", Levels, wanted)
     assert "pgd does worse at 8/255 than at 4/255" in (tmp_path / "bad" / "robustness.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"steps": 6},
+        {"attacks": ("pgd",)},
+        {"epsilons": ("1/255",)},
+        {"overrides": ("fgsm.grid=2/255",)},
+        {"check": False},
+        {"check_epsilon": "5/255"},
+        {"check_frames": 1},
+        {"apgd_steps": 11},
+        {"apgd_restarts": 1},
+        {"square_queries": 21},
+        {"defence": "dip"},
+        {"seed": 1},
+        {"batch_size": "4"},
+        {"limit": 1},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_no_option_changes_what_is_done_and_not_the_configuration(index: Path, changed: dict[str, Any]) -> None:
+    """With a budget of the check at which the run has no PGD, so that the check brings its own."""
+    wanted = replace(full(index), attacks=("fgsm",), check_epsilon="3/255")
+    one, other = (setup(Levels, each).plan for each in (wanted, replace(wanted, **changed)))
+    done, done_otherwise = ([asdict(stage) for stage in plan.stages] for plan in (one, other))
+    assert done != done_otherwise or "batch_size" in changed
+    assert one.configuration.to_json() != other.configuration.to_json()
+
+
+ATTACK = """
+from dataclasses import dataclass
+from attacks import RegionAttack
+
+@dataclass(frozen=True)
+class Dims(RegionAttack):
+    rounds = 1
+
+    def propose(self, queries, batch):
+        return batch.images - {step}
+"""
+
+
+def test_an_attack_of_ones_own_that_was_edited_does_not_go_on(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    wanted = replace(options(index), attacks=("own_dims:Dims",))
+    (tmp_path / "own_dims.py").write_text(ATTACK.format(step="0.001"))
+    attacked(tmp_path / "run", Levels, wanted)
+    (tmp_path / "own_dims.py").write_text(ATTACK.format(step="0.0123"))
+    with pytest.raises(InputError, match=r"own_code\.own_dims was .* and is now"):
+        attacked(tmp_path / "run", Levels, wanted)
