@@ -1,6 +1,7 @@
 """The options of a worker pool, and how they become one."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -64,6 +65,10 @@ class WorkerOptions:
         return max(1, torch.get_num_threads() // (self.workers or 1))
 
 
+_NAMES = {"detector": "the detector", "own_code": "the user's own code", "frames": "the frames' index"}
+"""What parts of a configuration are called where the key would not say it."""
+
+
 @dataclass(frozen=True)
 class PreparedRun:
     """A worker's plan: the run as `runs.setup.prepare_run` makes it from the same options, on the slot's own device.
@@ -73,7 +78,8 @@ class PreparedRun:
         folder: of the run.
         threads: of the CPU, for each worker.
         parts: what the run's process prepared (`prepared_parts`): a worker that starts later, maybe in the place of one
-            that was lost, must find the same.
+            that was lost, or elsewhere, must find the same.
+        stamps: of the pictures.
     """
 
     options: EvaluationOptions
@@ -88,23 +94,23 @@ class PreparedRun:
         options = replace(self.options, device=device_of(self.options.device, slot))
         setup = prepare_run(options, folder=self.folder, as_written=True)
         found = prepared_parts(setup)
-        if changed := [part for part, value in self.parts.items() if found[part] != value]:
+        if changed := [part for part in self.parts.keys() | found.keys() if found.get(part) != self.parts.get(part)]:
             raise InputError(
-                f"{' and '.join(changed)} changed since the run was started: put back what was there, or start another "
-                "run"
+                f"{' and '.join(sorted(changed))} changed since the run was started, or differs where a worker runs: "
+                "put back what was there, or start another run"
             )
         setup.selection.expect(self.stamps)
         return setup.selection, setup.scorer
 
 
 def prepared_parts(setup: RunSetup) -> dict[str, str]:
-    """What of a run is read from files that may be replaced: a hash of each, by what it is called."""
-    configuration = setup.configuration
-    parts = {
-        "the detector": configuration.detector,
-        "the user's own code": sorted(configuration.own_code.items()),
-        "the frames' index": setup.selection.keys,
-    }
+    """What every process of a run must find alike, as files and machines may differ: a hash of each, by its name.
+
+    That is all of the configuration and of the index; of the pictures, which no worker reads twice, there are stamps.
+    """
+    configuration = json.loads(setup.configuration.to_json())
+    parts: dict[str, object] = {_NAMES.get(key, f"the run's {key}"): value for key, value in configuration.items()}
+    parts[_NAMES["frames"]] = setup.selection.entries or setup.selection.keys
     return {name: hashlib.sha256(repr(part).encode()).hexdigest() for name, part in parts.items()}
 
 
@@ -133,7 +139,8 @@ def worker_pool(
     if worker_options.alone:
         yield None
         return
-    plan = PreparedRun(options, folder, worker_options.threads_each(), prepared_parts(setup), setup.selection.stamps)
+    threads = setup.configuration.threads  # as measured before this process took its share
+    plan = PreparedRun(options, folder, threads, prepared_parts(setup), setup.selection.stamps)
     pool = _pool(worker_options, plan)
     try:
         yield pool
@@ -145,4 +152,4 @@ def _pool(worker_options: WorkerOptions, plan: PreparedRun) -> WorkerPool:
     if worker_options.ray is None:
         return ProcessPool(plan, worker_options.workers or 1)
     gpus = 1.0 if resolve_device(plan.options.device).type == "cuda" else 0.0
-    return RayPool(plan, worker_options.ray, worker_options.workers, worker_options.threads_each(), gpus)
+    return RayPool(plan, worker_options.ray, worker_options.workers, plan.threads, gpus)
