@@ -70,6 +70,7 @@ def carry_out(path: Path, plan: AttackPlan, title: str = "") -> StageResults:
     with folder.locked(Shard()):
         folder.bind(plan.configuration, [PARTS])
         results = _Work(Parts(folder.path / PARTS, folder.seals), plan).everything(title)
+        folder.seals.require_unchanged()
     if not any(frame.key in results.records[plan.stages[0].name] for frame in plan.chosen.fakes):
         raise InputError(f"none of the fakes could be read; the first: {next(iter(results.failures.values()))}")
     return results

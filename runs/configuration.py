@@ -118,8 +118,8 @@ class Configuration:
         return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def bind(path: Path, configuration: Configuration) -> None:
-    """Writes `configuration` to `path`, or where that exists, makes sure it is the same.
+def bind(path: Path, configuration: Configuration) -> Any:
+    """Writes `configuration` to `path`, or where that exists, makes sure it is the same; returns what it then holds.
 
     Of processes that come here at the same moment one writes, and the others compare. Raises InputError that names the
     keys that differ, with both values, or where `path` is not readable.
@@ -128,7 +128,8 @@ def bind(path: Path, configuration: Configuration) -> None:
         with atomic_write(path, first=True) as file:
             file.write(configuration.to_json())
     try:
-        stored = renamed_settings(parse_json(read_file(path).decode()))
+        held = parse_json(read_file(path).decode())
+        stored = renamed_settings(held)
         differing = changes(stored, json.loads(configuration.to_json()))
     except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(
@@ -146,6 +147,7 @@ def bind(path: Path, configuration: Configuration) -> None:
             f"{path.parent} was made with another configuration: {'; '.join(listing)}{more}. "
             f"Give the same options to continue it, or another --run NAME to start anew"
         )
+    return held
 
 
 def attack_names(stored: Mapping[str, Any]) -> list[str]:

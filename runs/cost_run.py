@@ -49,6 +49,7 @@ def measure_costs(folder: RunFolder, setup: RunSetup) -> MeasuredCosts:
             missing.append(MissingPart(key, failed.stage, failed.reason))
             warn(f"{key} is measured without {failed.stage}: {failed.reason}")
         folder.save_costs(key, answer.costs)
+    folder.seals.require_unchanged()
     write_failures(folder.path, failures, missing)
     costs = {key: folder.costs(key) for key in keys if key not in failures}
     write_costs(folder.path, costs)

@@ -17,6 +17,8 @@ from runs.workers.worker_pool import WorkerPool, dispatch
 from runs.writer import result_writer
 
 WHOLE_RUN = Shard()
+LOST = "its finished records were taken away or damaged while the run was at work; the same command scores it again"
+"""Why a frame is left out that was scored."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def score_frames(
 ) -> RunOutcome:
     """Scores the selected frames that are not finished yet, and writes their results into the run's folder.
 
-    Frames finished earlier are kept; a frame that fails is reported and left out, and tried again next time.
+    Frames finished earlier are kept; a frame that fails, or whose records are lost on the way, is reported and left
+    out, and tried again next time.
     Interrupted at any moment, even by SIGKILL, the same call goes on where it stopped, and what it then keeps is the
     same, byte for byte, except costs.
 
@@ -57,16 +60,18 @@ def score_frames(
         pool: workers that score in place of `score`; None for this process.
 
     Raises:
-        InputError: the folder was made with another configuration, or has lost it, or no frame of a whole run could be
-            scored.
+        InputError: the folder was made with another configuration, or has lost it, also while frames were scored, or no
+            frame of a whole run could be scored.
         OSError: the folder cannot be written.
     """
     folder.bind(configuration)
     failures = _score_missing(folder, selection, score, shard, pool)
-    if shard.whole:
-        write_failures(folder.path, failures)
+    folder.seals.require_unchanged()
     missing = set(folder.missing(selection.keys))
     finished = tuple(key for key in selection.keys if key not in missing)
+    if shard.whole:
+        failures = {key: failures.get(key, LOST) for key in selection.keys if key in missing}
+        write_failures(folder.path, failures)
     if missing and not shard.whole:
         return RunOutcome(finished, len(missing), failures)
     if not finished:

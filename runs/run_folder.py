@@ -88,7 +88,7 @@ class RunFolder:
                     f"{self.path} has finished work ({record.relative_to(self.path)}), but its config.json, which says "
                     f"what made it, is gone: put that back, or give another --run NAME to start anew"
                 )
-        bind(self.config, configuration)
+        self.seals.bind(bind(self.config, configuration))
 
     def require_folders(self) -> None:
         """Raises InputError where a folder of the run is a file or a link: records would be lost, or mixed with others.

@@ -24,6 +24,7 @@ _START, _ZEROS = '{"sealed": ', "0" * 64
 class Seals:
     """The seals of one run, whose config.json is read when the first is asked for; without one, of no configuration.
 
+    A process that writes into the run says what it is bound to (`bind`), and seals that, whatever becomes of the file.
     Every property and method raises InputError where config.json is not readable.
     """
 
@@ -38,6 +39,19 @@ class Seals:
             return None
         except ValueError as error:
             raise InputError(f"{self._config} is not readable ({error})") from error
+
+    def bind(self, stored: Any) -> None:
+        """Takes what config.json was found to hold, once and for all."""
+        self._stored = stored
+        self.__dict__.pop("configuration", None)
+
+    def require_unchanged(self) -> None:
+        """Raises InputError where config.json is gone or holds another configuration by now."""
+        if Seals(self._config).configuration != self.configuration:
+            raise InputError(
+                f"{self._config} changed while the run was at work: the folder is another run's by now, and nothing "
+                "more is written there; put back what was there, and the same command goes on"
+            )
 
     @cached_property
     def configuration(self) -> str:

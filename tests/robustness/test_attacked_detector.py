@@ -136,6 +136,21 @@ def test_another_configuration_is_refused(tmp_path: Path, index: Path) -> None:
         attacked(tmp_path / "run", Sturdy, replace(options(index), attacks=("fgsm",)))
 
 
+def test_a_folder_that_becomes_another_runs_gets_no_tables(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = AttackStage.work
+
+    def meanwhile(*given: Any) -> Any:
+        (tmp_path / "run" / "config.json").write_text("{}")
+        return work(*given)
+
+    monkeypatch.setattr(AttackStage, "work", meanwhile)
+    with pytest.raises(InputError, match=r"run/config\.json changed while the run was at work"):
+        attacked(tmp_path / "run", Levels, options(index))
+    assert not [path.name for path in (tmp_path / "run").glob("*.csv")]
+
+
 def test_a_detector_that_judges_otherwise_than_before_does_not_go_on(
     tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

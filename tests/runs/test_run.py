@@ -1,6 +1,7 @@
 """Runs on disk: what is kept, tried again, refused, divided."""
 
 import errno
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from common import log
 from common.errors import InputError
+from common.files import stem
 from data.frames import CLASS_NAMES, Frame
 from data.source import open_frames
 from reporting.products import RunResults
@@ -159,6 +161,48 @@ def test_a_run_that_lost_its_configuration_is_refused_untouched(tmp_path: Path, 
         start(path, selection, score, seed=3)
     assert score.asked == []
     assert contents(path) == before
+
+
+@pytest.mark.parametrize("what", ["another run", "gone", "moved away"])
+def test_a_folder_that_becomes_another_runs_gets_no_tables(tmp_path: Path, selection: Selection, what: str) -> None:
+    """While frames are scored, and nothing is written any more that would be taken for the other run's."""
+    path, last = tmp_path / "run", selection.keys[-1]
+    other, untouched = tmp_path / "other", Scores()
+    start(other, selection, Scores(), seed=1)
+
+    def score(frame: Frame, tell: Callable[[str], None]) -> Scored:
+        if frame.key == last and what == "moved away":
+            path.rename(tmp_path / "elsewhere")
+            shutil.copytree(other, path)
+        elif frame.key == last:
+            (path / "config.json").unlink()
+            if what == "another run":
+                shutil.copy(other / "config.json", path)
+        return untouched(frame, tell)
+
+    with pytest.raises(InputError, match=r"run/config\.json changed while the run was at work"):
+        start(path, selection, score)
+    for name in ("scores_LIME.csv", "rows_LIME.csv", "failures.csv", "summary_LIME.csv"):
+        kept = (other / name).read_bytes() if what == "moved away" else None
+        assert ((path / name).read_bytes() if (path / name).exists() else None) == kept, name
+
+
+@pytest.mark.parametrize("folder", ["frames", "verdicts", "grades", "costs"])
+def test_a_finished_frame_that_is_lost_on_the_way_counts_as_failed(
+    tmp_path: Path, selection: Selection, folder: str
+) -> None:
+    first, last, scores = selection.keys[0], selection.keys[-1], Scores()
+
+    def score(frame: Frame, tell: Callable[[str], None]) -> Scored:
+        if frame.key == last:
+            next((tmp_path / "run" / folder).glob(f"{stem(first)}.*")).unlink()
+        return scores(frame, tell)
+
+    results = finished(tmp_path / "run", selection, score)
+    assert list(results.failures) == [first]
+    assert "taken away or damaged while the run was at work" in results.failures[first]
+    assert first in (tmp_path / "run" / "failures.csv").read_text()
+    assert not finished(tmp_path / "run", selection, Scores()).failures
 
 
 def test_a_run_of_another_configuration_is_refused_untouched(tmp_path: Path, selection: Selection) -> None:
