@@ -10,7 +10,7 @@ from runs.score_table import COSTS, as_score_table
 
 @dataclass(frozen=True)
 class CostPoint:
-    """What an explanation costs a frame, in seconds and forwards (means), and what it is worth."""
+    """What one explanation costs, in seconds and forwards (means over frames), and what it is worth."""
 
     method: str
     seconds: float

@@ -84,18 +84,14 @@ def _curves(scores: ScoreTable, measure: str, by: str, interval: Interval | None
 
 
 def _point(part: ScoreTable, measure: str, by: str) -> tuple[float, float, np.ndarray]:
-    """Where a point is, over all rows of which the measure is known, and the measure's mean of each frame, (n,)."""
-    shares = total = 0.0
-    attacked = rows = 0
-    for index, epsilon in zip(part.columns.index, part.columns["epsilon"], strict=True):
-        values = part.read(measure, index)
-        known = ~np.isnan(values)
-        x = 100 * part.read("area", index)[known] if by == "depth" else np.full(known.sum(), 255 * epsilon)
-        shares, attacked = shares + float(x.sum()), attacked + int(np.count_nonzero(x))
-        total, rows = total + float(values[known].sum()), rows + int(known.sum())
-    if not rows or not attacked:
+    """Where a point is, a mean of the attacked frames of which the measure is known, and its mean of each, (n,)."""
+    values, areas = part.mean(measure), part.mean("area")
+    known = ~np.isnan(values)
+    attacked = known & (areas > 0)
+    if not attacked.any():
         return math.nan, math.nan, np.full(len(part), np.nan)
-    return shares / attacked, total / rows, part.mean(measure)
+    x = 100 * areas[attacked].mean() if by == "depth" else 255 * float(part.columns["epsilon"].iloc[0])
+    return float(x), float(values[known].mean()), values
 
 
 def _ends(values: np.ndarray, scores: ScoreTable, interval: Interval) -> tuple[float, float]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from itertools import combinations
+from itertools import combinations, repeat
 
 import pandas as pd
 
-from analysis.statistics import PairedComparison, paired_comparisons, rank_agreements, sign_flip_p, with_holm
+from analysis.statistics import OF_SHARES, PairedComparison, paired_comparisons, rank_agreements, sign_flip_p, with_holm
 from analysis.summary import Summary
 from common.seeds import generator
-from runs.conditions import MEAN, detected
+from runs.conditions import MEAN, depth_groups, detected, main_condition
 from runs.score_table import ScoreTable
 from scoring.baselines.table import BASELINES
 
@@ -46,7 +46,8 @@ class LocalisationDifference(PairedComparison):
     Attributes:
         detector: the other one.
         method: whose regions.
-        first: the mean share of the regions (top 1, 1-2 and 1-3) that was truly manipulated, for the first detector.
+        first: the mean share of the regions, over the depths that are averaged, that was truly manipulated, for the
+            first detector.
         other: the same for the other one.
     """
 
@@ -108,7 +109,8 @@ def localisation_differences(scores: Mapping[str, ScoreTable], seed: int) -> lis
             difference
             for detector, other in others
             for difference in _differences(detector, first, _mask_precision(other), seed)
-        ]
+        ],
+        repeat(OF_SHARES),
     )
 
 
@@ -157,10 +159,13 @@ def _differences(detector: str, first: pd.DataFrame, other: pd.DataFrame, seed: 
 
 
 def _mask_precision(scores: ScoreTable) -> pd.DataFrame:
-    """The mean mask precision of each frame's regions, by method; the attack plays no part in it."""
+    """The mean mask precision of each frame's regions, by method, as the summary has it.
+
+    Of the depths that are averaged, on the run's own segments; the attack plays no part in it.
+    """
     fakes = detected(scores)
-    columns = fakes.columns[~fakes.columns["method"].isin(BASELINES)]
-    columns = columns[columns["attack"] == columns["attack"].iloc[0]] if len(columns) else columns
+    columns = main_condition(fakes.columns[~fakes.columns["method"].isin(BASELINES)])
+    columns = columns[columns["depth"].isin(depth_groups(columns)[MEAN])] if len(columns) else columns
     frames = fakes.frames[["key", "video"]].astype(object)
     parts = [
         frames.assign(method=method, precision=part.mean("mask_precision"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import combinations, repeat
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,10 @@ import pandas as pd
 
 from analysis.condition_values import DROP, FLIPS, Values, values
 from analysis.names import flat_names
-from analysis.score_subsets import Rows
+from analysis.score_subsets import Rows, main_segmentation
 from analysis.statistics import (
+    OF_DROPS,
+    OF_SHARES,
     Estimate,
     PairedComparison,
     Ranks,
@@ -95,7 +97,8 @@ def _pairs(compared: Compared, seed: int) -> pd.DataFrame:
         draws = generator(seed, "pairs", attack)
         by_drop = [compare_drops(drops.own[:, i], drops.own[:, j], drops.videos, draws) for i, j in couples]
         by_flip = [compare_flips(flips.own[:, i], flips.own[:, j], flips.videos, draws) for i, j in couples]
-        for (i, j), drop, flip in zip(couples, with_holm(by_drop), with_holm(by_flip), strict=True):
+        corrected = with_holm(by_drop, repeat(OF_DROPS)), with_holm(by_flip, repeat(OF_SHARES))
+        for (i, j), drop, flip in zip(couples, *corrected, strict=True):
             lines.append(
                 {
                     "attack": attack,
@@ -237,9 +240,10 @@ def _by_attack(scores: ScoreTable) -> Compared:
 
 
 def survival_curves(flip_thresholds: Rows, seed: int) -> Curves:
-    """Of each measure and method the survival curve, the restricted mean, and the limit of that mean."""
+    """Of each measure and method, on the run's own segments, the survival curve, the restricted mean, and its limit."""
     curves = []
-    for measure, part in as_score_table(flip_thresholds, FLIP_THRESHOLDS).by("measure").items():
+    thresholds = main_segmentation(as_score_table(flip_thresholds, FLIP_THRESHOLDS))
+    for measure, part in thresholds.by("measure").items():
         limit = max(float(np.nanmax(values, initial=-np.inf)) for values in part.each("value"))
         for method, own in part.by("method").items():
             frames, (needed, reached) = own.rows("value", "reached")

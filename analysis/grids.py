@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from analysis.curves import curve_names
 from analysis.score_subsets import (
     AREAS,
@@ -63,10 +65,17 @@ def flip_threshold_grid(flip_thresholds: Rows, measure: str, scale: float = 1.0)
 
 
 def cost_grid(costs: Rows) -> Grid:
-    """Every stage by its mean forwards, calls and seconds a frame."""
+    """Every stage by its mean forwards, calls and seconds a frame, of all its trials and budgets together."""
     columns, by_stage = ("forwards", "calls", "seconds"), as_score_table(costs, COSTS).by("stage")
-    cells = tuple(tuple(Cell(*part.overall(name)) for name in columns) for part in by_stage.values())
+    cells = tuple(tuple(_total(part, name) for name in columns) for part in by_stage.values())
     return Grid(tuple(by_stage), columns, cells)
+
+
+def _total(part: ScoreTable, measure: str) -> Cell:
+    """The mean over frames of what a stage took in each, however often it was done."""
+    totals = part.sum(measure)
+    known = totals[~np.isnan(totals)]
+    return Cell(float(known.mean()) if len(known) else math.nan, len(known))
 
 
 def localisation(rows: Rows) -> Grid:
@@ -138,7 +147,7 @@ def metric_grid(metrics: Rows) -> Grid:
 
     Where neither is, there is no arrow and no best.
     """
-    values = as_score_table(metrics, METRIC_VALUES)
+    values = main_segmentation(as_score_table(metrics, METRIC_VALUES))
     better = {name: str(part.columns["better"].iloc[0]) for name, part in values.by("metric").items()}
     grid = _mean_grid(values, methods(values), "method", tuple(better), "metric", "value", better)
     return replace(grid, columns=tuple(f"{name} {ARROWS[way]}".strip() for name, way in better.items()))

@@ -8,6 +8,8 @@ from analysis.statistics import Estimate, PairedComparison
 from analysis.surviving_flips import SurvivingFlips
 
 UNKNOWN = Estimate()
+NO_FLIP = "nothing that was attacked flips a verdict"
+"""Why there is no score where the best that any region does leaves every verdict as it was."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class HeadlineLine:
         frames: detected frames that these are means of.
         videos: that those are from.
         undefined: parts (frames, families, ...) without a score as random regions did as well as the oracle.
-        unscored: why there is no score (`analysis.statistics.ratio`); empty where there is one.
-        is_significant: whether the score differs from 0 beyond chance, corrected for the methods compared.
+        unscored: why there is no score (`analysis.statistics.ratio`, or NO_FLIP); empty where there is one.
+        is_significant: whether the score differs from 0 beyond chance, corrected for the methods compared; False
+            without a score.
         against: its drops less those of random regions of its area (`RANDOM_AREA`) and, under the main condition of an
             attack, of each uninformed baseline; each corrected over the methods.
         better_than: the methods with a lower score beyond chance, corrected likewise.

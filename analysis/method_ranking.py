@@ -4,15 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, repeat
 
 import numpy as np
 import pandas as pd
 
 from analysis.condition_values import DROP, FLIPS, Values, values
-from analysis.headline import Condition, Headline, HeadlineLine
+from analysis.headline import NO_FLIP, Condition, Headline, HeadlineLine
 from analysis.score_subsets import Rows
 from analysis.statistics import (
+    OF_DROPS,
     Estimate,
     PairedComparison,
     RatioScore,
@@ -127,8 +128,8 @@ class _Kind:
         lines = []
         for index, name in enumerate(names):
             compared = {opponent: pairs[index] for opponent, pairs in against.items()}
-            significant = RANDOM_AREA in compared and compared[RANDOM_AREA].is_significant
-            own = means[index].videos
+            scored, own = not scores[index].undefined, means[index].videos
+            significant = scored and RANDOM_AREA in compared and compared[RANDOM_AREA].is_significant
             lines.append(
                 HeadlineLine(
                     method=name,
@@ -151,8 +152,12 @@ class _Kind:
         return tuple(lines)
 
     def _ratios(self, quantity: Values) -> list[RatioScore]:
+        """The scores on a quantity; none where nothing flips, as a share of what flips no verdict is no share of it."""
         draws = generator(self.seed, "headline", *self.purpose)
-        return ratio_scores(quantity.own, quantity.areas, quantity.oracle, quantity.videos, draws)
+        scores = ratio_scores(quantity.own, quantity.areas, quantity.oracle, quantity.videos, draws)
+        if self.score_table.any("flipped_to_real").any():
+            return scores
+        return [score if score.undefined else _unscored(score) for score in scores]
 
     def _against(self, drop: Values, opponents: Sequence[str]) -> dict[str, list[PairedComparison]]:
         """Each ranking's drops less those of random regions and of the opponents, each corrected over the rankings."""
@@ -164,14 +169,14 @@ class _Kind:
                 compare_with_draws(own, draws, drop.videos, generator(self.seed, "chance", *self.purpose))
                 for own, draws in zip(drop.own.T, drop.draws.transpose(1, 0, 2), strict=True)
             ]
-            compared[RANDOM_AREA] = list(with_holm(chance, (-2.0, 2.0)))
+            compared[RANDOM_AREA] = list(with_holm(chance, repeat(OF_DROPS)))
         for opponent in opponents:
             theirs = self.drop.of([opponent]).own[:, 0]
             pairs = [
                 compare_drops(own, theirs, drop.videos, generator(self.seed, "uninformed", *self.purpose))
                 for own in drop.own.T
             ]
-            compared[opponent] = list(with_holm(pairs, (-2.0, 2.0)))
+            compared[opponent] = list(with_holm(pairs, repeat(OF_DROPS)))
         return compared
 
     @cached_property
@@ -193,6 +198,12 @@ class _Kind:
         return estimate if videos >= self.needed else replace(estimate, low=math.nan, high=math.nan)
 
 
+def _unscored(ratio: RatioScore) -> RatioScore:
+    """A score taken away, as nothing flips."""
+    unknown = replace(ratio.score, value=math.nan, low=math.nan, high=math.nan)
+    return replace(ratio, score=unknown, undefined=NO_FLIP)
+
+
 def _bounds(are_rates: bool) -> tuple[float, float]:
     return (0.0 if are_rates else -1.0), 1.0
 
@@ -206,7 +217,8 @@ def _better(drops: Values, seed: int, purpose: tuple[str, ...]) -> dict[str, tup
         [
             compare_drops(drops.own[:, i], drops.own[:, j], drops.videos, generator(seed, "pair", *purpose))
             for i, j in couples
-        ]
+        ],
+        repeat(OF_DROPS),
     )
     better: dict[str, list[str]] = {}
     for (i, j), pair in zip(couples, compared, strict=True):

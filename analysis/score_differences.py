@@ -54,7 +54,7 @@ def score_differences(first: ScoreTable, second: ScoreTable, seed: int = 0) -> l
                     **vars(compared),
                 )
             )
-    return with_holm(differences)
+    return with_holm(differences, [MEASURES[difference.measure] for difference in differences])
 
 
 def _scores(scores: ScoreTable) -> pd.DataFrame:

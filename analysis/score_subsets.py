@@ -46,7 +46,9 @@ def main_segmentation(rows: Rows) -> ScoreTable:
     """The scores on the run's own segmentation: the first."""
     scores = as_score_table(rows)
     columns = scores.columns
-    return scores if columns.empty else scores.with_columns(columns["segmentation"] == columns["segmentation"].iloc[0])
+    if columns.empty or "segmentation" not in columns:
+        return scores
+    return scores.with_columns(columns["segmentation"] == columns["segmentation"].iloc[0])
 
 
 def at_main_budget(rows: Rows) -> ScoreTable:

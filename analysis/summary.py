@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 import pandas as pd
@@ -234,7 +235,7 @@ def _comparisons(
         videos, (own, random) = known(values.videos, values.of(m), chance)
         p_values.append(against_draws_p(own, random, videos, generator(seed, "permutation")))
     compared = paired_comparisons(differences, p_values, values.videos, generator(seed, "interval"), bounds)
-    return dict(zip(methods, with_holm(compared), strict=True))
+    return dict(zip(methods, with_holm(compared, repeat(bounds)), strict=True))
 
 
 def _draws(scores: ScoreTable) -> list[int]:

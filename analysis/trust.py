@@ -33,7 +33,8 @@ class Trust:
 
     Attributes:
         method: its name.
-        p: of the test for trust, corrected over the explanations; NaN where one of its comparisons was not made.
+        p: of the test for trust, corrected over the explanations; NaN where one of its comparisons was not made, and
+            without a score under the main attack.
         not_shown: the comparisons (attack, opponent) in which it is not shown to do more, corrected likewise.
     """
 
@@ -103,7 +104,8 @@ def answer(headlines: Sequence[Headline]) -> Answer:
     needed = max(overall[0].needed, videos_needed(len(methods)) if set(UNINFORMED) & made else 0)
     found = Answer(overall, {}, missing, needed)
     testable = found.has_enough_attacks and not missing
-    p = np.array([_largest_p(overall, method) if testable else math.nan for method in methods])
+    scored = {line.method for line in overall[0].lines if not math.isnan(line.score.value)}
+    p = np.array([_largest_p(overall, m) if testable and m in scored else math.nan for m in methods])
     trust = {
         method: Trust(method, float(corrected), _not_shown(overall, method))
         for method, corrected in zip(methods, holm(p), strict=True)

@@ -6,7 +6,7 @@ For people who weigh evidence and not machine learning.
 import math
 from collections.abc import Iterable
 
-from analysis.headline import Headline
+from analysis.headline import NO_FLIP, Headline
 from analysis.statistics import ALPHA, Estimate
 from analysis.statistics.ratio import COINCIDE, FEW_VIDEOS, NO_FRAME, NO_ROOM
 from analysis.tiers import UNSTABLE, MethodTiers, headline_tiers
@@ -35,6 +35,7 @@ _WITHOUT_SCORE = {
     NO_FRAME: f"as no frame has random regions of its area and the best possible ones (--baseline {RANDOM_AREA} "
     f"--baseline {ORACLE})",
     FEW_VIDEOS: "as all frames are from one video",
+    NO_FLIP: f"as {NO_FLIP}: what share it has of what the best possible regions do is unknown",
 }
 
 

@@ -58,7 +58,7 @@ def conclude_by_flips(rows: Rows, summary: Summary, attack: str, seed: int) -> l
     columns = as_score_table(rows).columns
     draws = columns.loc[columns["method"] == RANDOM, "draw"].nunique()
     tiers = flip_rate_tiers(rows, summary, attack, seed)
-    lines = [*_few(first.videos, tests, draws), _praise(tiers, mean)]
+    lines = [*_few(first.videos, tests, draws), *_no_flip(mean, attack), _praise(tiers, mean)]
     for names, what in (
         (tiers.level, "Not distinguishable from the best"),
         (tiers.behind, "Behind, but better than random regions"),
@@ -169,6 +169,16 @@ def _stubborn(rows: Rows, frames: Rows) -> list[str]:
                 f"({words.some(keys)}); there the whole frame is no ceiling."
             )
     return lines
+
+
+def _no_flip(mean: Mapping[str, MethodSummary], attack: str) -> list[str]:
+    """Why no explanation has a score where nothing flips; nothing where something does."""
+    if any(line.flip_rate.value > 0 for line in mean.values()):
+        return []
+    return [
+        f"Nothing that was attacked flips a verdict under {attack}, so what share an explanation has of what the best "
+        "possible regions do is unknown."
+    ]
 
 
 def _praise(tiers: MethodTiers, mean: Mapping[str, MethodSummary]) -> str:

@@ -172,16 +172,24 @@ class ScoreTable:
         return np.divide(total, count, out=np.full(len(self), np.nan), where=count > 0)
 
     def overall(self, measure: str) -> tuple[float, int]:
-        """The mean of a measure over all rows, with how many frames have one; NaN without any, or if it is not kept."""
+        """The mean over frames of each one's `mean` of a measure, with how many frames have one.
+
+        So a frame weighs the same however many rows it has. NaN without any, or if the measure is not kept.
+        """
         if measure not in self.store.measures:
             return math.nan, 0
-        total, rows, there = 0.0, 0, np.zeros(len(self), dtype=bool)
+        means = self.mean(measure)
+        known = means[~np.isnan(means)]
+        return (float(known.mean()) if len(known) else math.nan), len(known)
+
+    def sum(self, measure: str) -> np.ndarray:
+        """The sum of a measure over the columns that a frame has, (n,); NaN where it has none."""
+        total, there = np.zeros(len(self)), np.zeros(len(self), dtype=bool)
         for values in self.each(measure):
             known = ~np.isnan(values)
-            total += float(values[known].sum())
-            rows += int(np.count_nonzero(known))
+            np.add(total, values, out=total, where=known)
             there |= known
-        return (total / rows if rows else math.nan), int(np.count_nonzero(there))
+        return np.where(there, total, np.nan)
 
     def rows(self, *measures: str) -> tuple[np.ndarray, list[np.ndarray]]:
         """Every row that has the first of the measures: its frame's index among these frames, and its measures."""

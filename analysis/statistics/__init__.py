@@ -27,6 +27,8 @@ from analysis.statistics.method_pairs import (
 )
 from analysis.statistics.paired_comparison import (
     ALPHA,
+    OF_DROPS,
+    OF_SHARES,
     PairedComparison,
     corrected_interval,
     paired_comparisons,
@@ -51,6 +53,8 @@ __all__ = [
     "DRAWS",
     "EXACT_VIDEOS",
     "LEVEL",
+    "OF_DROPS",
+    "OF_SHARES",
     "PERMUTATIONS",
     "Components",
     "DropPair",

@@ -5,7 +5,7 @@ runs, two detectors. The caller decides which test gives the p-value (`analysis.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -18,6 +18,8 @@ from analysis.statistics.permutation import holm
 
 ALPHA = 0.05
 """The level of every test."""
+OF_DROPS, OF_SHARES = (-2.0, 2.0), (-1.0, 1.0)
+"""The least and the greatest difference of two drops, which lie in [-1, 1], and of two shares."""
 _BESIDE_ZERO = math.nextafter(0.0, 1.0)  # the end of an interval that is open at 0
 
 
@@ -65,20 +67,18 @@ def paired_comparisons(
     return [PairedComparison(difference=mean, p=p, p_holm=p) for mean, p in zip(means, p_values, strict=True)]
 
 
-def with_holm(
-    comparisons: Sequence[Comparison], bounds: tuple[float, float] = (-math.inf, math.inf)
-) -> list[Comparison]:
+def with_holm(comparisons: Sequence[Comparison], bounds: Iterable[tuple[float, float]]) -> list[Comparison]:
     """Returns the comparisons with p_holm corrected over all of them (Holm 1979), and with simultaneous intervals.
 
-    `bounds` are the least and the greatest difference possible.
+    `bounds` are the least and the greatest difference possible, of each: no interval goes beyond.
     """
     corrected = holm(np.array([comparison.p for comparison in comparisons]))
     tests = int(np.sum(~np.isnan(corrected)))
     return [
         replace(
-            comparison, p_holm=float(p), difference=corrected_interval(comparison.difference, tests, p < ALPHA, bounds)
+            comparison, p_holm=float(p), difference=corrected_interval(comparison.difference, tests, p < ALPHA, ends)
         )
-        for comparison, p in zip(comparisons, corrected, strict=True)
+        for comparison, p, ends in zip(comparisons, corrected, bounds, strict=False)
     ]
 
 

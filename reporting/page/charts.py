@@ -83,7 +83,7 @@ def cost(points: Sequence[CostPoint], style: Mapping[str, SeriesStyle], measure:
         name: of the chart, unique in the page.
     """
     values = {point.method: float(getattr(point, measure)) for point in points}
-    title = f"Score against {measure} per frame"
+    title = f"Score against {measure} of one explanation"
     listing = [f"{p.method}: {number(values[p.method])} {measure}, score {_share(p.score.value)}" for p in points]
     svg = drawing(WIDTH * 1.35, HEIGHT * 1.15, title, f"{'; '.join(listing)}.", name)
     positive = [max(value, 1e-3) for value in values.values()]
@@ -94,7 +94,7 @@ def cost(points: Sequence[CostPoint], style: Mapping[str, SeriesStyle], measure:
         svg,
         across,
         up,
-        Chart(title, f"{measure} per frame (logarithmic; left is better)", "score (higher is better)", ()),
+        Chart(title, f"{measure} of one explanation (logarithmic; left is better)", "score (higher is better)", ()),
     )
     taken: list[tuple[float, float, float, float]] = []
     drawn = [(across(max(values[p.method], 1e-3)), p) for p in points if not math.isnan(p.score.value)]

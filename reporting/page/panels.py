@@ -88,6 +88,7 @@ def survival_panels(
 ) -> list[tuple[str, Markup, Grid]]:
     """For each kind of flip threshold: its axis' label, its survival curves, and the table below them."""
     drawn_panels = []
+    flip_thresholds = score_subsets.main_segmentation(flip_thresholds)
     columns = flip_thresholds.columns
     asked = words.join(sorted(columns.loc[columns["measure"] == "queries", "attack"].unique()) or ["an attack"])
     for measure, scale, title, x in (

@@ -260,9 +260,9 @@ def _by(headlines: Sequence[Headline], part: str) -> list[tuple[str, list[Headli
 
 def _left_out(run: FinishedTables) -> dict[str, Any]:
     """The frames and rankings that do not count, or not everywhere, by the reason."""
-    frames, by_method = run.rows.frames, run.rows.by("method")
-    weak = {name: int(by_method[name].any("weak").sum()) for name in score_subsets.methods(run.rows)}
-    stubborn, rows = attackable_frames.unattackable(run.frames), score_subsets.main_segmentation(run.rows)
+    frames, rows = run.rows.frames, score_subsets.main_segmentation(run.rows)
+    by_method, stubborn = rows.by("method"), attackable_frames.unattackable(run.frames)
+    weak = {name: int(by_method[name].any("weak").sum()) for name in score_subsets.methods(rows)}
     unflipped = {
         attack: [key for key in keys if key not in set(stubborn)]
         for attack, keys in attackable_frames.unflipped(rows).items()

@@ -109,3 +109,16 @@ def test_the_overview_holds_every_detector_and_method() -> None:
     assert cells.loc[("a", "SHAP"), "flip_rate"] == pytest.approx(9 / 12)
     assert cells.loc[("b", "RISE"), "mask_precision"] == pytest.approx(0.8)
     assert cells.loc[("b", "RISE"), "mask_precision_low"] <= 0.8
+
+
+def test_localisation_is_of_the_depths_and_segments_that_the_summary_is_of() -> None:
+    """Regions by area, and on other segments, point elsewhere: they are in neither table."""
+    made = make(lambda method, video, k: video < RATES[method], METHODS, videos=12)
+    made = [replace(row, mask_precision=0.2 * row.k) for row in made]
+    made += [replace(row, depth="20%", mask_precision=0.9) for row in made if row.k == 3]
+    made += [replace(row, segmentation="grid-16", mask_precision=0.0) for row in made]
+    runs = {name: results(made) for name in ("a", "b")}
+    shown = overview(summaries(runs)).query("attack == 'nes'").set_index(["detector", "method"])["mask_precision"]
+    for line in localisation_differences(scores(runs), 0):
+        assert line.first == pytest.approx(shown["a", line.method]) == pytest.approx(0.4)
+        assert line.other == pytest.approx(shown["b", line.method])

@@ -106,3 +106,23 @@ def test_everything_is_there_and_nothing_where_nothing_is_fake() -> None:
     assert {curve[0] for curve in found.curves} == {"budget"}
     nothing = evidence.evidence(table(rows(predicted="Real")), flip_thresholds().iloc[:0], 0)
     assert (nothing.tables, nothing.ranks, nothing.curves) == ({}, None, [])
+
+
+def test_no_interval_of_a_pair_is_wider_than_the_differences_that_can_be() -> None:
+    """Of three videos, corrected for three pairs."""
+    made = [row for row in rows() if int(row.video[-3:]) < 3]
+    found = evidence.pairs(table(made), 0)
+    assert (found["flips_difference_low"] >= -1).all()
+    assert (found["flips_difference_high"] <= 1).all()
+    assert (found["drop_difference_low"] >= -2).all()
+    assert (found["drop_difference_high"] <= 2).all()
+
+
+def test_what_a_flip_takes_is_of_the_runs_own_segments() -> None:
+    own = [replace(GRADE, key=f"{v}.png", video=f"{v}", value=0.1) for v in range(4)]
+    other = [replace(each, segmentation="grid-16", value=0.9) for each in own]
+    names = list(own[0].__dataclass_fields__)
+    thresholds = pd.DataFrame([[getattr(each, name) for name in names] for each in own + other], columns=names)
+    (curve,) = evidence.survival_curves(thresholds, 0)
+    _, _, steps, mean, limit = curve
+    assert (steps.frames, mean.value, limit) == (4, pytest.approx(0.1), pytest.approx(0.1))

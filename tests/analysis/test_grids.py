@@ -84,3 +84,17 @@ def test_what_a_flip_takes_is_the_mean_with_the_share_that_flipped() -> None:
                            "reached": [False, False]})  # fmt: skip
     grid = flip_threshold_grid(flip_thresholds, "queries")
     assert [cell.value for cell in grid.cells[0]] == [50.0, 0.0]
+
+
+def test_the_cost_of_a_frame_is_of_all_its_trials_and_budgets() -> None:
+    taken = [("a", "attack nes", 3), ("a", "attack nes", 5), ("b", "attack nes", 7), ("b", "attack nes", 9)]
+    costs = pd.DataFrame(taken, columns=["key", "stage", "forwards"]).assign(calls=1, seconds=0.5)
+    ((forwards, calls, seconds),) = cost_grid(costs).cells
+    assert (forwards.value, calls.value, seconds.value, forwards.count) == (12, 2, 1.0, 2)
+
+
+def test_metrics_are_of_the_runs_own_segments() -> None:
+    line = {"key": "a", "video": "1", "family": "", "seed": 0, "segmentation": "slic-50", "method": "LIME", "fill": ""}
+    line |= {"metric": "irof", "better": "higher", "value": 0.2}
+    grid = metric_grid(pd.DataFrame([line, {**line, "segmentation": "grid-16", "value": 0.8}]))
+    assert grid.cells[0][0].value == pytest.approx(0.2)

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from analysis.condition_values import values
-from analysis.headline import Condition, Headline, HeadlineLine
+from analysis.headline import NO_FLIP, Condition, Headline, HeadlineLine
 from analysis.method_ranking import rank_methods
 from analysis.statistics import Estimate, ratio_scores
+from analysis.trust import answer
 from data.frames import Frame
 from runs.chosen_parts import chosen_methods
 from scoring.baselines.table import MASK, ORACLE, RANDOM, RANDOM_AREA
@@ -149,3 +150,22 @@ def test_a_headline_without_a_score_comes_last() -> None:
     ranked = Headline(Condition("nes"), lines).ranked
     assert [line.method for line in ranked] == ["c", "b", "a"]
     assert math.isnan(ranked[-1].score.value)
+
+
+def test_where_nothing_flips_no_share_of_the_best_is_known(rows: pd.DataFrame) -> None:
+    """Neither a score, a star nor trust follows from probabilities alone; what was compared stays."""
+    still = rows.assign(flipped_to_real=False, predicted_after=rows["predicted"])
+    both = pd.concat([still, still.assign(attack="pgd")], ignore_index=True)
+    for headline in rank_methods(both, 0):
+        assert headline.lines
+        for line in (*headline.lines, *headline.baselines):
+            assert math.isnan(line.score.value)
+            assert math.isnan(line.score.low)
+            assert line.unscored == NO_FLIP
+            assert not line.is_significant
+            assert not line.better_than
+            assert not math.isnan(line.drop.value)
+    assert not answer(rank_methods(both, 0)).trusted
+    one = still.copy()
+    one.loc[one.index[one["method"] == ORACLE][0], "flipped_to_real"] = True
+    assert not all(math.isnan(line.score.value) for line in rank_methods(one, 0)[0].lines)

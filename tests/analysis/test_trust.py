@@ -136,7 +136,7 @@ def as_rows(made: dict[str, dict[str, np.ndarray]]) -> pd.DataFrame:
             replace(
                 ROW, key=f"{video}/1", video=f"{video}", method=RANDOM_AREA if name.startswith("of ") else name,
                 of=name.removeprefix("of ") if name.startswith("of ") else "", draw=draw, attack=attack, depth="1",
-                drop=float(drop), flipped_to_real=False,
+                drop=float(drop), flipped_to_real=name == ORACLE,
             )
             for attack, rankings in made.items()
             for name, values in rankings.items()

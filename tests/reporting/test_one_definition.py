@@ -6,16 +6,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis import score_subsets
+from analysis.grids import controls
 from analysis.method_ranking import rank_methods
 from analysis.summary import summarise_methods
 from analysis.trust import answer
 from common.console import console
+from data.frames import SHORT_NAMES
 from reporting import answer_words
 from reporting.latex_table import escape
 from reporting.page.write import write_page
 from reporting.paper import write_paper_files
 from reporting.products import RunResults
-from reporting.tables import write_tables
+from reporting.tables import published, write_tables
 from reporting.terminal import show_results
 from runs.score_table import as_score_table
 from tests.reporting.page import plausible
@@ -124,3 +127,41 @@ def _first_table(said: str) -> list[str]:
 
 def _controls(page: str) -> str:
     return page.partition('id="controls"')[2].partition("</section>")[0]
+
+
+def test_where_nothing_flips_every_product_says_that_the_share_is_unknown(tmp_path: Path) -> None:
+    run = plausible.finished(24, METHODS)
+    rows = run.rows[run.rows["epsilon"] == plausible.MAIN].assign(flipped_to_real=False)
+    scores = as_score_table(rows)
+    summary, headlines = summarise_methods(scores), rank_methods(scores, 0)
+    content = plausible.FinishedRun(scores, configuration=run.configuration, frames=run.frames)
+    page = write_page(tmp_path, content, headlines).read_text()
+    write_paper_files(tmp_path, content, headlines)
+    empty = as_score_table(rows.iloc[:0])
+    with console.capture() as text:
+        show_results(RunResults(scores, empty, empty, summary, headlines, {}, ()), 0, tmp_path)
+    said = " ".join(text.get().split())
+    assert "Nothing that was attacked flips a verdict under nes" in said
+    assert "nothing that was attacked flips a verdict" in page
+    assert "of what the best possible regions do to the verdict" not in said + page
+    assert pd.read_csv(tmp_path / "summary.csv")[["score", "flips"]].isna().all(axis=None)
+    assert r"LIME & -- &" in (tmp_path / "headline.tex").read_text()
+
+
+def test_where_seeds_and_budgets_are_missing_on_some_frames_all_products_agree(tmp_path: Path) -> None:
+    """A method fails at the second seed of every other frame: each frame still weighs the same."""
+    run = plausible.finished(24, METHODS)
+    rows = run.rows[run.rows["epsilon"] == plausible.MAIN]
+    keys = sorted(rows["key"].unique())[::2]
+    again = rows.assign(seed=1, drop=rows["drop"] / 2)
+    rows = pd.concat([rows, again[~((again["method"] == "LIME") & again["key"].isin(keys))]], ignore_index=True)
+    scores = as_score_table(rows)
+    long = summarise_methods(scores).of("nes", "mean")
+    for name, cells in controls(score_subsets.under(scores, "nes")).lines:
+        assert cells[2].value == pytest.approx(long[name].drop.value)
+        assert cells[0].value == pytest.approx(long[name].area)
+    fakes = rows[(rows["attack"] == "nes") & (rows["predicted"] != "Real") & (rows["method"] == "LIME")]
+    first = published(scores.with_columns(scores.columns["attack"] == "nes")).loc["LIME"]
+    for short, family in SHORT_NAMES.items():
+        part = fakes[(fakes["family"] == family) & (fakes["depth"] == "1")].groupby("key")["drop"].mean()
+        assert first[f"Sufficiency {short} Top 1"] == pytest.approx(part.mean(), abs=5e-4, nan_ok=True)

@@ -1,12 +1,15 @@
 """Intervals that belong to corrected tests: they agree with the test about 0, and hold all at once."""
 
 import math
+from itertools import repeat
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from analysis.statistics import (
+    OF_DROPS,
+    OF_SHARES,
     Estimate,
     PairedComparison,
     compare_drops,
@@ -46,13 +49,15 @@ def test_star_and_interval_agree_in_every_family() -> None:
         pairs = [
             compare_drops(draws.normal(shift, 0.2, 12), np.zeros(12), videos, draws) for shift in (0, 0.1, 0.2, 0.3)
         ]
-        for pair in with_holm(pairs):
+        for pair in with_holm(pairs, repeat(OF_DROPS)):
             assert pair.is_significant == (not pair.difference.low <= 0 <= pair.difference.high)
 
 
 def test_a_missing_test_is_no_member_of_the_family() -> None:
     value = Estimate(0.3, 0.1, 0.6, 20, 10)
-    known, missing = with_holm([PairedComparison(difference=value, p=0.01), PairedComparison(difference=value)])
+    known, missing = with_holm(
+        [PairedComparison(difference=value, p=0.01), PairedComparison(difference=value)], repeat(OF_DROPS)
+    )
     assert (known.p_holm, known.difference.low) == pytest.approx((0.01, 0.1))
     assert math.isnan(missing.p_holm)
 
@@ -71,7 +76,7 @@ def test_all_intervals_of_a_family_hold_at_once(videos: int) -> None:
             PairedComparison(difference=estimate, p=float(stats.ttest_1samp(column, 0).pvalue))
             for estimate, column in zip(estimates(values, places, draws, (-2.0, 2.0)), values.T, strict=True)
         ]
-        intervals = [pair.difference for pair in with_holm(found)]
+        intervals = [pair.difference for pair in with_holm(found, repeat(OF_DROPS))]
         held += all(each.low <= value <= each.high for each, value in zip(intervals, truth, strict=True))
     assert held >= 270
 
@@ -82,3 +87,13 @@ def test_so_many_videos_are_needed(tests: int, draws: int) -> None:
     needed = videos_needed(tests, draws)
     assert smallest_p(needed, draws) * tests < 0.05
     assert needed == 2 or smallest_p(needed - 1, draws) * tests >= 0.05
+
+
+@pytest.mark.parametrize("bounds", [OF_SHARES, OF_DROPS])
+def test_no_corrected_interval_goes_beyond_what_is_possible(bounds: tuple[float, float]) -> None:
+    """Stretched for ten tests of few videos, an interval would; each comparison has bounds of its own."""
+    wide = PairedComparison(difference=Estimate(0.1, 0.9 * bounds[0], 0.9 * bounds[1], 9, 4), p=0.6)
+    for pair in with_holm([wide] * 10, repeat(bounds)):
+        assert (pair.difference.low, pair.difference.high) == bounds
+    shares, drops = with_holm([wide, wide], [OF_SHARES, OF_DROPS])
+    assert (shares.difference.low, drops.difference.low) == (-1.0, max(-2.0, drops.difference.low))

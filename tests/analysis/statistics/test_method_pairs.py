@@ -1,12 +1,14 @@
 """Two methods on shared frames: held to McNemar, Durkalski's test, closed forms and naive counts."""
 
 import math
+from itertools import repeat
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from analysis.statistics import (
+    OF_DROPS,
     against_draws_p,
     cohen_d,
     compare_drops,
@@ -104,7 +106,7 @@ def test_holm_is_over_all_pairs() -> None:
     pairs = [
         compare_flips(*two(seed, 12, 2, (0.9, rate)), generator(0)) for seed, rate in ((0, 0.1), (1, 0.5), (2, 0.9))
     ]
-    corrected = with_holm(pairs)
+    corrected = with_holm(pairs, repeat(OF_DROPS))
     assert min(each.p_holm for each in corrected) == pytest.approx(3 * min(each.p for each in pairs))
     assert [each.p for each in corrected] == [each.p for each in pairs]
 
