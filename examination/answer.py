@@ -29,8 +29,9 @@ def _sentence(case: Case) -> str:
         return (
             f"{said}; without a verdict of manipulation there is nothing to put to the test, so no heat map is judged."
         )
-    count, where = len(case.methods), "" if not case.film else f", over {_frames(case)}"
+    count = len(case.methods)
     if not case.believed:
+        where = f", over {_frames(case)}" if case.film else ""
         if count == 1:
             maps, therefore = "the heat map is not shown to", "it should not be believed"
         else:
@@ -38,6 +39,7 @@ def _sentence(case: Case) -> str:
         return f"{said}; {maps} mark what this verdict depends on{where}: {therefore}."
     best = case.believed[0]
     result = case.methods[best]
+    where = f", over {_frames(case, min(case.methods[name].frames for name in case.believed))}" if case.film else ""
     which = (
         f"the heat map of {best} may be believed, as to what moves this detector"
         if len(case.believed) == 1
@@ -71,8 +73,8 @@ def _says(case: Case) -> str:
     fakes = np.array([point.fake for point in case.curve])
     spread = f", standard deviation {fakes.std(ddof=1):.2f}" if len(fakes) > 1 else ""
     return (
-        f'The detector "{detector}" calls {manipulated} of {len(fakes)} frames of {case.file}{face} manipulated (mean '
-        f"probability {_chance(float(fakes.mean()))}{spread})"
+        f'The detector "{detector}" calls {manipulated} of {len(fakes)} frames of {case.file}{face}, spread over it, '
+        f"manipulated (mean probability {_chance(float(fakes.mean()))}{spread})"
     )
 
 
@@ -97,6 +99,11 @@ def _reasons(case: Case) -> list[str]:
     if count / (regions + 1) > LEVEL:
         lines.append(f"With {regions} random regions and {count} maps no corrected p-value can reach {LEVEL:g}.")
     lacking = len(case.frames) - len(case.attacked)
+    unfinished = [name for name, result in case.methods.items() if not result.complete]
+    if unfinished:
+        lines.append(
+            f"{join(unfinished)}: some variation could not be explained again, so not taken to be the same under it."
+        )
     if lacking:
         lines.append(
             f"{lacking} of {len(case.frames)} examined frames are called Real, or no method explains them: nothing "
@@ -105,8 +112,11 @@ def _reasons(case: Case) -> list[str]:
     return lines
 
 
-def _frames(case: Case) -> str:
+def _frames(case: Case, explained: int | None = None) -> str:
+    """The attacked frames, or of these as many as all the believed maps were made of."""
     count = len(case.attacked)
+    if explained is not None and explained < count:
+        return f"{explained} of the {count} examined frames, as a map could not be made of the others"
     return "the one examined frame" if count == 1 else f"{count} examined frames together"
 
 

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.process_state import kept_process_state
-from detectors import Queries
-from detectors.preparing import prepared
 from examination.case import Case, CurvePoint, Setting
 from examination.films import Subject
 from examination.frame import Examiner
@@ -33,16 +31,16 @@ def examine_subject(
         on_shot: called after each picture with how many are done.
 
     Raises:
-        InputError: a picture cannot be explained at all.
+        InputError: a picture has no verdict (two classes tie), or cannot be explained at all.
     """
     began, detector = time.perf_counter(), examiner.detector
-    queries, curve = Queries(detector, examiner.batch_size), []
+    curve = []
     if subject.curve:
         examiner.on_stage(f"verdicts on {len(subject.curve)} frames of the film")
     for moment in subject.curve:
-        chances = queries.probabilities(prepared(detector, moment.picture)[None])[0]
-        verdict = detector.class_names[int(chances.argmax())]
-        curve.append(CurvePoint(moment.time, float(1 - chances[detector.real]), verdict))
+        verdict, _, _ = examiner.judged(moment.picture)
+        said = detector.class_names[verdict.predicted]
+        curve.append(CurvePoint(moment.time, float(1 - verdict.probabilities[detector.real]), said))
     examined = []
     for number, shot in enumerate(subject.shots, start=1):
         examined.append(examiner(shot))

@@ -15,6 +15,7 @@ from data.sample import spread
 from examination.faces import MARGIN, FaceChoice, chosen_faces
 from examination.frame import Shot
 from examination.stability import Variation
+from reporting.words import join
 
 CURVE = 24
 """Frames of a film whose verdict is taken, spread over it, beside those that are examined."""
@@ -47,7 +48,8 @@ class Subject:
     Attributes:
         face: its number from 1; 0 for the whole picture.
         shots: the pictures that are examined, at least one.
-        curve: the film's moments whose verdict is taken; empty for a picture.
+        curve: the film's moments whose verdict is taken, spread evenly over it, so that what is examined weighs no more
+            than the rest; empty for a picture.
         remarks: what a user should know of how it was found.
     """
 
@@ -85,7 +87,7 @@ def film_subjects(
         return [_subject(path, info, 0, pictures, wanted, (*info.remarks, *problems))]
     found = [(at, detector.detect(image)) for at, image in until_damage(read(path, sorted(looked_at)), problems)]
     positions, boxes = [at for at, _ in found], [each for _, each in found]
-    times = [at / info.rate for at in positions]
+    times = [info.times[at] for at in positions]
     tracks = [settle(track, times) for track in link(boxes, times)]
     if not tracks:
         better = suggestion(name)
@@ -104,10 +106,10 @@ def film_subjects(
 
 
 def _position(path: Path, info: VideoInfo, time: float) -> int:
-    position, length = round(time * info.rate), info.frames / info.rate
-    if not 0 <= position < info.frames:
-        raise InputError(f"{path}: --time {time:g} is not in the film, which is {length:.2f} s long")
-    return position
+    """The frame whose time is nearest to a time in seconds."""
+    if not 0 <= time < info.length:
+        raise InputError(f"{path}: --time {time:g} is not in the film, which is {info.length:.2f} s long")
+    return int(np.abs(np.array(info.times) - time).argmin())
 
 
 def _where(track: Settled, info: VideoInfo) -> str:
@@ -129,7 +131,7 @@ def _examined(
 ) -> list[int]:
     """The frames to examine: those wanted, or where they were not named and lack the face, the nearest that have it."""
     if named and (gone := [at for at in wanted if at not in pictures]):
-        raise InputError(f"{path}: no face {number} is found at {gone[0] / info.rate:.2f} s; give another --time")
+        raise InputError(f"{path}: no face {number} is found at {info.times[gone[0]]:.2f} s; give another --time")
     return list(dict.fromkeys(min(pictures, key=lambda has: (abs(has - at), has)) for at in wanted))
 
 
@@ -143,10 +145,40 @@ def _subject(
 ) -> Subject:
     if not pictures:
         raise InputError(remarks[-1] if remarks else f"{path}: no frame of it can be read")
-    shots = []
-    for at in wanted:
+    remarks, shots = (*remarks, *_repeated(info, wanted, pictures)), []
+    for at in _different(wanted, pictures):
         near = [(BEFORE, at - 1), (AFTER, at + 1)]
-        neighbours = tuple(Variation(word, pictures[other]) for word, other in near if other in pictures)
-        shots.append(Shot(f"frame-{at:05d}", pictures[at], at / info.rate, neighbours))
-    curve = tuple(Moment(at / info.rate, picture) for at, picture in sorted(pictures.items()))
+        others = [(word, pictures[other]) for word, other in near if other in pictures]
+        neighbours = tuple(Variation(word, picture) for word, picture in others if not _same(picture, pictures[at]))
+        shots.append(Shot(f"frame-{at:05d}", pictures[at], info.times[at], neighbours))
+    evenly = [at for at in spread(info.frames, CURVE) if at in pictures] or sorted(pictures)
+    curve = tuple(Moment(info.times[at], pictures[at]) for at in evenly)
     return Subject(face, tuple(shots), curve, tuple(dict.fromkeys(remarks)))
+
+
+def _different(wanted: Sequence[int], pictures: dict[int, np.ndarray]) -> list[int]:
+    """The frames that repeat no earlier one: a picture is one observation, however often it is shown."""
+    kept: list[int] = []
+    for at in wanted:
+        if not any(_same(pictures[at], pictures[other]) for other in kept):
+            kept.append(at)
+    return kept
+
+
+def _repeated(info: VideoInfo, wanted: Sequence[int], pictures: dict[int, np.ndarray]) -> tuple[str, ...]:
+    """A remark on frames, and frames before and after them, that are left out as repetitions."""
+    remarks = []
+    kept = _different(wanted, pictures)
+    if gone := [f"{info.times[at]:.2f} s" for at in wanted if at not in kept]:
+        remarks.append(f"what it shows at {join(gone)} is the same picture as before: it is examined once")
+    still = [
+        at for at in kept for other in (at - 1, at + 1) if other in pictures and _same(pictures[other], pictures[at])
+    ]
+    if still:
+        times = join([f"{info.times[at]:.2f} s" for at in dict.fromkeys(still)])
+        remarks.append(f"the film stands still at {times}: a neighbouring frame that is the same picture tells nothing")
+    return tuple(remarks)
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and bool((one == other).all())

@@ -32,14 +32,18 @@ def _evidence(case: Case) -> TextTable:
     """By method: what its region does, and whether it is believed."""
     alone = len(case.attacked) == 1
     flips = {name: (_budget(case.attacked[0], name),) if alone else () for name in case.methods}
+    partly = any(result.frames < len(case.attacked) for result in case.methods.values())
     rows = [
         (
-            name, "yes" if result.believed else "no", number(result.p), number(result.p_corrected),
-            percent(result.share), number(result.move, 2), *flips[name],
+            name, *((str(result.frames),) if partly else ()), "yes" if result.believed else "no", number(result.p),
+            number(result.p_corrected), percent(result.share), number(result.move, 2), *flips[name],
         )
         for name, result in case.methods.items()
     ]  # fmt: skip
-    columns = ("map", "believed", "p", "corrected", "of the best", "move (log-odds)", *(("flips at",) if alone else ()))
+    columns = (
+        "map", *(("frames",) if partly else ()), "believed", "p", "corrected", "of the best", "move (log-odds)",
+        *(("flips at",) if alone else ()),
+    )  # fmt: skip
     first = case.attacked[0]
     known = f"; the {BEST} flips at {_budget(first, BEST)}, the {WHOLE} at {_budget(first, WHOLE)}" if alone else ""
     title = f"Evidence: attacks on {_count(case)} against {case.setting.regions} random regions"
@@ -63,13 +67,13 @@ def _stability(case: Case) -> TextTable:
     rows = [
         (
             name,
-            *(_overlap(result.overlaps.get(kind)) for kind in kinds),
+            *(_overlap(result.overlaps.get(kind), len(case.attacked)) for kind in kinds),
             number(max((each.chance_high for each in result.overlaps.values()), default=float("nan")), 2),
         )
         for name, result in case.methods.items()
     ]
     count = len(case.attacked)
-    interval = "95 % of re-runs" if count == 1 else f"95 % interval of the mean of {count} frames"
+    interval = "95 % of re-runs" if count == 1 else f"95 % interval of the mean of {count} frames, or of (so many)"
     title = f"Stability: the share of a region that is found again [{interval}]; * no more than random regions"
     return TextTable(title, ("map", *kinds, "random, 95 %"), tuple(rows))
 
@@ -102,11 +106,13 @@ def percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.0f} %"
 
 
-def _overlap(overlap: MeanOverlap | None) -> str:
+def _overlap(overlap: MeanOverlap | None, frames: int) -> str:
+    """A mean overlap, with how many frames have it where not all do."""
     if overlap is None:
         return "-"
     interval = f" [{overlap.low:.2f}, {overlap.high:.2f}]" if overlap.low is not None else ""
-    return f"{overlap.share:.2f}{interval}{'' if overlap.found_again else ' *'}"
+    of = f" ({overlap.frames})" if overlap.frames < frames else ""
+    return f"{overlap.share:.2f}{interval}{of}{'' if overlap.found_again else ' *'}"
 
 
 def _sought(frame: ExaminedFrame) -> bool:

@@ -23,8 +23,8 @@ class MeanOverlap:
 
     Attributes:
         share: their mean.
-        low, high: of one picture, the interval of its re-runs; of several frames, Student's interval of the mean, in
-            [0, 1]; None where there is none.
+        low, high: where one picture is examined, the interval of its re-runs; of several frames, Student's interval of
+            the mean, in [0, 1]; None where there is none, as of several frames only one of which has the variation.
         chance_high: the mean of what 95 % of random regions do not exceed.
         frames: how many have it.
     """
@@ -52,6 +52,7 @@ class MethodResult:
         move: the mean move, in log-odds.
         overlaps: by variation.
         frames: how many its evidence is of.
+        complete: whether it could be explained again under every variation of each of these.
     """
 
     p: float
@@ -60,6 +61,7 @@ class MethodResult:
     move: float
     overlaps: Mapping[str, MeanOverlap]
     frames: int
+    complete: bool
 
     @property
     def decides(self) -> bool:
@@ -69,8 +71,7 @@ class MethodResult:
     @property
     def stable(self) -> bool:
         """Whether it points at the same regions again under every variation, none of which failed."""
-        tried = set(COPIES) <= set(self.overlaps)
-        return tried and all(overlap.found_again for overlap in self.overlaps.values())
+        return self.complete and all(overlap.found_again for overlap in self.overlaps.values())
 
     @property
     def believed(self) -> bool:
@@ -106,12 +107,18 @@ def together(frames: Sequence[ExaminedFrame], seed: int) -> dict[str, MethodResu
             move=float(np.mean([each.move for each in evidence])) if evidence else float("nan"),
             overlaps=_overlaps(frames, name),
             frames=len(evidence),
+            complete=all(_complete(frame, name) for frame in frames if _has(frame, name)),
         )
     return results
 
 
 def _has(frame: ExaminedFrame, name: str) -> bool:
     return frame.evidence is not None and name in frame.evidence.methods
+
+
+def _complete(frame: ExaminedFrame, name: str) -> bool:
+    """Whether a method could be explained again under every variation of a frame."""
+    return {*COPIES, *(near.name for near in frame.shot.neighbours)} <= set(frame.stability.get(name, {}))
 
 
 def _p(frames: Sequence[ExaminedFrame], name: str, seed: int) -> float:
@@ -134,11 +141,12 @@ def _ranks(moves: np.ndarray) -> np.ndarray:
 def _overlaps(frames: Sequence[ExaminedFrame], name: str) -> dict[str, MeanOverlap]:
     """The mean overlaps of a method by variation."""
     found: dict[str, MeanOverlap] = {}
+    attacked = sum(frame.evidence is not None for frame in frames)
     kinds = dict.fromkeys(kind for frame in frames for kind in frame.stability.get(name, {}))
     for kind in kinds:
         each = [frame.stability[name][kind] for frame in frames if kind in frame.stability.get(name, {})]
         shares = np.array([overlap.share for overlap in each])
-        if len(each) == 1:
+        if attacked == 1:
             low, high = each[0].low, each[0].high
         else:
             low, high = _interval(shares)

@@ -61,7 +61,7 @@ def _make(clip: Clip, info: VideoInfo, recipe: PreprocessSettings, folder: CropF
     chosen = _choose(clip, info, recipe)
     problems = [info.damage] if info.damage else []
     positions, faces_found = _detect(clip, chosen, recipe, problems)
-    times = [position / info.rate for position in positions]
+    times = [info.times[position] for position in positions]
     tracks = [settle(track, times) for track in link(faces_found, times)]
     companions, unfit = companions_of(clip, info, recipe.sources)
     remarks += [*info.remarks, *unfit, *_about_landmarks(clip, recipe)]

@@ -1,8 +1,10 @@
 """Videos decoded as a stream, as a player shows them: one frame in memory at a time."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,8 +33,9 @@ class VideoInfo:
 
     Attributes:
         frames: how many of its frames decode and are shown, up to the first damage.
-        rate: frames per second.
+        rate: frames per second, on the mean of the film as its header tells.
         display: how its first frame is shown.
+        times: seconds from the first of those frames to each, ascending; a camera may take them unevenly.
         damage: what is wrong with the file behind those frames, beginning with its path, or None.
         remarks: lines about the file that a user may want to know.
     """
@@ -40,6 +43,7 @@ class VideoInfo:
     frames: int
     rate: float
     display: Display
+    times: tuple[float, ...]
     damage: str | None = None
     remarks: tuple[str, ...] = ()
 
@@ -47,6 +51,11 @@ class VideoInfo:
     def size(self) -> tuple[int, int]:
         """(width, height) of the frames as they are shown: upright, in square pixels."""
         return self.display.size
+
+    @property
+    def length(self) -> float:
+        """Seconds from the first frame to the end of the last, which is taken to be shown as long as the one before."""
+        return self.times[-1] + (self.times[-1] - self.times[-2] if self.frames > 1 else 1 / self.rate)
 
     @property
     def width(self) -> int:
@@ -69,11 +78,12 @@ def probe(path: Path) -> VideoInfo:
     hold a face.
     """
     with _opened(path) as (container, stream, remarks):
-        count, damage, display, frame = 0, None, None, None
+        stamps: list[int | None] = []
+        damage, display, frame = None, None, None
         try:
             for frame in _shown(path, container, stream):
                 display = display or _display(path, frame, stream)
-                count += 1
+                stamps.append(frame.pts)
         except InputError as error:
             damage = str(error)
         if display is None or frame is None:
@@ -84,7 +94,12 @@ def probe(path: Path) -> VideoInfo:
         remarks += _high_range(stream)
         if damage is None:
             remarks += _early_end(container, frame)
-        return VideoInfo(count, float(stream.average_rate or USUAL_RATE), display, damage, remarks)
+        rate = float(stream.average_rate or USUAL_RATE)
+        times = _seconds(stamps, stream.time_base)
+        if times is None:
+            times = [number / rate for number in range(len(stamps))]
+            remarks += (f"its frames do not say when they are shown: times are counted at {rate:g} frames a second",)
+        return VideoInfo(len(stamps), rate, display, tuple(times), damage, remarks)
 
 
 def read(path: Path, positions: Sequence[int], size: tuple[int, int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
@@ -192,6 +207,17 @@ def _held_back(stream: VideoStream) -> list[VideoFrame]:
         return stream.decode(None)
     except av.FFmpegError as error:
         raise _DamagedError(reason(error)) from error
+
+
+def _seconds(stamps: Sequence[int | None], unit: Fraction | None) -> list[float] | None:
+    """The seconds from the first of some frames to each, of their time stamps, counted in a unit of seconds.
+
+    None where a stamp is not known, or not after the one before.
+    """
+    known = [stamp for stamp in stamps if stamp is not None]
+    if unit is None or len(known) < len(stamps) or any(after <= before for before, after in itertools.pairwise(known)):
+        return None
+    return [float((stamp - known[0]) * unit) for stamp in known]
 
 
 def _display(path: Path, frame: VideoFrame, stream: VideoStream) -> Display:

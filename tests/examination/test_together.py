@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import kstest
 
 from examination.frame import ExaminedFrame
-from examination.stability import COPIES, SEED, Overlap
+from examination.stability import COPIES, SEED, Overlap, Variation
 from examination.together import together
 
 
@@ -16,7 +16,10 @@ def frame(move: float, random_moves: np.ndarray, share: float = 0.8) -> Examined
     own = SimpleNamespace(move=move, share=0.5, p=(1 + (random_moves >= move).sum()) / (1 + len(random_moves)))
     evidence = SimpleNamespace(methods={"LIME": own}, random_moves=random_moves)
     stability = {"LIME": {kind: Overlap(share, 0.5, 0.9, 0.1, 0.3, "Fake") for kind in COPIES}}
-    return cast(ExaminedFrame, cast(Any, SimpleNamespace(evidence=evidence, regions={"LIME": 0}, stability=stability)))
+    made = SimpleNamespace(
+        evidence=evidence, regions={"LIME": 0}, stability=stability, shot=SimpleNamespace(neighbours=())
+    )
+    return cast(ExaminedFrame, cast(Any, made))
 
 
 def test_the_p_value_of_frames_together_is_uniform_where_nothing_is_there() -> None:
@@ -63,3 +66,22 @@ def test_a_variation_that_failed_is_not_taken_for_the_same() -> None:
     assert together([one], 0)["LIME"].stable
     del cast(Any, one.stability)["LIME"][COPIES[1]]
     assert not together([one], 0)["LIME"].stable
+
+
+def test_a_map_that_fails_on_one_variation_of_one_frame_is_not_believed() -> None:
+    """Be it a copy or a neighbouring frame; and what only one of several frames has gets no interval."""
+    for lacking in (COPIES[2], "the frame before"):
+        frames = [frame(5.0, np.arange(99) / 99) for _ in range(3)]
+        for each in frames:
+            cast(Any, each.shot).neighbours = (Variation("the frame before", np.zeros((2, 2, 3), np.uint8)),)
+            cast(Any, each.stability)["LIME"]["the frame before"] = each.stability["LIME"][SEED]
+        assert together(frames, 0)["LIME"].believed
+        del cast(Any, frames[1].stability)["LIME"][lacking]
+        result = together(frames, 0)["LIME"]
+        assert result.overlaps[lacking].frames == 2
+        assert not result.stable
+        assert not result.believed
+    frames = [frame(5.0, np.arange(99) / 99) for _ in range(2)]
+    cast(Any, frames[0].stability)["LIME"]["the frame after"] = frames[0].stability["LIME"][SEED]
+    only = together(frames, 0)["LIME"].overlaps["the frame after"]
+    assert (only.frames, only.low, only.high) == (1, None, None)

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ import pytest
 from av.stream import Disposition
 
 from common.errors import InputError
-from data.preprocess.video import probe, read, until_damage
+from data.preprocess.video import _seconds, probe, read, until_damage
 from tests.data.preprocess.films import Film, move_earlier, write_film
 from tests.data.preprocess.videos import background, moving, write
 
@@ -226,3 +227,27 @@ def test_high_dynamic_range_is_remarked(tmp_path: Path, curve: str, name: str | 
     film = write_film(tmp_path / "v.mp4", Film(shades(3), pixels="yuv420p10le", options=options))
     remarks = [remark for remark in probe(film).remarks if "high dynamic range" in remark]
     assert [f"({name})" in remark for remark in remarks] == ([] if name is None else [True])
+
+
+UNEVEN = [0.1 * n for n in range(10)] + [1 + 0.02 * n for n in range(20)]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("start", [0.0, 7.0])
+def test_a_frames_time_is_its_own(tmp_path: Path, suffix: str, start: float) -> None:
+    """At ten frames a second and then at fifty; players count from the first frame on."""
+    path = write(tmp_path / f"v.{suffix}", shades(30), times=[start + time for time in UNEVEN])
+    info = probe(path)
+    assert info.times == pytest.approx(UNEVEN, abs=1e-3)
+    assert info.length == pytest.approx(1.4, abs=1e-3)
+    assert numbers(path)[12] == 12
+    even = probe(write(tmp_path / "even.mp4", shades(5)))
+    assert even.times == pytest.approx([0.04 * n for n in range(5)])
+    assert even.length == pytest.approx(0.2)
+    assert probe(write(tmp_path / "one.mp4", shades(1))).length == pytest.approx(0.04)
+
+
+def test_stamps_that_do_not_ascend_are_no_times() -> None:
+    assert _seconds([4, 8, 12], Fraction(1, 4)) == [0.0, 1.0, 2.0]
+    for stamps, unit in (([0, 2, 2], Fraction(1)), ([0, 2, 1], Fraction(1)), ([0, None], Fraction(1)), ([0, 1], None)):
+        assert _seconds(stamps, unit) is None

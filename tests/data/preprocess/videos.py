@@ -4,7 +4,8 @@ import hashlib
 import json
 import time
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,8 +61,10 @@ def place(index: int) -> tuple[float, float]:
     return 40 + 1.0 * index, 60 + 10 * np.sin(index / 8)
 
 
-def write(path: Path, images: Iterable[np.ndarray], faststart: bool = False) -> Path:
-    """Encodes images (H, W, 3) uint8 with H.264, nearly without loss, at 25 frames per second."""
+def write(
+    path: Path, images: Iterable[np.ndarray], faststart: bool = False, times: Sequence[float] | None = None
+) -> Path:
+    """Encodes images (H, W, 3) uint8 with H.264, nearly without loss, at 25 frames per second, or at `times`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     options = {"movflags": "+faststart"} if faststart else {}
     with av.open(str(path), "w", options=options) as container:
@@ -70,7 +73,11 @@ def write(path: Path, images: Iterable[np.ndarray], faststart: bool = False) -> 
         for count, image in enumerate(images):
             if count == 0:
                 stream.height, stream.width = image.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            shown = av.VideoFrame.from_ndarray(image, format="rgb24")
+            if times is not None:
+                shown.time_base, shown.pts = Fraction(1, 1000), round(1000 * times[count])
+                stream.codec_context.time_base = shown.time_base
+            container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
     return path
 

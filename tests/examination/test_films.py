@@ -1,0 +1,77 @@
+"""The pictures that are taken from a film: at which times they are, and that each counts once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from data.preprocess.video import probe
+from examination.faces import FaceChoice
+from examination.films import CURVE, FrameChoice, Subject, film_subjects
+from tests.data.preprocess.videos import write
+
+TIMES = [0.1 * n for n in range(10)] + [1 + 0.02 * n for n in range(50)]
+
+
+def shade(number: int) -> np.ndarray:
+    return np.full((64, 64, 3), 4 * number, dtype=np.uint8)
+
+
+def subject(path: Path, *times: float, count: int = 3) -> Subject:
+    (found,) = film_subjects(path, FrameChoice(times, count), FaceChoice(), None, "")
+    return found
+
+
+def numbers(found: Subject) -> list[int]:
+    """What the frames that are examined say of their number."""
+    return [round(float(shot.picture.mean()) / 4) for shot in found.shots]
+
+
+def test_times_are_those_of_the_frames_however_unevenly_they_are_shown(tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", [shade(n) for n in range(60)], times=TIMES)
+    asked = subject(film, 0.31, 1.0, 1.5)
+    assert numbers(asked) == [3, 10, 35]
+    assert [shot.time for shot in asked.shots] == pytest.approx([0.3, 1.0, 1.5], abs=1e-3)
+    assert [shot.name for shot in asked.shots] == ["frame-00003", "frame-00010", "frame-00035"]
+    for moment in asked.curve:
+        assert moment.time == pytest.approx(TIMES[round(float(moment.picture.mean()) / 4)], abs=1e-3)
+
+
+@pytest.mark.parametrize("time", [-0.01, 2.0, 9.0, float("nan"), float("inf")])
+def test_a_time_outside_of_the_film_is_refused(tmp_path: Path, time: float) -> None:
+    film = write(tmp_path / "film.mp4", [shade(n) for n in range(50)])
+    assert numbers(subject(film, 1.999)) == [49]
+    with pytest.raises(InputError, match=r"is not in the film, which is 2\.00 s long"):
+        subject(film, time)
+
+
+def test_what_is_examined_does_not_weigh_in_the_verdict_on_the_film(tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", [shade(n) for n in range(60)])
+    spread, asked = subject(film), subject(film, *(0.04 * n for n in range(20)))
+    assert len(asked.shots) == 20
+    assert [moment.time for moment in asked.curve] == [moment.time for moment in spread.curve]
+    assert len(spread.curve) == CURVE
+
+
+def test_a_picture_that_is_repeated_is_one_observation(tmp_path: Path) -> None:
+    """Every picture four times: no neighbour of the second is another one, and the film's first two are one picture."""
+    film = write(tmp_path / "film.mp4", [shade(10 * (n // 4)) for n in range(20)])
+    found = subject(film, 0.04, 0.08, 0.12)
+    assert [shot.time for shot in found.shots] == pytest.approx([0.04])
+    assert found.shots[0].neighbours == ()
+    told = " ".join(found.remarks)
+    assert "at 0.08 s and 0.12 s is the same picture as before: it is examined once" in told
+    assert "stands still at 0.04 s" in told
+    still = subject(write(tmp_path / "still.mp4", [shade(9)] * 30))
+    assert len(still.shots) == 1
+    moving = subject(write(tmp_path / "moving.mp4", [shade(n) for n in range(30)]))
+    assert (len(moving.shots), moving.remarks) == (3, ())
+
+
+def test_a_film_of_one_frame(tmp_path: Path) -> None:
+    film = write(tmp_path / "film.mp4", [shade(5)])
+    assert probe(film).length == pytest.approx(0.04)
+    found = subject(film)
+    assert [shot.time for shot in found.shots] == [0.0]
+    assert len(found.curve) == 1
