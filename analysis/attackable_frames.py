@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.score_subsets import COUNTS, Rows, at_main_budget, main_segmentation, under, unique_names
+from analysis.score_subsets import Rows, at_main_budget, averaged, main_segmentation, under, unique_names
 from runs.conditions import detected
 from runs.frame_table import FRAMES
 from runs.score_table import as_score_table
@@ -58,12 +58,13 @@ def flipped_by_region_only(rows: Rows) -> dict[str, tuple[str, ...]]:
 
 
 def first_flip(rows: Rows, attack: str) -> dict[tuple[str, str], str]:
-    """By frame and ranking: the smallest depth ("1" to "3") at which the attack flipped the verdict, or ""."""
+    """By frame and ranking: the smallest of the averaged depths at which the attack flipped the verdict, or ""."""
     chosen = at_main_budget(main_segmentation(under(rows, attack)))
-    columns = chosen.columns[chosen.columns["depth"].isin(COUNTS)]
+    order = averaged(chosen)
+    columns = chosen.columns[chosen.columns["depth"].isin(order)]
     columns = columns[(columns["of"] == "") & (columns["draw"] == 0) & (columns["seed"] == columns["seed"].min())]
     flipped: dict[tuple[str, str], str] = {}
-    for index, column in columns.sort_values("depth").iterrows():
+    for index, column in columns.sort_values("depth", key=lambda depths: depths.map(order.index)).iterrows():
         for key, flips in zip(chosen.frames["key"], chosen.read("flipped_to_real", int(index)), strict=True):
             pair = (str(key), str(column["method"]))
             if not np.isnan(flips) and not flipped.setdefault(pair, "") and flips:

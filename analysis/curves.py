@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.score_subsets import AREAS, COUNTS, Rows, at_main_budget
+from analysis.score_subsets import Rows, at_main_budget, averaged, shares
 from analysis.survival import product_limit
 from runs.score_table import FLIP_THRESHOLDS, ScoreTable, as_score_table
 from scoring.baselines.table import BASELINES, ORACLE, RANDOM_AREA
@@ -38,14 +38,14 @@ def over_area(rows: Rows, measure: str, interval: Interval | None = None) -> tup
     interval of the mean of its frames.
     """
     chosen = at_main_budget(rows)
-    depths = AREAS if as_score_table(rows).columns["depth"].isin(AREAS).any() else COUNTS
+    depths = shares(rows) or averaged(rows)
     return _curves(chosen.with_columns(chosen.columns["depth"].isin(depths)), measure, "depth", interval)
 
 
 def over_budget(rows: Rows, measure: str, interval: Interval | None = None) -> tuple[Curve, ...]:
-    """The mean of a measure over the L-infinity budget (in 1/255), averaged over the best, two and three regions."""
+    """The mean of a measure over the L-infinity budget (in 1/255), over the averaged depths."""
     scores = as_score_table(rows)
-    return _curves(scores.with_columns(scores.columns["depth"].isin(COUNTS)), measure, "epsilon", interval)
+    return _curves(scores.with_columns(scores.columns["depth"].isin(averaged(scores))), measure, "epsilon", interval)
 
 
 def survival_curves(flip_thresholds: Rows, measure: str, scale: float = 1.0) -> tuple[Curve, ...]:

@@ -11,13 +11,13 @@ import numpy as np
 
 from analysis.curves import curve_names
 from analysis.score_subsets import (
-    AREAS,
-    COUNTS,
     Rows,
     at_main_budget,
+    averaged,
     baselines,
     main_segmentation,
     methods,
+    shares,
     under,
     unique_names,
 )
@@ -83,16 +83,16 @@ def localisation(rows: Rows) -> Grid:
     scores = main_segmentation(rows)
     regions = scores.columns.drop_duplicates(["seed", "method", "of", "draw", "depth"])
     known = scores.with_columns(regions)
-    depths = tuple(depth for depth in (*COUNTS, *AREAS) if depth in set(regions["depth"]))
+    depths = tuple(dict.fromkeys((*averaged(scores), *shares(scores))))
     names = tuple(name for name in (*methods(known), *baselines(known)) if name != WHOLE)
     return _mean_grid(known, names, "method", depths, "depth", "mask_precision")
 
 
 def controls(rows: Rows) -> Grid:
-    """Every ranking by its mean area, flips, drop and accuracy left, over the depths 1 to 3 (the whole frame apart)."""
+    """Every ranking by its mean area, flips, drop and accuracy left, over the averaged depths, or the whole frame."""
     chosen = at_main_budget(rows)
     columns = chosen.columns
-    chosen = chosen.with_columns(columns["depth"].isin(COUNTS) | (columns["method"] == WHOLE))
+    chosen = chosen.with_columns(columns["depth"].isin(averaged(chosen)) | (columns["method"] == WHOLE))
     attacked, every = detected(chosen).by("method"), chosen.by("method")
     names, lines = (*methods(chosen), *baselines(chosen)), []
     for name in names:
@@ -102,14 +102,14 @@ def controls(rows: Rows) -> Grid:
 
 
 def surviving_flips(rows: Rows, frames: Rows) -> Grid:
-    """Every ranking by its flips, over the depths 1 to 3 (the whole frame apart), and how many outlive each transform.
+    """Every ranking by its flips, over the averaged depths, or the whole frame, and how many outlive each transform.
 
     Flips are a share of frames as in `controls`; the others shares of the flips, their `count`
     (`analysis.surviving_flips`). `frames` are the lines of the run's frames (`runs.frame_table`).
     """
     chosen = at_main_budget(rows)
     columns = chosen.columns
-    chosen = chosen.with_columns(columns["depth"].isin(COUNTS) | (columns["method"] == WHOLE))
+    chosen = chosen.with_columns(columns["depth"].isin(averaged(chosen)) | (columns["method"] == WHOLE))
     attacked = detected(chosen).by("method")
     asked = {name: counted(chosen, frames, name).by("method") for name in transforms(chosen)}
     names = (*methods(chosen), *baselines(chosen))
@@ -132,7 +132,8 @@ def circularity(rows: Rows, attack_of_fill: Mapping[str, str]) -> Grid:
     A fill that an attack made (`attack_of_fill`) may favour explanations under that very attack: such cells are marked.
     """
     scores = as_score_table(rows)
-    explained = scores.columns[scores.columns["method"].isin(methods(scores)) & scores.columns["depth"].isin(COUNTS)]
+    explained = scores.columns[scores.columns["depth"].isin(averaged(scores))]
+    explained = explained[explained["method"].isin(methods(scores))]
     fills, columns = unique_names(explained["fill"]), unique_names(explained["attack"])
     gains = {attack: _gains(detected(under(scores, attack)), fills) for attack in columns}
     cells = tuple(
@@ -156,7 +157,7 @@ def metric_grid(metrics: Rows) -> Grid:
 def _gains(attacked: ScoreTable, fills: Sequence[str]) -> dict[str, tuple[float, int]]:
     """The gain over random regions of the explanations with each fill, and on how many frames."""
     chosen = at_main_budget(attacked)
-    chosen = chosen.with_columns(chosen.columns["depth"].isin(COUNTS))
+    chosen = chosen.with_columns(chosen.columns["depth"].isin(averaged(chosen)))
     gains = {}
     for fill in fills:
         ours = (chosen.columns["fill"] == fill) & chosen.columns["method"].isin(methods(chosen))

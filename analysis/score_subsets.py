@@ -2,14 +2,10 @@
 
 import pandas as pd
 
-from runs.conditions import main_budget
+from runs.conditions import MEAN, depth_groups, main_budget
 from runs.score_table import ScoreTable, as_score_table
 from scoring.baselines.table import BASELINES, STRONGEST_FIRST
-
-COUNTS = ("1", "2", "3")
-"""The depths that headline numbers average: the best segment, the best two, the best three."""
-AREAS = ("2%", "5%", "10%", "20%")
-"""The depths that are shares of the frame's pixels."""
+from xai.regions import ALL, Depth
 
 Rows = pd.DataFrame | ScoreTable
 """Rows of a run, as a tidy table in memory or as a score table. What is made of them here is a score table."""
@@ -40,6 +36,18 @@ def under(rows: Rows, attack: str) -> ScoreTable:
     """The scores under one attack."""
     scores = as_score_table(rows)
     return scores.with_columns(scores.columns["attack"] == attack)
+
+
+def averaged(rows: Rows) -> tuple[str, ...]:
+    """The depths that headline numbers average, in order: numbers of segments, or where there are none, all shares."""
+    return depth_groups(as_score_table(rows).columns)[MEAN]
+
+
+def shares(rows: Rows) -> tuple[str, ...]:
+    """The depths that are shares of the frame's pixels, in order."""
+    depths = dict.fromkeys(str(depth) for depth in as_score_table(rows).columns["depth"] if depth != ALL)
+    known = {depth: Depth.parse(depth).share for depth in depths}
+    return tuple(sorted((depth for depth in known if known[depth]), key=known.__getitem__))
 
 
 def main_segmentation(rows: Rows) -> ScoreTable:

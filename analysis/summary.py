@@ -94,6 +94,11 @@ class Summary:
         """The lines of one attack and depth by method."""
         return {line.method: line for line in self.lines if (line.attack, line.top) == (attack, top)}
 
+    def sample(self, attack: str) -> tuple[int, int]:
+        """The frames and videos that a method can be scored on under an attack: the most that any was."""
+        lines = self.of(attack, MEAN).values()
+        return max(line.frames for line in lines), max(line.videos for line in lines)
+
     def ranked(self, attack: str) -> list[str]:
         """The methods, the one with the highest flip rate (mean of the depths) first; the baselines last."""
         mean = self.of(attack, MEAN)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis.statistics import ALPHA
 from analysis.summary import MethodSummary, Summary
+from common.console import count
 from common.figures import BLUE, FAINT, GREY, INK, PALE, save_png, write_mark
 from scoring.baselines.table import BASELINES, RANDOM
 
@@ -21,9 +22,9 @@ def save_summary(path: Path, summary: Summary, mark: str = "") -> None:
     `mark` says what sets the run apart, see `reporting.published_mark`.
     """
     attacks = summary.attacks
-    count = len(summary.ranked(attacks[0]))
+    rows = len(summary.ranked(attacks[0]))
     with matplotlib.rc_context({"font.size": 10, "font.family": "DejaVu Sans", "text.color": INK}):
-        figure = Figure(figsize=(10, 1.2 + len(attacks) * (0.65 + 0.3 * count)), layout="constrained")
+        figure = Figure(figsize=(10, 1.2 + len(attacks) * (0.65 + 0.3 * rows)), layout="constrained")
         depths = summary.shown
         panels = figure.subplots(len(attacks), len(depths), sharex=True, sharey="row", squeeze=False)
         for row, attack in zip(panels, attacks, strict=True):
@@ -34,19 +35,21 @@ def save_summary(path: Path, summary: Summary, mark: str = "") -> None:
                 panel.set_title(title if len(attacks) == 1 else f"{attack}: {title}", loc="left", fontsize=10)
         for panel in panels[-1]:
             panel.set_xlabel("verdicts flipped to Real")
-        figure.suptitle(_title(summary), x=0.01, ha="left", fontsize=11)
+        figure.suptitle(caption(summary), x=0.01, ha="left", fontsize=11)
         write_mark(figure, mark)
         save_png(figure, path)
 
 
-def _title(summary: Summary) -> str:
+def caption(summary: Summary) -> str:
+    """What the picture of a summary shows, and of how many frames."""
     first = summary.lines[0]
+    frames, videos = summary.sample(first.attack)
     attacked = f" ({first.attack})" if len(summary.attacks) == 1 else ""
     compared = any(line.method == RANDOM for line in summary.lines)
     legend = f"  Filled: differs from random regions (p < {ALPHA}, corrected)." if compared else ""
     return (
         f"How often does attacking only a method's best regions{attacked} make the detector say Real?\n"
-        f"{first.frames} frames from {first.videos} videos, 95 % intervals.{legend}"
+        f"{count(frames, 'frame')} from {count(videos, 'video')}, 95 % intervals.{legend}"
     )
 
 

@@ -69,6 +69,7 @@ def _caption(found: Answer, asked: Sequence[str]) -> str:
     ]
     spread = any(not math.isnan(value.low) for line in lines for value in (line.drop, line.flip_rate))
     parts[-1] += "; other intervals are 95 % intervals by a bootstrap over videos." if spread else "."
+    parts += filter(None, [words.other_frames((line.method, line.frames, 0) for line in lines)])
     if _has_stability(headline):
         parts.append(answer_words.RE_RUN.capitalize())
     if headline.baselines:

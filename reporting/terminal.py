@@ -97,10 +97,10 @@ def _show_table(summary: Summary, attack: str, headline: Headline | None) -> Non
     shown, mean = [summary.of(attack, depth) for depth in summary.shown], summary.of(attack, MEAN)
     lines = {line.method: line for line in headline.ranked_with_baselines} if headline else {}
     methods = sorted(summary.ranked(attack), key=lambda m: (m not in lines and m in BASELINES, _place(m, list(lines))))
-    first = next(iter(mean.values()))
+    frames, videos = summary.sample(attack)
     table(
-        f"\nAttack {attack} on the best 1, 1-2, ... regions, n = {count(first.frames, 'frame')} from "
-        f"{count(first.videos, 'video')}: score, and verdicts flipped to Real (%)",
+        f"\nAttack {attack} on the best 1, 1-2, ... regions, n = {count(frames, 'frame')} from "
+        f"{count(videos, 'video')}: score, and verdicts flipped to Real (%)",
         ["method", "score", *summary.shown, "flipped", "drop", "acc.", "same on a re-run"],
         [
             [
@@ -124,6 +124,8 @@ def _show_table(summary: Summary, attack: str, headline: Headline | None) -> Non
         f"{answer_words.DEFINITIONS} acc.: correct verdicts left (%), a mean over the same regions. "
         f"{answer_words.RE_RUN}"
     )
+    if said := words.other_frames([(m, mean[m].frames, mean[m].accuracy_frames) for m in methods]):
+        paragraph(said)
     say("")
 
 

@@ -1,7 +1,7 @@
 """Numbers, names and facts of a run in words, for people who weigh evidence and not machine learning."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from analysis.adversarial_images import adversarial_share
 from analysis.attackable_frames import frames_with_few_segments
@@ -25,6 +25,23 @@ def sample(headline: Headline) -> str:
         return "no frames"
     frames, videos = (max(getattr(line, name) for line in headline.lines) for name in ("frames", "videos"))
     return f"{count(frames, 'frame')} from {count(videos, 'video')}"
+
+
+def other_frames(rows: Iterable[tuple[str, int, int]]) -> str:
+    """Which rows of a table are of fewer frames than the others; "" where all are of the same.
+
+    Args:
+        rows: of each its name, of how many frames called fake its drop and flips are, and of how many its accuracy, 0
+            for none.
+    """
+    known = list(rows)
+    fakes, classed = max((own for _, own, _ in known), default=0), max((own for *_, own in known), default=0)
+    parts = []
+    for name, own, correct in known:
+        lacking = [f"drop and flips of {own} of {fakes}"] if own < fakes else []
+        lacking += [f"accuracy of {correct} of {classed}"] if 0 < correct < classed else []
+        parts += [f"{name} ({', '.join(lacking)})"] if lacking else []
+    return f"Of fewer frames than the rows beside them: {join(parts)}." if parts else ""
 
 
 def adversarial_fill(rows: Rows, frames: Rows, methods: Collection[str] | None = None) -> str:

@@ -178,7 +178,8 @@ class _FrameTrial:
     def __call__(self) -> Scored:
         if self.verdict.predicted == self.scorer.detector.real:
             methods = [(method.name, method.fill) for method in self.scorer.methods]
-            ranked_regions = unexplained(methods, self.scorer.protocol, tuple(self.image.shape[1:]))
+            shape, has_mask = tuple(self.image.shape[1:]), self.frame.mask is not None
+            ranked_regions = unexplained(methods, self.scorer.protocol, shape, has_mask)
             frame_verdict = self._recorder.frame_verdict(None, None)
             rows = self._attacks(ranked_regions, None, self.image).rows
             return Scored(rows, [], [], self.tracker.costs, None, [frame_verdict])

@@ -166,6 +166,7 @@ def _answer(found: Answer, names: Sequence[str], style: Mapping[str, SeriesStyle
             {
                 "attack": headline.condition.attack,
                 "sample": words.sample(headline),
+                "frames": max(line.frames for line in lines),
                 "correction": answer_words.correction(headline),
                 "by_flips": has_flip_scores(headline),
                 "axis": charts.interval_axis(low, high),
@@ -224,6 +225,7 @@ def _evidence(
         "localisation": located if any(cell.count for line in located.cells for cell in line) else None,
         "controls": grids.controls(score_subsets.under(rows, main.condition.attack)),
         "main_attack": main.condition.attack,
+        "depths": score_subsets.averaged(rows),
         "circularity": grids.circularity(rows, attack_of_fill),
         "adversarial": words.adversarial_fill(run.rows, run.frames),
         "surviving": _surviving(rows, run.frames, headlines),

@@ -60,10 +60,15 @@ def baseline_regions(
     return ranked_regions
 
 
-def unexplained(methods: Sequence[tuple[str, str]], protocol: Protocol, shape: tuple[int, ...]) -> list[RankedRegion]:
-    """Empty regions of `methods` (name, fill) and baselines, for a frame without a fake verdict to explain."""
+def unexplained(
+    methods: Sequence[tuple[str, str]], protocol: Protocol, shape: tuple[int, ...], has_mask: bool
+) -> list[RankedRegion]:
+    """Empty regions of `methods` (name, fill) and baselines, for a frame without a fake verdict to explain.
+
+    Those that the frame would have with such a verdict: "mask" has some only where the frame `has_mask`.
+    """
     named = [Ranking(_NOBODY, name, fill=fill) for name, fill in methods]
-    for baseline in (baseline for baseline in BASELINES if baseline in protocol.baselines):
+    for baseline in (name for name in BASELINES if protocol.has(name) and (name != MASK or has_mask)):
         owners = [name for name, _ in methods] if baseline in OWNED else [""]
         if baseline == RANDOM_AREA:
             owners += [name for name in UNINFORMED if protocol.has(name)]

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 
 from analysis.curves import Curve, over_area, over_budget, survival_curves
-from analysis.score_subsets import COUNTS, at_main_budget, main_segmentation
+from analysis.score_subsets import at_main_budget, main_segmentation
 from runs.conditions import main_condition
 from runs.finished_run import FinishedRun
 from runs.score_table import as_score_table
+from tests.reporting.page.plausible import COUNTS
 
 METHODS = ("LIME", "LIME_adv", "RISE")
 

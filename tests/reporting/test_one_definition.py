@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 
 from analysis import score_subsets
+from analysis.attackable_frames import first_flip
 from analysis.grids import controls
 from analysis.method_ranking import rank_methods
 from analysis.summary import summarise_methods
 from analysis.trust import answer
 from common.console import console
 from data.frames import SHORT_NAMES
-from reporting import answer_words
+from reporting import answer_words, flip_rate_figure
 from reporting.latex_table import escape
 from reporting.page.write import write_page
 from reporting.paper import write_paper_files
@@ -165,3 +166,53 @@ def test_where_seeds_and_budgets_are_missing_on_some_frames_all_products_agree(t
     for short, family in SHORT_NAMES.items():
         part = fakes[(fakes["family"] == family) & (fakes["depth"] == "1")].groupby("key")["drop"].mean()
         assert first[f"Sufficiency {short} Top 1"] == pytest.approx(part.mean(), abs=5e-4, nan_ok=True)
+
+
+@pytest.mark.parametrize("depths", [("2", "4", "10"), ("5%", "30%"), ("1", "12", "15%")])
+def test_whatever_the_depths_the_tables_are_of_those_that_are_averaged(depths: tuple[str, ...]) -> None:
+    run = plausible.finished(12, METHODS)
+    rows = run.rows[(run.rows["epsilon"] == plausible.MAIN) & run.rows["depth"].isin(["1", "2", "3", "all"])]
+    names = dict(zip(("1", "2", "3"), depths, strict=False))
+    rows = rows[rows["depth"].isin([*names, "all"])].assign(
+        depth=lambda rows: rows["depth"].map({**names, "all": "all"})
+    )
+    scores = as_score_table(rows)
+    wanted = tuple(depth for depth in depths if "%" not in depth) or depths
+    assert score_subsets.averaged(scores) == wanted
+    long = summarise_methods(scores).of("nes", "mean")
+    for name, cells in controls(score_subsets.under(scores, "nes")).lines:
+        assert (cells[1].value, cells[2].value) == pytest.approx((long[name].flip_rate.value, long[name].drop.value))
+    fakes = rows[(rows["attack"] == "nes") & (rows["predicted"] != "Real") & rows["depth"].isin(wanted)]
+    flips = fakes[(fakes["method"] == "LIME") & fakes["flipped_to_real"].astype(bool)]
+    first = flips.assign(place=flips["depth"].map(wanted.index)).groupby("key")["place"].min()
+    found = first_flip(scores, "nes")
+    for key in fakes["key"].unique():
+        assert found[key, "LIME"] == (wanted[first[key]] if key in first else "")
+
+
+def test_a_row_of_fewer_frames_says_so_in_every_product(tmp_path: Path) -> None:
+    """LIME failed on every other frame, and comes first; masks are known on a third."""
+    run = plausible.finished(24, METHODS)
+    rows = run.rows[run.rows["epsilon"] == plausible.MAIN]
+    keys = sorted(rows["key"].unique())
+    rows = rows[~((rows["method"] == "LIME") & rows["key"].isin(keys[::2]))]
+    rows = rows[~((rows["method"] == "mask") & ~rows["key"].isin(keys[::3]))]
+    scores = as_score_table(rows)
+    summary, headlines = summarise_methods(scores), rank_methods(scores, 0)
+    line, mask = (summary.of("nes", "mean")[name] for name in ("LIME", "mask"))
+    whole = max(each.frames for each in summary.of("nes", "mean").values())
+    classed = max(each.accuracy_frames for each in summary.of("nes", "mean").values())
+    assert line.frames < whole
+    content = plausible.FinishedRun(scores, configuration=run.configuration, frames=run.frames)
+    page = write_page(tmp_path, content, headlines).read_text()
+    write_paper_files(tmp_path, content, headlines)
+    empty = as_score_table(rows.iloc[:0])
+    with console.capture() as text:
+        show_results(RunResults(scores, empty, empty, summary, headlines, {}, ()), 0, tmp_path)
+    said = " ".join(text.get().split())
+    assert f"n = {whole} frames" in said
+    assert f"LIME (drop and flips of {line.frames} of {whole}, accuracy of {line.accuracy_frames} of {classed})" in said
+    assert f"mask (drop and flips of {mask.frames} of {whole}, accuracy of {mask.accuracy_frames} of {classed})" in said
+    assert f"LIME (drop and flips of {line.frames} of {whole})." in (tmp_path / "headline.tex").read_text()
+    assert f'<span class="dim">of {line.frames} frames</span>' in page
+    assert flip_rate_figure.caption(summary).splitlines()[1].startswith(f"{whole} frames from ")

@@ -9,7 +9,6 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 
 from analysis.headline import Condition, Headline, HeadlineLine
-from analysis.score_subsets import AREAS, COUNTS
 from analysis.statistics import Estimate, PairedComparison
 from runs.finished_run import FinishedRun
 from runs.frame_table import frame_lines
@@ -18,6 +17,7 @@ from runs.gallery.sprites import Album
 from scoring.baselines.table import CENTRE, EDGES, RANDOM_AREA
 from xai.ranking import rank, top_region
 
+COUNTS, AREAS = ("1", "2", "3"), ("2%", "5%", "10%", "20%")
 SKILL = {
     "LIME": 0.42, "SHAP": 0.50, "SOBOL": 0.30, "RISE": 0.06,
     "LIME_adv": 0.66, "SHAP_adv": 0.71, "SOBOL_adv": 0.47, "RISE_adv": 0.13,
