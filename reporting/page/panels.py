@@ -96,14 +96,8 @@ def survival_panels(
         ("queries", 1.0, "Queries needed", f"queries of {asked}"),
         ("fraction", 100.0, "Segments needed, best first", "segments attacked (%)"),
     ):
-        if (flip_thresholds.columns["measure"] == measure).any():
-            chart = Chart(
-                title,
-                x,
-                "verdicts that still stand (lower is better)",
-                survival_curves(flip_thresholds, measure, scale),
-                step=True,
-            )
+        if (columns["measure"] == measure).any() and (curves := survival_curves(flip_thresholds, measure, scale)):
+            chart = Chart(title, x, "verdicts that still stand (lower is better)", curves, step=True)
             drawn_panels.append(
                 (
                     x,

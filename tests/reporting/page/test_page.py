@@ -252,3 +252,13 @@ def test_a_configuration_is_flat() -> None:
 def test_without_a_headline_there_is_no_report(run: FinishedRun) -> None:
     with pytest.raises(ValueError, match="needs a headline of all frames"):
         render_page(run, [Headline(Condition("nes", "FaceSwap"), ())])
+
+
+def test_flip_thresholds_of_the_whole_frame_alone_are_no_curves(run: FinishedRun) -> None:
+    """As of queries, which are counted on the three best segments, where other depths were attacked."""
+    thresholds = run.flip_thresholds
+    assert isinstance(thresholds, pd.DataFrame)
+    whole = thresholds[thresholds["method"] == "LIME"].assign(method="whole")
+    assert "queries" in set(whole["measure"])
+    text = render_page(replace(run, flip_thresholds=whole), plausible.headlines(run))
+    assert "Queries needed" not in text
