@@ -42,7 +42,11 @@ class FrameFiles:
         return [key for rows in arrays for key in dict.fromkeys(rows["key"].tolist())]
 
     def save(self, key: str, records: Mapping[type, Sequence[Any]], costs: Sequence[Cost]) -> None:
-        """Writes a frame's records, a list of each kind, and its costs; its rows last."""
+        """Writes a frame's records, a list of each kind, and its costs; its rows last.
+
+        Those of an earlier time go first, so that they never stand beside what else is of this one.
+        """
+        self.file(Row, key).unlink(missing_ok=True)
         self.save_costs(key, costs)
         for kind in (kind for kind in FOLDERS if kind in records or has(self._seals, kind)):
             array = npy_records.to_array(kind, records.get(kind, ()))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from runs import npy_records
 from runs.run_folder import OWN_FOLDERS, RunFolder, Shard
 from runs.stored_run import read_stored_run
 from scoring.costs import Cost
-from scoring.records import FlipThreshold, MetricValue, Row
+from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row
 from tests.reporting.test_tables import GRADE
 from tests.scoring.test_records import ROW
 
@@ -124,6 +125,25 @@ def test_a_damaged_frame_is_not_finished_and_says_so(tmp_path: Path, capsys: pyt
     npy_records.save_records(path, npy_records.to_array(Row, [replace(ROW, key="another frame")]), folder.seals)
     assert folder.finished(ROW.key) is None
     assert "does not hold the rows of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stopped_at", [FrameVerdict, FlipThreshold, MetricValue, Row])
+def test_a_frame_that_is_saved_anew_never_mixes_two_scorings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_at: type
+) -> None:
+    """As where it was scored in part, a record was damaged, and a kill comes while it is scored again."""
+    folder, save = RunFolder(tmp_path), npy_records.save_records
+    folder.save(ROW.key, {Row: [ROW]}, COSTS)
+
+    def stop(path: Path, *given: Any) -> None:
+        if path == folder.file(stopped_at, ROW.key):
+            raise KeyboardInterrupt
+        save(path, *given)
+
+    monkeypatch.setattr(npy_records, "save_records", stop)
+    with pytest.raises(KeyboardInterrupt):
+        folder.save(ROW.key, {Row: [ROW, replace(ROW, k=2)]}, COSTS)
+    assert RunFolder(tmp_path).finished(ROW.key) is None
 
 
 def test_a_frame_without_its_grades_is_not_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
