@@ -83,6 +83,8 @@ def prepare_attack(
         InputError: something is unknown, contradictory or unreadable, or an attack does not suit the detector; before
             any work is done.
     """
+    names = [named.detector] if transfer is None else [named.detector, transfer.detector]
+    begun = own_code((*names, *options.attacks), ())
     overrides = _overrides(options)
     planned = whole_frame_attacks(options.attacks, options.budgets, options.steps, options.seed, overrides)
     device = resolve_device(options.device)
@@ -97,7 +99,6 @@ def prepare_attack(
     overrides = _usable_overrides(overrides, planned, source, chosen, batch_size)
     planned = whole_frame_attacks(options.attacks, options.budgets, options.steps, options.seed, overrides)
     stages = _stages(options, planned, check, chosen, overrides)
-    names = [named.detector] if transfer is None else [named.detector, transfer.detector]
     configuration = Configuration(
         preset="robustness",
         methods=(),
@@ -116,6 +117,7 @@ def prepare_attack(
         own_code=own_code(
             (*names, *options.attacks),
             (*detector.modules(), *source.modules(), *(frame_attack.attack for frame_attack in planned)),
+            begun,
         ),
     )
     plan = AttackPlan(configuration, chosen, ThreatModel(detector, source, batch_size), stages, group_size(batch_size))

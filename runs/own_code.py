@@ -10,9 +10,11 @@ import ast
 import importlib.machinery
 import sys
 import sysconfig
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+from common.errors import InputError
 from common.files import sha256
 
 _PROJECT = frozenset(
@@ -28,13 +30,22 @@ _FAMILIES = frozenset({"captum", "cam", "saliency", "timm", "torchattacks", "mal
 _INSTALLED = tuple(Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
-def own_code(names: Iterable[str], parts: Collection[object]) -> dict[str, str]:
+def own_code(
+    names: Iterable[str], parts: Collection[object], begun: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
     """The SHA-256 of every file of users' own code, by the module's name, in the order of names.
+
+    Python reads a module once, when it is imported: what its file holds later, or bytecode of another text, is not what
+    runs.
 
     Args:
         names: as on the command line; those that name a module that is imported count, also one that is installed.
         parts: instances or functions that a run uses; of the modules of their classes and bases those count that are
             neither installed nor this project's, whose versions a configuration has already.
+        begun: what this gave before anything was imported.
+
+    Raises:
+        InputError: a file is another than it was `begun` with, or Python runs earlier bytecode of it.
     """
     pairs = [name.partition(":") for name in names]
     asked = {module for module, _, attribute in pairs if attribute and module not in _FAMILIES and _file(module)}
@@ -48,7 +59,17 @@ def own_code(names: Iterable[str], parts: Collection[object]) -> dict[str, str]:
             if imported not in found and _is_own(imported) and (file := _file(imported)) is not None:
                 found[imported] = file
                 waiting.append(imported)
-    return {module: sha256(file) for module, file in sorted(found.items())}
+    hashes = {module: sha256(file) for module, file in sorted(found.items())}
+    for module, digest in hashes.items():
+        if begun.get(module, digest) != digest:
+            raise InputError(f"{found[module]} changed while the run was prepared from it: give the same command again")
+        if _is_stale(module, found[module]):
+            cached = sys.modules[module].__cached__
+            raise InputError(
+                f"{found[module]} is not what Python runs: {cached} is of another text of the same time and size; "
+                "remove that"
+            )
+    return hashes
 
 
 def _imports(module: str, file: Path) -> set[str]:
@@ -71,6 +92,17 @@ def _imports(module: str, file: Path) -> set[str]:
     return {".".join(name.split(".")[:end]) for name in names if name for end in range(1, name.count(".") + 2)}
 
 
+def _is_stale(module: str, file: Path) -> bool:
+    """Whether a module's bytecode is of another text, which Python tells by the file's time and size alone."""
+    loader = getattr(sys.modules.get(module), "__loader__", None)
+    if type(loader) is not importlib.machinery.SourceFileLoader:
+        return False
+    try:
+        return loader.get_code(module) != loader.source_to_code(file.read_bytes(), str(file))
+    except SyntaxError:  # of an edit since it was imported
+        return False
+
+
 def _is_own(module: str) -> bool:
     file = _file(module)
     if file is None or module.partition(".")[0] in _PROJECT:
@@ -86,9 +118,18 @@ def _file(module: str) -> Path | None:
 
 def _to_be_read(module: str) -> str | None:
     """Where a module that is not imported would be read from; nothing is run, which finding a package's parts may."""
-    package, _, _ = module.rpartition(".")
-    folders = getattr(sys.modules.get(package), "__path__", None) if package else None
+    package = module.rpartition(".")[0]
+    folders = _folders(package) if package else None
     if module in sys.modules or (package and folders is None):
         return None
     spec = importlib.machinery.PathFinder.find_spec(module, folders)
     return spec.origin if spec is not None else None
+
+
+def _folders(package: str) -> list[str] | None:
+    """Where the parts of a package are, imported or not yet; None for what is no package."""
+    if package in sys.modules:
+        return getattr(sys.modules[package], "__path__", None)
+    above, _, name = package.rpartition(".")
+    paths = (Path(folder) / name for folder in (_folders(above) or () if above else sys.path))
+    return [str(path) for path in paths if path.is_dir()] or None

@@ -90,6 +90,7 @@ def prepare_run(
     """
     if options.as_published and tuple(options.attacks) == DEFAULT_ATTACKS:
         options = replace(options, attacks=DEFAULT_ATTACKS[:1])  # the published evaluation attacks with NES alone
+    begun = own_code((options.detector or "", *options.every_method, *options.attacks, *options.metrics), ())
     preset = options.preset or ("quick" if options.frames is None else "published")
     methods = chosen_methods(options.every_method)
     own, others = split_overrides(options.overrides, options.attacks)
@@ -151,6 +152,7 @@ def prepare_run(
         own_code=own_code(
             (name, *options.every_method, *attacks, *metrics),
             (*detector.modules(), *settings.explainers.values(), *attacks.values(), *metrics.values()),
+            begun,
         ),
         detector=identify_detector(name, detector),
         frames=selection.identity,

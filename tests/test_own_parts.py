@@ -1,6 +1,9 @@
 """What users' own explainers, attacks and metrics write into reaches nobody else; what cannot be is named."""
 
+import os
+import py_compile
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -495,3 +498,34 @@ def test_what_cannot_be_made_is_one_line() -> None:
         build_settings("quick", methods=[parse_method(f"{OWN}:Unmade")])
     with pytest.raises(InputError, match=r"attack .* cannot be made without arguments \(KeyError: 'boom'\)"):
         build_attack(f"{OWN}:UnmadeAttack")
+
+
+MINE = "from tests.scoring.stand_ins import TwoClassPlanted\nGAIN = {}\nclass Mine(TwoClassPlanted):\n"
+
+
+@pytest.mark.parametrize("name", ["edited_net", "edited_package.net", "edited_package.with_parts.net"])
+def test_own_code_that_is_edited_while_a_run_is_prepared_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It was imported by then, and the file that would be named as the run's never ran."""
+    file = tmp_path / f"{name.replace('.', '/')}.py"
+    file.parent.mkdir(exist_ok=True, parents=True)
+    while_made = "    def __init__(self):\n        super().__init__()\n        open(__file__, 'a').write('# edited')\n"
+    file.write_text(MINE.format(1) + while_made)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError, match=rf"{file.name} changed while the run was prepared from it"):
+        prepare_run(options(tmp_path, detector=f"{name}:Mine"))
+
+
+def test_bytecode_of_another_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python takes it where the file has the same time, in seconds, and size: as after `cp -p`."""
+    file = tmp_path / "turned_back.py"
+    file.write_text(MINE.format(1) + "    pass\n")
+    os.utime(file, (1e9, 1e9))
+    py_compile.compile(str(file), doraise=True)
+    file.write_text(MINE.format(2) + "    pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    os.utime(file, (1e9, 1e9))
+    with pytest.raises(InputError, match=r"turned_back.py is not what Python runs: .*\.pyc is of another text"):
+        prepare_run(options(tmp_path, detector="turned_back:Mine"))
+    assert sys.modules["turned_back"].GAIN == 1
