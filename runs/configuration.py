@@ -1,5 +1,6 @@
 """The configuration of a run: every setting, resolved, so that results are never mixed and can be made again."""
 
+import hashlib
 import json
 import platform
 import tomllib
@@ -12,12 +13,14 @@ from typing import Any
 import torch
 
 from common.errors import InputError
-from common.files import atomic_write, parse_json, read_file
+from common.files import atomic_write, parse_json, read_file, sha256
 from detectors.base import Detector
 from runs.earlier_names import renamed_settings
 
 FORMAT = 5  # of the rows; a change of their meaning raises it, and older runs are not continued
 LIBRARIES = ("torch", "numpy", "scikit-image", "scikit-learn", "scipy", "timm", "lime", "shap", "torchattacks")
+COMPUTING = ("attacks", "attribution_model", "common", "data", "detectors", "robustness", "runs", "scoring", "xai")
+"""The folders of this software that frames' scores depend on; all others make tables of them, anew each time."""
 LIBRARY_OF = {"captum": "captum", "cam": "grad-cam", "hf": "transformers", "onnx": "onnxruntime"}
 """What computes the methods and detectors whose names begin so, beside `LIBRARIES`."""
 
@@ -191,16 +194,25 @@ def identify_detector(name: str, detector: Detector) -> DetectorIdentity:
 def versions(names: Iterable[str] = ()) -> dict[str, str]:
     """The versions of this software, Python and the libraries that compute.
 
+    Its own has a hash of what computes, after a `+`, as between releases the version stays: with every `git pull`, say.
     `names` are those of detectors and methods as on a command line: some are computed by a further library.
     """
     further = {LIBRARY_OF[name.partition(":")[0]] for name in names if name.partition(":")[0] in LIBRARY_OF}
     libraries = (*LIBRARIES, *sorted(further))
-    return {"flipscope": _own_version(), "python": platform.python_version(), **{n: version(n) for n in libraries}}
+    own = f"{_own_version()}+{hash_of_code(Path(__file__).resolve().parents[1])}"
+    return {"flipscope": own, "python": platform.python_version(), **{n: version(n) for n in libraries}}
 
 
 def describe_device(device: torch.device) -> str:
     """The kind of device: "cpu", "mps", or the GPU's name, as GPUs round differently."""
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+def hash_of_code(root: Path) -> str:
+    """12 hexadecimal digits that change with any file of COMPUTING in a folder."""
+    files = sorted(path for name in COMPUTING for path in (root / name).rglob("*.py"))
+    lines = (f"{path.relative_to(root).as_posix()} {sha256(path)}" for path in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
 def _own_version() -> str:

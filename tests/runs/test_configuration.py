@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +23,7 @@ from runs.configuration import (
     attack_names,
     bind,
     describe_device,
+    hash_of_code,
     identify_detector,
     versions,
 )
@@ -133,7 +135,7 @@ def test_an_unreadable_configuration_is_refused(tmp_path: Path, content: str) ->
 
 def test_versions_name_what_computes() -> None:
     found = versions()
-    assert found["flipscope"] not in ("", "unknown")
+    assert re.fullmatch(r"\d+\.\d+\S*\+[0-9a-f]{12}", found["flipscope"])
     assert found["torch"] == torch.__version__.split("+")[0] or found["torch"] == torch.__version__
     assert {"numpy", "shap", "lime", "scikit-image"} <= found.keys()
 
@@ -193,3 +195,16 @@ def test_attacks_are_read_in_their_order() -> None:
         stored = json.loads(replace(CONFIGURATION, attacks={name: {} for name in names}).to_json())
         assert attack_names(stored) == names
     assert attack_names({}) == []
+
+
+def test_its_version_changes_with_what_computes_and_with_nothing_else(tmp_path: Path) -> None:
+    def write(name: str, text: str) -> str:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+        return hash_of_code(tmp_path)
+
+    known = write("scoring/frame.py", "a")
+    assert write("reporting/page/charts.py", "a") == known
+    hashes = [known, write("scoring/frame.py", "b"), write("xai/lime.py", "a"), write("xai/fills/blur.py", "a")]
+    assert len(set(hashes)) == 4
+    assert write("scoring/frame.py", "a") not in hashes
