@@ -178,7 +178,7 @@ def settled(options: EvaluationOptions, setup: RunSetup) -> EvaluationOptions:
     kept = (text for text in options.overrides if parse_override(text)[0] not in left_out)
     measured = [(f"{name}.derivatives={FINITE}", f"{name}.sigma={nes.sigma}") for name, nes in finite.items()]
     overrides = (*kept, *(text for texts in measured for text in texts))
-    if not setup.scorer.protocol.finds_thresholds:
+    if setup.scorer.protocol.flip_thresholds == (NONE,):
         overrides = (*(text for text in overrides if not names_thresholds(text)), WITHOUT_THRESHOLDS)
     names = tuple(name for name in options.attacks if name not in left_out)
     return replace(options, attacks=names, batch_size=str(setup.scorer.batch_size), overrides=overrides)
