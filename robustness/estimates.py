@@ -21,5 +21,8 @@ def rates(values: np.ndarray, videos: Sequence[str], seed: int) -> list[Estimate
     if not len(values):
         return [Estimate()] * values.shape[1]
     limits = intervals(values, np.asarray(videos), generator(seed, "robustness", "interval"), (0.0, 1.0))
-    means = values.mean(axis=0)
-    return [Estimate(float(mean), float(low), float(high)) for mean, (low, high) in zip(means, limits, strict=True)]
+    means, counted = values.mean(axis=0), (len(values), len(set(videos)))
+    return [
+        Estimate(float(mean), float(low), float(high), *counted)
+        for mean, (low, high) in zip(means, limits, strict=True)
+    ]

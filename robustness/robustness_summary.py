@@ -67,7 +67,8 @@ class AttackSummary:
     @property
     def defended(self) -> Estimate:
         """The share that the detector still calls fake: 1 - success."""
-        return Estimate(1 - self.success.value, 1 - self.success.high, 1 - self.success.low)
+        success = self.success
+        return Estimate(1 - success.value, 1 - success.high, 1 - success.low, success.frames, success.videos)
 
 
 @dataclass(frozen=True)
