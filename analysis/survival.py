@@ -25,8 +25,8 @@ class Survival:
         standing: the share that stands from there on, (t,).
         low, high: its interval by a bootstrap over videos, at each step, (t,).
         exposed: how many frames were tried as far, (t,).
-        frames, videos: how many have a flip threshold.
-        censored: frames that never flipped.
+        frames, videos: how many have a flip threshold; a frame of several trials or draws counts once for each.
+        censored: how many of these never flipped.
     """
 
     needed: np.ndarray

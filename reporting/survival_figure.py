@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis.statistics import Estimate
 from analysis.survival import Survival
+from common.console import count
 from common.figures import FAINT, GREY, INK
 from reporting.figure_style import Style, save_both, styles
 
@@ -76,7 +77,8 @@ def save_survival(
 
 def _counted(curves: Mapping[str, tuple[Survival, Estimate]], first: Survival) -> str:
     alike = all((curve.frames, curve.videos) == (first.frames, first.videos) for curve, _ in curves.values())
-    counted = f"{first.frames} frames from {first.videos} videos, " if alike else ""
+    each = "one for each frame, trial and draw"
+    counted = f"{count(first.frames, 'search', 'searches')} ({each}), {count(first.videos, 'video')}, " if alike else ""
     return f"{counted}95 % intervals. Verdicts that nothing flipped are censored, not dropped."
 
 

@@ -49,3 +49,18 @@ def test_before_rows_said_queries_nes_needed_its_forwards() -> None:
     found = asked(rows, attacks=attacks("nes", "pgd"), format=3)
     assert found[["attack", "value"]].values.tolist() == [["nes", 74.0]]
     assert len(asked(rows, attacks=attacks("nes", "pgd"), format=4)) == 0
+
+
+def test_the_oracle_needs_the_fewest_queries_of_any_ranking_of_the_frame() -> None:
+    """Its region does the most, and may take longer to flip than another; what never flipped does not count before."""
+    oracle = replace(THIRD, method="oracle", queries=500)
+    rows = [oracle, replace(THIRD, queries=300), replace(THIRD, method="whole", depth="all", queries=200)]
+    rows += [replace(THIRD, method="RISE", queries=100, flipped_to_real=False), replace(oracle, seed=1, queries=700)]
+    other = [replace(oracle, key="b.png", queries=90, flipped_to_real=False)]
+    other.append(replace(THIRD, key="b.png", queries=80, flipped_to_real=False))
+    found = asked(rows + other, attacks=attacks("nes"))
+    own = found[found["method"] == "oracle"].set_index(["key", "seed"])
+    assert own.loc[(ROW.key, 0), ["value", "reached"]].tolist() == [200.0, True]
+    assert own.loc[(ROW.key, 1), ["value", "reached"]].tolist() == [700.0, True]
+    assert own.loc[("b.png", 0), ["value", "reached"]].tolist() == [80.0, False]
+    assert found[found["method"] != "oracle"]["value"].tolist() == [300.0, 200.0, 100.0, 80.0]
