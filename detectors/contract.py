@@ -13,6 +13,7 @@ from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.global_generators import isolated
 from detectors.base import REAL, Detector
+from detectors.class_names import class_name
 from detectors.consistency import apart, probes, require_consistent
 from detectors.memory import ran_out
 from detectors.queries import Queries
@@ -33,6 +34,12 @@ def check_contract(detector: Detector, name: str) -> None:
     if not 0 <= real < len(names) or names[real] != REAL:
         raise InputError(
             f"detector {name}: its class {real} must be named {REAL!r}; its classes are {', '.join(names)}"
+        )
+    others = [other for index, other in enumerate(names) if index != real and class_name(other) == REAL]
+    if others:
+        raise InputError(
+            f"detector {name}: its class {others[0]!r} reads as real, too, and would count as fake beside {REAL!r}; "
+            "make them one class, or give it another name"
         )
     if type(detector).__call__ is not Detector.__call__:
         raise InputError(f"detector {name} has a __call__ of its own, past which nothing is looked at: name it forward")

@@ -144,3 +144,15 @@ def test_one_that_writes_over_its_pictures_is_refused(shape: str) -> None:
 
     with pytest.raises(InputError, match="detector own writes over the pictures that it is given"):
         check_contract(Writes().eval(), "own")
+
+
+@pytest.mark.parametrize("other", ["real", "REAL", "Real faces", "1_real", "Original", "pristine", "bona fide"])
+def test_a_second_class_that_reads_as_real_is_refused(other: str) -> None:
+    """A flip to it would count as none, and a frame of it as fake."""
+    detector = TwoClassPlanted().eval()
+    detector.class_names = ("Real", other)
+    with pytest.raises(InputError, match="reads as real, too, and would count as fake"):
+        check_contract(detector, "own")
+    for name in ("Fake", "Deepfakes", "RealNVP", "Unreal", "Surreal art"):
+        detector.class_names = ("Real", name)
+        check_contract(detector, "own")
