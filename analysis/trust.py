@@ -8,7 +8,7 @@ correction for how many they are; over the explanations it is corrected by Holm'
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,11 +36,13 @@ class Trust:
         p: of the test for trust, corrected over the explanations; NaN where one of its comparisons was not made, and
             without a score under the main attack.
         not_shown: the comparisons (attack, opponent) in which it is not shown to do more, corrected likewise.
+        untested: the attacks under which it lacks a comparison that others have, as where it failed.
     """
 
     method: str
     p: float = math.nan
     not_shown: tuple[tuple[str, str], ...] = ()
+    untested: tuple[str, ...] = ()
 
     @property
     def is_trusted(self) -> bool:
@@ -107,7 +109,7 @@ def answer(headlines: Sequence[Headline]) -> Answer:
     scored = {line.method for line in overall[0].lines if not math.isnan(line.score.value)}
     p = np.array([_largest_p(overall, m) if testable and m in scored else math.nan for m in methods])
     trust = {
-        method: Trust(method, float(corrected), _not_shown(overall, method))
+        method: Trust(method, float(corrected), _not_shown(overall, method), _untested(overall, method, made))
         for method, corrected in zip(methods, holm(p), strict=True)
     }
     return replace(found, trust=trust)
@@ -137,3 +139,14 @@ def _not_shown(headlines: Sequence[Headline], method: str) -> tuple[tuple[str, s
         and opponent in line.against
         and not (line.against[opponent].is_significant and line.against[opponent].difference.value > 0)
     )
+
+
+def _untested(headlines: Sequence[Headline], method: str, made: Collection[str]) -> tuple[str, ...]:
+    """The attacks under which a method lacks one of the comparisons that the run makes."""
+    lacking = []
+    for headline in headlines:
+        line = headline.of(method)
+        compared = [line.against.get(opponent) if line else None for opponent in OPPONENTS if opponent in made]
+        if any(comparison is None or math.isnan(comparison.p) for comparison in compared):
+            lacking.append(headline.condition.attack)
+    return tuple(lacking)

@@ -187,6 +187,8 @@ def _lack(answer: Answer, method: str) -> str:
     more = f"more than random regions under {answer.main.condition.attack}"
     if by_opponent:
         return f"{more}, but not shown to do more than {listing}"
+    if untested := answer.trust[method].untested:
+        return f"{more}, but not tested against everything under {join(untested)}"
     if answer.has_enough_attacks and not answer.missing_opponents:
         return f"{more}, and more than everything else by itself, but not with all methods' tests together"
     return f"{more}, and than everything else that the run compares"
@@ -201,6 +203,8 @@ def _but(answer: Answer, method: str) -> str:
             if _name(RANDOM_AREA) not in opponents
             else (f"beats random under {answer.main.condition.attack} only")
         )
+    if untested := answer.trust[method].untested:
+        return f"beats random; not tested under {join(untested)}"
     if not answer.has_enough_attacks:
         return "beats random, under one attack"
     return "beats random; other comparisons missing" if answer.missing_opponents else "beats random; not shown jointly"

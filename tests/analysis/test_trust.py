@@ -12,6 +12,7 @@ from torch import Tensor
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.method_ranking import rank_methods
 from analysis.statistics import Estimate, PairedComparison, against_draws_p, sign_flip_p
+from analysis.tiers import headline_tiers
 from analysis.trust import Answer, answer
 from attacks import Batch
 from attacks.registry import build_attack
@@ -19,6 +20,7 @@ from common.seeds import generator
 from data.frames import Frame
 from detectors import Queries
 from reporting import answer_words
+from reporting.answer_words import reasons, short
 from runs.chosen_parts import chosen_methods
 from scoring.baselines.rankings import face_centre
 from scoring.baselines.table import CENTRE, EDGES, ORACLE, RANDOM_AREA
@@ -201,3 +203,18 @@ def test_the_largest_p_value_counts_and_is_corrected() -> None:
     assert found.trusted == ("A", "B")
     found = answer([headline("nes", {"A": 0.001, "B": 0.001}), headline("pgd", {"A": 0.06, "B": 0.001})])
     assert found.trusted == ("B",)
+
+
+def test_a_method_that_failed_under_one_attack_is_said_to_be_untested_there() -> None:
+    """Not that it does more than everything else by itself."""
+    made = drops(3, {"LIME": 0.4, CENTRE: 0.2, ORACLE: 0.6})
+    rows = as_rows(made)
+    gone = (rows["attack"] == "pgd") & ((rows["method"] == "LIME") | (rows["of"] == "LIME"))
+    found = answer(rank_methods(rows[~gone], 0))
+    assert found.trust["LIME"].untested == ("pgd",)
+    assert not found.trust["LIME"].is_trusted
+    assert found.trust["SHAP"].untested == ()
+    said = " ".join(reasons(found))
+    assert "more than random regions under nes, but not tested against everything under pgd" in said
+    assert "by itself" not in said
+    assert short(found, headline_tiers(found.main, found.trusted), "LIME") == "beats random; not tested under pgd"
