@@ -29,8 +29,8 @@ class UnchangedImages:
         data = self._images.read(key)
         if key in self.stamps and self.stamps[key] != _short(stamp_of(data)):
             raise InputError(
-                f"{key!r} in {self.path} changed since this was begun: put back what was there, or start "
-                "anew in another folder"
+                f"{key!r} in {self.path} changed since this was begun: put back what was there, or start anew in "
+                "another folder"
             )
         return data
 

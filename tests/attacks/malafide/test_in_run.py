@@ -50,9 +50,9 @@ def run(index: Path, results: Path, *more: str) -> int:
 def test_a_filter_is_trained_for_the_run_and_used_beside_another_attack(
     index: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    more = ("--split", "test", "--run", "one", "--attack", "fgsm", "--attack", "malafide")
+    more = ("--split", "test", "--attack", "fgsm", "--attack", "malafide", "--run")
     sets = ("--set", "malafide.size=5", "--set", "malafide.epochs=2", "--set", "malafide.epsilon=32/255")
-    assert run(index, tmp_path, *more, *sets) == 0
+    assert run(index, tmp_path, *more, "one", *sets) == 0
     shown = capfd.readouterr().out
     assert "one filter for Deepfakes and FaceSwap together, 5 x 5, trained on the split 'train' first" in shown
     (path,) = (tmp_path / "one" / "malafide").rglob("filter.safetensors")
@@ -70,13 +70,16 @@ def test_a_filter_is_trained_for_the_run_and_used_beside_another_attack(
     of_filter = rows[rows["attack"] == "malafide"]
     assert 0 < of_filter["linf"].max() <= 32 / 255 + 1e-6
     written = path.stat().st_mtime_ns
-    assert run(index, tmp_path, *more, *sets) == 0
+    assert run(index, tmp_path, *more, "one", *sets) == 0
     assert path.stat().st_mtime_ns == written
     assert (
         run(index, tmp_path, "--split", "test", "--run", "two", "--attack", "fgsm", "--attack", f"malafide:{path}") == 0
     )
     rows = np.concatenate([np.load(f, allow_pickle=False) for f in (tmp_path / "two" / "frames").glob("*.npy")])
     assert set(rows["attack"].tolist()) == {"fgsm", f"malafide:{path}"}
+    assert run(index, tmp_path, *more, "three", *sets, "--workers", "2") == 0
+    tables = [(tmp_path / name / "rows_RISE.csv").read_bytes() for name in ("one", "three")]
+    assert tables[0] == tables[1], "workers take the filter that was trained for the run"
 
 
 def test_a_run_with_another_filter_at_the_same_path_is_refused(
