@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from common.errors import InputError
 from common.process_state import kept_process_state
 from examination.case import Case, CurvePoint, Setting
 from examination.films import Subject
@@ -31,16 +32,11 @@ def examine_subject(
         on_shot: called after each picture with how many are done.
 
     Raises:
-        InputError: a picture has no verdict (two classes tie), or cannot be explained at all.
+        InputError: a picture that is examined has no verdict (two classes tie) or cannot be explained at all, or no
+            moment of the film has a verdict.
     """
     began, detector = time.perf_counter(), examiner.detector
-    curve = []
-    if subject.curve:
-        examiner.on_stage(f"verdicts on {len(subject.curve)} frames of the film")
-    for moment in subject.curve:
-        verdict, _, _ = examiner.judged(moment.picture)
-        said = detector.class_names[verdict.predicted]
-        curve.append(CurvePoint(moment.time, float(1 - verdict.probabilities[detector.real]), said))
+    curve, remarks = verdicts(subject, examiner)
     examined = []
     for number, shot in enumerate(subject.shots, start=1):
         examined.append(examiner(shot))
@@ -54,9 +50,31 @@ def examine_subject(
         class_names=tuple(detector.class_names),
         real=detector.real,
         frames=frames,
-        curve=tuple(curve),
+        curve=curve,
         methods=together(frames, examiner.seed),
         setting=setting,
-        remarks=subject.remarks,
+        remarks=(*subject.remarks, *remarks),
         seconds=time.perf_counter() - began,
     )
+
+
+def verdicts(subject: Subject, examiner: Examiner) -> tuple[tuple[CurvePoint, ...], tuple[str, ...]]:
+    """The verdicts on the film's moments, and a remark on each moment that is left out as it has none.
+
+    Raises InputError where none has one.
+    """
+    points: list[CurvePoint] = []
+    remarks: list[str] = []
+    if subject.curve:
+        examiner.on_stage(f"verdicts on {len(subject.curve)} frames of the film")
+    for moment in subject.curve:
+        try:
+            verdict, _, _ = examiner.judged(moment.picture)
+        except InputError as error:
+            remarks.append(f"no verdict at {moment.time:.2f} s, which is left out: {error}")
+            if len(remarks) == len(subject.curve):
+                raise
+            continue
+        said = examiner.detector.class_names[verdict.predicted]
+        points.append(CurvePoint(moment.time, float(1 - verdict.probabilities[examiner.detector.real]), said))
+    return tuple(points), tuple(remarks)

@@ -1,14 +1,19 @@
 """The pictures that are taken from a film: at which times they are, and that each counts once."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from common.errors import InputError
 from data.preprocess.video import probe
+from examination.case import CurvePoint
+from examination.examining import verdicts
 from examination.faces import FaceChoice
-from examination.films import CURVE, FrameChoice, Subject, film_subjects
+from examination.films import CURVE, FrameChoice, Moment, Subject, film_subjects
 from tests.data.preprocess.videos import write
 
 TIMES = [0.1 * n for n in range(10)] + [1 + 0.02 * n for n in range(50)]
@@ -75,3 +80,22 @@ def test_a_film_of_one_frame(tmp_path: Path) -> None:
     found = subject(film)
     assert [shot.time for shot in found.shots] == [0.0]
     assert len(found.curve) == 1
+
+
+def test_a_moment_without_a_verdict_is_left_out_and_said_unless_none_has_one() -> None:
+    """As where two classes tie: the detector says nothing of that frame, and the film has a verdict all the same."""
+
+    def judged(picture: np.ndarray) -> Any:
+        if picture.mean() > 100:
+            raise InputError("Real and Fake have the same logit")
+        return SimpleNamespace(predicted=1, probabilities=np.array([0.25, 0.75])), None, None
+
+    detector = SimpleNamespace(class_names=("Real", "Fake"), real=0)
+    examiner: Any = SimpleNamespace(detector=detector, judged=judged, on_stage=lambda stage: None)
+    pictures = [shade(n) for n in (10, 60, 12)]
+    film = Subject(0, (), tuple(Moment(0.5 * n, picture) for n, picture in enumerate(pictures)), ())
+    points, remarks = verdicts(film, examiner)
+    assert points == (CurvePoint(0.0, 0.75, "Fake"), CurvePoint(1.0, 0.75, "Fake"))
+    assert remarks == ("no verdict at 0.50 s, which is left out: Real and Fake have the same logit",)
+    with pytest.raises(InputError, match="the same logit"):
+        verdicts(replace(film, curve=film.curve[1:2]), examiner)
