@@ -1,4 +1,4 @@
-"""Several frames of one film taken together, with frames as blocks; and one picture, likewise."""
+"""Several frames of one film taken together, and one picture, likewise."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,10 +82,11 @@ class MethodResult:
 def together(frames: Sequence[ExaminedFrame], seed: int) -> dict[str, MethodResult]:
     """The methods' results on all frames together, in the order of the methods.
 
-    On every frame a method's move is ranked among those of the random regions; the ranks are summed over the frames and
-    compared with those of the first random region of every frame, the second, and so on. Where a method's regions are
-    as random ones on every frame, each of these sums is as likely to be its: so the p-value is exact, whatever differs
-    between the frames.
+    On every frame a method's move is ranked among those of the random regions, and the ranks are summed over the
+    frames. They are compared with the sums of random regions that keep their rank on every frame, the best, the second,
+    and so on: the frames of a film look alike, and a map that marks one place for no reason has the luck of that place
+    on all of them. Where a method's region is as a random one that does so, the p-value is exact, whatever differs in
+    level between the frames; where its ranks vary from frame to frame, it is rather too large.
 
     Args:
         frames: of one face, at least one; those that are called Real have no evidence and do not count in it.
@@ -122,15 +123,15 @@ def _complete(frame: ExaminedFrame, name: str) -> bool:
 
 
 def _p(frames: Sequence[ExaminedFrame], name: str, seed: int) -> float:
-    """The p-value of a method on frames as blocks, ties against it; NaN without frames."""
+    """The p-value of a method on frames together, ties against it; NaN without frames."""
     if not frames:
         return float("nan")
     found = [frame.evidence for frame in frames if frame.evidence is not None]
     if len(found) == 1:
         return found[0].methods[name].p
     ranks = [_ranks(np.array([each.methods[name].move, *each.random_moves])) for each in found]
-    sums = -np.sum(ranks, axis=0)  # a small rank is a large move
-    return rank_p(float(sums[0]), sums[1:], generator(seed, "together", name))[0]
+    own, others = sum(each[0] for each in ranks), np.sum([np.sort(each[1:]) for each in ranks], axis=0)
+    return rank_p(-float(own), -others, generator(seed, "together", name))[0]  # a small rank is a large move
 
 
 def _ranks(moves: np.ndarray) -> np.ndarray:
