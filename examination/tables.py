@@ -98,12 +98,12 @@ def _agreement(case: Case) -> TextTable:
 
 def number(value: float, digits: int = 3) -> str:
     """A number, "-" where there is none."""
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    return "-" if math.isnan(value) else f"{value:z.{digits}f}"
 
 
 def percent(value: float) -> str:
     """A share in whole percent, "-" where there is none."""
-    return "-" if math.isnan(value) else f"{100 * value:.0f} %"
+    return "-" if math.isnan(value) else f"{100 * value:z.0f} %"
 
 
 def _overlap(overlap: MeanOverlap | None, frames: int) -> str:

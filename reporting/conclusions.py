@@ -202,8 +202,8 @@ def _by_drop(mean: Mapping[str, MethodSummary]) -> str:
         for line in mean.values()
         if line.drop_vs_random.is_significant and line.drop_vs_random.difference.value > 0
     ]
-    best = [f"{line.method} ({line.drop.value:.2f})" for line in sorted(lines, key=lambda line: -line.drop.value)]
-    chance = f"random regions ({mean[RANDOM].drop.value:.2f})"
+    best = [f"{line.method} ({line.drop.value:z.2f})" for line in sorted(lines, key=lambda line: -line.drop.value)]
+    chance = f"random regions ({mean[RANDOM].drop.value:z.2f})"
     if not best:
         return f"By the verdict's probability: no method is shown to lower it more than {chance}."
     return f"By the verdict's probability: {words.join(best)} lower{'s' * (len(best) == 1)} it more than {chance}."

@@ -85,7 +85,7 @@ def sentences(results: Mapping[str, RunResults], seed: int) -> list[str]:
     first = next(iter(results))
     for detector in dict.fromkeys(difference.detector for difference in differences):
         significant = [line for line in differences if line.detector == detector and line.is_significant]
-        listing = ", ".join(f"{line.method} ({100 * line.difference.value:+.0f} points)" for line in significant)
+        listing = ", ".join(f"{line.method} ({100 * line.difference.value:+z.0f} points)" for line in significant)
         said.append(
             f"The explanations of {detector} point at the manipulated pixels differently from {first}'s: {listing}."
             if significant
@@ -110,7 +110,7 @@ def _agree(agreement: Agreement) -> str:
     ranked = f"{agreement.methods} methods by {agreement.measure.replace('_', ' ')} under {agreement.attack}"
     if math.isnan(agreement.tau):
         return f"Of {first} and {second}, one does not tell {ranked} apart: their rankings cannot be compared."
-    return f"{first} and {second} rank {ranked} with Kendall's tau {agreement.tau:+.2f}."
+    return f"{first} and {second} rank {ranked} with Kendall's tau {agreement.tau:+z.2f}."
 
 
 def _cell(row: object) -> str:
@@ -118,7 +118,7 @@ def _cell(row: object) -> str:
         return "-"
     precision = row.mask_precision  # type: ignore[attr-defined]
     pointing = "-" if math.isnan(precision) else f"{100 * precision:.0f}"
-    return f"{100 * row.flip_rate:.0f} / {row.drop:.2f} / {pointing}"  # type: ignore[attr-defined]
+    return f"{100 * row.flip_rate:.0f} / {row.drop:z.2f} / {pointing}"  # type: ignore[attr-defined]
 
 
 def _with_folder(detector: str) -> str:

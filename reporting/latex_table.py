@@ -122,5 +122,5 @@ def _surviving_cell(flips: SurvivingFlips) -> str:
 def _cell(value: Estimate, scale: float = 100.0, digits: int = 0) -> str:
     if math.isnan(value.value):
         return "--"
-    shown, low, high = (f"{scale * number:.{digits}f}" for number in (value.value, value.low, value.high))
+    shown, low, high = (f"{scale * number:z.{digits}f}" for number in (value.value, value.low, value.high))
     return f"${shown}$" if math.isnan(value.low) else f"${shown}$ $[{low}, {high}]$"

@@ -161,7 +161,7 @@ def _line(name: str, replicated: Replicated) -> list[str]:
     groups = in_groups(replicated.order)
     best = " = ".join(groups[0]) if len(groups) > 1 or len(replicated.order) == 1 else "none" if groups else ""
     largest = [_largest([move for move in pooled if move.measure == measure]) for measure in (SUFFICIENCY, ACCURACY)]
-    return [name, moved, *largest, "" if math.isnan(replicated.tau) else f"{replicated.tau:.2f}", best]
+    return [name, moved, *largest, "" if math.isnan(replicated.tau) else f"{replicated.tau:z.2f}", best]
 
 
 def _largest(moves: list[ColumnMove]) -> str:
@@ -177,8 +177,8 @@ def _largest(moves: list[ColumnMove]) -> str:
 def _interval(estimate: Estimate | None) -> str:
     if estimate is None or math.isnan(estimate.value):
         return ""
-    interval = "" if math.isnan(estimate.low) else f" [{estimate.low + 0.0:+.2f} {estimate.high + 0.0:+.2f}]"
-    return f"{estimate.value + 0.0:+.2f}{interval}"
+    interval = "" if math.isnan(estimate.low) else f" [{estimate.low:+z.2f} {estimate.high:+z.2f}]"
+    return f"{estimate.value:+z.2f}{interval}"
 
 
 def _flat(name: str, estimate: Estimate | None) -> dict[str, float]:

@@ -70,16 +70,16 @@ def _line(drop: ScoreDifference, flips: ScoreDifference) -> list[str]:
     return [
         drop.method,
         str(drop.difference.frames),
-        f"{drop.first:.2f}",
-        f"{drop.second:.2f}",
-        _difference(drop, 1, "{:+.2f}"),
+        f"{drop.first:z.2f}",
+        f"{drop.second:z.2f}",
+        _difference(drop, 1, "{:+z.2f}"),
         f"{100 * flips.first:.0f}",
         f"{100 * flips.second:.0f}",
-        _difference(flips, 100, "{:+.0f}"),
+        _difference(flips, 100, "{:+z.0f}"),
     ]
 
 
 def _difference(difference: ScoreDifference, scale: float, pattern: str) -> str:
-    value, low, high = (pattern.format(scale * number + 0.0) for number in astuple(difference.difference)[:3])
+    value, low, high = (pattern.format(scale * number) for number in astuple(difference.difference)[:3])
     interval = "" if math.isnan(difference.difference.low) else f" [{low} {high}]"
     return f"{value}{interval} {'*' if difference.is_significant else ' '}"

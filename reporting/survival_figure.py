@@ -110,7 +110,7 @@ def _mean(axes: Axes, row: int, curve: Survival, mean: Estimate, scale: AxisScal
     axes.plot(
         [-0.13, -0.02], [row, row], color=style.colour, ls=style.dash, lw=2, transform=_beside(axes), clip_on=False
     )
-    axes.text(1.03, row, f"{value:.{scale.digits}f}", va="center", ha="left", fontsize=9, transform=_beside(axes))
+    axes.text(1.03, row, f"{value:z.{scale.digits}f}", va="center", ha="left", fontsize=9, transform=_beside(axes))
     unflipped = f"{curve.censored} of {curve.frames}"
     axes.text(1.17, row, unflipped, va="center", ha="left", fontsize=9, color=GREY, transform=_beside(axes))
 

@@ -106,10 +106,10 @@ def _show_table(summary: Summary, attack: str, headline: Headline | None) -> Non
             [
                 method,
                 _score(lines.get(method)),
-                *(_number(100 * by_method[method].flip_rate.value, "{:.0f}") for by_method in shown),
-                _number(100 * mean[method].flip_rate.value, "{:.0f}"),
-                _number(mean[method].drop.value, "{:.2f}"),
-                _number(100 * mean[method].accuracy.value, "{:.0f}"),
+                *(_number(100 * by_method[method].flip_rate.value, "{:z.0f}") for by_method in shown),
+                _number(100 * mean[method].flip_rate.value, "{:z.0f}"),
+                _number(mean[method].drop.value, "{:z.2f}"),
+                _number(100 * mean[method].accuracy.value, "{:z.0f}"),
                 "" if method in BASELINES else words.stability(mean[method].stability),
             ]
             for method in methods
@@ -141,7 +141,7 @@ def _show_survival(summary: Summary, attack: str) -> None:
         [
             [
                 method,
-                _number(100 * mean[method].flip_rate.value, "{:.0f}"),
+                _number(100 * mean[method].flip_rate.value, "{:z.0f}"),
                 *(_surviving(mean[method].survives[transform]) for transform in asked),
             ]
             for method in summary.ranked(attack)
@@ -161,8 +161,8 @@ def _place(method: str, ranked: list[str]) -> int:
 def _score(line: HeadlineLine | None) -> str:
     if line is None or math.isnan(line.score.value):
         return "-" if line else ""
-    ends = "" if math.isnan(line.score.low) else f" [{100 * line.score.low:.0f} {100 * line.score.high:.0f}]"
-    return f"{100 * line.score.value:.0f}{ends}{'*' if line.is_significant else ' '}"
+    ends = "" if math.isnan(line.score.low) else f" [{100 * line.score.low:z.0f} {100 * line.score.high:z.0f}]"
+    return f"{100 * line.score.value:z.0f}{ends}{'*' if line.is_significant else ' '}"
 
 
 def _surviving(flips: SurvivingFlips) -> str:

@@ -150,7 +150,7 @@ def stability(value: float) -> str:
 
 def decimals(value: float, digits: int = 2) -> str:
     """ "0.71", or a dash for none."""
-    return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return "–" if math.isnan(value) else f"{value:z.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def estimate(value: Estimate) -> str:

@@ -142,7 +142,7 @@ def interval_axis(low: float, high: float) -> Markup:
     for value, words in ((0.0, "random"), (1.0, "best possible")):
         x = f"{100 * (value - low) / (high - low):.2f}%"
         _element(svg, "text", {"x": x, "y": "12"}).text = words
-        _element(svg, "text", {"x": x, "y": "27"}).text = f"{100 * value:.0f} %"
+        _element(svg, "text", {"x": x, "y": "27"}).text = f"{100 * value:z.0f} %"
         _relative_line(svg, x, x, "31", "36", "tick")
     return written(svg)
 
@@ -227,7 +227,7 @@ def _described(chart: Chart) -> str:
 
 
 def _share(value: float) -> str:
-    return "unknown" if math.isnan(value) else f"{100 * value:.0f} %"
+    return "unknown" if math.isnan(value) else f"{100 * value:z.0f} %"
 
 
 def _relative_line(svg: Element, x1: str, x2: str, y1: str, y2: str, kind: str) -> None:

@@ -5,6 +5,7 @@ import math
 from analysis.headline import Condition, Headline, HeadlineLine
 from analysis.statistics import Estimate
 from analysis.surviving_flips import SurvivingFlips
+from examination.tables import number
 from reporting.words import decimals, estimate, percent, sample, surviving, turned_by_transforms
 from tests.analysis.test_surviving_flips import run as surviving_run
 
@@ -27,6 +28,8 @@ def test_numbers_are_written_for_people() -> None:
     assert percent(-0.12) == "\N{MINUS SIGN}12 %"
     assert percent(math.nan) == "–"
     assert decimals(-0.5) == "\N{MINUS SIGN}0.50"
+    assert decimals(-0.001) == "0.00"
+    assert number(-0.0001) == "0.000"
     assert estimate(Estimate(0.71, 0.62, 0.79)) == "71 % [62, 79]"
     assert estimate(Estimate(0.71)) == "71 %"
 
