@@ -64,10 +64,12 @@ class Budget(Callback):
 class History(Callback):
     """Shows each step on a progress bar and writes one row per epoch to a CSV file, through interruptions.
 
+    A row's `steps` are those of the whole training so far.
+
     The learning rate goes to the training's logger, where there is one.
     """
 
-    COLUMNS = ("epoch", "learning_rate", "train_loss", "val_loss", "val_accuracy", "seconds")
+    COLUMNS = ("epoch", "steps", "learning_rate", "train_loss", "val_loss", "val_accuracy", "seconds")
 
     def __init__(self, path: Path, bar: Progress, budget: Budget) -> None:
         self.path, self.bar, self.budget = path, bar, budget
@@ -80,15 +82,17 @@ class History(Callback):
         self.task = self.bar.add_task("training", total=self.budget.total_steps, completed=trainer.global_step)
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Advances the bar; under a time limit by the clock, where that is further."""
+        """Advances the bar; under a time limit its end is the step at which the time will be up, at the pace so far."""
         assert self.task is not None  # noqa: S101 - set when training starts
         module.log("learning_rate", trainer.optimizers[0].param_groups[0]["lr"])
         if outputs:  # none of a batch that could not be read
             self.losses.append(_finite(float(outputs["loss"]), trainer))
         loss = sum(self.losses[-20:]) / max(1, len(self.losses[-20:]))
+        step = trainer.global_step
         self.bar.update(
             self.task,
-            completed=round(self.budget.done(trainer.global_step) * self.budget.total_steps),
+            completed=step,
+            total=max(step, round(step / self.budget.done(step))) if step else self.budget.total_steps,
             description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {loss:.3f}{self._validated()}",
         )
 
@@ -103,6 +107,7 @@ class History(Callback):
         self.rows.append(
             {
                 "epoch": trainer.current_epoch + 1,
+                "steps": trainer.global_step,
                 "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
                 "train_loss": sum(self.losses) / len(self.losses) if self.losses else None,
                 "val_loss": float(metrics["val_loss"]) if "val_loss" in metrics else None,

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
+from rich.progress import Progress
 from safetensors.torch import load_file
 
 import detectors
@@ -265,7 +267,9 @@ def test_weights_beyond_half_precision_are_stored_whole(tmp_path: Path) -> None:
     assert detectors.load(str(tmp_path / "x.safetensors")).class_names == CLASS_NAMES
 
 
-def test_the_time_limit_ends_a_training_with_usable_weights(tmp_path: Path) -> None:
+def test_the_time_limit_ends_a_training_with_usable_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr(Progress, "update", lambda _bar, _task, **fields: shown.append(fields))
     chosen = frames(tmp_path)
     began = time.monotonic()
     settings = TrainingSettings(epochs=100_000, batch_size=8, max_minutes=0.02)
@@ -274,6 +278,9 @@ def test_the_time_limit_ends_a_training_with_usable_weights(tmp_path: Path) -> N
     assert detectors.load(str(weights)).class_names == CLASS_NAMES
     last = list(csv.DictReader((tmp_path / "out" / "history.csv").open()))[-1]
     assert float(last["learning_rate"]) < 0.1 * Classification.learning_rate
+    taken = torch.load(tmp_path / "out" / "last.ckpt", weights_only=True)["global_step"]
+    assert int(last["steps"]) == taken
+    assert (shown[-1]["completed"], shown[-1]["total"]) == (taken, taken), "steps that were taken, no others"
 
 
 def test_the_learning_rate_follows_steps_or_the_clock() -> None:
