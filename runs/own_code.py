@@ -8,6 +8,7 @@ that is not in their text, or read beside, is not.
 
 import ast
 import importlib.machinery
+import pkgutil
 import sys
 import sysconfig
 from collections.abc import Collection, Iterable, Mapping
@@ -122,8 +123,9 @@ def _to_be_read(module: str) -> str | None:
     folders = _folders(package) if package else None
     if module in sys.modules or (package and folders is None):
         return None
-    spec = importlib.machinery.PathFinder.find_spec(module, folders)
-    return spec.origin if spec is not None else None
+    finders = (pkgutil.get_importer(folder) for folder in (sys.path if folders is None else folders))
+    specs = (finder.find_spec(module) for finder in finders if finder is not None)
+    return next((spec.origin for spec in specs if spec is not None and spec.origin is not None), None)
 
 
 def _folders(package: str) -> list[str] | None:

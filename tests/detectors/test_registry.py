@@ -311,13 +311,13 @@ def test_a_users_detector_that_breaks_the_contract(own: str, name: str, words: s
 
 
 def test_the_digest_of_weights_depends_on_each_of_them(own: str) -> None:
-    from detectors.registry import _weights_digest
+    from detectors.registry import weights_digest
 
     first, second = detectors.load(f"{own}:Mine"), detectors.load(f"{own}:Mine")
     assert first.weights_sha256 == second.weights_sha256
     with torch.no_grad():
         next(second.parameters()).add_(1e-6)
-    assert _weights_digest(second) != first.weights_sha256
+    assert weights_digest(second) != first.weights_sha256
 
 
 @pytest.mark.parametrize(
