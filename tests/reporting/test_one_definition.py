@@ -130,18 +130,22 @@ def _controls(page: str) -> str:
     return page.partition('id="controls"')[2].partition("</section>")[0]
 
 
+def told(folder: Path, run: plausible.FinishedRun, rows: pd.DataFrame) -> tuple[str, str]:
+    """What the terminal and the page say of a run with these rows; the files of a paper are in the folder."""
+    scores, empty = as_score_table(rows), as_score_table(rows.iloc[:0])
+    summary, headlines = summarise_methods(scores), rank_methods(scores, 0)
+    content = plausible.FinishedRun(scores, configuration=run.configuration, frames=run.frames)
+    page = write_page(folder, content, headlines).read_text()
+    write_paper_files(folder, content, headlines)
+    with console.capture() as text:
+        show_results(RunResults(scores, empty, empty, summary, headlines, {}, ()), 0, folder)
+    return " ".join(text.get().split()), page
+
+
 def test_where_nothing_flips_every_product_says_that_the_share_is_unknown(tmp_path: Path) -> None:
     run = plausible.finished(24, METHODS)
     rows = run.rows[run.rows["epsilon"] == plausible.MAIN].assign(flipped_to_real=False)
-    scores = as_score_table(rows)
-    summary, headlines = summarise_methods(scores), rank_methods(scores, 0)
-    content = plausible.FinishedRun(scores, configuration=run.configuration, frames=run.frames)
-    page = write_page(tmp_path, content, headlines).read_text()
-    write_paper_files(tmp_path, content, headlines)
-    empty = as_score_table(rows.iloc[:0])
-    with console.capture() as text:
-        show_results(RunResults(scores, empty, empty, summary, headlines, {}, ()), 0, tmp_path)
-    said = " ".join(text.get().split())
+    said, page = told(tmp_path, run, rows)
     assert "Nothing that was attacked flips a verdict under nes" in said
     assert "nothing that was attacked flips a verdict" in page
     assert "of what the best possible regions do to the verdict" not in said + page
@@ -197,19 +201,12 @@ def test_a_row_of_fewer_frames_says_so_in_every_product(tmp_path: Path) -> None:
     keys = sorted(rows["key"].unique())
     rows = rows[~((rows["method"] == "LIME") & rows["key"].isin(keys[::2]))]
     rows = rows[~((rows["method"] == "mask") & ~rows["key"].isin(keys[::3]))]
-    scores = as_score_table(rows)
-    summary, headlines = summarise_methods(scores), rank_methods(scores, 0)
+    summary = summarise_methods(as_score_table(rows))
     line, mask = (summary.of("nes", "mean")[name] for name in ("LIME", "mask"))
     whole = max(each.frames for each in summary.of("nes", "mean").values())
     classed = max(each.accuracy_frames for each in summary.of("nes", "mean").values())
     assert line.frames < whole
-    content = plausible.FinishedRun(scores, configuration=run.configuration, frames=run.frames)
-    page = write_page(tmp_path, content, headlines).read_text()
-    write_paper_files(tmp_path, content, headlines)
-    empty = as_score_table(rows.iloc[:0])
-    with console.capture() as text:
-        show_results(RunResults(scores, empty, empty, summary, headlines, {}, ()), 0, tmp_path)
-    said = " ".join(text.get().split())
+    said, page = told(tmp_path, run, rows)
     assert f"n = {whole} frames" in said
     assert f"LIME (drop and flips of {line.frames} of {whole}, accuracy of {line.accuracy_frames} of {classed})" in said
     assert f"mask (drop and flips of {mask.frames} of {whole}, accuracy of {mask.accuracy_frames} of {classed})" in said
