@@ -12,7 +12,7 @@ from common.commands import with_options
 from common.console import application, run, say, table
 from data.demo.demo_frames import DemoFrames
 from data.frames import Frame
-from data.source import open_split, warn_of_doubt
+from data.source import open_frames, warn_of_doubt
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.detector_test import number
 from detectors.options import CheckpointOption, DeviceOption
@@ -47,7 +47,7 @@ def run_test(
     loaded = detectors.load(detector, checkpoint, device, conventions=conventions)
     chosen: Sequence[Frame] = DemoFrames(250)
     if frames is not None:
-        chosen = open_split(frames, images, split)
+        chosen = open_frames(frames, images, split)
         warn_of_doubt(chosen.entries)
     predictions = predict(loaded, chosen, batch_size)
     scores = write_class_scores(out, loaded, predictions)

@@ -89,7 +89,9 @@ def sample(
     per_video: Annotated[
         int, typer.Option("--per-video", metavar="N", min=1, help="Frames of each video.")
     ] = PER_VIDEO,
-    split: Annotated[str | None, typer.Option("--split", metavar="NAME", help="Only this split, such as test.")] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", metavar="NAME", help="Only this split, such as test; all for every frame.")
+    ] = None,
     rule: Annotated[
         Rule,
         typer.Option("--rule", help="published: as the published evaluation chooses; spread: evenly, first to last."),

@@ -20,6 +20,7 @@ from data.stores.lmdb_format import looks_like_store
 from data.stores.unchanged_images import UnchangedImages
 
 INDEX = "index.csv"
+ALL_SPLITS = "all"
 
 
 class IndexedFrames(Sequence[Frame]):
@@ -106,7 +107,7 @@ class IndexedFrames(Sequence[Frame]):
 
 
 def read_frames(index: str | Path, images: ImageSource, split: str | None = None) -> IndexedFrames:
-    """The frames of an index file, all or those of one split, with their images from `images`.
+    """The frames of an index file, all (None or "all") or those of one split, with their images from `images`.
 
     Raises InputError for an unusable index (see `read_index`) or a split that it does not have.
     """
@@ -119,6 +120,7 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
     `frames` is an index file, with its images in the store or folder `images`, or where that is None in the folder
     of the index itself. Or it is a picture, or a folder of pictures (by their suffix, subfolders included, sorted),
     of which no label is known: the path is never taken for one. A folder with an index.csv is not such a folder.
+    `split` is one of the index; None or "all" for every frame.
 
     Raises InputError for anything that cannot be opened, a split that is not there, and a folder without pictures.
     """
@@ -129,15 +131,10 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
         raise InputError(f"{frames}: an image store; name its index as the frames and the store as the images")
     if not frames.is_dir() and frames.suffix.lower() not in SUFFIXES:
         return read_frames(frames, open_images(frames.parent if images is None else images), split)
-    if images is not None or split is not None:
+    if images is not None or split not in (None, ALL_SPLITS):
         name = "images of their own" if images is not None else "splits"
         raise InputError(f"{frames}: pictures without an index have no {name}; name an index file instead")
     return _unlabelled(frames)
-
-
-def open_split(path: str | Path, images: str | Path | None, split: str) -> IndexedFrames:
-    """The frames of an index that belong to `split`, or with "all" every one; otherwise as `open_frames`."""
-    return open_frames(path, images, None if split == "all" else split)
 
 
 def warn_of_doubt(entries: Sequence[Entry]) -> None:
@@ -162,11 +159,14 @@ def fingerprint_of(frames: IndexedFrames) -> str:
 
 
 def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:
-    """The entries of one split (all where it is None), in order. Raises InputError, naming `where`, for none.
+    """The entries of one split (all where it is None or "all"), in order.
 
-    A warning says how many are of a split that differs in its case alone.
+    A warning says how many are of a split that differs in its case alone. Raises InputError, naming `where`, for none,
+    and for "all" where only some frames are of a split of that name.
     """
-    if split is None:
+    if split == ALL_SPLITS and len({entry.split == ALL_SPLITS for entry in entries}) > 1:
+        raise InputError(f"{where}: {ALL_SPLITS!r} is a split of it and stands for all of them; name it otherwise")
+    if split in (None, ALL_SPLITS):
         return list(entries)
     chosen = [entry for entry in entries if entry.split == split]
     if not chosen:

@@ -43,7 +43,9 @@ class RunOptions:
         Path | None,
         typer.Option("--images", help="The index's images: LMDB store or folder. Default: the index's folder."),
     ] = None
-    split: Annotated[str | None, typer.Option("--split", help="Only frames of this split of the index.")] = None
+    split: Annotated[
+        str | None, typer.Option("--split", help="Only frames of this split of the index; all for every frame.")
+    ] = None
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="At most so many frames, spread over the index.")
     ] = None

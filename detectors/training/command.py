@@ -16,7 +16,7 @@ from common.seeds import derive_seed
 from common.settings import override
 from data.frames import CLASS_NAMES
 from data.landmarks import Landmarks, read_landmarks
-from data.source import open_split, warn_of_doubt
+from data.source import open_frames, warn_of_doubt
 from detectors.base import Detector
 from detectors.devices import several
 from detectors.registry import weights_digest
@@ -107,7 +107,7 @@ class FrameSource:
 
     def read(self, split: str) -> Labelled:
         """The frames of a split that the recipe trains on; says which are left out."""
-        source = open_split(self.frames, self.images, split)
+        source = open_frames(self.frames, self.images, split)
         warn_of_doubt(source.entries)
         require_images(source)
         known, left_out = labelled(source, self.detector)

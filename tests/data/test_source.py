@@ -70,6 +70,13 @@ def test_a_split_of_another_case_is_left_out_with_a_word(capsys: pytest.CaptureF
     assert capsys.readouterr().err == ""
 
 
+def test_a_split_that_is_called_all_is_not_taken_for_every_frame() -> None:
+    entries = [Entry(f"{name}.png", True, 1, "all") for name in "ab"]
+    assert of_split(entries, "all", "index.csv") == entries
+    with pytest.raises(InputError, match=r"index\.csv: .all. is a split of it"):
+        of_split([*entries, Entry("c.png", True, 1, "train")], "all", "index.csv")
+
+
 def test_slices_splits_and_pickles_are_frames_again(folder: Path, store: Path) -> None:
     frames = open_frames(folder / "index.csv", store)
     assert [frame.key for frame in frames[::2]] == [FAKE, OTHER]
@@ -79,6 +86,8 @@ def test_slices_splits_and_pickles_are_frames_again(folder: Path, store: Path) -
         frames[3]
     assert open_frames(folder / "index.csv", store, "test").entries == tuple(ENTRIES[:2])
     assert read_frames(folder / "index.csv", LmdbImages(store), "train").entries == (ENTRIES[2],)
+    assert open_frames(folder / "index.csv", store, "all").entries == tuple(ENTRIES)
+    assert len(open_frames(folder / REAL, split="all")) == 1
     with pytest.raises(InputError, match="no frame of the split 'val'; its splits: test, train"):
         open_frames(folder / "index.csv", store, "val")
     again = pickle.loads(pickle.dumps(frames))
