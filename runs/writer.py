@@ -42,7 +42,7 @@ class ResultWriter:
             if answer.drift is not None:
                 keep_drift(self._folder, answer.drift)
             if answer.pictures is not None:
-                sprites.save(self._folder.path, answer.pictures)
+                sprites.save(self._folder.path, answer.pictures, self._folder.seals)
             self._folder.save(key, answer.records, answer.costs)
         except OSError:
             raise

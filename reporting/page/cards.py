@@ -16,7 +16,9 @@ from common.files import stem
 from data.frames import REAL
 from runs.gallery import sprites
 from runs.gallery.sprites import ATTACKED, FRAME, MAP, MASK, Sprite
+from runs.run_folder import RunFolder
 from runs.score_table import ScoreTable, as_score_table
+from runs.seals import Seals
 from scoring.baselines.table import BASELINES
 
 FLIPPED, STOOD, UNATTACKABLE, CALLED_REAL = "flipped", "stood", "unattackable", "real"
@@ -95,8 +97,8 @@ def cards(
 ) -> tuple[Card, ...]:
     """A card for every frame that has an album in the run's folder, in the order of the scores.
 
-    A damaged album is left out with a warning. `frames` are what is known of each frame (`runs.frame_table`); without
-    them none is called unattackable.
+    An album that is damaged, or of another run, is left out with a warning; so is the link to a figure that the run did
+    not draw. `frames` are what is known of each frame (`runs.frame_table`); without them none is called unattackable.
     """
     kept = {path.stem for path in (folder / "gallery").glob("*.npz")}
     scores = as_score_table(rows)
@@ -104,25 +106,41 @@ def cards(
     names = (*methods(scores), *baselines(scores))
     flips = {attack: first_flip(pictured, attack) for attack in attacks(scores)}
     unattackable_keys = set() if frames is None else set(unattackable(frames))
-    gallery = []
+    seals, gallery = RunFolder(folder).seals, []
     for frame in pictured.frames.itertuples():
-        sprite = _sprite(folder, str(frame.key))
+        key = str(frame.key)
+        sprite = _sprite(folder, key, seals)
         if sprite is not None:
             attack = sprite.attack if sprite.attack in flips else next(iter(flips))
-            gallery.append(_card(frame, sprite, names, flips[attack], str(frame.key) in unattackable_keys))
+            figure = _figure(folder, sprite)
+            gallery.append(_card(frame, sprite, figure, names, flips[attack], key in unattackable_keys))
     return tuple(gallery)
 
 
-def _sprite(folder: Path, key: str) -> Sprite | None:
+def _sprite(folder: Path, key: str, seals: Seals) -> Sprite | None:
     try:
-        return sprites.load(folder, key)
+        return sprites.load(folder, key, seals)
     except InputError as error:
         warn(f"{error}; the report leaves the frame out of its gallery")
         return None
 
 
+def _figure(folder: Path, sprite: Sprite) -> str:
+    """The relative address of a frame's full-size figure, "" where there is none."""
+    try:
+        return f"figures/{stem(sprite.key)}.webp" if sprites.has_figure(folder, sprite) else ""
+    except InputError as error:
+        warn(f"{error}; the report does not show it")
+        return ""
+
+
 def _card(
-    frame: object, sprite: Sprite, names: Sequence[str], flips: Mapping[tuple[str, str], str], is_unattackable: bool
+    frame: object,
+    sprite: Sprite,
+    figure: str,
+    names: Sequence[str],
+    flips: Mapping[tuple[str, str], str],
+    is_unattackable: bool,
 ) -> Card:
     key, family, predicted, before = (getattr(frame, name) for name in ("key", "family", "predicted", "before"))
     tiles = list(enumerate(sprite.tiles))
@@ -145,7 +163,7 @@ def _card(
         outcome=_outcome(predicted, explanations, is_unattackable),
         judged=judged,
         known=tuple(CardPicture(index, _alt(tile.kind)) for index, tile in tiles if not tile.method),
-        figure=f"figures/{stem(key)}.webp",
+        figure=figure,
         sprite=base64.b64encode(sprite.picture).decode(),
     )
 

@@ -4,6 +4,7 @@ Pictures are rendered when a frame is scored, since maps, regions and attacked i
 fit in a run's folder. A frame takes at most about 150 KB; the same album gives the same bytes.
 """
 
+import hashlib
 import io
 import zipfile
 import zlib
@@ -15,8 +16,9 @@ import numpy as np
 from PIL import Image
 
 from common.errors import InputError
-from common.files import atomic_write, stem
+from common.files import atomic_write, read_file, stem
 from runs.gallery.drawing import TILE, difference, drawn_map, full_size, mark, small
+from runs.seals import Seals
 
 MOST = 500  # albums of a run
 COLUMNS = 6  # of tiles in a sprite
@@ -97,6 +99,7 @@ class Sprite:
         methods: in the order of the tiles.
         has_mask: whether the manipulation mask is among them.
         picture: the WebP file's bytes.
+        figure: the SHA-256, in hexadecimal, of the file of the full-size figure.
     """
 
     key: str
@@ -104,6 +107,7 @@ class Sprite:
     methods: tuple[str, ...]
     has_mask: bool
     picture: bytes
+    figure: str
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
@@ -134,28 +138,34 @@ def figure_file(folder: Path, key: str) -> Path:
     return folder / "figures" / f"{stem(key)}.webp"
 
 
-def save(folder: Path, album: Album) -> None:
+def save(folder: Path, album: Album, seals: Seals) -> None:
     """Writes an album into a run's folder: its figure first, then its sprite, each whole or not at all.
 
-    A frame with a sprite thus has a figure. The same album gives the same bytes. Raises OSError where the folder
-    cannot be written.
+    A frame with a sprite thus has a figure. The sprite says of which configuration it is (`seals` are the run's) and
+    of which figure. The same album gives the same bytes. Raises OSError where the folder cannot be written.
     """
+    large = _webp(figure(album), FIGURE)
     with atomic_write(figure_file(folder, album.key), "wb") as file:
-        file.write(_webp(figure(album), FIGURE))
-    drawn = sprite(album)
+        file.write(large)
+    drawn = sprite(album, large)
     with atomic_write(sprite_file(folder, album.key), "wb") as file:
         np.savez(
             file,
             key=np.array(drawn.key),
+            configuration=np.array(seals.configuration),
             attack=np.array(drawn.attack),
             methods=np.array(drawn.methods, dtype=str),
             masked=np.array(drawn.has_mask),
             picture=np.frombuffer(drawn.picture, dtype=np.uint8),
+            figure=np.array(drawn.figure),
         )
 
 
-def load(folder: Path, key: str) -> Sprite | None:
-    """The sprite of a frame, or None where none was kept. Raises InputError where its file is damaged."""
+def load(folder: Path, key: str, seals: Seals) -> Sprite | None:
+    """The sprite of a frame, or None where none was kept.
+
+    Raises InputError where its file is damaged, or of another frame or configuration than the run's.
+    """
     path = sprite_file(folder, key)
     if not path.exists():
         return None
@@ -163,28 +173,45 @@ def load(folder: Path, key: str) -> Sprite | None:
         if not path.is_file() or not zipfile.is_zipfile(path):
             raise InputError("it is no NPZ file")
         with np.load(path, allow_pickle=False) as stored:
+            made_with = str(stored["configuration"])
             loaded = Sprite(
                 key=str(stored["key"]),
                 attack=str(stored["attack"]),
                 methods=tuple(stored["methods"].tolist()),
                 has_mask=bool(stored["masked"]),
                 picture=stored["picture"].tobytes(),
+                figure=str(stored["figure"]),
             )
         Image.open(io.BytesIO(loaded.picture), formats=["WEBP"]).verify()
     except (*_DAMAGED, OSError) as error:
         raise InputError(f"{path} is not readable as pictures of a frame ({error}); remove it") from error
     if loaded.key != key:
         raise InputError(f"{path} does not hold the pictures of {key!r}; remove it")
+    if made_with != seals.configuration:
+        raise InputError(f"{path} holds pictures of a run with another configuration; remove it")
     return loaded
 
 
-def sprite(album: Album) -> Sprite:
-    """The small pictures of an album in one."""
+def has_figure(folder: Path, drawn: Sprite) -> bool:
+    """Whether the full-size figure of a frame is there. Raises InputError where another file is in its place."""
+    path = figure_file(folder, drawn.key)
+    try:
+        content = read_file(path)
+    except FileNotFoundError:
+        return False
+    if hashlib.sha256(content).hexdigest() != drawn.figure:
+        raise InputError(f"{path} is not the figure that the run drew of {drawn.key!r}; remove it")
+    return True
+
+
+def sprite(album: Album, large: bytes) -> Sprite:
+    """The small pictures of an album in one; `large` is the file of its full-size figure."""
     methods, has_mask = tuple(album.regions), album.mask is not None
     drawn = [_tile(album, tile) for tile in tiles(methods, has_mask)]
     drawn += [np.zeros((TILE, TILE, 3), dtype=np.uint8)] * (-len(drawn) % COLUMNS)
     rows = [np.concatenate(drawn[at : at + COLUMNS], axis=1) for at in range(0, len(drawn), COLUMNS)]
-    return Sprite(album.key, album.attack, methods, has_mask, _webp(np.concatenate(rows), SPRITE))
+    picture = _webp(np.concatenate(rows), SPRITE)
+    return Sprite(album.key, album.attack, methods, has_mask, picture, hashlib.sha256(large).hexdigest())
 
 
 def figure(album: Album) -> np.ndarray:

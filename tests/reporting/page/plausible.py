@@ -14,6 +14,7 @@ from runs.finished_run import FinishedRun
 from runs.frame_table import frame_lines
 from runs.gallery import sprites
 from runs.gallery.sprites import Album
+from runs.run_folder import RunFolder
 from scoring.baselines.table import CENTRE, EDGES, RANDOM_AREA
 from xai.ranking import rank, top_region
 
@@ -126,8 +127,9 @@ def fill_gallery(
     folder: Path, run: FinishedRun, count: int, methods: Sequence[str] = tuple(SKILL), size: int = 96
 ) -> None:
     """Albums of the first `count` frames of a run."""
+    seals = RunFolder(folder).seals
     for place, key in enumerate(run.rows["key"].drop_duplicates().head(count)):
-        sprites.save(folder, album(str(key), *portrait(place, size), methods, place))
+        sprites.save(folder, album(str(key), *portrait(place, size), methods, place), seals)
 
 
 def _skills(methods: Sequence[str]) -> dict[str, float]:

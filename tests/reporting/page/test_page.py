@@ -17,7 +17,7 @@ from reporting.page.cards import cards
 from reporting.page.write import flat_configuration, render_page, write_page
 from runs.finished_run import FinishedRun
 from runs.gallery import sprites
-from runs.gallery.sprites import sprite_file
+from runs.gallery.sprites import figure_file, sprite_file
 from tests.reporting.page import plausible
 
 METHODS = ("LIME", "LIME_adv", "RISE")
@@ -161,8 +161,17 @@ def test_a_damaged_album_leaves_its_frame_out_with_a_warning(
         target = sprite_file(tmp_path, key)
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(sprite_file(folder, key).read_bytes()[: 100 if key == keys[0] else None])
-    assert [card.key for card in cards(run.rows, tmp_path)] == keys[1:]
-    assert "leaves the frame out" in capsys.readouterr().err
+    figure = figure_file(tmp_path, keys[1])
+    figure.parent.mkdir()
+    for content, link in ((b"another", ""), (figure_file(folder, keys[1]).read_bytes(), f"figures/{figure.name}")):
+        figure.write_bytes(content)
+        assert [(card.key, card.figure) for card in cards(run.rows, tmp_path)] == [(keys[1], link)]
+        told = capsys.readouterr().err
+        assert "leaves the frame out" in told
+        assert ("the report does not show it" in told) == (not link)
+    assert "full-size figure" in write_page(tmp_path, run, plausible.headlines(run)).read_text("utf-8")
+    figure.unlink()
+    assert "full-size figure" not in write_page(tmp_path, run, plausible.headlines(run)).read_text("utf-8")
 
 
 def test_any_name_stays_text(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from common.errors import InputError
 from runs.gallery import sprites
 from runs.gallery.drawing import TILE, difference, drawn_map, mark
 from runs.gallery.sprites import ATTACKED, COLUMNS, FRAME, MAP, MASK, Album, Tile
+from runs.seals import Seals
 from tests.reporting.page.plausible import album, portrait
 
 METHODS = ("LIME", "SHAP", "SOBOL", "RISE", "LIME_adv", "SHAP_adv", "SOBOL_adv", "RISE_adv")
+SEALS = Seals(Path("no-such-run/config.json"))
 
 
 @pytest.fixture
@@ -33,10 +35,10 @@ def tile_of(picture: np.ndarray, place: int) -> np.ndarray:
 
 
 def test_an_album_is_kept_and_found_again(tmp_path: Path, made: Album) -> None:
-    assert sprites.load(tmp_path, made.key) is None
-    sprites.save(tmp_path, made)
-    found = sprites.load(tmp_path, made.key)
-    assert found == sprites.sprite(made)
+    assert sprites.load(tmp_path, made.key, SEALS) is None
+    sprites.save(tmp_path, made, SEALS)
+    found = sprites.load(tmp_path, made.key, SEALS)
+    assert found == sprites.sprite(made, sprites.figure_file(tmp_path, made.key).read_bytes())
     assert found.methods == METHODS
     assert found.tiles[:4] == (Tile(FRAME), Tile(MASK), Tile(MAP, "LIME"), Tile(ATTACKED, "LIME"))
     assert sprites.figure_file(tmp_path, made.key).is_file()
@@ -46,7 +48,7 @@ def test_an_album_is_kept_and_found_again(tmp_path: Path, made: Album) -> None:
 def test_the_same_album_gives_the_same_bytes(tmp_path: Path, made: Album) -> None:
     again = album("Deepfakes/000/1.png", *portrait(0, 224), METHODS, 0)
     for name, each in (("a", made), ("b", again)):
-        sprites.save(tmp_path / name, each)
+        sprites.save(tmp_path / name, each, SEALS)
     for file in (sprites.sprite_file, sprites.figure_file):
         assert file(tmp_path / "a", made.key).read_bytes() == file(tmp_path / "b", made.key).read_bytes()
 
@@ -57,7 +59,7 @@ def test_a_frame_takes_at_most_150_kilobytes(tmp_path: Path, made: Album, grain:
     names = [f"{name}{n}" for name in METHODS for n in range(1 + (grain > 0))]
     rough = made.image + np.random.default_rng(0).normal(scale=grain, size=made.image.shape)
     large = album(made.key, rough.clip(0, 255).astype(np.uint8), made.mask, names, 0)
-    sprites.save(tmp_path, large)
+    sprites.save(tmp_path, large, SEALS)
     assert sprites.sprite_file(tmp_path, made.key).stat().st_size < 52_000  # 500 in base 64: under 35 MB
     assert sprites.figure_file(tmp_path, made.key).stat().st_size < (100_000 if not grain else 200_000)
 
@@ -68,7 +70,7 @@ def test_every_tile_is_in_its_place(made: Album) -> None:
     painted = {name: np.where(made.regions[name][..., None], colours[n], made.image).astype(np.uint8)
                for n, name in enumerate(METHODS)}  # fmt: skip
     made = replace(made, attacked=painted)
-    found = sprites.sprite(made)
+    found = sprites.sprite(made, b"")
     picture = opened(found.picture)
     wanted = {
         Tile(FRAME): made.image,
@@ -88,7 +90,7 @@ def test_every_tile_is_in_its_place(made: Album) -> None:
 
 def test_without_mask_and_without_maps(made: Album) -> None:
     bare = replace(made, mask=None, saliency={name: made.saliency[name] for name in METHODS[1:]})
-    found = sprites.sprite(bare)
+    found = sprites.sprite(bare, b"")
     assert found.tiles[0] == Tile(FRAME)
     assert found.tiles[1] == Tile(MAP, "LIME")
     unmapped = tile_of(opened(found.picture), 1)
@@ -98,8 +100,8 @@ def test_without_mask_and_without_maps(made: Album) -> None:
 
 def test_a_frame_with_nothing_explained_has_its_picture(tmp_path: Path, made: Album) -> None:
     real = replace(made, saliency={}, regions={}, attacked={}, outcomes={})
-    sprites.save(tmp_path, real)
-    assert sprites.load(tmp_path, made.key).tiles == (Tile(FRAME), Tile(MASK))
+    sprites.save(tmp_path, real, SEALS)
+    assert sprites.load(tmp_path, made.key, SEALS).tiles == (Tile(FRAME), Tile(MASK))
 
 
 def test_the_change_is_drawn_eight_times_around_grey() -> None:
@@ -137,7 +139,7 @@ def test_methods_that_do_not_agree_are_refused(made: Album) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "other", "text", "pickle", "array", "number"])
 def test_a_damaged_file_is_told(tmp_path: Path, made: Album, damage: str) -> None:
-    sprites.save(tmp_path, made)
+    sprites.save(tmp_path, made, SEALS)
     path = sprites.sprite_file(tmp_path, made.key)
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-500])
@@ -153,21 +155,46 @@ def test_a_damaged_file_is_told(tmp_path: Path, made: Album, damage: str) -> Non
             parts = dict(stored)
         np.savez(path, **{**parts, "methods": np.array(3)})
     else:
-        sprites.save(tmp_path, replace(made, key="another"))
+        sprites.save(tmp_path, replace(made, key="another"), SEALS)
         path.write_bytes(sprites.sprite_file(tmp_path, "another").read_bytes())
     with pytest.raises(InputError, match="remove it"):
-        sprites.load(tmp_path, made.key)
+        sprites.load(tmp_path, made.key, SEALS)
+
+
+def test_pictures_of_another_run_are_told(tmp_path: Path, made: Album) -> None:
+    runs = [Seals(tmp_path / name / "config.json") for name in "ab"]
+    for name, seals in zip("ab", runs, strict=True):
+        seals.bind({"seed": name})
+        sprites.save(tmp_path / name, replace(made, attack=name), seals)
+    sprites.sprite_file(tmp_path / "a", made.key).write_bytes(
+        sprites.sprite_file(tmp_path / "b", made.key).read_bytes()
+    )
+    with pytest.raises(InputError, match="another configuration; remove it"):
+        sprites.load(tmp_path / "a", made.key, runs[0])
+
+
+def test_a_figure_is_the_one_that_was_drawn(tmp_path: Path, made: Album) -> None:
+    sprites.save(tmp_path, made, SEALS)
+    drawn, file = sprites.load(tmp_path, made.key, SEALS), sprites.figure_file(tmp_path, made.key)
+    assert drawn is not None
+    assert sprites.has_figure(tmp_path, drawn)
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match="is not the figure that the run drew"):
+        sprites.has_figure(tmp_path, drawn)
+    file.unlink()
+    assert not sprites.has_figure(tmp_path, drawn)
 
 
 def test_no_changed_byte_is_shown_as_another_picture(tmp_path: Path, made: Album) -> None:
     """Either the same pictures come back, or one line."""
-    sprites.save(tmp_path, made)
-    path, kept = sprites.sprite_file(tmp_path, made.key), sprites.load(tmp_path, made.key)
+    sprites.save(tmp_path, made, SEALS)
+    path, kept = sprites.sprite_file(tmp_path, made.key), sprites.load(tmp_path, made.key, SEALS)
     whole, refused = path.read_bytes(), 0
     for at in range(0, len(whole), len(whole) // 150):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :])
         try:
-            assert sprites.load(tmp_path, made.key) == kept, at
+            assert sprites.load(tmp_path, made.key, SEALS) == kept, at
         except InputError:
             refused += 1
     assert refused > 50
