@@ -49,7 +49,7 @@ def over_budget(rows: Rows, measure: str, interval: Interval | None = None) -> t
 
 
 def survival_curves(flip_thresholds: Rows, measure: str, scale: float = 1.0) -> tuple[Curve, ...]:
-    """The share of verdicts that still stand after so much of a measure, by Kaplan and Meier (1958).
+    """The share of verdicts that still stand after so much of a measure, by Kaplan and Meier (1958), frames alike.
 
     Frames that never flip are censored at their value. `x` is the value times `scale`.
     """
@@ -101,7 +101,7 @@ def _ends(values: np.ndarray, scores: ScoreTable, interval: Interval) -> tuple[f
 
 
 def _survival(name: str, part: ScoreTable, scale: float) -> Curve:
-    _, (value, reached) = part.rows("value", "reached")
-    times, standing = product_limit(value, reached > 0)
+    frames, (value, reached) = part.rows("value", "reached")
+    times, standing = product_limit(value, reached > 0, frames)
     x, y = (0.0, *(scale * times).tolist()), (1.0, *standing.tolist())
     return Curve(name, (*x, float(scale * value.max())), (*y, y[-1]), count=part.overall("value")[1])

@@ -186,7 +186,7 @@ def survival_table(curves: Curves) -> pd.DataFrame:
                 "low": mean.low,
                 "high": mean.high,
                 "limit": limit,
-                "graded": curve.frames,
+                "graded": curve.searches,
                 "videos": curve.videos,
                 "censored": curve.censored,
             }
@@ -248,7 +248,7 @@ def survival_curves(flip_thresholds: Rows, seed: int) -> Curves:
         for method, own in part.by("method").items():
             frames, (needed, reached) = own.rows("value", "reached")
             given = (needed, reached > 0, own.videos[frames])
-            curve = survival(*given, generator(seed, "survival", measure))
-            mean = restricted_mean(*given, limit, generator(seed, "restricted mean", measure))
+            curve = survival(*given, generator(seed, "survival", measure), frames)
+            mean = restricted_mean(*given, limit, generator(seed, "restricted mean", measure), frames)
             curves.append((measure, method, curve, mean, limit))
     return curves

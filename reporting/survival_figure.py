@@ -56,7 +56,7 @@ def save_survival(
         ValueError: no method has a frame.
         OSError: a file cannot be written.
     """
-    curves = {method: entry for method, entry in curves.items() if entry[0].frames}
+    curves = {method: entry for method, entry in curves.items() if entry[0].searches}
     if not curves:
         raise ValueError("survival curves need a method with at least one frame")
     style_of = styles(list(curves), controls)
@@ -76,9 +76,11 @@ def save_survival(
 
 
 def _counted(curves: Mapping[str, tuple[Survival, Estimate]], first: Survival) -> str:
-    alike = all((curve.frames, curve.videos) == (first.frames, first.videos) for curve, _ in curves.values())
+    alike = all((curve.searches, curve.videos) == (first.searches, first.videos) for curve, _ in curves.values())
     each = "one for each frame, trial and draw"
-    counted = f"{count(first.frames, 'search', 'searches')} ({each}), {count(first.videos, 'video')}, " if alike else ""
+    counted = (
+        f"{count(first.searches, 'search', 'searches')} ({each}), {count(first.videos, 'video')}, " if alike else ""
+    )
     return f"{counted}95 % intervals. Verdicts that nothing flipped are censored, not dropped."
 
 
@@ -111,7 +113,7 @@ def _mean(axes: Axes, row: int, curve: Survival, mean: Estimate, scale: AxisScal
         [-0.13, -0.02], [row, row], color=style.colour, ls=style.dash, lw=2, transform=_beside(axes), clip_on=False
     )
     axes.text(1.03, row, f"{value:z.{scale.digits}f}", va="center", ha="left", fontsize=9, transform=_beside(axes))
-    unflipped = f"{curve.censored} of {curve.frames}"
+    unflipped = f"{curve.censored} of {curve.searches}"
     axes.text(1.17, row, unflipped, va="center", ha="left", fontsize=9, color=GREY, transform=_beside(axes))
 
 

@@ -125,4 +125,4 @@ def test_what_a_flip_takes_is_of_the_runs_own_segments() -> None:
     thresholds = pd.DataFrame([[getattr(each, name) for name in names] for each in own + other], columns=names)
     (curve,) = evidence.survival_curves(thresholds, 0)
     _, _, steps, mean, limit = curve
-    assert (steps.frames, mean.value, limit) == (4, pytest.approx(0.1), pytest.approx(0.1))
+    assert (steps.searches, mean.value, limit) == (4, pytest.approx(0.1), pytest.approx(0.1))

@@ -41,7 +41,7 @@ def test_the_curve_is_statsmodels(early: bool) -> None:
     np.testing.assert_allclose(found.needed, reference.surv_times)
     np.testing.assert_allclose(found.standing, reference.surv_prob)
     np.testing.assert_array_equal(found.exposed, reference.n_risk)
-    assert (found.frames, found.videos, found.censored) == (48, 12, np.sum(~flipped))
+    assert (found.searches, found.videos, found.censored) == (48, 12, np.sum(~flipped))
     assert ((found.low <= found.standing + 1e-12) & (found.standing <= found.high + 1e-12)).all()
     for limit in (0.75, 5.0, 8.0, 11.0):
         assert restricted_mean(needed, flipped, videos, limit, generator(0)).value == pytest.approx(
@@ -75,8 +75,27 @@ def test_a_frame_that_is_drawn_twice_is_two_frames() -> None:
     for each in weights[:50]:
         frames = np.concatenate([np.tile(np.flatnonzero(videos == v), times) for v, times in enumerate(each)])
         drawn.append(naive_area(SurvfuncRight(needed[frames], flipped[frames].astype(int)), 8.0))
-    found = _Steps.of(needed, flipped, videos).area(8.0)(weights[:50].astype(float))[:, 0]
+    found = _Steps.of(needed, flipped, videos, np.arange(len(needed))).area(8.0)(weights[:50].astype(float))[:, 0]
     np.testing.assert_allclose(found, drawn)
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_frames_count_alike_however_many_searches_they_have(early: bool) -> None:
+    """Held to statsmodels' weights; tried to the limit it is the mean of the frames' means."""
+    needed, flipped, videos = budgets(5, frames=6, early=early)
+    frames = np.repeat(np.arange(36), 2)
+    kept = np.random.default_rng(0).random(len(needed)) < 0.7
+    needed, flipped, videos, frames = needed[kept], flipped[kept], videos[kept], frames[kept]
+    searches = np.bincount(frames, minlength=36)[frames]
+    assert set(searches) == {1, 2}
+    found = survival(needed, flipped, videos, generator(0), frames)
+    reference = SurvfuncRight(needed, flipped.astype(int), freq_weights=2 // searches)
+    np.testing.assert_allclose(found.standing, reference.surv_prob)
+    mean = restricted_mean(needed, flipped, videos, 8.0, generator(0), frames)
+    assert mean.value == pytest.approx(naive_area(reference, 8.0))
+    assert mean.frames == len(np.unique(frames)) < found.searches == len(needed)
+    if not early:
+        assert mean.value == pytest.approx(np.mean([needed[frames == frame].mean() for frame in np.unique(frames)]))
 
 
 def test_frames_that_never_flip_leave_the_curve_at_one() -> None:
@@ -89,4 +108,4 @@ def test_frames_that_never_flip_leave_the_curve_at_one() -> None:
     with pytest.raises(ValueError, match="above 0"):
         restricted_mean(needed, flipped, videos, 0.0, generator(0))
     assert math.isnan(restricted_mean(np.full(2, np.nan), flipped[:2], videos[:2], 4.0, generator(0)).value)
-    assert survival(np.full(2, np.nan), flipped[:2], videos[:2], generator(0)).frames == 0
+    assert survival(np.full(2, np.nan), flipped[:2], videos[:2], generator(0)).searches == 0
