@@ -17,8 +17,8 @@ from examination.frame import ExaminedFrame
 from examination.tables import number, percent, tables
 
 _TEMPLATES = "templates"
-SHOWN = 2
-"""Examined frames whose maps are on the page: the others are among the files."""
+SHOWN = 3
+"""Examined frames whose maps are on the page, as many as a film has by default: the others are among the files."""
 
 
 MAPS_TITLE = "The maps (outlined: the region that was attacked)"
