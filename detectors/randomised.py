@@ -54,7 +54,8 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
     with torch.no_grad(), exact_float32():
         runs = _observe(detector, probe)
         chosen = _bottom_up(detector, runs)[-(layers or 0) :]
-        other = copy.deepcopy(detector).eval()
+        other = copy.deepcopy(detector)
+        other.eval()
         for layer in chosen:
             _draw(other.get_submodule(layer), seed, layer)
         with _calibrating(other, chosen, runs), contextlib.suppress(NotFiniteError):

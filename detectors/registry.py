@@ -114,7 +114,7 @@ def load(
         detector, digest = _own(name, checkpoint)
     else:
         detector, digest = _known(name, checkpoint, conventions)
-    detector = detector.eval()
+    detector.eval()  # what it returns is not looked at: a user's own may return nothing
     require_evaluating(detector)
     check_contract(detector, name)
     detector.weights_sha256 = digest or detector.weights_sha256 or weights_digest(detector)

@@ -296,6 +296,16 @@ def test_a_users_own_detector(own: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "method", ["def train(self, mode=True): super().train(mode)", "def eval(self): super().eval()"]
+)
+def test_a_users_own_that_gives_nothing_back_is_loaded(method: str, own: str, tmp_path: Path) -> None:
+    """As one does that keeps its batch norms in evaluation mode, and forgets to return itself."""
+    file = tmp_path / f"{own}.py"
+    file.write_text(file.read_text() + f"\nclass Silent(Mine):\n    {method}\n")
+    assert not detectors.load(f"{own}:Silent").training
+
+
+@pytest.mark.parametrize(
     ("name", "words"),
     [
         ("OneColumn", r"returned \(1,\) for 1 picture; expected logits \(1, 2\)"),
