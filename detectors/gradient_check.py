@@ -30,6 +30,7 @@ EDGE = 8 / 255
 _ROUNDING_STEP = 1e-6  # of probes that move a smooth detector by rounding alone
 _LEAST_ROUNDING, _MOST_ROUNDING = 2.0**-23, 1e-4  # of the largest logit; beyond, jumps are no rounding of float32
 _RESOLUTION = 1e-5  # of the largest logit: what a gradient of zero must not miss
+_SAME = 1e-2  # of a gradient: how far sums in another order may move it
 _DEVIATIONS = 4.0  # by how many times its expected size rounding may be off
 
 
@@ -61,7 +62,7 @@ def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> G
     where it is estimated straight through: neither is what an attacker would measure. A detector in which nothing
     moves, a constant or a saturated one, has a gradient of zero rightly.
 
-    One forward with a gradient and 25 without, up to 32 more where they disagree. The detector is afterwards as it
+    Two forwards with a gradient, which must be the same twice, and 25 without, up to 32 more where they disagree. The detector is afterwards as it
     was: modes, `requires_grad`, `grad`.
 
     Args:
@@ -77,9 +78,11 @@ def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> G
     directions = _directions(point)
     short = _log_odds(queries, torch.cat([point[None], point + _ROUNDING_STEP * directions]))
     here = short.values[0]
-    gradient = _gradient(queries, point)
+    gradient, again = _gradient(queries, point), _gradient(queries, point)
     if isinstance(gradient, GradientFault):
         return gradient
+    if isinstance(again, GradientFault) or _relative_difference(gradient, again) > _SAME:
+        return GradientFault("its gradient is another one the second time", True)
     derivatives = (gradient.double() * directions).flatten(1).sum(dim=1)
     differences, moved = _differences(queries, point, directions, SIGMAS[0], here)
     if not differences.isfinite().all():

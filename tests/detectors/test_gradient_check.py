@@ -88,6 +88,14 @@ class _Doubled(_Through):
         return 2 * gradient
 
 
+class _Drawn(_Doubled):
+    """Does nothing, with a gradient that is drawn about the true one."""
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        return gradient * (1 + 0.2 * torch.randn_like(gradient))
+
+
 class _OneWay(_Doubled):
     """Does nothing, and has no gradient written."""
 
@@ -124,6 +132,7 @@ FAULTS: dict[str, tuple[Callable[[Tensor], Tensor], str, bool]] = {
     "not a number": (lambda x: x + 0 * (x * 0).sqrt(), "its gradient is not finite", False),
     "straight through": (_Through.apply, "its gradient disagrees with finite differences", True),
     "doubled": (_Doubled.apply, "its gradient disagrees with finite differences (relative difference 0.50)", True),
+    "drawn": (_Drawn.apply, "its gradient is another one the second time", True),
     "half detached": (half_detached, "its gradient disagrees with finite differences (relative difference 0.", True),
 }
 
