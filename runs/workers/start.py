@@ -10,10 +10,14 @@ from typing import Annotated
 
 import torch
 import typer
+from torch import Tensor
 
 from common.errors import InputError
 from data.stores.unchanged_images import Stamps
+from detectors import Detector, Queries
+from detectors.consistency import differs, probes
 from detectors.devices import resolve_device
+from detectors.half_precision import half_types
 from runs.run_options import EvaluationOptions
 from runs.selection import Selection
 from runs.setup import RunSetup, prepare_run
@@ -80,6 +84,7 @@ class PreparedRun:
         parts: what the run's process prepared (`prepared_parts`): a worker that starts later, maybe in the place of one
             that was lost, or elsewhere, must find the same.
         stamps: of the pictures.
+        answers: (3, C), what the detector of the run's process says of pictures of noise.
     """
 
     options: EvaluationOptions
@@ -87,6 +92,7 @@ class PreparedRun:
     threads: int
     parts: Mapping[str, str]
     stamps: Stamps
+    answers: Tensor
 
     def __call__(self, slot: int) -> tuple[Selection, Score]:
         """See `WorkerPlan`. Raises InputError where the detector, code or frames are others than the run's by now."""
@@ -99,6 +105,7 @@ class PreparedRun:
                 f"{' and '.join(sorted(changed))} changed since the run was started, or differs where a worker runs: "
                 "put back what was there, or start another run"
             )
+        _require_same(setup.scorer.detector, self.answers)
         setup.selection.expect(self.stamps)
         return setup.selection, setup.scorer
 
@@ -112,6 +119,17 @@ def prepared_parts(setup: RunSetup) -> dict[str, str]:
     parts: dict[str, object] = {_NAMES.get(key, f"the run's {key}"): value for key, value in configuration.items()}
     parts[_NAMES["frames"]] = setup.selection.entries or setup.selection.keys
     return {name: hashlib.sha256(repr(part).encode()).hexdigest() for name, part in parts.items()}
+
+
+def _require_same(detector: Detector, answers: Tensor) -> None:
+    """Refuses a detector that answers pictures of noise otherwise than that of the run's process."""
+    images = probes(detector)
+    if difference := differs(answers, Queries(detector).logits(images), bool(half_types(detector, images[0]))):
+        raise InputError(
+            f"detector {type(detector).__name__} answers otherwise in a worker than where the run was started (a logit "
+            f"differs by {difference:.2g}), although its weights are the same: it draws when it is made, or depends on "
+            "its process; mend that, or score without workers"
+        )
 
 
 def device_of(name: str, slot: int) -> str:
@@ -140,7 +158,9 @@ def worker_pool(
         yield None
         return
     threads = setup.configuration.threads  # as measured before this process took its share
-    plan = PreparedRun(options, folder, threads, prepared_parts(setup), setup.selection.stamps)
+    detector = setup.scorer.detector
+    answers = Queries(detector).logits(probes(detector))
+    plan = PreparedRun(options, folder, threads, prepared_parts(setup), setup.selection.stamps, answers)
     pool = _pool(worker_options, plan)
     try:
         yield pool

@@ -6,18 +6,23 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import torch
 
 from common.errors import InputError
 from data.index import Entry
+from detectors import Queries
+from detectors.consistency import probes
 from runs.run_options import EvaluationOptions
 from runs.setup import prepare_run, settled
 from runs.workers import start
 from runs.workers.start import PreparedRun, WorkerOptions, prepared_parts, worker_pool
 from tests.runs.test_configuration import CONFIGURATION
 from tests.runs.workers.test_worker_pool import Pretend
-from tests.scoring.stand_ins import picture, save
+from tests.scoring.stand_ins import PlantedDetector, picture, save
 
 PLANTED = "tests.scoring.stand_ins:PlantedDetector"
+SCORER = SimpleNamespace(detector=PlantedDetector())
+ANSWERS = Queries(SCORER.detector).logits(probes(SCORER.detector))
 
 
 def prepared(keys: tuple[str, ...] = ("x.png",), **changed: Any) -> Any:
@@ -26,7 +31,7 @@ def prepared(keys: tuple[str, ...] = ("x.png",), **changed: Any) -> Any:
     entries = [Entry(key, True, 3) for key in keys]
     selection = SimpleNamespace(keys=keys, entries=entries, stamps={"x.png": b"of the run"}, told=told)
     selection.expect = told.append
-    return SimpleNamespace(configuration=replace(CONFIGURATION, **changed), selection=selection, scorer="scorer")
+    return SimpleNamespace(configuration=replace(CONFIGURATION, **changed), selection=selection, scorer=SCORER)
 
 
 OTHER_DETECTOR = replace(CONFIGURATION.detector, weights="other")
@@ -49,13 +54,21 @@ def test_a_worker_that_finds_another_run_scores_nothing(
     later: dict[str, Any], said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(start, "prepare_run", lambda options, **_: prepared(**later))
-    plan = PreparedRun(EvaluationOptions(), Path(), 1, prepared_parts(prepared()), {"x.png": b"of the run"})
+    plan = PreparedRun(EvaluationOptions(), Path(), 1, prepared_parts(prepared()), {"x.png": b"of the run"}, ANSWERS)
     if said is None:
         selection, score = plan(0)
-        assert score == "scorer"
+        assert score is SCORER
         assert cast(Any, selection).told == [{"x.png": b"of the run"}], "pictures of other bytes are refused"
         return
     with pytest.raises(InputError, match=said):
+        plan(0)
+
+
+def test_a_worker_whose_detector_answers_otherwise_scores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that draws, when it is made, what is no weight: its files and hashes are the same."""
+    monkeypatch.setattr(start, "prepare_run", lambda options, **_: prepared())
+    plan = PreparedRun(EvaluationOptions(), Path(), 1, prepared_parts(prepared()), {}, ANSWERS + torch.eye(5)[0])
+    with pytest.raises(InputError, match="PlantedDetector answers otherwise in a worker than where the run was"):
         plan(0)
 
 
@@ -79,7 +92,12 @@ def test_a_worker_takes_the_index_as_the_run_began_with_it(tmp_path: Path, colum
     )
     setup = prepare_run(options)
     plan = PreparedRun(
-        settled(options, setup), tmp_path, setup.configuration.threads, prepared_parts(setup), setup.selection.stamps
+        settled(options, setup),
+        tmp_path,
+        setup.configuration.threads,
+        prepared_parts(setup),
+        setup.selection.stamps,
+        ANSWERS,
     )
     if column == "nothing":
         assert plan(0)[0].entries == setup.selection.entries
