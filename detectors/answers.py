@@ -94,5 +94,14 @@ def says(logits: Tensor, target: int) -> Tensor:
     return logits[..., target] > others.amax(dim=-1)
 
 
+def said_class(logits: Tensor, real: int) -> Tensor:
+    """The class of each of N images by their logits (N, C), (N,) int64: Real only where `says` it, so not in a tie.
+
+    Of probabilities it would be another where these round to the same number.
+    """
+    others = logits.index_fill(1, torch.tensor(real, device=logits.device), -torch.inf)
+    return torch.where(says(logits, real), real, others.argmax(dim=1))
+
+
 def _pictures(count: int) -> str:
     return f"{count} picture{'' if count == 1 else 's'}"

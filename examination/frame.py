@@ -167,7 +167,7 @@ class Examiner:
         logits = Queries(self.detector, self.batch_size).logits(image[None])
         require_unequal(self.detector, self.detector.class_names, logits[0])
         chances = probabilities(logits)[0]
-        verdict = Verdict(chances, int(logits[0].argmax()), explained_class(chances, self.detector.real), -1)
+        verdict = Verdict(chances, int(logits[0].argmax()), explained_class(logits[0], self.detector.real), -1)
         return verdict, image, logits
 
     def _explained(

@@ -160,7 +160,7 @@ class Scorer:
         require_unequal(self.detector, self.detector.class_names, logits[0])
         chances = probabilities(logits)[0]
         predicted = int(logits[0].argmax())
-        target = explained_class(chances, self.detector.real)
+        target = explained_class(logits[0], self.detector.real)
         return Verdict(chances, predicted, target, correct(self.detector, frame, predicted))
 
 

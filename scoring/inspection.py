@@ -9,7 +9,9 @@ from common.process_state import kept_process_state
 from data.frames import Frame
 from data.masks import at_size
 from detectors import Queries
+from detectors.answers import require_unequal
 from detectors.preparing import prepared, prepared_mask
+from detectors.queries import probabilities
 from scoring.frame import Scorer
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.figure import View
@@ -45,13 +47,14 @@ class FrameInspection:
 def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
     """Asks a scorer's detector about a frame and explains its verdict by each of its methods.
 
-    Raises InputError where a method cannot explain it.
+    Raises InputError where the detector gives no verdict, or a method cannot explain it.
     """
     detector = scorer.detector
     queries = Queries(detector, scorer.batch_size)
     image = prepared(detector, frame.image)
-    probabilities = queries.probabilities(image[None])[0]
-    target = explained_class(probabilities, detector.real)
+    logits = queries.logits(image[None])
+    require_unequal(detector, detector.class_names, logits[0])
+    predicted, target = int(logits[0].argmax()), explained_class(logits[0], detector.real)
     shared = FrameExplanations(
         detector, image, target, scorer.settings, scorer.seed, frame.key, scorer.batch_size, scorer.precision
     )
@@ -60,7 +63,7 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
     if any(method.fill == ADVERSARIAL for method in scorer.methods):
         adversarial = shared.adversarial.image
         after = queries.probabilities(adversarial[None])[0]
-    names, predicted = detector.class_names, int(probabilities.argmax())
+    names = detector.class_names
     view = View(
         image=_picture(image),
         explanations=explanations,
@@ -70,7 +73,7 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
         caption=f"{frame.key}\npredicted: {names[predicted]}, explained: {names[target]}",
     )
     label = detector.label_of(frame.family)
-    return FrameInspection(frame, names, probabilities, after, label, target, explanations, view)
+    return FrameInspection(frame, names, probabilities(logits)[0], after, label, target, explanations, view)
 
 
 def _picture(image: Tensor) -> np.ndarray:

@@ -10,6 +10,7 @@ from torch import Tensor
 from attacks import RegionAttack
 from common.seeds import derive_seed
 from detectors import Detector
+from detectors.answers import said_class
 from detectors.base import to_pictures
 from detectors.queries import probabilities
 
@@ -117,13 +118,15 @@ class RegionAttacker:
         original = self.image.cpu()
         change = torch.stack([(image - original).abs().max() for image in result.images])
         after = probabilities(result.logits)
-        after[(change == 0) & ~result.flipped] = verdict.probabilities  # not the rounding of another batch
+        predicted = said_class(result.logits, self.detector.real)
+        same = (change == 0) & ~result.flipped  # not the rounding of another batch
+        after[same], predicted[same] = verdict.probabilities, verdict.predicted
         flipped = result.flipped if verdict.predicted != self.detector.real else torch.zeros_like(result.flipped)
         proposals = [(int(made), int(broken), int(lost)) for made, broken, lost in result.proposals.tolist()]
         outcomes = {
             digest: Outcome(
                 after=float(after[i, verdict.target]),
-                predicted=int(after[i].argmax()),
+                predicted=int(predicted[i]),
                 flipped=bool(flipped[i]),
                 linf=float(change[i]),
                 steps=int(result.steps[i]),

@@ -255,13 +255,14 @@ class FrameExplanations:
         return explainer.for_frame(self.key) if isinstance(explainer, FrameExplainer) else explainer
 
 
-def explained_class(probabilities: Tensor, real: int) -> int:
+def explained_class(scores: Tensor, real: int) -> int:
     """The class that an explanation is about: the predicted one, or where that is Real, the likeliest fake.
 
-    `probabilities` is (C,). What makes a face look real is the absence of what the other classes look for, so for a
-    frame called real the evidence for the likeliest fake is explained.
+    `scores` are logits (C,), or probabilities, which may round to the same number where logits do not. What makes a
+    face look real is the absence of what the other classes look for, so for a frame called real the evidence for the
+    likeliest fake is explained.
     """
-    order = probabilities.argsort(descending=True, stable=True).tolist()
+    order = scores.argsort(descending=True, stable=True).tolist()
     return order[0] if order[0] != real else order[1]
 
 
@@ -301,6 +302,6 @@ def explain(
     seen = prepared(detector, image)
     settings = with_usable_fill(settings, chosen, detector, seen, batch_size)
     if target is None:
-        target = explained_class(Queries(detector, precision=precision).probabilities(seen[None])[0], detector.real)
+        target = explained_class(Queries(detector, precision=precision).logits(seen[None])[0], detector.real)
     frame = FrameExplanations(detector, seen, target, settings, seed, key, batch_size, precision)
     return frame.explain(chosen)

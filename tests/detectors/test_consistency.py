@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common.errors import InputError
-from detectors.answers import NotFiniteError, require_unequal, says
+from detectors.answers import NotFiniteError, require_unequal, said_class, says
 from detectors.base import Detector
 from detectors.consistency import probes, require_consistent, require_same_beside, weights_seen
 from detectors.gradients import slope
@@ -296,3 +296,5 @@ class TestAnswers:
         logits = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-5.0, -5.5]])
         assert says(logits, 0).tolist() == [True, False, False, True]
         assert says(logits, 1).tolist() == [False, True, False, False]
+        assert said_class(logits, 0).tolist() == [0, 1, 1, 0], "in a tie, as nothing has flipped, it is not Real"
+        assert said_class(logits, 1).tolist() == [0, 1, 0, 0]

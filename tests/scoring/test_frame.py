@@ -12,11 +12,13 @@ from torch import Tensor
 
 from attacks import Batch, RegionAttack
 from attacks.pgd import PGD
+from common.errors import InputError
 from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
 from runs.chosen_parts import chosen_methods
 from scoring.frame import Scorer
+from scoring.inspection import inspect_frame
 from scoring.protocol import Protocol
 from scoring.recording import mask_precision
 from scoring.scored import Scored
@@ -148,6 +150,27 @@ def test_methods_that_choose_the_same_pixels_get_the_same_result() -> None:
     for row in together:
         found = (row.after, row.predicted_after, row.linf, row.steps)
         assert same.setdefault((row.k, row.area, row.after), found) == found
+
+
+def test_the_class_after_an_attack_is_real_where_it_has_flipped_alone() -> None:
+    """Also where probabilities round to the same number: of a detector whose logits are all almost 0."""
+
+    class Faint(TwoClassPlanted):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) * 1e-9
+
+    rows = scorer(Faint(), methods=METHODS[:1])(frame()).rows
+    assert {row.after for row in rows} == {0.5}
+    assert all((row.predicted_after == "Real") == row.flipped_to_real for row in rows)
+
+
+def test_a_tie_is_no_verdict_where_one_frame_is_looked_at_either() -> None:
+    class Undecided(TwoClassPlanted):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) * 0
+
+    with pytest.raises(InputError, match="gives no verdict: its logits for Real and Fake are equal"):
+        inspect_frame(frame(), scorer(Undecided(), methods=METHODS[:1]))
 
 
 def test_a_frame_has_its_verdict_and_its_adversarial_image(scored: Scored) -> None:
