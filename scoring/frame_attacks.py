@@ -15,7 +15,7 @@ from scoring.baselines import oracle
 from scoring.baselines.table import ORACLE
 from scoring.costs import CostTracker
 from scoring.explaining import Explained
-from scoring.flip_threshold import FlipThresholdSearch
+from scoring.flip_threshold import THRESHOLD_DEPTH, FlipThresholdSearch
 from scoring.protocol import Protocol
 from scoring.recording import Recorder
 from scoring.records import FlipThreshold, Row, TransformedVerdict
@@ -76,7 +76,8 @@ class FrameAttacks:
         rows: list[Row] = []
         transformed = self.transformed.of_frame(image) if explained else []
         first: tuple[list[RankedRegion], dict[str, Tensor]] | None = None
-        shown = {method: digest_of(region) for method, region in explained.shown.items()} if explained else {}
+        pictured = explained.shown if explained and THRESHOLD_DEPTH in self.protocol.depths else {}
+        shown = {method: digest_of(region) for method, region in pictured.items()}
         for name, attack in self.variants:
             at_budget = f" at {fraction(attack.epsilon)}" if self.names_budgets else ""
             with self.attempts.at(f"attack {name}{at_budget}"):

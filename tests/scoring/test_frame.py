@@ -17,6 +17,7 @@ from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
 from runs.chosen_parts import chosen_methods
+from runs.gallery.albums import album
 from scoring.frame import Scorer
 from scoring.inspection import inspect_frame
 from scoring.protocol import Protocol
@@ -102,6 +103,14 @@ def test_numbers_hang_together(scored: Scored) -> None:
     for method in ("LIME", "random"):
         areas = [row.area for row in scored.rows if row.method == method]
         assert 0 < areas[0] < areas[1] < areas[2] < 0.6
+
+
+def test_best_three_segments_that_a_share_of_the_frame_happens_to_be_are_not_pictured_for_some_methods_alone() -> None:
+    """A gallery shows the best three of every method, or none; here the share is three segments for some, else four."""
+    shares = Protocol(baselines=("random",), depths=("40%",), draws=1, flip_thresholds=())
+    scored = scorer(protocol=shares)(frame())
+    assert {row.k for row in scored.rows} == {3, 4}
+    assert album(frame(), scored) is None
 
 
 def test_rows_say_how_probably_a_re_run_has_their_region(scored: Scored) -> None:
