@@ -11,7 +11,7 @@ import torch
 import typer
 
 from common import console, log
-from common.commands import with_options
+from common.commands import refuse_given, with_options
 from common.config_file import ConfigOption, SaveConfigOption, save_config
 from common.errors import InputError
 from reporting.detector_comparison import short_names, show_detector_comparison, write_detector_comparison
@@ -117,6 +117,7 @@ def evaluate(
     and --detector it runs on demo faces.
     """
     if context.invoked_subcommand is not None:
+        refuse_given(context)
         return
     save_config(context, saved_config)
     workers = replace(pool, threads=options.threads)

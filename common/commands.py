@@ -6,6 +6,10 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
+import typer
+
+from common.errors import InputError
+
 Result = TypeVar("Result")
 
 
@@ -50,6 +54,19 @@ def with_options(**fixed: Mapping[str, Any]) -> Callable[[Callable[..., Result]]
         return flat
 
     return decorate
+
+
+def refuse_given(context: typer.Context) -> None:
+    """Raises InputError where options of a command stand before a further one: that one has its own, and knows none."""
+    given = (option for option in context.command.params if option.name and _is_given(context, option.name))
+    if (option := next(given, None)) is not None:
+        command = context.invoked_subcommand
+        raise InputError(f"{option.opts[0]} stands before {command}, which would not see it: give it after {command}")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _options(kind: type) -> list[inspect.Parameter]:

@@ -391,6 +391,13 @@ def test_contradictions_about_the_demo(index: Path, tmp_path: Path, capsys: pyte
     assert "--split needs --frames" in refused(capsys, "--split", "test", *PLANTED, "--results", tmp_path)
 
 
+def test_options_before_a_further_command_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run.yaml").write_text("limit: 2")
+    for option, value in (("--seed", "7"), ("--config", str(tmp_path / "run.yaml"))):
+        assert console.status(evaluate.app, [option, value, "replicate", "--results", str(tmp_path)]) == 1
+        assert f"error: {option} stands before replicate" in capsys.readouterr().err
+
+
 def test_nothing_to_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path, "a/0.png", picture("a", "Deepfakes"))
     write_index(tmp_path / "index.csv", [Entry("a/0.png", False, 0)])
