@@ -56,14 +56,17 @@ def visualize(
     adversarial_mask: Annotated[
         Mask, typer.Option(help="Hide pixels by the adversarial image (Yes), the usual fill (No), or look at both.")
     ] = Mask.BOTH,
-    index: Annotated[str, typer.Option(help="Which frame of --frames: its number from 0, or random.")] = "0",
+    index: Annotated[
+        str | None, typer.Option(help="Which frame of --frames: its number from 0 (the default), or random.")
+    ] = None,
     image: Annotated[Path | None, typer.Option(help="A picture to look at, instead of --frames.")] = None,
     face: Annotated[
         str | None, typer.Option(help="Of --image: which face, where it shows several: its number from 1.")
     ] = None,
     crop: Annotated[
-        bool, typer.Option("--crop/--no-crop", help="Of --image: cut the face out where the picture shows more.")
-    ] = True,
+        bool | None,
+        typer.Option("--crop/--no-crop", help="Of --image: cut the face out where the picture shows more (default)."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the picture goes. Default: results/visualize/, named after the frame.")
     ] = None,
@@ -77,9 +80,13 @@ def visualize(
     """
     if image is not None and options.frames is not None:
         raise InputError("give --image or --frames, not both")
+    if image is not None and index is not None:
+        raise InputError("--index is of --frames; --image is one picture")
     chosen_face = FaceChoice.parse(face)
-    if face is not None and (image is None or not crop or chosen_face.number == 0):
+    if face is not None and (image is None or crop is False or chosen_face.number == 0):
         raise InputError("--face N is of --image, and of one face; it needs the crop")
+    if image is None and crop is not None:
+        raise InputError("--crop and --no-crop are of --image; those of --frames are crops")
     if out is not None and out.suffix.lower() != ".png":
         raise InputError(f"--out {out}: the picture is a PNG file, so its name must end in .png")
     if display and not has_display():
@@ -91,8 +98,8 @@ def visualize(
     fills = FILLS[Mask.BOTH if every else adversarial_mask]
     asked = replace(options, methods=with_fills(named or (EVERY,), fills), saliency=(), frames=image or options.frames)
     setup = prepare_run(asked, keep_real=True)
-    frame = pick_frame(setup.selection, "0" if image else index, options.seed)
-    if image is not None and crop:
+    frame = pick_frame(setup.selection, index or "0", options.seed)
+    if image is not None and crop is not False:
         frame, remark = without_surroundings(frame, chosen_face)
         console.say(f"Note: {remark}")
     inspection = inspect_frame(frame, setup.scorer)

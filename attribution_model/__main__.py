@@ -10,6 +10,7 @@ import detectors
 from attribution_model.class_report import averaged, write_class_scores
 from common.commands import with_options
 from common.console import application, run, say, table
+from common.errors import InputError
 from data.demo.demo_frames import DemoFrames
 from data.frames import Frame
 from data.source import open_frames, warn_of_doubt
@@ -38,16 +39,21 @@ def run_test(
     conventions: Conventions = NOTHING_SAID,
     frames: FramesOption = None,
     images: ImagesOption = None,
-    split: Annotated[str, typer.Option(help="Test on this split of --frames; all for the whole index.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="Test on this split of --frames, by default test; all for the whole index.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the scores and the confusion matrix.")] = Path("results/test"),
     batch_size: Annotated[int, typer.Option(min=1, help="Frames per forward pass.")] = 16,
     device: DeviceOption = "auto",
 ) -> None:
     """Test a detector; without --frames on 250 demo frames of people that the demo weights have not seen."""
+    for name, value in (("--images", images), ("--split", split)):
+        if value is not None and frames is None:
+            raise InputError(f"{name} needs --frames: demo frames have their own")
     loaded = detectors.load(detector, checkpoint, device, conventions=conventions)
     chosen: Sequence[Frame] = DemoFrames(250)
     if frames is not None:
-        chosen = open_frames(frames, images, split)
+        chosen = open_frames(frames, images, split or "test")
         warn_of_doubt(chosen.entries)
     predictions = predict(loaded, chosen, batch_size)
     scores = write_class_scores(out, loaded, predictions)

@@ -15,7 +15,8 @@ from detectors import Detector
 from runs.run_options import EvaluationOptions
 from runs.usable_attacks import names_thresholds
 from scoring.protocol import EVERY, NONE, Protocol
-from xai.explanation_settings import ExplanationSettings
+from xai.designs import PLAIN
+from xai.explanation_settings import ExplanationSettings, parse_override
 from xai.methods import ADVERSARIAL, SUFFIX, Method
 from xai.published_segments import NormalisedSegments, Quickshift
 from xai.rise import RISE
@@ -90,9 +91,11 @@ class AsPublished:
         return own
 
     def settings(self, settings: ExplanationSettings, detector: Detector) -> ExplanationSettings:
-        """The explanations' settings as the switches have them."""
+        """The explanations' settings as the switches have them. Raises InputError for draws that need another keep."""
         rise = settings.explainers.get("RISE")
         if RISE_KEEP in self and isinstance(rise, RISE):
+            if rise.draws != PLAIN:
+                raise InputError(f"--as-published {RISE_KEEP}: RISE's draws are {rise.draws}; --set RISE.draws={PLAIN}")
             settings = replace(settings, explainers={**settings.explainers, "RISE": replace(rise, keep=KEEP)})
         return replace(settings, adversarial=self._nes(settings.adversarial, detector))
 
@@ -104,11 +107,14 @@ class AsPublished:
         named = [text for text in options.overrides if names_thresholds(text)]
         if named and protocol.finds_thresholds:
             raise InputError(f"--set {named[0]}: a run with --as-published finds no flip thresholds; leave one out")
+        given = {".".join(parse_override(text)[:2]) for text in options.overrides}
         conflicts = {
             "--metric": bool(options.metrics),
             "--budget": bool(options.budgets) and UNBOUNDED in self,
-            "--segments": bool(options.segments) and OWN_SEGMENTS in self,
-            "--set RISE.keep": RISE_KEEP in self and any(text.startswith("RISE.keep=") for text in options.overrides),
+            "--segments": bool(options.segments) and (OWN_SEGMENTS in self or LIME_ROW in self),
+            "--set RISE.keep": RISE_KEEP in self and "RISE.keep" in given,
+            "--set nes.epsilon": UNBOUNDED in self and "nes.epsilon" in given,
+            "--set adversarial.epsilon": UNBOUNDED in self and "adversarial.epsilon" in given,
         }
         for option in (option for option, given in conflicts.items() if given):
             raise InputError(f"{option} does not go with --as-published {' '.join(self.names)}; leave one out")

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-from attacks.registry import ATTACKS
+from attacks.budgets import read_budget
+from attacks.malafide.in_run import NAME as MALAFIDE
+from attacks.registry import ATTACKS, BUDGET
 from common.console import warn
 from common.errors import InputError
 from common.settings import override
@@ -122,10 +124,32 @@ def without_random_model(protocol: Protocol, options: EvaluationOptions, silent:
     return replace(protocol, baselines=tuple(name for name in protocol.baselines if name != RANDOM_MODEL))
 
 
-def divided(settings: ExplanationSettings, texts: Sequence[str]) -> dict[str, ExplanationSettings]:
-    """The settings for each way to divide frames, by its name. Raises InputError for a text that names none."""
+def chosen_budgets(texts: Sequence[str], overrides: Mapping[str, Mapping[str, Any]]) -> tuple[float, ...]:
+    """The budgets of every attack, each once, the main one first.
+
+    Raises InputError for a text that is none, and where `overrides`, by attack, give one a budget as well; that of
+    "malafide" is what its filter is trained with.
+    """
+    twice = [name for name, values in overrides.items() if BUDGET in values and name != MALAFIDE]
+    if texts and twice:
+        raise InputError(f"--budget and --set {twice[0]}.{BUDGET} say the same: give only one of them")
+    return tuple(dict.fromkeys(read_budget(text, "--budget") for text in texts))
+
+
+def divided(
+    settings: ExplanationSettings, texts: Sequence[str], overrides: Mapping[str, Any]
+) -> dict[str, ExplanationSettings]:
+    """The settings for each way to divide frames, by its name; how it is done otherwise is as in `settings`.
+
+    Raises InputError for a text that names none, and where `overrides` of the segments say what the texts say.
+    """
+    twice = [name for name in ("count", "kind") if name in overrides]
+    if texts and twice:
+        raise InputError(f"--segments and --set segments.{twice[0]} say the same: give only one of them")
     ways = [parse_segments(text) for text in texts]
-    return {way.name: replace(settings, segments=way) for way in ways}
+    return {
+        way.name: replace(settings, segments=replace(settings.segments, count=way.count, kind=way.kind)) for way in ways
+    }
 
 
 def require_maps(settings: ExplanationSettings, selection: Selection) -> None:

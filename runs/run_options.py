@@ -163,7 +163,8 @@ class EvaluationOptions(RunOptions, Conventions):
     preset: Annotated[
         str | None,
         typer.Option(
-            "--preset", help="Settings: quick (default on the demo), published (default on your frames) or efficient."
+            "--preset",
+            help="Settings: quick, published or efficient. Default: quick on the demo and of examine, else published.",
         ),
     ] = None
     until_stable: Annotated[

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from attacks.budgets import read_budget
 from attacks.malafide.fitting import TargetDetector
 from attacks.malafide.in_run import NAME as MALAFIDE
 from attacks.nes import FINITE, NES
 from attacks.registry import build_attack, describe_attack
+from common.errors import InputError
 from common.process_state import kept_process_state
 from data.picture_transforms import parse_transforms
 from detectors import Queries
@@ -22,6 +22,7 @@ from detectors.randomised import layer_count
 from runs.as_published import parse_differences
 from runs.chosen_parts import (
     chosen_batch_size,
+    chosen_budgets,
     chosen_methods,
     chosen_protocol,
     divided,
@@ -96,6 +97,8 @@ def prepare_run(
     own, others = split_overrides(options.overrides, options.attacks)
     asked = {name: others.pop(name) for name in (*METRICS, *options.metrics) if name in others}
     metrics = build_metrics(options.metrics, preset, asked)
+    if PROTOCOL in others and not options.attacks:
+        raise InputError(f"--set {PROTOCOL}.{next(iter(others[PROTOCOL]))}: this command attacks no regions")
     protocol = chosen_protocol(preset, options.baselines, renamed_protocol(others.pop(PROTOCOL, {})))
     settings = build_settings(preset, with_stopping(others, options.until_stable), methods)
     later = {MALAFIDE} if folder is not None else set()
@@ -104,7 +107,7 @@ def prepare_run(
         for name in dict.fromkeys(options.attacks)
         if name not in later
     }
-    budgets = tuple(read_budget(budget, "--budget") for budget in options.budgets)
+    budgets = chosen_budgets(options.budgets, own)
     published = parse_differences(options.as_published, methods, options.attacks)
     if published.names:
         protocol = published.protocol(options, protocol)
@@ -136,7 +139,8 @@ def prepare_run(
         require_deterministic(methods, settings, selection, detector, batch_size)
     scorer = Scorer(
         detector, methods, settings, attacks, protocol, metrics, options.seed, options.seeds,
-        divided(settings, options.segments), budgets, batch_size, options.precision, transforms, published.mark,
+        divided(settings, options.segments, others.get("segments", {})), budgets, batch_size, options.precision,
+        transforms, published.mark,
     )  # fmt: skip
     configuration = Configuration(
         preset=preset,

@@ -169,6 +169,8 @@ def test_what_hides_nothing_is_looked_at_whatever_the_fill(
         (("--method", "captum:Salience", "--all"), "did you mean Saliency?"),
         (("--saliency", "nowhere"), "nowhere is not a folder"),
         (("--image", "x.png"), "give --image or --frames, not both"),
+        (("--no-crop",), "--crop and --no-crop are of --image"),
+        (("--set", "protocol.depths=1"), "this command attacks no regions"),
     ],
 )
 def test_wrong_words_are_one_line(
@@ -207,3 +209,5 @@ def test_a_photograph_is_cropped_to_its_face_unless_told_not_to(
     assert "face 2 is cut out" in capsys.readouterr().out
     assert run("--face", 1, *PLANTED) == 1
     assert "--face N is of --image" in capsys.readouterr().err
+    assert run(*words, photo, "--index", 1) == 1
+    assert "--index is of --frames; --image is one picture" in capsys.readouterr().err

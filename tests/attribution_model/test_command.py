@@ -32,6 +32,12 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path / "x.safetensors"
 
 
+@pytest.mark.parametrize("words", [("--images", "."), ("--split", "val")])
+def test_what_is_of_frames_is_refused_without_them(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(app, ["test", *words]) == 1
+    assert f"{words[0]} needs --frames: demo frames have their own" in capsys.readouterr().err
+
+
 def test_test_writes_and_prints_the_published_numbers(
     index: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

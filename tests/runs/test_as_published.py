@@ -232,13 +232,25 @@ def test_a_detector_that_does_not_say_its_deviation_is_refused() -> None:
         (EvaluationOptions(metrics=("deletion",)), "--metric does not go with"),
         (EvaluationOptions(budgets=("8/255",)), "--budget does not go with"),
         (EvaluationOptions(segments=("30",)), "--segments does not go with"),
-        (EvaluationOptions(overrides=("RISE.keep=0.3",)), "--set RISE.keep does not go with"),
+        (EvaluationOptions(overrides=(" RISE.keep=0.3",)), "--set RISE.keep does not go with"),
+        (EvaluationOptions(overrides=("nes.epsilon=8/255",)), "--set nes.epsilon does not go with"),
+        (EvaluationOptions(overrides=("adversarial.epsilon=8/255",)), "--set adversarial.epsilon does not go with"),
         (EvaluationOptions(overrides=("protocol.flip_thresholds=budget",)), "finds no flip thresholds"),
     ],
 )
 def test_options_that_would_not_be_what_they_say_are_refused(options: EvaluationOptions, says: str) -> None:
     with pytest.raises(InputError, match=says):
         switches("All").protocol(options, Protocol())
+
+
+def test_the_row_of_quickshift_is_not_swept_over_other_segments() -> None:
+    with pytest.raises(InputError, match="--segments does not go with --as-published lime-row"):
+        switches("lime-row").protocol(EvaluationOptions(segments=("30",)), Protocol())
+
+
+def test_draws_that_need_another_keep_are_refused() -> None:
+    with pytest.raises(InputError, match=r"rise-keep: RISE's draws are balanced; --set RISE.draws=plain"):
+        switches("rise-keep").settings(build_settings("efficient"), Planted())
 
 
 def test_a_replicated_run_is_not_continued_without_its_switches(tmp_path) -> None:  # type: ignore[no-untyped-def]

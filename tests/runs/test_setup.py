@@ -1,6 +1,6 @@
 """From options to a run that is ready to start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,32 @@ def test_the_protocols_settings_are_taken_under_their_earlier_names() -> None:
 def test_a_setting_of_a_metric_that_is_not_asked_for_is_refused() -> None:
     with pytest.raises(InputError, match="deletion"):
         prepare_run(options(overrides=("deletion.steps=3",)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"budgets": ("8/255",), "overrides": ("pgd.epsilon=4/255",)}, "--budget and --set pgd.epsilon say the same"),
+        ({"segments": ("20",), "overrides": ("segments.count=9",)}, "--segments and --set segments.count say the same"),
+        ({"segments": ("20",), "overrides": ("segments.kind=grid",)}, "--segments and --set segments.kind"),
+        ({"attacks": (), "overrides": ("protocol.depths=1",)}, "protocol.depths: this command attacks no regions"),
+    ],
+)
+def test_options_of_which_one_would_do_nothing_are_refused(changes: dict[str, tuple[str, ...]], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        prepare_run(replace(options(), **changes))  # type: ignore[arg-type]
+
+
+def test_a_budget_that_is_given_twice_counts_once() -> None:
+    assert prepare_run(options(budgets=("16/255", "8/255", "16/255"))).scorer.budgets == (16 / 255, 8 / 255)
+
+
+def test_other_settings_of_the_segments_hold_for_every_way_to_divide_frames() -> None:
+    scorer = prepare_run(options(segments=("20", "grid"), overrides=("segments.sigma=2",))).scorer
+    assert [(each.segments.name, each.segments.sigma) for each in scorer.segmentations.values()] == [
+        ("slic-20", 2.0),
+        ("grid-49", 2.0),
+    ]
 
 
 def closed() -> Detector:
