@@ -62,8 +62,8 @@ def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> G
     where it is estimated straight through: neither is what an attacker would measure. A detector in which nothing
     moves, a constant or a saturated one, has a gradient of zero rightly.
 
-    Two forwards with a gradient, which must be the same twice, and 25 without, up to 32 more where they disagree. The detector is afterwards as it
-    was: modes, `requires_grad`, `grad`.
+    Two forwards with a gradient, which must be the same twice, and 25 without, up to 32 more where they disagree. The
+    detector is afterwards as it was: modes, `requires_grad`, `grad`.
 
     Args:
         detector: whose gradient is checked.
