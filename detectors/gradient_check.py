@@ -1,15 +1,20 @@
 """Whether a detector's gradient is what finite differences measure: compared once, along a few directions."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
+from common.console import warn
 from common.seeds import derive_seed
 from detectors.answers import in_float32, with_chances
 from detectors.base import Detector
+from detectors.consistency import probes
 from detectors.gradients import differentiable, untouched
+from detectors.half_precision import half_types
 from detectors.memory import ran_out
 from detectors.queries import Queries, exact_float32, log_odds
 
@@ -100,6 +105,29 @@ def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> G
             return None
     by = _relative_difference(derivatives, differences)
     return GradientFault(f"its gradient disagrees with finite differences (relative difference {by:.2f})", True)
+
+
+_TRIED: WeakSet[Detector] = WeakSet()
+"""The detectors whose gradient was tried for maps."""
+
+
+def remark_on_gradient(detector: Detector, names: Sequence[str]) -> None:
+    """Warns, once for a detector, that its gradient is not what moves its verdict, which maps by gradients then miss.
+
+    It is tried at a picture of noise, where the detector computes in float32; what that takes is in no cost.
+
+    Args:
+        detector: that is explained.
+        names: of the methods that follow its gradient; nothing is tried where there are none.
+    """
+    if not names or detector in _TRIED:
+        return
+    _TRIED.add(detector)
+    image = probes(detector)[1]
+    fault = None if half_types(detector, image) else gradient_fault(detector, image)
+    if fault is not None:
+        what = ", ".join(names)
+        warn(f"{type(detector).__name__}: {fault.reason}; {what} follow it, and may not show what moves the verdict")
 
 
 @dataclass(frozen=True, eq=False)

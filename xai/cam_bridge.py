@@ -60,6 +60,7 @@ class ClassActivationMap:
     hides: ClassVar[bool]
     """Whether the fill matters to it."""
     uses_segments: ClassVar[bool] = False
+    follows_gradient: ClassVar[bool] = True
     deterministic: ClassVar[bool]
     """Whether every run gives the same map."""
 

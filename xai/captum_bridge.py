@@ -134,7 +134,7 @@ class CaptumAttribution:
     def check(self, detector: Detector) -> None:
         """Raises InputError where the attribution has no gradient, or no rule for the detector's activations."""
         name = self.algorithm.__name__
-        if not issubclass(self.algorithm, PerturbationAttribution):
+        if self.follows_gradient:
             require_gradient(detector, f"{FAMILY}:{name}")
         kinds = {type(module) for module in detector.modules()}
         activations = {kind for kind in kinds if _is_activation(kind)}
@@ -175,6 +175,11 @@ class CaptumAttribution:
                 lambda start, stop, count: attribute(start, stop, n_steps=count)[0], value, steps, most, self._tolerance
             )
             return path, without_draws(segments)
+
+    @property
+    def follows_gradient(self) -> bool:
+        """Whether its map is made of the detector's gradient."""
+        return not issubclass(self.algorithm, PerturbationAttribution)
 
     @property
     def _tolerance(self) -> float:

@@ -10,6 +10,7 @@ from common.errors import FAILED, InputError, described
 from common.memory import place
 from common.settings import override
 from detectors.base import Detector
+from detectors.gradient_check import remark_on_gradient
 from detectors.memory import ran_out
 from xai.base import DetectorSpecificExplainer, Explainer, FrameExplainer
 from xai.designs import BALANCED
@@ -145,18 +146,21 @@ def check_settings(settings: ExplanationSettings, detector: Detector) -> None:
 
 
 def unsuitable(settings: ExplanationSettings, detector: Detector) -> list[str]:
-    """What does not suit a detector: a sentence for each such explainer."""
-    problems = []
+    """What does not suit a detector: a sentence for each such explainer. Warns of a gradient that misleads."""
+    problems, following = list[str](), list[str]()
     for name, explainer in settings.explainers.items():
         if isinstance(explainer, DetectorSpecificExplainer):
             try:
                 explainer.check(detector)
+                following += [name] if getattr(explainer, "follows_gradient", False) else []
             except InputError as error:
                 problems.append(str(error) if name in str(error) else f"{name}: {error}")
             except FAILED as error:
                 if ran_out(error):
                     raise
                 problems.append(f"method {name}: its check fails ({described(error)}, at {place(error)})")
+    if not problems:
+        remark_on_gradient(detector, following)
     return problems
 
 

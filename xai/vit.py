@@ -97,6 +97,8 @@ class Relevance(AttentionMap):
     constant is explained by the other's, negated.
     """
 
+    follows_gradient: ClassVar[bool] = True
+
     def tokens(self, detector: Detector, image: Tensor, target: int) -> Tensor:
         """The row of the product that the verdict reads."""
         blocks = ViT(detector, self.name)(image)

@@ -15,6 +15,8 @@ from detectors.gradient_check import GradientFault, gradient_fault
 from detectors.half_precision import require_float32
 from detectors.queries import counting
 from tests.toys import LinearDetector, LinearProbability, PatchDetector
+from xai.explanation_settings import build_settings, check_settings
+from xai.methods import parse_method
 
 SIZE = 32
 
@@ -212,7 +214,7 @@ def test_the_demo_networks_pass_and_are_left_as_they_were(name: str) -> None:
     detector.train()
     with counting(detector) as meter:
         assert gradient_fault(detector, image) is None
-    assert (meter.images, meter.calls) == (29, 6)  # 25 forward, and two there and back
+    assert (meter.images, meter.calls) == (29, 6)  # 25 forward, and one there and back, twice
     require_float32(detector, image)
     assert detector.training
     assert weight.requires_grad
@@ -268,3 +270,18 @@ def test_weights_that_are_only_stored_in_half_precision_are_not(image: Tensor) -
 
     require_float32(Stored(torch.float16), image)
     assert gradient_fault(Stored(torch.float16), image) is None
+
+
+@pytest.mark.parametrize(("name", "misleads"), [("straight through", True), ("rounded", True), ("none", False)])
+def test_maps_by_a_gradient_that_misleads_are_warned_of_once(
+    name: str, misleads: bool, linear: LinearDetector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change = FAULTS[name][0] if misleads else torch.clone
+    detector = Behind(linear, change)
+    settings = build_settings("quick", {}, [parse_method("captum:Saliency"), parse_method("LIME")])
+    check_settings(settings, detector)
+    told = " ".join(capsys.readouterr().err.split())
+    assert ("captum:Saliency follow it, and may not show what moves the verdict" in told) == misleads
+    check_settings(settings, detector)
+    check_settings(build_settings("quick", {}, [parse_method("LIME")]), Behind(linear, change))
+    assert capsys.readouterr().err == ""
