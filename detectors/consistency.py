@@ -85,6 +85,27 @@ def require_same_beside(detector: Detector, images: Tensor, count: int) -> None:
         )
 
 
+def require_same_in(precision: str, detector: Detector, images: Tensor) -> None:
+    """Refuses a detector whose answers in the precision of a run's explanations are others than in float32.
+
+    Args:
+        precision: "float32", in which nothing is asked, or "bfloat16".
+        detector: in any mode.
+        images: (N, 3, S, S) float32 in [0, 1].
+
+    Raises:
+        InputError: the answers differ beyond rounding in half precision.
+    """
+    if precision == "float32":
+        return
+    queries = Queries(detector, len(images)), Queries(detector, len(images), precision)
+    if difference := differs(*(asked.logits(images) for asked in queries), half=True):
+        raise InputError(
+            f"detector {type(detector).__name__} answers differently in {precision} (a logit differs by "
+            f"{difference:.2g}), so that explanations would be of another detector: leave out --precision"
+        )
+
+
 def weights_seen(detector: Detector) -> tuple[tuple[str, ...], ...]:
     """Three sums of every weight and buffer: what changes where something writes to one, or puts it in another order.
 

@@ -15,7 +15,7 @@ from common.errors import InputError
 from common.process_state import kept_process_state
 from data.picture_transforms import parse_transforms
 from detectors import Queries
-from detectors.consistency import probes, require_same_beside
+from detectors.consistency import probes, require_same_beside, require_same_in
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.randomised import layer_count
@@ -124,6 +124,7 @@ def prepare_run(
     Queries(detector, batch_size, options.precision)  # refuses what no frame could be scored with
     if not as_written:
         require_same_beside(detector, probes(detector), batch_size)
+        require_same_in(options.precision, detector, probes(detector))
     if RANDOM_MODEL in protocol.baselines and not layer_count(detector):
         protocol = without_random_model(protocol, options, silent=as_written)
     filled = any(method.fill == ADVERSARIAL for method in methods)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from common.errors import InputError
 from detectors.answers import NotFiniteError, require_unequal, said_class, says
 from detectors.base import Detector
-from detectors.consistency import probes, require_consistent, require_same_beside, weights_seen
+from detectors.consistency import probes, require_consistent, require_same_beside, require_same_in, weights_seen
 from detectors.gradients import slope
 from detectors.queries import Queries
 from detectors.randomised import randomised
@@ -196,6 +196,19 @@ def test_a_batch_of_the_runs_size_is_tried() -> None:
         require_same_beside(detector, probes(detector), 16)
     require_same_beside(Sound(), probes(detector), 16)
     require_same_beside(detector, probes(detector), 3)  # as it is asked
+
+
+def test_another_answer_in_half_precision_is_refused() -> None:
+    class Overflows(Sound):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = super().forward(images)
+            return logits.flip(1) if torch.is_autocast_enabled("cpu") else logits
+
+    images = probes(Sound())
+    with pytest.raises(InputError, match="Overflows answers differently in bfloat16"):
+        require_same_in("bfloat16", Overflows(), images)
+    require_same_in("float32", Overflows(), images)
+    require_same_in("bfloat16", Sound(), images)
 
 
 def test_a_detector_may_be_called_inside_vmap_and_traced() -> None:
