@@ -10,12 +10,12 @@ from detectors import Detector, Queries
 from xai.regions import digest_of
 
 LIFT = 50.0
-"""How much log-odds of Real a detector is made to ask for before it says Real."""
+"""How much log-odds of Real a detector is made to ask for before it says Real: ten times as much where that flips."""
 GROUP = 64  # regions in one call of an attack, whose images are all in memory
 
 
 class Unflippable(Detector):
-    """A detector's log-odds of Real against all else, so far from Real that no attack of use gets there.
+    """A detector's log-odds of Real against all else, beside so high a logit that an attack does not get there.
 
     An attack stops where the verdict flips, and how far it would have gone is not known; of this view it goes all its
     steps. Its gradient is that of the detector's log-odds.
@@ -24,15 +24,15 @@ class Unflippable(Detector):
     class_names = ("Real", "Fake")
     real = 0
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, lift: float) -> None:
         super().__init__()
-        self.detector = detector
+        self.detector, self.lift = detector, lift
         self.input_size, self.mean, self.antialias = detector.input_size, detector.mean, detector.antialias
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, 2): the log-odds of Real less LIFT, and 0."""
+        """Logits (N, 2): the log-odds of Real, and `lift`."""
         odds = -fake_log_odds(self.detector(images), self.detector.real)
-        return torch.stack([odds - LIFT, torch.zeros_like(odds)], dim=1)
+        return torch.stack([odds, torch.full_like(odds, self.lift)], dim=1)
 
 
 def fake_log_odds(logits: Tensor, real: int) -> Tensor:
@@ -69,14 +69,30 @@ def moves(
     Raises:
         InputError: as the attack does.
     """
-    view = Unflippable(detector)
-    before = -(Queries(view, 1).logits(image[None])[0, 0] + LIFT)
+    lift = LIFT
+    while (found := _moves(Unflippable(detector, lift), image, regions, attack, seed, key, batch_size)) is None:
+        lift *= 10
+    return found
+
+
+def _moves(
+    view: Unflippable,
+    image: Tensor,
+    regions: np.ndarray,
+    attack: RegionAttack,
+    seed: int,
+    key: str,
+    batch_size: int,
+) -> np.ndarray | None:
+    """As `moves`, by one view; None where an attack flips it, and has stopped."""
+    before = Queries(view, 1).logits(image[None])[0, 0]
     found = []
     for start in range(0, len(regions), GROUP):
         group = regions[start : start + GROUP]
         seeds = [derive_seed(seed, key, "move", digest_of(region)) for region in group]
         images = image.expand(len(group), *image.shape)
         result = attack(view, images, torch.from_numpy(group), seeds, batch_size)
-        after = -(result.logits[:, 0] - result.logits[:, 1] + LIFT)
-        found.append((before - after).clamp(min=0.0).double().numpy())
+        if result.flipped.any():
+            return None
+        found.append((result.logits[:, 0] - before).clamp(min=0.0).double().numpy())
     return np.concatenate(found) if found else np.zeros(0)

@@ -83,13 +83,15 @@ def test_the_move_of_a_linear_detector_is_the_budget_times_the_weights() -> None
     assert found == pytest.approx(np.array(expected), rel=2e-3)
 
 
-def test_a_move_does_not_end_where_the_verdict_flips() -> None:
-    weight = torch.ones(3, 16, 16)
-    detector, image = LinearDetector(weight, bias=0.1 - 0.5 * 768), torch.full((3, 16, 16), 0.5)
+@pytest.mark.parametrize("steepness", [1, 100])
+def test_a_move_does_not_end_where_the_verdict_flips(steepness: int) -> None:
+    weight = torch.full((3, 16, 16), float(steepness))
+    detector, image = LinearDetector(weight, bias=0.1 - 0.5 * 768 * steepness), torch.full((3, 16, 16), 0.5)
     small, large = np.zeros((2, 16, 16), dtype=bool)
     small[:4], large[:8] = True, True
     found = moves(detector, image, np.stack([small, large]), ATTACK, 0, "a", 4)
-    assert found == pytest.approx(ATTACK.epsilon * 768 * np.array([0.25, 0.5]), rel=1e-2)  # either flips it
+    expected = ATTACK.epsilon * 768 * steepness * np.array([0.25, 0.5])
+    assert found == pytest.approx(expected, rel=1e-2)  # either flips it
 
 
 def test_p_values_are_uniform_for_a_detector_that_ignores_its_input() -> None:
