@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from common.errors import InputError
@@ -98,12 +98,17 @@ def _open(data: bytes, name: str) -> Image.Image:
     """The decoded picture, upright."""
     with _explained(name):
         image = _header(data, name)
+        sixteen = ";16" in repr(image.tile)
         image.load()
+        if sixteen and image.mode in ("LA", "RGB", "RGBA"):
+            ranges = [image.getchannel(band).getextrema() for band in image.getbands() if band != "A"]
+            highest = max(int(high) for _, high in ranges)  # type: ignore[arg-type]
+            _refuse_few_bits(highest << 8 | 255, name)  # Pillow has dropped the low byte
         ImageOps.exif_transpose(image, in_place=True)
         return image
 
 
-def _header(data: bytes, name: str) -> Image.Image:
+def _header(data: bytes, name: str) -> ImageFile.ImageFile:
     """The picture, opened but not decoded."""
     if not data:
         raise InputError(f"{name}: the file is empty")
@@ -160,12 +165,17 @@ def _grey(image: Image.Image, name: str) -> np.ndarray:
     if not sixteen:
         raise InputError(f"{name}: pixels of mode {image.mode} (32 bits) have no known range; save it with 8 bits")
     values = np.asarray(image).astype(np.uint32)
-    if 0 < (largest := int(values.max())) < TWELVE_BITS:
+    _refuse_few_bits(int(values.max()), name)
+    return (values >> 8).astype(np.uint8)
+
+
+def _refuse_few_bits(largest: int, name: str) -> None:
+    """Raises InputError where the largest of 16-bit values is one of fewer bits."""
+    if 0 < largest < TWELVE_BITS:
         raise InputError(
             f"{name}: its 16-bit values reach {largest:,} of 65,535, as those of fewer bits do, and it would be black; "
             "save it with 8 bits"
         )
-    return (values >> 8).astype(np.uint8)
 
 
 def _size(image: Image.Image) -> str:

@@ -3,6 +3,7 @@
 import io
 import random
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,6 +62,19 @@ def test_few_bits_in_sixteen_are_refused_and_not_read_as_black(bits: int) -> Non
         with pytest.raises(InputError, match=r"x: its 16-bit values reach [\d,]+ of 65,535"):
             read(encoded(Image.fromarray(values)), "x")
     assert not decode(encoded(Image.fromarray(0 * values)), "x").any()
+
+
+@pytest.mark.parametrize("kind", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_few_bits_in_sixteen_are_refused_in_colour_as_well(kind: str, channels: int) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (20, 20, channels)).astype(np.uint16)
+    values[..., 3:] = 65_535
+    whole, few, fewer = (cv2.imencode(kind, values * scale)[1].tobytes() for scale in (257, 16, 1))
+    assert decode(whole, "x").max() > 250
+    for read in (decode, decode_mask):
+        for data in (few, fewer):
+            with pytest.raises(InputError, match=r"x: its 16-bit values reach [\d,]+ of 65,535"):
+                read(data, "x")
 
 
 def test_cmyk_is_converted() -> None:
