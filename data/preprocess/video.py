@@ -24,6 +24,10 @@ T = TypeVar("T")
 USUAL_RATE = 25.0  # frames per second, where a file does not say
 PREDICTED = (PictureType.P, PictureType.B, PictureType.S)  # from other frames
 HIGH_RANGE = {16: "PQ", 18: "HLG"}  # transfer curves, by their numbers in ITU-T H.273
+_INTERLACED = (
+    "{woven} of its {frames} frames are marked as interlaced: where two moments are woven into one frame, what moves "
+    "has combed edges, which no player shows; deinterlace it first"
+)
 EARLY = 0.5  # seconds; a file that ends so much before the end that its header tells gets a remark
 
 
@@ -79,11 +83,12 @@ def probe(path: Path) -> VideoInfo:
     """
     with _opened(path) as (container, stream, remarks):
         stamps: list[int | None] = []
-        damage, display, frame = None, None, None
+        damage, display, frame, woven = None, None, None, 0
         try:
             for frame in _shown(path, container, stream):
                 display = display or _display(path, frame, stream)
                 stamps.append(frame.pts)
+                woven += frame.interlaced_frame
         except InputError as error:
             damage = str(error)
         if display is None or frame is None:
@@ -92,6 +97,8 @@ def probe(path: Path) -> VideoInfo:
         if min(width, height) < MIN_SIDE:
             raise InputError(f"{path}: {width}x{height} pixels is too small for a video of faces")
         remarks += _high_range(stream)
+        if woven:
+            remarks += (_INTERLACED.format(woven=woven, frames=len(stamps)),)
         if damage is None:
             remarks += _early_end(container, frame)
         rate = float(stream.average_rate or USUAL_RATE)

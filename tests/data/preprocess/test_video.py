@@ -229,6 +229,14 @@ def test_high_dynamic_range_is_remarked(tmp_path: Path, curve: str, name: str | 
     assert [f"({name})" in remark for remark in remarks] == ([] if name is None else [True])
 
 
+@pytest.mark.parametrize("woven", [True, False])
+def test_interlaced_frames_are_remarked(tmp_path: Path, woven: bool) -> None:
+    options = {"preset": "ultrafast", **({"x264-params": "tff=1"} if woven else {})}
+    film = write_film(tmp_path / "v.mp4", Film(shades(3), options=options))
+    said = [remark for remark in probe(film).remarks if remark.startswith("3 of its 3 frames are marked as interlaced")]
+    assert len(said) == woven
+
+
 UNEVEN = [0.1 * n for n in range(10)] + [1 + 0.02 * n for n in range(20)]
 
 
