@@ -90,6 +90,23 @@ def test_pictures_in_bytes_are_refused_where_they_are_asked_about() -> None:
         frame.score.log_odds((255 * frame.image[None]).byte())
 
 
+@pytest.mark.parametrize("asked", [lambda x: x[:, :1], lambda x: x[..., ::2, ::2], lambda x: x[0]])
+def test_pictures_of_another_shape_are_refused_too(asked: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """A network without a last layer of fixed size answers these, too."""
+    frame = explanations("byte_asker")
+    with pytest.raises(InputError, match=r"asked about images of shape \(.*\); expected \(N, 3, 48, 48\)"):
+        frame.score(asked(frame.image[None]))
+
+
+def test_masks_outside_of_0_and_1_are_refused() -> None:
+    frame = explanations("byte_asker")
+    masks = torch.ones(1, 1, 48, 48)
+    for wrong in (-masks, 255 * masks):
+        with pytest.raises(InputError, match=r"hide pixels; expected numbers in \[0, 1\]"):
+            frame.fill("mean")(wrong)
+    torch.testing.assert_close(frame.fill("mean")(masks + 1e-6), frame.fill("mean")(masks))
+
+
 def test_what_is_drawn_from_global_generators_is_the_same_in_every_run() -> None:
     """It depends on the seed and the frame alone, and moves no generator outside."""
     name, state = f"{OWN}:global_drawer", torch.get_rng_state()
@@ -266,13 +283,13 @@ def test_what_is_installed_or_the_projects_is_no_own_code() -> None:
     assert own_code((), (detector,)).keys() == {"tests.scoring.stand_ins"}
 
 
-@pytest.mark.parametrize("name", ["ClaimsAndDraws", "ClaimsAndCounts", "ClaimsAndCounts_adv"])
+@pytest.mark.parametrize("name", ["ClaimsAndDraws", "ClaimsAndCounts", "ClaimsAndCounts_adv", "SampledWithoutSpread"])
 def test_one_that_says_it_draws_nothing_is_tried_before_the_work(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=f"{name} says that it is deterministic, and gave two maps of the first frame"):
         prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",)))
 
 
-@pytest.mark.parametrize("name", ["Claims", "ClaimsAndFails"])
+@pytest.mark.parametrize("name", ["Claims", "ClaimsAndFails", "SampledWithSpread"])
 def test_one_that_draws_nothing_or_fails_later_is_left_alone(tmp_path: Path, name: str) -> None:
     assert prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",))).scorer.methods[0].name == f"{OWN}:{name}"
 
@@ -294,7 +311,7 @@ def test_relative_paths_stay_where_they_were_wherever_own_code_goes(
     assert f"from {tmp_path} to /: it is put back" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["dimmer", "hooker", "renamer", "replacer", "trainer"])
+@pytest.mark.parametrize("name", ["dimmer", "hooker", "preparer", "renamer", "replacer", "trainer"])
 def test_a_part_that_alters_the_detector_ends_its_frames(name: str) -> None:
     """This frame's and every later one's, as those would be scored by another detector."""
     methods = (parse_method(f"{OWN}:{name}"),)

@@ -42,7 +42,7 @@ class Score:
 
     def __call__(self, images: Tensor) -> Tensor:
         """p(target), (N,) float32, of images (N, 3, H, W) in [0, 1]; InputError for others far outside."""
-        _require_images(images)
+        self._require(images)
         chances = self.queries.probabilities(images)
         for _ in range(self.softmaxes - 1):
             chances = probabilities(chances)
@@ -50,12 +50,20 @@ class Score:
 
     def log_odds(self, images: Tensor) -> Tensor:
         """log p(target) - log(1 - p(target)), (N,) float32, of such images: what does not saturate."""
-        _require_images(images)
+        self._require(images)
         return self.queries.log_odds(images, self.target)
 
+    def _require(self, images: Tensor) -> None:
+        _require_images(images, self.queries.detector.input_size)
 
-def _require_images(images: Tensor) -> None:
-    """Refuses bytes and values far outside of [0, 1], of which a detector would say anything."""
+
+def _require_images(images: Tensor, side: int) -> None:
+    """Refuses what is no batch (N, 3, side, side), bytes, and values far outside of [0, 1]: a detector would say
+    something of all of these."""
+    if images.ndim != 4 or images.shape[1:] != (3, side, side):
+        raise InputError(
+            f"the detector was asked about images of shape {tuple(images.shape)}; expected (N, 3, {side}, {side})"
+        )
     low, high = images.aminmax() if images.numel() else (0.0, 0.0)
     if not images.is_floating_point() or low < -BEYOND or high > 1 + BEYOND:
         raise InputError(

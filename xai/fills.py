@@ -9,20 +9,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.errors import InputError
 from xai.base import Fill
 
 Background = Callable[[Tensor, np.ndarray, Sequence[float]], Tensor]
 """From a frame's image (3, H, W) in [0, 1], its segments (H, W) and the detector's mean colour to the image
 (3, H, W) float32 that shows where the frame is hidden."""
 
+_BEYOND = 1e-4  # how far from [0, 1] rounding may bring masks, as where they are enlarged
+
 
 def composite(image: Tensor, background: Tensor) -> Fill:
     """The fill keep * image + (1 - keep) * background; exactly the image where keep is 1, the background where 0.
 
-    `image` and `background` are (3, H, W); the masks may be on another device.
+    `image` and `background` are (3, H, W); the masks may be on another device. It refuses masks outside of [0, 1]
+    (InputError), which would go beyond both.
     """
 
     def fill(keep: Tensor) -> Tensor:
+        low, high = keep.aminmax() if keep.numel() else (0.0, 1.0)
+        if low < -_BEYOND or high > 1 + _BEYOND:
+            raise InputError(f"masks from {float(low):g} to {float(high):g} hide pixels; expected numbers in [0, 1]")
         return torch.lerp(background, image, keep.to(image))
 
     return fill
