@@ -131,13 +131,15 @@ def hooks_of(detector: Detector) -> int:
 
 
 def settings_of(detector: Detector) -> tuple[object, ...]:
-    """What a detector says of itself, the modes of its modules, and which have another forward than their class."""
+    """What a detector says of itself, the modes of its modules, and which methods are others than its class's."""
     said = (
         getattr(detector, name)
         for name in ("class_names", "real", "input_size", "mean", "std", "antialias", "least_noise")
     )
     parts = tuple((module.training, id(vars(module).get("forward"))) for module in detector.modules())
-    return (*map(repr, said), id(type(detector).forward), parts)
+    methods = ("forward", "prepare", "prepare_mask", "label_of")
+    own = tuple((id(vars(detector).get(name)), id(getattr(type(detector), name))) for name in methods)
+    return (*map(repr, said), own, parts)
 
 
 def differs(one: Tensor, other: Tensor, half: bool) -> float:

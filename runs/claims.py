@@ -9,6 +9,7 @@ from common.errors import FAILED, InputError
 from detectors import Detector, Queries
 from runs.selection import Selection
 from runs.usable_attacks import first_image
+from xai.base import SampledExplainer
 from xai.explanation import FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
 from xai.methods import ADVERSARIAL, FAMILIES, Method
@@ -26,10 +27,11 @@ def require_deterministic(
     detector: Detector,
     batch_size: int,
 ) -> None:
-    """Refuses users' own explainers that say `deterministic = True` and give two maps of the first frame.
+    """Refuses users' own explainers that say they draw nothing and give two maps of the first frame.
 
-    Each such explainer explains that frame twice, with other draws; what that takes is in no cost. An explainer that
-    fails there is left to fail when its frame's turn comes.
+    They say so by `deterministic = True`, or by a covariance of zeros from `sampled`. Each such explainer explains that
+    frame twice, with other draws; what that takes is in no cost. An explainer that fails there is left to fail when its
+    frame's turn comes.
 
     Args:
         methods: of the run.
@@ -41,7 +43,7 @@ def require_deterministic(
     Raises:
         InputError: naming the method.
     """
-    claiming = {method.explainer: method for method in methods if _claims(method, settings)}
+    claiming = {method.explainer: method for method in methods if _may_claim(method, settings)}
     image = first_image(selection, detector) if claiming else None
     if image is None:
         return
@@ -51,20 +53,24 @@ def require_deterministic(
             target = explained_class(Queries(detector).probabilities(image[None])[0], detector.real)
             frame = FrameExplanations(detector, image, target, settings, key="claims", batch_size=batch_size)
             other = FrameExplanations(detector, image, target, settings, _OTHER_SEED, "claims", batch_size)
-            one, two = frame.saliency(plain), other.saliency(plain)
+            explanation, again = frame.explain(plain), other.explain(plain)
         except FAILED:
             continue
+        if explanation.covariance is None or explanation.covariance.any():
+            continue
+        one, two = explanation.saliency, again.saliency
         spread, difference = float(np.ptp(one)), float(np.abs(one - two).max())
         if difference > TOLERANCE * spread:
             raise InputError(
                 f"method {method.name} says that it is deterministic, and gave two maps of the first frame, which "
-                f"differ by {difference:.2g} where a map's values span {spread:.2g}: take `deterministic` out of it, "
-                "or say how often it is to be run (`repeats`)"
+                f"differ by {difference:.2g} where a map's values span {spread:.2g}: take `deterministic` (or its "
+                "covariance of zeros) out of it, or say how often it is to be run (`repeats`)"
             )
 
 
-def _claims(method: Method, settings: ExplanationSettings) -> bool:
-    """Whether a method is a user's own and says that it draws nothing."""
+def _may_claim(method: Method, settings: ExplanationSettings) -> bool:
+    """Whether a method is a user's own and may say that it draws nothing."""
     family = method.explainer.partition(":")[0]
-    own = ":" in method.explainer and family not in FAMILIES
-    return own and bool(getattr(settings.explainers.get(method.explainer), "deterministic", False))
+    explainer = settings.explainers.get(method.explainer)
+    claims = bool(getattr(explainer, "deterministic", False)) or isinstance(explainer, SampledExplainer)
+    return ":" in method.explainer and family not in FAMILIES and claims

@@ -15,6 +15,7 @@ from detectors import Detector, Queries
 from scoring.metrics import About, Case, Value
 from tests.scoring.stand_ins import TwoClassPlanted
 from xai.base import Fill, Score
+from xai.sampling_error import SampledMap
 
 BUFFER = np.zeros((48, 48), np.float32)
 BROKEN = [True]
@@ -82,6 +83,15 @@ def renamer(
 ) -> np.ndarray:
     """Leaves the detector with another class as Real."""
     score.queries.detector.real = 1 - score.queries.detector.real
+    return segments.astype(np.float32)
+
+
+def preparer(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves the detector with another way to prepare frames."""
+    detector = score.queries.detector
+    detector.prepare = lambda picture: type(detector).prepare(detector, picture[:, ::-1].copy())  # type: ignore[method-assign]
     return segments.astype(np.float32)
 
 
@@ -161,6 +171,26 @@ class ClaimsAndCounts(Claims):
     def __call__(self, *given: Any) -> np.ndarray:
         self.calls.append(0)
         return super().__call__(*given) * (-1) ** len(self.calls)
+
+
+@dataclass(frozen=True)
+class SampledWithoutSpread:
+    """One that draws, and says that its draws move nothing."""
+
+    def __call__(self, *given: Any) -> np.ndarray:
+        return self.sampled(*given).saliency
+
+    def sampled(self, *given: Any) -> SampledMap:
+        count = int(given[2].max()) + 1
+        return SampledMap(given[4].random(count).astype(np.float32)[given[2]], np.zeros((count, count)))
+
+
+class SampledWithSpread(SampledWithoutSpread):
+    """One that says how far."""
+
+    def sampled(self, *given: Any) -> SampledMap:
+        made = super().sampled(*given)
+        return SampledMap(made.saliency, np.eye(len(made.covariance)) / 12)
 
 
 class ClaimsAndFails(Claims):
