@@ -17,6 +17,8 @@ from detectors.base import Detector
 from detectors.gradients import differentiable, slope, untouched
 from detectors.queries import Queries, counting, exact_float32, gradient_batch
 
+_BEYOND = 9.0  # how far outside of [0, 1] a proposal may lie: pictures of 0 to 255 lie far beyond
+
 
 @dataclass(frozen=True, eq=False)
 class AttackResult:
@@ -253,8 +255,14 @@ class RegionAttack(ABC):
             raise InputError(
                 f"{type(self).__name__}.propose returned {got}; expected a tensor of images {tuple(originals.shape)}"
             )
-        proposal = proposal.detach().to(originals)
+        kind, proposal = proposal.dtype, proposal.detach().to(originals)
         finite = torch.where(proposal.isfinite(), proposal, current)
+        low, high = finite.aminmax()
+        if not kind.is_floating_point or low < -_BEYOND or high > 1 + _BEYOND:
+            raise InputError(
+                f"{type(self).__name__}.propose returned images of {kind} from {float(low):g} to {float(high):g}; "
+                "expected floating values about [0, 1]: each would be the furthest that its pixel may go"
+            )
         near = torch.minimum(torch.maximum(finite, originals - self.epsilon), originals + self.epsilon)
         return torch.where(masks, near.clamp(0.0, 1.0), originals)
 

@@ -169,6 +169,16 @@ def test_an_attack_that_proposes_no_images_is_refused(proposal: Any) -> None:
         attacked(Offers(2, proposal))
 
 
+@pytest.mark.parametrize("change", [lambda x: 255 * x, lambda x: (255 * x).byte(), lambda x: x > 0.5])
+def test_an_attack_that_proposes_pictures_in_bytes_is_refused(change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """Projected they would all be the frame, as bright as it may get."""
+    image = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(
+        InputError, match=r"propose returned images of torch\..* expected floating values about \[0, 1\]"
+    ):
+        attacked(Offers(2, change(image)))
+
+
 def scored(attacks: dict[str, RegionAttack]) -> Scored:
     methods = (parse_method("LIME"),)
     tiny = {"segments": {"count": 9, "compactness": 1000.0}, "LIME": {"samples": 50}}

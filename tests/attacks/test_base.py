@@ -65,7 +65,7 @@ def wild(queries: Queries, batch: Batch) -> Tensor:
     batch.originals.fill_(-3.0)
     batch.regions.fill_(True)
     queries.detector = AlwaysReal()
-    return torch.full_like(batch.images, -100.0)
+    return torch.full_like(batch.images, -8.0)
 
 
 def test_a_malicious_attack_is_contained() -> None:
