@@ -24,6 +24,7 @@ CATEGORIES: tuple[str, ...] = get_args(Category)
 """The kinds of question that a metric asks of an explanation, in the terms of Quantus (Hedstroem et al., JMLR 2023)."""
 
 NEEDS = ("saliency", "mask", "model", "explaining")
+BETTER = ("higher", "lower", None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Any
 from common.errors import InputError
 from common.registry import make, resolve
 from common.settings import override
-from scoring.metrics.base import NEEDS, About, Metric
+from scoring.metrics.base import BETTER, NEEDS, About, Metric
 from scoring.metrics.complexity.complexity import Complexity
 from scoring.metrics.complexity.sparseness import Sparseness
 from scoring.metrics.faithfulness.aopc import AOPC
@@ -123,6 +123,12 @@ def check_metric_class(kind: Any, name: str) -> None:
         raise InputError(f"metric {name!r} does not say what it is: give it `about`, a scoring.metrics.About")
     if about.needs not in NEEDS:
         raise InputError(f"metric {name!r} needs {about.needs!r}, which is none of {', '.join(NEEDS)}")
+    for value in about.values:
+        if value.better not in BETTER or not value.lowest < value.highest:
+            raise InputError(
+                f"metric {name!r}: its value {value.name!r} lies from {value.lowest} to {value.highest}, and better is "
+                f"{value.better!r}; expected a range that ascends, and one of {', '.join(map(repr, BETTER))}"
+            )
     missing = dataclasses.MISSING
     required = [
         field.name

@@ -1,6 +1,6 @@
 """Metrics as a user would write them, named on the command line as package.module:Name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -53,6 +53,20 @@ class Unset:
 
     def __call__(self, case: Case) -> dict[str, float]:
         return {"peak": 0.0}
+
+
+@dataclass(frozen=True)
+class Bigger(Peak):
+    """One whose value is better where it is "bigger"."""
+
+    about: ClassVar[About] = replace(Peak.about, values=(Value("peak", 0.0, 1.0, "bigger"),))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Descends(Peak):
+    """One whose value lies from 1 to 0."""
+
+    about: ClassVar[About] = replace(Peak.about, values=(Value("peak", 1.0, 0.0, "higher"),))
 
 
 def function(case: Case) -> dict[str, float]:

@@ -130,6 +130,8 @@ def test_a_users_own() -> None:
         ("irof", {"segments": "5"}, "irof has no setting 'segments'; it has: none"),
         ("tests.scoring.metrics.own:Shy", {}, "does not say what it is: give it `about`"),
         ("tests.scoring.metrics.own:Unset", {}, "every setting needs a default; missing for wanted"),
+        ("tests.scoring.metrics.own:Bigger", {}, "better is 'bigger'; expected .* one of 'higher', 'lower', None"),
+        ("tests.scoring.metrics.own:Descends", {}, "'peak' lies from 1.0 to 0.0, .*; expected a range that ascends"),
         ("tests.scoring.metrics.own:function", {}, "is not a dataclass that can be called"),
         ("tests.scoring.metrics.own:Nobody", {}, "has no 'Nobody'"),
     ],
