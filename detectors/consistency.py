@@ -19,6 +19,9 @@ may change in float32, with room to spare."""
 HALF_TOLERANCE = 5e-2
 """The same where the detector computes in half precision."""
 
+PRECISION_TOLERANCE = 0.25
+"""The same between float32 and half precision: seven networks of timm with random weights differ by up to 0.05."""
+
 ROUNDING = 2e-6
 """Of 1 and the largest logit: what float32 itself rounds, in every case."""
 
@@ -94,12 +97,12 @@ def require_same_in(precision: str, detector: Detector, images: Tensor) -> None:
         images: (N, 3, S, S) float32 in [0, 1].
 
     Raises:
-        InputError: the answers differ beyond rounding in half precision.
+        InputError: the answers differ beyond what half precision rounds.
     """
     if precision == "float32":
         return
-    queries = Queries(detector, len(images)), Queries(detector, len(images), precision)
-    if difference := differs(*(asked.logits(images) for asked in queries), half=True):
+    exact, rounded = (Queries(detector, len(images), asked).logits(images) for asked in ("float32", precision))
+    if difference := apart(with_chances(exact), with_chances(rounded), PRECISION_TOLERANCE):
         raise InputError(
             f"detector {type(detector).__name__} answers differently in {precision} (a logit differs by "
             f"{difference:.2g}), so that explanations would be of another detector: leave out --precision"
@@ -153,16 +156,16 @@ def differs(one: Tensor, other: Tensor, half: bool) -> float:
         other: likewise.
         half: whether the detector computes in half precision.
     """
-    return apart(with_chances(one), with_chances(other), half)
+    return apart(with_chances(one), with_chances(other), HALF_TOLERANCE if half else TOLERANCE)
 
 
-def apart(one: Tensor, other: Tensor, half: bool) -> float:
-    """The same of all logits, whether they have a chance or not; arguments as of `differs`."""
+def apart(one: Tensor, other: Tensor, tolerance: float) -> float:
+    """The same of all logits, whether they have a chance or not, with a tolerance of the largest."""
     first, second = (logits - logits.mean(dim=1, keepdim=True) for logits in (one, other))
     largest = max(float(logits.abs().max()) for logits in (first, second))
     rounded = ROUNDING * (1 + max(float(logits.abs().max()) for logits in (one, other)))
     difference = float((first - second).abs().max())
-    return difference if difference > (HALF_TOLERANCE if half else TOLERANCE) * largest + rounded else 0.0
+    return difference if difference > tolerance * largest + rounded else 0.0
 
 
 def probes(detector: Detector) -> Tensor:

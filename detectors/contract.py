@@ -14,7 +14,7 @@ from common.errors import FAILED, InputError, described
 from common.global_generators import isolated
 from detectors.base import REAL, Detector
 from detectors.class_names import class_name
-from detectors.consistency import apart, probes, require_consistent
+from detectors.consistency import TOLERANCE, apart, probes, require_consistent
 from detectors.memory import ran_out
 from detectors.queries import Queries
 
@@ -123,7 +123,7 @@ def _require_logits(detector: Detector, name: str) -> None:
             f"detector {name} answers numbers from {lowest:.2g} to {highest:.2g} for pictures of noise, and they are "
             "taken for logits: where they are probabilities (a sigmoid for each class), return their logit"
         )
-    if not any(apart(one[None], other[None], half=False) for one, other in combinations(answers, 2)):
+    if not any(apart(one[None], other[None], TOLERANCE) for one, other in combinations(answers, 2)):
         warn(
             f"detector {name} answers three different pictures of noise alike: where it does so for frames, there is "
             "nothing to explain"

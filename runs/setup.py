@@ -33,11 +33,11 @@ from runs.chosen_parts import (
     with_stopping,
     without_random_model,
 )
-from runs.claims import require_deterministic
 from runs.configuration import Configuration, describe_device, identify_detector, versions
 from runs.earlier_names import renamed_protocol
 from runs.filter_training import trained_attack
 from runs.own_code import own_code
+from runs.own_parts import try_own_parts
 from runs.run_names import files_name
 from runs.run_options import DEFAULT_ATTACKS, EvaluationOptions
 from runs.selection import Selection
@@ -137,7 +137,7 @@ def prepare_run(
         settings = replace(settings, adversarial=usable.adversarial or settings.adversarial)
         if thresholds and not usable.flip_thresholds:
             protocol = replace(protocol, flip_thresholds=(NONE,))
-        require_deterministic(methods, settings, selection, detector, batch_size)
+        try_own_parts(methods, settings, attacks, selection, detector, batch_size)
     scorer = Scorer(
         detector, methods, settings, attacks, protocol, metrics, options.seed, options.seeds,
         divided(settings, options.segments, others.get("segments", {})), budgets, batch_size, options.precision,

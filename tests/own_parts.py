@@ -20,6 +20,8 @@ from xai.sampling_error import SampledMap
 BUFFER = np.zeros((48, 48), np.float32)
 BROKEN = [True]
 SLOW: list[float] = []
+SEEN: list[np.ndarray] = []
+KEPT: dict[tuple[int, ...], np.ndarray] = {}
 
 
 def spoiler(
@@ -200,6 +202,36 @@ class ClaimsAndFails(Claims):
         raise KeyError("boom")
 
 
+def entropic(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Draws from a generator of its own, which nobody seeds."""
+    return np.random.default_rng().random(segments.shape)
+
+
+def remembering(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Gives how far a picture is from the mean of those before."""
+    SEEN.append(image.mean(dim=0).numpy())
+    return np.abs(SEEN[-1] - np.mean(SEEN, axis=0))
+
+
+def first_kept(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Gives what it made of the first picture."""
+    KEPT.setdefault(segments.shape, image.mean(dim=0).numpy())
+    return KEPT[segments.shape]
+
+
+def looking(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Looks at the picture, and draws as it should."""
+    return image.mean(dim=0).numpy() + generator.random(segments.shape)
+
+
 def retargeter(
     score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
 ) -> np.ndarray:
@@ -290,6 +322,35 @@ class UnmadeAttack(CheckedAttack):
 
     def __post_init__(self) -> None:
         raise KeyError("boom")
+
+
+@dataclass(frozen=True)
+class Seeded(CheckedAttack):
+    """An attack that draws from torch's generator, which the base seeds."""
+
+    def check(self, detector: Detector) -> None:
+        pass
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        return batch.images + self.epsilon * torch.randn_like(batch.images).sign()
+
+
+class Entropic(Seeded):
+    """One that draws from a generator of its own."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        drawn = np.random.default_rng().standard_normal(tuple(batch.images.shape))
+        return batch.images + self.epsilon * torch.from_numpy(drawn).float().sign()
+
+
+class Tires(Seeded):
+    """One that does less each time."""
+
+    calls: ClassVar[list[int]] = []
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        self.calls.append(0)
+        return batch.images + (super().propose(queries, batch) - batch.images) / len(self.calls)
 
 
 class Offers(RegionAttack):

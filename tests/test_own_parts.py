@@ -304,6 +304,40 @@ def test_one_that_draws_nothing_or_fails_later_is_left_alone(tmp_path: Path, nam
     assert prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",))).scorer.methods[0].name == f"{OWN}:{name}"
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("entropic", "entropic gave two maps of the first frame, which differ by"),
+        ("remembering", "remembering gave two maps of the first frame, which differ by"),
+        ("first_kept", "first_kept gave the same map of the first frame and of its mirror image"),
+        ("looking", ""),
+        ("looking_adv", ""),
+    ],
+)
+def test_an_explainer_that_depends_on_more_than_it_is_given_is_warned_of(
+    tmp_path: Path, name: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",)))
+    told = capsys.readouterr().err
+    assert words in told
+    assert bool(words) == ("of the first frame" in told)
+
+
+@pytest.mark.parametrize(("name", "warned"), [("Entropic", True), ("Tires", True), ("Seeded", False)])
+def test_an_attack_that_does_not_repeat_itself_is_warned_of(
+    tmp_path: Path, name: str, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_run(options(tmp_path, attacks=(f"{OWN}:{name}",)))
+    told = f"attack {OWN}:{name} made two pictures of the first frame by the same draws"
+    assert (told in capsys.readouterr().err) == warned
+
+
+@pytest.mark.parametrize("name", ["dimmer", "hooker", "replacer"])
+def test_a_part_that_alters_the_detector_is_refused_before_the_work(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="is no longer as it was loaded: an explainer"):
+        prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",)))
+
+
 @pytest.mark.parametrize(("method", "detector"), [(f"{OWN}:wanderer", PLANTED), ("LIME", f"{OWN}:Wanders")])
 def test_relative_paths_stay_where_they_were_wherever_own_code_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str, detector: str
