@@ -57,7 +57,8 @@ class Answer:
     Attributes:
         headlines: of all frames, one for each attack, the main one first.
         trust: by method.
-        missing_opponents: of OPPONENTS, those that the run did not attack.
+        missing_opponents: of OPPONENTS, those that the run did not attack; none where there are fewer than two videos,
+            of which nothing is compared.
         needed: how many videos the tests take at least before anything can be trusted.
     """
 
@@ -102,7 +103,7 @@ def answer(headlines: Sequence[Headline]) -> Answer:
         raise ValueError("an answer needs a headline of all frames, under some attack")
     methods = [line.method for line in overall[0].lines]
     made = {opponent for headline in overall for line in headline.lines for opponent in line.against}
-    missing = tuple(opponent for opponent in OPPONENTS if opponent not in made)
+    missing = tuple(opponent for opponent in OPPONENTS if opponent not in made and overall[0].videos > 1)
     needed = max(overall[0].needed, videos_needed(len(methods)) if set(UNINFORMED) & made else 0)
     found = Answer(overall, {}, missing, needed)
     testable = found.has_enough_attacks and not missing

@@ -113,6 +113,13 @@ def test_too_few_videos_are_said_first(rows: pd.DataFrame) -> None:
     assert "score frames of at least 8 videos" in answer_words.reasons(few)[0]
 
 
+def test_of_one_video_no_baseline_is_said_to_be_missing_that_is_there(rows: pd.DataFrame) -> None:
+    one = answer(rank_methods(rows[rows["video"] == "v0"], 0))
+    assert one.trusted == ()
+    assert one.missing_opponents == ()
+    assert not any("--baseline" in reason for reason in answer_words.reasons(one))
+
+
 def drops(run: int, shift: Mapping[str, float], videos: int = 12) -> dict[str, dict[str, np.ndarray]]:
     """Drops by attack and ranking, (videos, draws): those of a video are alike, the attacks agree but for noise.
 
