@@ -69,6 +69,25 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+def changed_options(options: Any, names: Sequence[str]) -> list[str]:
+    """Those of a dataclass's options that are not at their defaults, as the command line calls them ("--steps").
+
+    Args:
+        options: the dataclass, its fields declared as `with_options` reads them.
+        names: of the fields in question.
+    """
+    hints = get_type_hints(type(options), include_extras=True)
+    changed = (
+        field for field in fields(options) if field.name in names and getattr(options, field.name) != field.default
+    )
+    return [_on_command_line(hints[field.name], field.name) for field in changed]
+
+
+def _on_command_line(annotation: Any, name: str) -> str:
+    declared = [option for part in get_args(annotation)[1:] for option in getattr(part, "param_decls", None) or ()]
+    return str(declared[0]).partition("/")[0] if declared else f"--{name.replace('_', '-')}"
+
+
 def _options(kind: type) -> list[inspect.Parameter]:
     """A dataclass's fields as typer's parameters."""
     hints, parameters = get_type_hints(kind, include_extras=True), []

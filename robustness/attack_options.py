@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from attacks.budgets import fraction, read_budget
+from common.commands import changed_options
 from common.errors import InputError
 from detectors import Detector
 from detectors.conventions import NOTHING_SAID, Conventions
@@ -17,6 +18,8 @@ from robustness.gradient_masking import MaskingCheck
 from robustness.whole_frame_attack import PGD_STEPS
 from runs.run_options import RunOptions
 
+CHECK = ("check_frames", "apgd_steps", "apgd_restarts", "square_queries")
+"""The options of the check alone."""
 BUDGETS = (1 / 255, 2 / 255, 4 / 255, 8 / 255)
 
 
@@ -84,6 +87,17 @@ class AttackOptions(RunOptions):
     dip_iterations: Annotated[
         int, typer.Option("--dip-iterations", metavar="N", min=1, help="After how many the reconstruction is taken.")
     ] = DeepImagePrior.iterations
+
+    def refuse_idle(self) -> None:
+        """Raises InputError for an option of what is not run: it would do nothing."""
+        idle = [] if self.check else changed_options(self, CHECK)
+        if self.defence is None:
+            idle += changed_options(self, ("dip_frames", "dip_iterations"))
+            idle += [] if self.check else changed_options(self, ("check_epsilon",))
+        if "pgd" not in self.attacks and not self.check:
+            idle += changed_options(self, ("steps",))
+        if idle:
+            raise InputError(f"{idle[0]} does nothing here, as what it is of is not run (see --help): leave it out")
 
     @property
     def budgets(self) -> tuple[float, ...]:

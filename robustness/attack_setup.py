@@ -8,6 +8,7 @@ import torch
 
 from attacks.nes import FINITE, NES
 from attacks.registry import describe_attack, unusable
+from common.commands import changed_options
 from common.errors import InputError
 from data.source import open_frames, warn_of_doubt
 from detectors import Detector
@@ -216,6 +217,8 @@ def _overrides(options: AttackOptions) -> dict[str, dict[str, str]]:
         attack, field, value = parse_override(text)
         if attack not in options.attacks:
             raise InputError(f"--set {text}: the attack {attack} is not used; add --attack {attack}")
+        if (attack, field) == ("pgd", "steps") and changed_options(options, ("steps",)):
+            raise InputError("--steps and --set pgd.steps say the same: give only one of them")
         by_attack.setdefault(attack, {})[field] = value
     return by_attack
 

@@ -48,6 +48,7 @@ def attack_fakes(
     against false security runs stronger attacks beside PGD. Prints a table; CSVs, Markdown and a robustness curve go to
     the run's folder. Without --frames and --detector it runs on demo faces.
     """
+    options.refuse_idle()
     _use_threads(options)
     folder = results / folder_name(name)
     judged = attacked_detector(detector, checkpoint, conventions, options.frames)
@@ -80,6 +81,7 @@ def compare_detectors(
     false security, and whether the published claim holds: clean accuracy kept, more than 90 % of FGSM and PGD examples
     defended. --defence tries a defence before the first detector, the base.
     """
+    options.refuse_idle()
     _use_threads(options)
     folder = results / folder_name(name)
     base, *others = compared_detectors(detectors or ())

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from common.commands import changed_options
 from data.preprocess.crop_records import FIVE_POINT, PreprocessSettings
 from data.preprocess.crops import crop_format
 from data.preprocess.splits import TimeSplit
@@ -92,6 +93,8 @@ class VideoOptions:
         """Raises typer.BadParameter for options that exclude each other."""
         if self.splits and self.split_by_time:
             raise typer.BadParameter("--splits and --split-by-time exclude each other")
+        if not self.split_by_time and (idle := changed_options(self, ("train_share", "test_share"))):
+            raise typer.BadParameter(f"{idle[0]} needs --split-by-time")
         if self.layout is DataSet.CELEBDF and (self.splits or self.compression):
             raise typer.BadParameter(
                 "--splits and --compression belong to --layout ffpp; Celeb-DF lists its test videos"

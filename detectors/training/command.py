@@ -1,7 +1,7 @@
 """`python -m detectors train`: from the options to a finished training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ import torch
 import typer
 
 from common import log
-from common.commands import with_options
+from common.commands import changed_options, with_options
 from common.console import console, listed, say, warn
 from common.errors import InputError
 from common.seeds import derive_seed
@@ -32,6 +32,8 @@ from detectors.training.training_options import FrameOptions, HardeningOptions, 
 
 LANDMARKS = "landmarks.csv"
 ROBUST = "weak"
+HARDENING = tuple(field.name for field in fields(HardeningOptions) if field.name != "adversarial")
+"""The options that count only with --adversarial."""
 CLASSES = {"binary": BINARY, "attribution": CLASS_NAMES}
 
 
@@ -47,7 +49,7 @@ def run_training(
 ) -> None:
     """Train a detector on labelled frames; writes last.ckpt, best.ckpt, history.csv and model.safetensors."""
     console.quiet = not is_first_process()
-    _refuse(frames, network)
+    _refuse(frames, network, hardening)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     kind = model(network.name)
@@ -75,10 +77,20 @@ def run_training(
     say(f"weights: {weights} (use them as --detector {weights})")
 
 
-def _refuse(frames: FrameOptions, network: NetworkOptions) -> None:
+def _refuse(frames: FrameOptions, network: NetworkOptions, hardening: HardeningOptions) -> None:
     """Raises InputError for options that contradict each other or have no meaning."""
     if network.init is not None and network.pretrained:
         raise InputError("--init brings its own weights; leave out --pretrained")
+    if hardening.adversarial is None and (idle := changed_options(hardening, HARDENING)):
+        raise InputError(f"{idle[0]} is of adversarial training: add --adversarial pgd, or leave it out")
+    if frames.val_split is not None and changed_options(frames, ("val_fraction",)):
+        raise InputError("--val-split and --val-fraction both say what to validate on: give one of them")
+    if frames.landmarks is not None and network.name != "sbi":
+        raise InputError(f"--landmarks are for --model sbi; {network.name} takes none")
+    if network.name.startswith("timm:") and network.backbone is not None:
+        raise InputError(f"--model {network.name} names the network: leave out --backbone")
+    if network.name in ("caddm", "sbi", "xception") and network.classes == "attribution":
+        raise InputError(f"--model {network.name} tells fake from real: leave out --classes {network.classes}")
     if not 0 <= frames.val_fraction < 1:
         raise InputError(f"--val-fraction must be at least 0 and below 1, got {frames.val_fraction}")
     if network.classes not in CLASSES:

@@ -114,6 +114,11 @@ def test_nothing_to_test(index: Path, weights: Path, tmp_path: Path, capsys: pyt
         (["train", "--val-fraction", "1.5"], "--val-fraction must be"),
         (["train", "--device", "tpu"], "unknown device"),
         (["train", "--epochs", "0"], "epochs must be at least 1"),
+        (["train", "--epsilon", "4/255"], "--epsilon is of adversarial training: add --adversarial pgd"),
+        (["train", "--val-split", "val", "--val-fraction", "0.2"], "--val-split and --val-fraction both say"),
+        (["train", "--landmarks", "x.csv"], "--landmarks are for --model sbi"),
+        (["train", "--model", "timm:resnet18", "--backbone", "resnet50"], "names the network: leave out --backbone"),
+        (["train", "--model", "sbi", "--classes", "attribution"], "leave out --classes attribution"),
         (["test", "--detector", "nothing"], "unknown detector"),
     ],
 )

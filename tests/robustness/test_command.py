@@ -107,6 +107,27 @@ def test_what_cannot_be_done_is_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--check-frames", "3", "--no-check"),
+        ("--check-epsilon", "2/255", "--no-check"),
+        ("--steps", "3", "--no-check", "--attack", "fgsm"),
+        ("--dip-frames", "3"),
+        ("--dip-iterations", "3"),
+    ],
+)
+def test_an_option_of_what_is_not_run_is_refused(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("attack", "compare"):
+        assert console.status(app, [command, *words]) == 1
+        assert f"error: {words[0]} does nothing here" in capsys.readouterr().err
+
+
+def test_steps_that_are_given_twice_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert console.status(app, ["attack", "--steps", "3", "--set", "pgd.steps=4", "--limit", "1"]) == 1
+    assert "--steps and --set pgd.steps say the same" in capsys.readouterr().err
+
+
 def test_frames_of_their_own_need_frames(capsys: pytest.CaptureFixture[str]) -> None:
     assert console.status(app, ["attack", "--split", "test"]) == 1
     assert "--split needs --frames" in capsys.readouterr().err

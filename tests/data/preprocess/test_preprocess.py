@@ -369,6 +369,7 @@ def test_bad_input_is_one_line(root: Path, tmp_path: Path, capsys: pytest.Captur
         (1, "train.json: no such split file", root, new, splits),
         (1, "two positive shares", root, new, ("--split-by-time", "--test-share", "0.5")),
         (2, "exclude each other", root, new, (*splits, "--split-by-time")),
+        (2, "--train-share needs --split-by-time", root, new, ("--train-share", "0.5")),
         (2, "--compression", root, new, ("--compression", "c99")),
         (2, "--several", root, new, ("--several", "all")),
         (2, "--margin", root, new, ("--margin", "0")),
