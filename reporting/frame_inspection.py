@@ -67,6 +67,8 @@ def describe_inspection(inspection: FrameInspection) -> list[str]:
     if inspection.after is not None:
         verdict = names[int(inspection.after.argmax())]
         lines.append(f"Adversarial image: {verdict}. Scores: {_scores(names, inspection.after)}")
+        if inspection.view.adversarial is not None and (inspection.view.adversarial == inspection.view.image).all():
+            lines.append("It is the frame itself, so hiding pixels with it hides nothing: maps by that fill are noise.")
     mask = inspection.view.mask
     lines += [_points_at(name, explanation, mask) for name, explanation in inspection.explanations.items()]
     return lines

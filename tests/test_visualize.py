@@ -47,6 +47,15 @@ def test_both_fills_of_a_method(index: Path, tmp_path: Path, capsys: pytest.Capt
     assert np.asarray(Image.open(picture)).std() > 10  # something is drawn
 
 
+def test_an_adversarial_image_that_is_the_frame_itself_is_told(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--method", "LIME", "--frames", index, "--out", tmp_path / "a.png", "--detector")
+    for detector, told in (("Bare", True), ("PlantedDetector", False)):  # the former calls every frame Real
+        assert run(*words, f"tests.scoring.stand_ins:{detector}") == 0
+        assert ("It is the frame itself" in capsys.readouterr().out) == told
+
+
 @pytest.mark.parametrize(("mask", "methods"), [("Yes", ["LIME_adv"]), ("No", ["LIME"])])
 def test_one_fill_of_a_method(
     index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], mask: str, methods: list[str]
