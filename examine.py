@@ -27,6 +27,7 @@ from examination.tables import tables
 from runs.run_options import EXPLAINING_ONLY, EvaluationOptions
 
 app = console.application("Examines one film or picture.")
+HAAR = "haar"
 NOT_OFFERED = {
     **EXPLAINING_ONLY, "methods": (), "frames": None, "images": None, "split": None, "limit": None,
     "precision": "float32",
@@ -64,7 +65,7 @@ def examine(
     budget: Annotated[str, typer.Option(help="L-infinity budget of the attacks on regions.")] = BUDGET,
     detector_of_faces: Annotated[
         str, typer.Option("--face-detector", help="haar, yunet:MODEL.onnx, or your package.module:Name.")
-    ] = "haar",
+    ] = HAAR,
     out: Annotated[
         Path | None, typer.Option(help="The folder of the case. Default: results/examine/, named after the file.")
     ] = None,
@@ -79,8 +80,8 @@ def examine(
     save_config(context, saved_config)
     if times and frames is not None:
         raise InputError("give --time or --frames, not both")
-    if whole and face is not None:
-        raise InputError("give --face or --whole, not both")
+    if whole and (face is not None or detector_of_faces != HAAR):
+        raise InputError(f"give {'--face' if face is not None else '--face-detector'} or --whole, not both")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     choice = FrameChoice(tuple(dict.fromkeys(times or ())), frames or FRAMES)

@@ -87,7 +87,7 @@ def _reasons(case: Case) -> list[str]:
         f"region again, more than 95 % of random regions would, in every variation tried."
     )
     lines = [tested]
-    moving = [name for name, result in case.methods.items() if result.decides and not result.stable]
+    moving = [name for name, result in case.methods.items() if result.decides and result.differs]
     if moving:
         lines.append(
             f"{join(moving)}: {'its region decides' if len(moving) == 1 else 'their regions decide'} more than random "

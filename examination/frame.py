@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +30,7 @@ from scoring.region_attacker import RegionAttacker, Verdict
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
+from xai.saved import SavedMaps
 from xai.stability import is_flat
 
 STEPS = 4
@@ -131,11 +132,12 @@ class Examiner:
         attacker = RegionAttacker(detector, image, verdict, self.seed, shot.name, self.batch_size)
         evidence = find_evidence(detector, image, segments, regions, self.attack, drawn, attacker)
         stability: dict[str, dict[str, Overlap]] = {name: {} for name in regions}
+        made_anew = self._made_anew(regions, attempts)
         for number, variation in enumerate((*changed_copies(shot.picture), *shot.neighbours), start=1):
             self.on_stage(f"stability: {variation.name}")
             other, changed, _ = self.judged(variation.picture)
             said = detector.class_names[other.predicted]
-            again = self._explained(changed, target, self.seed + number, shot.name, attempts, variation.name, regions)
+            again = self._explained(changed, target, self.seed + number, shot.name, attempts, variation.name, made_anew)
             for name, explanation in again.items():
                 second = explanation, _region(explanation, area)
                 stability[name][variation.name] = compare((explanations[name], regions[name]), second, drawn, said)
@@ -147,6 +149,18 @@ class Examiner:
             float(np.mean([overlap_of(one, other) for one, other in itertools.pairwise(drawn)])),
             tuple(attempts.failures),
         )  # fmt: skip
+
+    def _made_anew(self, names: Collection[str], attempts: Attempts) -> list[str]:
+        """The methods that can explain a variation; a map from a file cannot, which is noted as a failure."""
+        saved = {
+            method.name
+            for method in self.methods
+            if isinstance(self.settings.explainers.get(method.explainer), SavedMaps)
+        }
+        for name in saved & set(names):
+            with attempts.at(f"{name}, stability"):
+                raise InputError("its map is from a file and cannot be made anew, so how stable it is is not known")
+        return [name for name in names if name not in saved]
 
     @cached_property
     def _asked_again(self) -> AskedAgain:
@@ -178,7 +192,7 @@ class Examiner:
         key: str,
         attempts: Attempts,
         variation: str = "",
-        wanted: Mapping[str, object] | None = None,
+        wanted: Collection[str] | None = None,
     ) -> dict[str, Explanation]:
         """The explanations by method, of those `wanted`; one that fails is noted, with the variation it failed on."""
         shared = FrameExplanations(self.detector, image, target, self.settings, seed, key, self.batch_size)

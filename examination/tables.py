@@ -24,7 +24,8 @@ def tables(case: Case) -> list[TextTable]:
     """Evidence, by frame where there are several, stability and agreement; what there is not is left out."""
     if not case.attacked:
         return []
-    found = [_evidence(case), *([_by_frame(case)] if len(case.attacked) > 1 else []), _stability(case)]
+    found = [_evidence(case), *([_by_frame(case)] if len(case.attacked) > 1 else [])]
+    found += [_stability(case)] if any(result.overlaps for result in case.methods.values()) else []
     return [*found, _agreement(case)] if len(case.methods) > 1 else found
 
 

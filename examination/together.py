@@ -69,9 +69,14 @@ class MethodResult:
         return self.p_corrected <= LEVEL and self.move > 0
 
     @property
+    def differs(self) -> bool:
+        """Whether under some variation it points at no more of the same regions than random ones do."""
+        return not all(overlap.found_again for overlap in self.overlaps.values())
+
+    @property
     def stable(self) -> bool:
         """Whether it points at the same regions again under every variation, none of which failed."""
-        return self.complete and all(overlap.found_again for overlap in self.overlaps.values())
+        return self.complete and not self.differs
 
     @property
     def believed(self) -> bool:

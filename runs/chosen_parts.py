@@ -86,6 +86,8 @@ def split_overrides(
         component, field, value = parse_override(text)
         kind = own if component in attack_names else others
         if component in ATTACKS and component not in attack_names:
+            if not attack_names:
+                raise InputError(f"{text}: this command takes no settings of attacks")
             raise InputError(f"{text}: the run does not use the attack {component}; add --attack {component}")
         kind.setdefault(component, {})[field] = value
     return own, others

@@ -24,7 +24,7 @@ from examination.files import STAGED, write_case
 from examination.films import FrameChoice
 from examination.subjects import Looking, subjects_of
 from tests.data.preprocess.videos import DISCS, HEIGHT, RED, WIDTH, DiscFaces, background, frame, moving, write
-from tests.examination.stand_ins import SIZE, TINY
+from tests.examination.stand_ins import COLUMNS, ROWS, SIZE, TINY
 
 FIND = ("--face-detector", DISCS)
 CENTRE_OF = "tests.examination.stand_ins:RedCentre"
@@ -109,6 +109,22 @@ def test_a_real_verdict_is_said_and_no_map_is_judged(tmp_path: Path, capsys: pyt
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_a_map_from_a_file_has_evidence_and_is_not_said_to_be_found_again(tmp_path: Path) -> None:
+    made = np.zeros((SIZE, SIZE), dtype=np.float32)
+    made[ROWS, COLUMNS] = 1.0
+    (tmp_path / "maps").mkdir()
+    np.save(tmp_path / "maps" / "picture.npy", made)
+    words = ("--saliency", tmp_path / "maps", "--whole", "--out", tmp_path / "out")
+    assert run(crop(tmp_path / "a.png"), *words) == 0
+    found = data(tmp_path / "out")
+    assert found["believed"] == ["LIME_adv"]
+    assert found["methods"]["maps"]["p"] == 0.01
+    assert found["methods"]["maps"]["overlaps"] == {}
+    assert sum("maps, stability: its map is from a file" in line for line in found["frames"][0]["failures"]) == 1
+    assert "maps: some variation could not be explained again" in " ".join(found["answer"])
+    assert "not the same in every variation" not in " ".join(found["answer"])
+
+
 def test_a_detector_that_draws_for_changed_pictures_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     draws = "tests.examination.stand_ins:DrawsOncePale"
     assert run(crop(tmp_path / "a.png"), "--whole", "--out", tmp_path / "out", method="LIME", detector=draws) == 1
@@ -188,6 +204,7 @@ def small_picture(folder: Path) -> Path:
         (lambda folder: crop(folder / "a.png"), ("--regions", 20), "give at least 99"),
         (lambda folder: crop(folder / "a.png"), ("--face", "left"), "give a number from 1, or all"),
         (lambda folder: crop(folder / "a.png"), ("--face", 1, "--whole"), "give --face or --whole, not both"),
+        (lambda folder: crop(folder / "a.png"), ("--face-detector", "x", "--whole"), "give --face-detector or --whole"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_examined_is_one_line_and_nothing_is_written(
