@@ -1,11 +1,12 @@
-"""Users' own explainers and attacks, tried on the first frame before any is scored.
+"""Users' own explainers, attacks and metrics, tried on the first frame before any is scored.
 
 What they give must follow from what they are given: the same picture with the same draws gives the same. An explainer
 that says it draws nothing must give the same with other draws, too.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,13 +17,16 @@ import xai.methods
 from attacks import RegionAttack
 from common.console import warn
 from common.errors import FAILED, InputError
-from detectors import Detector, Queries
+from common.seeds import generator
+from detectors import Queries
 from runs.selection import Selection
 from runs.usable_attacks import first_image
+from scoring.frame import Scorer
+from scoring.metrics import Case, Metric
+from scoring.metrics.measuring import measure_case
 from scoring.unchanged import Unchanged
 from xai.base import SampledExplainer
 from xai.explanation import Explanation, FrameExplanations, explained_class
-from xai.explanation_settings import ExplanationSettings
 from xai.methods import ADVERSARIAL, Method
 
 TOLERANCE = 1e-3
@@ -31,62 +35,52 @@ TOLERANCE = 1e-3
 ATTACK_TOLERANCE = 0.05
 """Of what an attack changes: a step along the sign of a gradient may turn in many pixels by rounding."""
 
-_OTHER_SEED = 1
 _DEPENDS = (
     "by the same draws: it draws by a generator of its own, or keeps something from call to call. No run is the same "
     "again, and its numbers depend on what it saw before; draw from the generator that it is given, and keep nothing"
 )
 
 
-def try_own_parts(
-    methods: Sequence[Method],
-    settings: ExplanationSettings,
-    attacked_by: Mapping[str, RegionAttack],
-    selection: Selection,
-    detector: Detector,
-    batch_size: int,
-) -> None:
+def try_own_parts(scorer: Scorer, selection: Selection) -> None:
     """Refuses users' own explainers that say they draw nothing and do; warns of parts that do not repeat themselves.
 
     An explainer says so by `deterministic = True`, or by a covariance of zeros from `sampled`. Warned of are those that
-    give two maps of the frame by the same draws, with its mirror image in between, or one map of both, and attacks that
-    make two pictures of it. What that takes, three or four explanations and two attacks on a quarter of the frame, is
-    in no cost. What fails there is left to fail when its frame's turn comes.
+    give two maps of the frame by the same draws, with its mirror image in between, or one map of both, attacks that
+    make two pictures of it, and metrics that give two values to its brightness as a map. What that takes, three or four
+    explanations, two attacks on a quarter of the frame and two values, is in no cost. What fails there is left to fail
+    when its frame's turn comes.
 
-    Args:
-        methods: of the run.
-        settings: of the explanations.
-        attacked_by: the run's attacks by name.
-        selection: the frames of the run.
-        detector: that is explained and attacked.
-        batch_size: images in a forward pass.
-
-    Raises:
-        InputError: naming the method; or one of them changes the detector or the settings of the explanations.
+    Raises InputError, naming the method, or where one of them changes the detector or its own settings.
     """
-    own = {method.explainer: method for method in methods if _is_own(method.explainer, xai.methods.FAMILIES)}
-    own_attacks = {name: each for name, each in attacked_by.items() if _is_own(name, attacks.registry.FAMILIES)}
-    image = first_image(selection, detector) if own or own_attacks else None
+    own = {each.explainer: each for each in scorer.methods if _is_own(each.explainer, xai.methods.FAMILIES)}
+    own_attacks = {name: each for name, each in scorer.attacks.items() if _is_own(name, attacks.registry.FAMILIES)}
+    own_metrics = {name: each for name, each in scorer.metrics.items() if _is_own(name, ())}
+    image = first_image(selection, scorer.detector) if own or own_attacks or own_metrics else None
     if image is None:
         return
-    unchanged = Unchanged(detector, settings, {})
+    unchanged = Unchanged(scorer.detector, scorer.settings, scorer.metrics)
+    target = explained_class(Queries(scorer.detector).logits(image[None])[0], scorer.detector.real)
+    frame, other = (
+        FrameExplanations(scorer.detector, image, target, scorer.settings, seed, "trial", scorer.batch_size)
+        for seed in (0, 1)
+    )
     for method in own.values():
-        plain = replace(method, fill="mean") if method.fill == ADVERSARIAL else method
-        _try_explainer(plain, settings, detector, image, batch_size)
+        _try_explainer(replace(method, fill="mean") if method.fill == ADVERSARIAL else method, frame, other)
         unchanged.require()
     for name, attack in own_attacks.items():
-        _try_attack(name, attack, detector, image, batch_size)
+        _try_attack(name, attack, frame, scorer.batch_size)
+        unchanged.require()
+    for name, metric in own_metrics.items():
+        _try_metric(name, metric, frame)
         unchanged.require()
 
 
-def _try_explainer(
-    method: Method, settings: ExplanationSettings, detector: Detector, image: Tensor, batch_size: int
-) -> None:
+def _try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanations) -> None:
+    """Explains a frame by a method, and again in `other` with other draws where it says that it has none."""
+    image = frame.image
     try:
-        target = explained_class(Queries(detector).logits(image[None])[0], detector.real)
-        frame = FrameExplanations(detector, image, target, settings, key="trial", batch_size=batch_size)
         first = frame.explain(method)
-        mirrored, again = frame.again(image.flip(-1), detector).explain(method), frame.explain(method)
+        mirrored, again = frame.again(image.flip(-1), frame.detector).explain(method), frame.explain(method)
     except FAILED:
         return
     if spread := _differ(first, again):
@@ -96,13 +90,13 @@ def _try_explainer(
             f"method {method.name} gave the same map of the first frame and of its mirror image: it does not look at "
             "the picture, or gives what it made of an earlier one"
         )
-    if not _claims(method, settings, first):
+    if not _claims(frame.settings.explainers.get(method.explainer), first):
         return
     try:
-        other = FrameExplanations(detector, image, target, settings, _OTHER_SEED, "trial", batch_size).explain(method)
+        drawn_anew = other.explain(method)
     except FAILED:
         return
-    if spread := _differ(first, other):
+    if spread := _differ(first, drawn_anew):
         raise InputError(
             f"method {method.name} says that it is deterministic, and gave two maps of the first frame, which differ "
             f"by {spread}: take `deterministic` (or its covariance of zeros) out of it, or say how often it is to be "
@@ -110,16 +104,47 @@ def _try_explainer(
         )
 
 
-def _try_attack(name: str, attack: RegionAttack, detector: Detector, image: Tensor, batch_size: int) -> None:
-    quarter = image.shape[-1] // 4
-    region = torch.zeros(1, *image.shape[1:], dtype=torch.bool)
-    region[:, quarter:-quarter, quarter:-quarter] = True
+def _try_attack(name: str, attack: RegionAttack, frame: FrameExplanations, batch_size: int) -> None:
+    image, region = frame.image[None], torch.from_numpy(_quarter(frame.image))[None]
     try:
-        one, two = (attack(detector, image[None], region, [0], batch_size).images for _ in range(2))
+        one, two = (attack(frame.detector, image, region, [0], batch_size).images for _ in range(2))
     except FAILED:
         return
-    if (one - two).abs().mean() > ATTACK_TOLERANCE * (one - image[None].cpu()).abs().mean():
+    if (one - two).abs().mean() > ATTACK_TOLERANCE * (one - image.cpu()).abs().mean():
         warn(f"attack {name} made two pictures of the first frame {_DEPENDS}")
+
+
+def _try_metric(name: str, metric: Metric, frame: FrameExplanations) -> None:
+    try:
+        case = Case(
+            score=frame.score,
+            image=frame.image,
+            saliency=_brightness(frame.image),
+            segments=frame.segments,
+            mask=_quarter(frame.image),
+            background=frame.image.mean(dim=(1, 2), keepdim=True).expand_as(frame.image),
+            explain=lambda image, _: _brightness(image),
+            draws=partial(generator, 0, "trial"),
+        )
+        one, two = (measure_case(case, {name: metric}) for _ in range(2))
+    except FAILED:
+        return
+    values = [(each.full_name, each.value, again.value) for each, again in zip(one, two, strict=True)]
+    if changed := [value for value in values if not np.isclose(value[1], value[2], rtol=TOLERANCE, equal_nan=True)]:
+        full_name, first, second = changed[0]
+        warn(f"metric {full_name} gave {first:g} and {second:g} of one map {_DEPENDS}")
+
+
+def _brightness(image: Tensor) -> np.ndarray:
+    """A map that follows the picture at no cost, (H, W)."""
+    return image.mean(dim=0).cpu().numpy()
+
+
+def _quarter(image: Tensor) -> np.ndarray:
+    """The middle of a picture, half as wide and high, (H, W) bool."""
+    middle, edge = np.zeros(image.shape[1:], dtype=bool), image.shape[-1] // 4
+    middle[edge:-edge, edge:-edge] = True
+    return middle
 
 
 def _differ(one: Explanation, two: Explanation) -> str:
@@ -128,9 +153,8 @@ def _differ(one: Explanation, two: Explanation) -> str:
     return f"{difference:.2g} where a map's values span {spread:.2g}" if difference > TOLERANCE * spread else ""
 
 
-def _claims(method: Method, settings: ExplanationSettings, made: Explanation) -> bool:
-    """Whether a method says that it draws nothing."""
-    explainer = settings.explainers.get(method.explainer)
+def _claims(explainer: object, made: Explanation) -> bool:
+    """Whether an explainer says that it draws nothing."""
     says = bool(getattr(explainer, "deterministic", False)) or isinstance(explainer, SampledExplainer)
     return says and made.covariance is not None and not made.covariance.any()
 

@@ -137,12 +137,13 @@ def prepare_run(
         settings = replace(settings, adversarial=usable.adversarial or settings.adversarial)
         if thresholds and not usable.flip_thresholds:
             protocol = replace(protocol, flip_thresholds=(NONE,))
-        try_own_parts(methods, settings, attacks, selection, detector, batch_size)
     scorer = Scorer(
         detector, methods, settings, attacks, protocol, metrics, options.seed, options.seeds,
         divided(settings, options.segments, others.get("segments", {})), budgets, batch_size, options.precision,
         transforms, published.mark,
     )  # fmt: skip
+    if not as_written:
+        try_own_parts(scorer, selection)
     configuration = Configuration(
         preset=preset,
         methods=tuple(method.name for method in methods),

@@ -475,6 +475,13 @@ class DrawsItsValue:
         return {"drawn": float(np.random.random())}  # noqa: NPY002 - as users' code does
 
 
+class DrawsUnseeded(DrawsItsValue):
+    """One that draws from a generator of its own."""
+
+    def __call__(self, case: Case) -> Mapping[str, float]:
+        return {"drawn": float(np.random.default_rng().random())}
+
+
 @dataclass(frozen=True)
 class Recalls(Retargets):
     """A metric that changes a setting of its own."""

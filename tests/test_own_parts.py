@@ -332,6 +332,15 @@ def test_an_attack_that_does_not_repeat_itself_is_warned_of(
     assert (told in capsys.readouterr().err) == warned
 
 
+@pytest.mark.parametrize(("name", "warned"), [("DrawsUnseeded", True), ("DrawsItsValue", False)])
+def test_a_metric_that_does_not_repeat_itself_is_warned_of(
+    tmp_path: Path, name: str, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_run(options(tmp_path, metrics=(f"{OWN}:{name}",)))
+    told = f"metric {OWN}:{name}.drawn gave"
+    assert (told in capsys.readouterr().err) == warned
+
+
 @pytest.mark.parametrize("name", ["dimmer", "hooker", "replacer"])
 def test_a_part_that_alters_the_detector_is_refused_before_the_work(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="is no longer as it was loaded: an explainer"):
