@@ -74,8 +74,13 @@ def without_probabilities(model: Any, path: str) -> bool:
     while node is not None and node.op_type in _PASSED:
         node = makers.get(node.input[0])
     del graph.output[:]
-    if node is None or node.op_type not in _PROBABILITIES:
+    if node is None or node.op_type not in _PROBABILITIES or _mixes_pictures(node):
         graph.output.append(output)
         return True
     graph.output.add().name = node.input[0]  # of whatever type it is: a cast may follow what is left out
     return bool(node.op_type == "Softmax")
+
+
+def _mixes_pictures(node: Any) -> bool:
+    """Whether a softmax is over the pictures of a batch and not their classes: it says so, and is no verdict."""
+    return any(attribute.name == "axis" and attribute.i == 0 for attribute in node.attribute)

@@ -200,6 +200,14 @@ def test_names_in_its_metadata_are_read_as_exporters_write_them(names: str, tmp_
         detectors.load(name, conventions=SAID)
 
 
+def test_a_softmax_over_the_batch_is_refused(tmp_path: Path) -> None:
+    """Left out, it would be another network: each picture's answer depends on the others beside it."""
+    nodes = [*FLAT, helper.make_node("Softmax", ["z"], ["p"], axis=0)]
+    path = save(tmp_path / "net.onnx", nodes, "p", {"W": weight(2)})
+    with pytest.raises(InputError, match="answers a picture differently"):
+        detectors.load(f"onnx:{path}", conventions=SAID)
+
+
 def test_decisions_are_no_logits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nodes = [*FLAT, helper.make_node("ArgMax", ["z"], ["y"], axis=1, keepdims=1)]
     path = save(tmp_path / "net.onnx", nodes, "y", {"W": weight(5)}, onnx.TensorProto.INT64)
