@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -198,6 +199,7 @@ def _unwrap(content: Any, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...
 def _copies_beside(content: Mapping[Any, Any], taken: str) -> list[str]:
     """Remarks where a file has other weights of the same names or shapes beside those taken: an average, say."""
     wanted, shapes = _tensor_keys(content[taken]), _shapes(content[taken])
+    wanted |= _without_shared_prefix(wanted)  # of a Lightning module, whose network's own names follow it
     others = {str(key): value for key, value in content.items() if key != taken}
     named = [key for key, value in others.items() if wanted & _tensor_keys(value)]
     listed = [key for key, value in others.items() if any(_lists_weights(of, shapes) for of in _lists(value))]
@@ -215,9 +217,11 @@ def _shapes(content: Any) -> Counter[tuple[int, ...]]:
 
 
 def _lists(content: Any) -> Iterator[Sequence[Any]]:
-    """The lists in nested mappings."""
+    """The lists in nested mappings, also in those of a list, as optimisers' states are."""
     if isinstance(content, (list, tuple)):
         yield content
+        for value in content:
+            yield from _lists(value) if isinstance(value, Mapping) else ()
     elif isinstance(content, Mapping):
         for value in content.values():
             yield from _lists(value)
@@ -239,6 +243,13 @@ def _tensor_keys(content: Any) -> set[str]:
         re.sub(r"^((module|_orig_mod)\.)+", "", str(key)) for key, value in content.items() if isinstance(value, Tensor)
     }
     return own.union(*map(_tensor_keys, content.values()))
+
+
+def _without_shared_prefix(names: set[str]) -> set[str]:
+    """Names of a layer and its tensor without the parts, up to a dot, that all names begin with."""
+    parts = [name.split(".") for name in names]
+    shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*parts, strict=False)))
+    return {".".join(name[shared:]) for name in parts if len(name) > shared + 1}
 
 
 def some(keys: Sequence[str], most: int = 2) -> str:

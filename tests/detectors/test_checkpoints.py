@@ -149,6 +149,22 @@ def test_other_weights_of_the_same_shapes_in_a_list_are_named(tmp_path: Path) ->
     assert checkpoint.remarks == ("ema beside model: other weights of the same shapes, in a list, left unused",)
 
 
+def test_an_average_is_named_wherever_lightning_keeps_it(tmp_path: Path) -> None:
+    """In a callback, by the network's own names, or in the state of an optimiser."""
+    names = ("stem.weight", "stem.bias", "head.weight")
+    own = {name: torch.full((2, 3), float(at)) for at, name in enumerate(names)}
+    module = {f"net.{name}": value for name, value in own.items()}
+    steps = {"state": {0: {"exp_avg": torch.ones(2, 3)}}, "param_groups": [{"params": [0, 1, 2]}]}
+    average = [value + 1 for value in own.values()]
+    kept = {"callbacks": {"Averages": {"average": {name: value + 1 for name, value in own.items()}}}}
+    kept |= {"optimizer_states": [steps | {"ema": tuple(average)}], "lr_schedulers": [steps]}
+    torch.save({"state_dict": module, **kept}, tmp_path / "a.pt")
+    assert read(tmp_path / "a.pt").remarks == (
+        "callbacks beside state_dict: other weights of the same names, left unused",
+        "optimizer_states beside state_dict: other weights of the same shapes, in a list, left unused",
+    )
+
+
 def test_weights_of_eight_bits_are_refused(tmp_path: Path) -> None:
     small = {**WEIGHTS, "first.weight": WEIGHTS["first.weight"].to(torch.float8_e4m3fn)}
     torch.save(small, tmp_path / "a.pt")
