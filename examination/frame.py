@@ -30,7 +30,6 @@ from scoring.region_attacker import RegionAttacker, Verdict
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
-from xai.saved import SavedMaps
 from xai.stability import is_flat
 
 STEPS = 4
@@ -152,11 +151,7 @@ class Examiner:
 
     def _made_anew(self, names: Collection[str], attempts: Attempts) -> list[str]:
         """The methods that can explain a variation; a map from a file cannot, which is noted as a failure."""
-        saved = {
-            method.name
-            for method in self.methods
-            if isinstance(self.settings.explainers.get(method.explainer), SavedMaps)
-        }
+        saved = {method.name for method in self.methods if self.settings.is_kept(method)}
         for name in saved & set(names):
             with attempts.at(f"{name}, stability"):
                 raise InputError("its map is from a file and cannot be made anew, so how stable it is is not known")

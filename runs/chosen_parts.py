@@ -16,6 +16,7 @@ from common.settings import override
 from data.source import open_frames
 from detectors import Detector
 from detectors.batch_size import AUTO, fastest, read_batch_size, usual
+from detectors.randomised import layer_count
 from detectors.registry import load
 from runs.configuration import stored_batch_size
 from runs.run_folder import RunFolder
@@ -114,15 +115,30 @@ def chosen_protocol(preset: str, baselines: Sequence[str], overrides: Mapping[st
     return override(replace(PROTOCOLS[preset], baselines=chosen_baselines(baselines, preset)), overrides, PROTOCOL)
 
 
-def without_random_model(protocol: Protocol, options: EvaluationOptions, silent: bool) -> Protocol:
-    """The protocol without the baseline "random-model", said in a warning unless `silent`.
+def no_random_model(
+    options: EvaluationOptions,
+    protocol: Protocol,
+    detector: Detector,
+    methods: Sequence[Method],
+    settings: ExplanationSettings,
+) -> str:
+    """Why no method can explain a detector with random weights; "" where one can, or the protocol has no such one."""
+    if RANDOM_MODEL not in protocol.baselines:
+        return ""
+    if not layer_count(detector):
+        return f"{options.detector} has no weights that could be drawn anew"
+    return "maps from files cannot be made anew" if all(map(settings.is_kept, methods)) else ""
 
-    Raises InputError where the options name it: there are no weights that could be drawn anew.
+
+def without_random_model(protocol: Protocol, options: EvaluationOptions, reason: str, silent: bool) -> Protocol:
+    """The protocol without the baseline "random-model", said with the `reason` in a warning unless `silent`.
+
+    Raises InputError where the options name it.
     """
     if RANDOM_MODEL in options.baselines:
-        raise InputError(f"--baseline {RANDOM_MODEL}: {options.detector} has no weights that could be drawn anew")
+        raise InputError(f"--baseline {RANDOM_MODEL}: {reason}")
     if not silent:
-        warn(f"the baseline {RANDOM_MODEL} is left out: {options.detector} has no weights that could be drawn anew")
+        warn(f"the baseline {RANDOM_MODEL} is left out: {reason}")
     return replace(protocol, baselines=tuple(name for name in protocol.baselines if name != RANDOM_MODEL))
 
 

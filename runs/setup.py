@@ -18,7 +18,6 @@ from detectors import Queries
 from detectors.consistency import probes, require_same_beside, require_same_in
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
-from detectors.randomised import layer_count
 from runs.as_published import parse_differences
 from runs.chosen_parts import (
     chosen_batch_size,
@@ -26,6 +25,7 @@ from runs.chosen_parts import (
     chosen_methods,
     chosen_protocol,
     divided,
+    no_random_model,
     open_detector,
     open_selection,
     require_maps,
@@ -42,7 +42,6 @@ from runs.run_names import files_name
 from runs.run_options import DEFAULT_ATTACKS, EvaluationOptions
 from runs.selection import Selection
 from runs.usable_attacks import PROTOCOL, WITHOUT_THRESHOLDS, UsableAttacks, names_thresholds, usable_on_first_frame
-from scoring.baselines.table import RANDOM_MODEL
 from scoring.frame import Scorer
 from scoring.metrics.registry import METRICS, build_metrics, describe_metric
 from scoring.protocol import NONE
@@ -125,8 +124,8 @@ def prepare_run(
     if not as_written:
         require_same_beside(detector, probes(detector), batch_size)
         require_same_in(options.precision, detector, probes(detector))
-    if RANDOM_MODEL in protocol.baselines and not layer_count(detector):
-        protocol = without_random_model(protocol, options, silent=as_written)
+    if reason := no_random_model(options, protocol, detector, methods, settings):
+        protocol = without_random_model(protocol, options, reason, silent=as_written)
     filled = any(method.fill == ADVERSARIAL for method in methods)
     if not as_written:
         thresholds = bool(options.attacks) and protocol.finds_thresholds

@@ -126,6 +126,8 @@ def explain_randomised(
 ) -> list[Ranking]:
     """Every method's ranking when it explains a detector with random weights, on the same segments and fills.
 
+    There is none of a map that is kept for the frame: it would be the same map.
+
     Args:
         explained: the frame, explained.
         randomised_detector: of the same classes and input size as the frame's own.
@@ -138,7 +140,7 @@ def explain_randomised(
     frames = explained.frames.again(explained.image, randomised_detector, settings)
     rankings = []
     for method in methods:
-        if method.name in explained.explanations:
+        if method.name in explained.explanations and not settings.is_kept(method):
             with attempts.at(f"{baseline} of {method.name}"):
                 rankings.append(_ranking(method, frames.explain(method), baseline))
     return rankings

@@ -48,6 +48,10 @@ class ExplanationSettings:
     fills: Mapping[str, Background] = dataclasses.field(default_factory=lambda: FILLS)
     stopping: Stopping = TAKE_ALL
 
+    def is_kept(self, method: Method) -> bool:
+        """Whether a method's map of a frame is kept from elsewhere: of another image or detector it cannot be made."""
+        return isinstance(self.explainers.get(method.explainer), FrameExplainer)
+
     def components(self) -> dict[str, Any]:
         """Everything with settings of its own, by the name that an override gives it."""
         return {

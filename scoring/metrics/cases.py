@@ -8,7 +8,6 @@ from common.seeds import generator
 from data.masks import stretched
 from detectors.base import Detector
 from scoring.metrics.base import Case
-from xai.base import FrameExplainer
 from xai.explanation import Explanation, FrameExplanations
 from xai.methods import Method
 
@@ -46,7 +45,7 @@ def case_of(
     def explain(image: Tensor, detector: Detector) -> np.ndarray:
         return frame.again(image, detector).explain(method).saliency
 
-    kept = isinstance(frame.settings.explainers.get(method.explainer), FrameExplainer)
+    kept = frame.settings.is_kept(method)
 
     def draws(purpose: str) -> np.random.Generator:
         return generator(frame.seed, frame.key, "metric", purpose)
