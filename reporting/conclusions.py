@@ -19,7 +19,7 @@ from runs.conditions import MEAN
 from runs.frame_table import ATTACKS_NEEDED
 from runs.partial_frames import MissingPart, partial_frames
 from runs.score_table import as_score_table
-from scoring.baselines.table import BASELINES, RANDOM
+from scoring.baselines.table import BASELINES, ORACLE, RANDOM, RANDOM_AREA
 
 
 def conclude(headlines: Sequence[Headline], summary: Summary) -> list[str]:
@@ -49,6 +49,9 @@ def conclude_by_flips(rows: Rows, summary: Summary, attack: str, seed: int) -> l
     first, tests = max(mean.values(), key=lambda line: line.frames), len(mean.keys() - set(BASELINES))
     if not first.frames:
         return ["The detector called no frame fake, so there was nothing to explain and to flip."]
+    if RANDOM not in mean and RANDOM_AREA in mean:
+        score = "" if ORACLE in mean else f", or --baseline {ORACLE} for a score"
+        return [f"Of {RANDOM_AREA} there is no test by flips; add --baseline {RANDOM}{score}."]
     if RANDOM not in mean:
         return ["Without random regions nothing tells a good explanation from luck; add --baseline random."]
     if not tests:

@@ -112,6 +112,12 @@ def test_no_fake_verdict_and_no_control() -> None:
     assert "Only baselines" in conclude_by_flips(rows, summarise_methods(rows), "nes", 0)[0]
 
 
+def test_random_regions_of_the_methods_area_are_not_said_to_be_missing() -> None:
+    rows = table(make(flipping, ("LIME", "random-area")))
+    (text,) = conclude_by_flips(rows, summarise_methods(rows), "nes", 0)
+    assert text == "Of random-area there is no test by flips; add --baseline random, or --baseline oracle for a score."
+
+
 def test_counts_of_what_was_left_out() -> None:
     made = make(flipping, METHODS, videos=4)
     made = [unseen(row) if row.video.endswith("/003") else row for row in made]
