@@ -1,7 +1,7 @@
 """What the differences from the published evaluation do to its table: in the terminal, and as CSV files."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from analysis.replication import (
     in_groups,
     order_of_methods,
 )
-from analysis.statistics import Estimate
+from analysis.statistics import Estimate, videos_needed
 from common.console import console, count, paragraph, table
 from common.csv_files import save_csv
 from reporting.products import RunResults
@@ -79,9 +79,9 @@ def show_replication(found: Mapping[str, Replicated]) -> None:
     pooled = [move for move in moves if not move.family]
     paragraph(
         f"moved: columns whose 95 % interval (videos as the sample) leaves out 0, of those with an interval. They are "
-        f"not corrected: of {count(len(pooled), 'column')} in all, one in twenty would by chance. tau: Kendall's, of "
-        "the order of the methods that both have, by their mean Sufficiency, with the published order; 1 is the "
-        "same, and methods that tie (=) have no order."
+        f"not corrected: of {count(len(pooled), 'column')} in all, {_by_chance(pooled)} would by chance. tau: "
+        "Kendall's, of the order of the methods that both have, by their mean Sufficiency, with the published order; 1 "
+        "is the same, and methods that tie (=) have no order."
     )
     methods = list(published.gains)
     table(
@@ -106,6 +106,14 @@ def show_replication(found: Mapping[str, Replicated]) -> None:
                 "out of its row there."
             )
     console.print()
+
+
+def _by_chance(moves: Sequence[ColumnMove]) -> str:
+    """The share of columns that move by chance; few videos may all agree, beyond whose values no interval goes."""
+    fewest = min((move.difference.videos for move in moves if not math.isnan(move.difference.low)), default=0)
+    if fewest == 0 or fewest >= videos_needed(1):
+        return "one in twenty"
+    return f"at least one in {2 ** (fewest - 1)}, of {fewest} videos,"
 
 
 def write_replication(folder: Path, found: Mapping[str, Replicated]) -> list[Path]:

@@ -128,6 +128,17 @@ def test_the_comparison_says_what_moves(tmp_path, capsys: pytest.CaptureFixture[
     assert files[1].read_text().count("\n") == 1 + 2 * len(METHODS)
 
 
+@pytest.mark.parametrize(
+    ("videos", "chance"), [(2, "at least one in 2, of 2 videos,"), (4, "at least one in 8,"), (8, "one in twenty")]
+)
+def test_how_many_columns_move_by_chance_is_said_by_how_few_the_videos_are(
+    videos: int, chance: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (as_score_table(table(rows({"LIME": flips}, videos))) for flips in (0, 1))
+    show_replication(compare_with_published(first, {"lime-row": second}, 0))
+    assert f"columns in all, {chance} " in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_runs_of_a_replication_differ_by_one_switch() -> None:
     runs = replicated_runs(replace(EvaluationOptions(), overrides=("LIME.samples=50",)))
     assert list(runs) == [PUBLISHED, *(f"without-{name}" for name in DIFFERENCES)]
