@@ -82,5 +82,5 @@ def without_probabilities(model: Any, path: str) -> bool:
 
 
 def _mixes_pictures(node: Any) -> bool:
-    """Whether a softmax is over the pictures of a batch and not their classes: it says so, and is no verdict."""
-    return any(attribute.name == "axis" and attribute.i == 0 for attribute in node.attribute)
+    """Whether a softmax is over the pictures of a batch (N, C) and not their classes: it says so, and is no verdict."""
+    return any(attribute.name == "axis" and attribute.i in (0, -2) for attribute in node.attribute)

@@ -200,9 +200,10 @@ def test_names_in_its_metadata_are_read_as_exporters_write_them(names: str, tmp_
         detectors.load(name, conventions=SAID)
 
 
-def test_a_softmax_over_the_batch_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("axis", [0, -2])
+def test_a_softmax_over_the_batch_is_refused(axis: int, tmp_path: Path) -> None:
     """Left out, it would be another network: each picture's answer depends on the others beside it."""
-    nodes = [*FLAT, helper.make_node("Softmax", ["z"], ["p"], axis=0)]
+    nodes = [*FLAT, helper.make_node("Softmax", ["z"], ["p"], axis=axis)]
     path = save(tmp_path / "net.onnx", nodes, "p", {"W": weight(2)})
     with pytest.raises(InputError, match="answers a picture differently"):
         detectors.load(f"onnx:{path}", conventions=SAID)
