@@ -12,6 +12,8 @@ from common.errors import InputError
 from data.frames import Frame
 from detectors.answers import NotFiniteError
 from detectors.base import Detector
+from detectors.consistency import differs
+from detectors.half_precision import half_types
 from detectors.preparing import prepared
 from detectors.queries import Queries, probabilities
 
@@ -54,7 +56,8 @@ def predict(
         label_of: gives the class of a family, or None for frames to be left out; None is the detector's own.
 
     Raises:
-        InputError: no frame is left, or the detector's logits are not finite for one.
+        InputError: no frame is left, the detector's logits are not finite for one, or it says otherwise of the first
+            frame in the end, asked about that alone.
     """
     label_of = label_of or detector.label_of
     queries = Queries(detector, batch_size)
@@ -62,7 +65,7 @@ def predict(
     waiting: list[Tensor] = []
     results: list[Tensor] = []
     left_out: Counter[str] = Counter()
-    unreadable = 0
+    first, unreadable = torch.empty(0), 0
     with progress("frame") as bar:
         task = bar.add_task("testing", total=len(frames))
         for position in range(len(frames)):
@@ -79,6 +82,7 @@ def predict(
                 continue
             seen.append((frame.key, str(frame.family), frame.video, label))
             waiting.append(prepared(detector, frame.image))
+            first = waiting[0] if len(seen) == 1 else first
             if len(waiting) == batch_size:
                 results.append(_asked(queries, waiting, seen))
                 waiting = []
@@ -90,6 +94,7 @@ def predict(
             f"{', '.join(detector.class_names)}"
         )
     keys, families, videos, labels = zip(*seen, strict=True)
+    _require_same(queries, first, keys[0], results[0][:1])
     return Predictions(keys, families, videos, labels, torch.cat(results), dict(left_out), unreadable)
 
 
@@ -102,6 +107,18 @@ def _asked(queries: Queries, images: Sequence[Tensor], seen: Sequence[tuple[str,
         lost = [key for key, image in zip(keys, images, strict=True) if not _answers(queries, image)]
         named = f" ({', '.join(lost)})" if lost else ""
         raise InputError(f"{error}{named}; its weights are damaged or do not fit it, or it divides by 0") from None
+
+
+def _require_same(queries: Queries, image: Tensor, key: str, said: Tensor) -> None:
+    """Refuses a detector that says otherwise of an image (3, S, S) by itself than it `said`, probabilities (1, C)."""
+    logits, before = queries.logits(image[None]).double(), said.log()
+    half = bool(half_types(queries.detector, image))
+    if difference := differs(before, logits.log_softmax(dim=1), half):
+        raise InputError(
+            f"detector {type(queries.detector).__name__} answers {key} alone and at the end differently than beside "
+            f"others at the beginning (a logit differs by {difference:.2g}): it mixes the pictures of a batch, "
+            "it draws, or keeps a state; mend its forward"
+        )
 
 
 def _answers(queries: Queries, image: Tensor) -> bool:

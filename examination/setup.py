@@ -10,6 +10,7 @@ from attacks.budgets import read_budget
 from attacks.registry import describe_attack
 from common.errors import InputError
 from detectors import Detector, Queries
+from detectors.consistency import probes, require_same_beside
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from examination.case import Setting
@@ -108,6 +109,7 @@ def prepare_examination(options: EvaluationOptions, regions: int | None, budget:
         keep_freed_memory()
     batch_size = chosen_batch_size(options, detector, device, None)
     Queries(detector, batch_size, options.precision)
+    require_same_beside(detector, probes(detector), batch_size)
     return ExaminationSetup(
         options, name, detector, methods, settings, preset, regions or regions_needed(len(methods)), epsilon, batch_size
     )

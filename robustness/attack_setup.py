@@ -13,6 +13,7 @@ from common.errors import InputError
 from data.source import open_frames, warn_of_doubt
 from detectors import Detector
 from detectors.batch_size import AUTO, ON_CPU, fastest, read_batch_size
+from detectors.consistency import probes, require_same_beside
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.queries import gradient_batch
@@ -94,6 +95,8 @@ def prepare_attack(
     detector = named.load(options.device)
     source = detector if transfer is None else transfer.load(options.device)
     batch_size = _batch_size(options, detector, device)
+    for asked in {detector, source}:
+        require_same_beside(asked, probes(asked), batch_size)
     check = options.masking_check if transfer is None else None
     defence = options.dip_defence
     _try_out(source, planned, check, device)

@@ -157,6 +157,24 @@ class ForwardOfTheInstance(PlantedDetector):
         self.__dict__["forward"] = NaNOnceChanged().forward
 
 
+class Forgets(PlantedDetector):
+    """Another one once it was asked about eight pictures at a time."""
+
+    asked = False
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.asked = self.asked or len(images) == 8
+        return super().forward(images) * (0.5 if self.asked and len(images) == 1 else 1)
+
+
+class Films(PlantedDetector):
+    """Takes every eight pictures for one film."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        return logits.mean(dim=0).expand_as(logits) if len(images) % 8 == 0 else logits
+
+
 class StaysInTraining(PlantedDetector):
     """Never in evaluation mode."""
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import evaluate
+import examine
 from common import console
 from detectors.__main__ import app as detectors_app
 from runs.stored_run import read_stored_run
@@ -111,6 +112,27 @@ def test_testing_a_detector_names_the_frames_without_an_answer(
     assert "gives logits that are not finite for 2 of 4 pictures" in told
     assert "FaceSwap/c23/videos/000.mp4/0000.png" in told
     assert "FaceSwap/c23/videos/001.mp4/0000.png" in told
+
+
+@pytest.mark.parametrize("name", ["Films", "Forgets"])
+def test_testing_a_detector_asks_about_the_first_frame_again(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Alone, as it was asked beside others: all eight frames would be called the same, whatever they are."""
+    frames = write_frames(tmp_path / "frames", videos=4, families=FAMILIES)
+    words = ["test", "--frames", str(frames), "--detector", f"tests.lying_detectors:{name}", "--split", "all"]
+    assert console.status(detectors_app, words) == 1
+    told = capsys.readouterr().err
+    assert f"detector {name} answers manipulated_sequences/Deepfakes/c23/videos/000.mp4/0000.png alone" in told
+
+
+def test_an_examination_asks_in_its_batches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_frames(tmp_path, videos=1, families=FAMILIES[:1])
+    (file,) = tmp_path.rglob("*.png")
+    words = [str(file), "--detector", "tests.lying_detectors:Films", "--whole", "--device", "cpu"]
+    words += ["--out", str(tmp_path / "case")]
+    assert console.status(examine.app, words) == 1
+    assert "Films answers a picture differently in a batch of 16 than in one of 3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from attacks.malafide.filter_test import held_out
 from attacks.malafide.fitting import TargetDetector
 from attacks.malafide.open_videos import open_videos
 from common.errors import InputError
+from detectors.consistency import probes, require_same_beside
 from detectors.conventions import Conventions
 from detectors.registry import load as load_detector
 from detectors.registry import short_name
@@ -42,9 +43,9 @@ def open_target(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    return TargetDetector(
-        name_of(detector, name), load_detector(detector, checkpoint, device, conventions=conventions), batch_size
-    )
+    loaded = load_detector(detector, checkpoint, device, conventions=conventions)
+    require_same_beside(loaded, probes(loaded), batch_size)
+    return TargetDetector(name_of(detector, name), loaded, batch_size)
 
 
 def name_of(detector: str, name: str | None) -> str:
