@@ -27,6 +27,7 @@ from examination.stability import Overlap, Variation, changed_copies, compare, o
 from scoring.asked_again import AskedAgain, changed_pictures
 from scoring.attempts import Attempts, StageFailure
 from scoring.region_attacker import RegionAttacker, Verdict
+from scoring.unchanged import Unchanged
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
@@ -115,6 +116,7 @@ class Examiner:
     def __call__(self, shot: Shot) -> ExaminedFrame:
         """Everything that is found of a picture; its verdict alone where that is Real, or no method explains it."""
         detector, attempts = self.detector, Attempts()
+        self._unchanged.require()
         verdict, image, logits = self.judged(shot.picture)
         target = verdict.target
         if verdict.predicted == detector.real:
@@ -140,6 +142,7 @@ class Examiner:
             for name, explanation in again.items():
                 second = explanation, _region(explanation, area)
                 stability[name][variation.name] = compare((explanations[name], regions[name]), second, drawn, said)
+        self._unchanged.require()
         self._ask_again(shot.name, image, logits, segments)
         own = list(regions.values())
         return ExaminedFrame(
@@ -160,6 +163,10 @@ class Examiner:
     @cached_property
     def _asked_again(self) -> AskedAgain:
         return AskedAgain(self.detector)
+
+    @cached_property
+    def _unchanged(self) -> Unchanged:
+        return Unchanged(self.detector, self.settings, {})
 
     def _ask_again(self, name: str, image: Tensor, logits: Tensor, segments: np.ndarray) -> None:
         """Raises InputError where the detector says something else by now, of this picture or of the first one."""
