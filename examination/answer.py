@@ -26,9 +26,7 @@ def answer(case: Case) -> list[str]:
 def _sentence(case: Case) -> str:
     said = f"{_says(case)}"
     if not case.attacked:
-        return (
-            f"{said}; without a verdict of manipulation there is nothing to put to the test, so no heat map is judged."
-        )
+        return f"{said}; {_why_no_map(case)}, so no heat map is judged."
     count = len(case.methods)
     if not case.believed:
         where = f", over {_frames(case)}" if case.film else ""
@@ -53,9 +51,13 @@ def _sentence(case: Case) -> str:
 
 
 def _why_no_map(case: Case) -> str:
-    if all(frame.predicted == case.real for frame in case.frames):
-        return "without a verdict of manipulation there is nothing to put to the test"
-    return "no method can explain it"
+    if any(frame.predicted != case.real for frame in case.frames):
+        return "no method can explain it"
+    if any(point.verdict != case.class_names[case.real] for point in case.curve):
+        count = len(case.frames)
+        shown = "the one examined frame is none" if count == 1 else f"none of the {count} examined frames is one"
+        return f"{shown} of these (--time examines others)"
+    return "without a verdict of manipulation there is nothing to put to the test"
 
 
 def _says(case: Case) -> str:
@@ -114,9 +116,11 @@ def _reasons(case: Case) -> list[str]:
 
 def _frames(case: Case, explained: int | None = None) -> str:
     """The attacked frames, or of these as many as all the believed maps were made of."""
-    count = len(case.attacked)
+    count, examined = len(case.attacked), len(case.frames)
     if explained is not None and explained < count:
         return f"{explained} of the {count} examined frames, as a map could not be made of the others"
+    if count < examined:
+        return f"one of {examined} examined frames" if count == 1 else f"{count} of {examined} examined frames together"
     return "the one examined frame" if count == 1 else f"{count} examined frames together"
 
 

@@ -109,6 +109,22 @@ def test_a_real_verdict_is_said_and_no_map_is_judged(tmp_path: Path, capsys: pyt
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_why_no_map_is_judged_is_said_as_it_is(tmp_path: Path) -> None:
+    flat = "tests.scoring.stand_ins:clueless"
+    assert run(crop(tmp_path / "a.png"), "--whole", "--out", tmp_path / "picture", method=flat) == 0
+    assert "no method can explain it, so no heat map is judged" in data(tmp_path / "picture")["answer"][0]
+    pale = frame([(40, 60)])
+    pale[50:70, 30:50] = 160, 30, 30  # still found, and called Real
+    images = [pale if at in (0, 1, 11, 12, 13, 22, 23) else frame([(40, 60)]) for at in range(24)]
+    assert run(write(tmp_path / "film.mp4", images), *FIND, "--out", tmp_path / "film") == 0
+    answer = data(tmp_path / "film")["answer"][0]
+    assert "calls 17 of 24 frames" in answer
+    assert "none of the 3 examined frames is one of these (--time examines others)" in answer
+    half = write(tmp_path / "half.mp4", images[2:9] + images[11:13] * 2 + images[:2])
+    assert run(half, *FIND, "--out", tmp_path / "half") == 0
+    assert "over 2 of 3 examined frames together" in data(tmp_path / "half")["answer"][0]
+
+
 def test_a_map_from_a_file_has_evidence_and_is_not_said_to_be_found_again(tmp_path: Path) -> None:
     made = np.zeros((SIZE, SIZE), dtype=np.float32)
     made[ROWS, COLUMNS] = 1.0
