@@ -98,7 +98,7 @@ def visualize(
     fills = FILLS[Mask.BOTH if every else adversarial_mask]
     asked = replace(options, methods=with_fills(named or (EVERY,), fills), saliency=(), frames=image or options.frames)
     setup = prepare_run(asked, keep_real=True)
-    frame = pick_frame(setup.selection, index or "0", options.seed)
+    frame = pick_frame(setup.selection, "0" if index is None else index, options.seed)
     if image is not None and crop is not False:
         frame, remark = without_surroundings(frame, chosen_face)
         console.say(f"Note: {remark}")

@@ -173,6 +173,7 @@ def test_what_hides_nothing_is_looked_at_whatever_the_fill(
         (("--index", "999"), "give a number from 0 to"),
         (("--index", "-1"), "give a number from 0 to"),
         (("--index", "first"), "or random"),
+        (("--index", ""), "or random"),
         (("--method", "LYME"), "did you mean LIME?"),
         (("--method", "cam:GradCAM"), "has no feature map"),
         (("--method", "captum:Salience", "--all"), "did you mean Saliency?"),
