@@ -8,6 +8,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from PIL import Image
 
 import examine
 from common import console
+from examination.answer import answer
 from examination.case import Case
+from examination.document import answer_pages
 from examination.faces import FaceChoice
 from examination.files import STAGED, write_case
 from examination.films import FrameChoice
@@ -88,6 +91,19 @@ def test_the_document_has_two_a4_pages(case: Path) -> None:
     document = (case / "out" / "case.pdf").read_bytes()
     assert document.count(b"/Type /Page\n") + document.count(b"/Type /Page ") == 2
     assert re.findall(rb"/MediaBox \[ 0 0 (\d+)[.\d]* (\d+)", document)[0] == (b"595", b"841")
+
+
+def test_no_row_of_the_document_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Case] = []
+    monkeypatch.setattr(examine, "write_case", lambda folder, case, lines: made.append(case) or [])
+    assert run(crop(tmp_path / "a.png"), "--whole", "--out", tmp_path / "out") == 0
+    for frames, pages in ((3, 1), (60, 2)):
+        case = replace(made[0], frames=made[0].frames * frames)
+        drawn = answer_pages(case, answer(case))
+        texts = [text for page in drawn for text in page.texts]
+        assert len(drawn) == pages
+        assert all(text.get_position()[1] > 0.02 for text in texts)
+        assert sum(text.get_text() == "picture" for text in texts) == frames  # a row for each
 
 
 def test_the_same_command_gives_the_same_numbers_whatever_the_file_is_called(case: Path, tmp_path: Path) -> None:
