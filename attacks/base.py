@@ -17,7 +17,8 @@ from detectors.base import Detector
 from detectors.gradients import differentiable, slope, untouched
 from detectors.queries import Queries, counting, exact_float32, gradient_batch
 
-_BEYOND = 9.0  # how far outside of [0, 1] a proposal may lie: pictures of 0 to 255 lie far beyond
+_BYTES = 255.0
+_FAR = 10.0  # what no proposal about [0, 1] reaches by chance, and pictures of 0 to 255 do
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,11 +258,10 @@ class RegionAttack(ABC):
             )
         kind, proposal = proposal.dtype, proposal.detach().to(originals)
         finite = torch.where(proposal.isfinite(), proposal, current)
-        low, high = finite.aminmax()
-        if not kind.is_floating_point or low < -_BEYOND or high > 1 + _BEYOND:
+        if not kind.is_floating_point or _in_bytes(finite, originals):
             raise InputError(
-                f"{type(self).__name__}.propose returned images of {kind} from {float(low):g} to {float(high):g}; "
-                "expected floating values about [0, 1]: each would be the furthest that its pixel may go"
+                f"{type(self).__name__}.propose returned images of {kind} up to {float(finite.max()):g}; expected "
+                "floating values about [0, 1]: each would be the furthest that its pixel may go"
             )
         near = torch.minimum(torch.maximum(finite, originals - self.epsilon), originals + self.epsilon)
         return torch.where(masks, near.clamp(0.0, 1.0), originals)
@@ -296,3 +296,10 @@ def _check(images: Tensor, regions: Tensor, seeds: Sequence[int]) -> None:
     low, high = (image_range.item() for image_range in images.aminmax()) if images.numel() else (0.0, 1.0)
     if not (low >= 0 and high <= 1):
         raise ValueError(f"images must lie in [0, 1], got values from {low:g} to {high:g}")
+
+
+def _in_bytes(proposal: Tensor, originals: Tensor) -> bool:
+    """Whether a proposal is a picture of 0 to 255: divided by 255 it is about the original, which far noise is not."""
+    if proposal.max() <= _FAR:
+        return False
+    return bool((proposal / _BYTES - originals).abs().mean() < 0.25 * originals.mean())

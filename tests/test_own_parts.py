@@ -172,11 +172,17 @@ def test_an_attack_that_proposes_no_images_is_refused(proposal: Any) -> None:
 @pytest.mark.parametrize("change", [lambda x: 255 * x, lambda x: (255 * x).byte(), lambda x: x > 0.5])
 def test_an_attack_that_proposes_pictures_in_bytes_is_refused(change: Callable[[torch.Tensor], torch.Tensor]) -> None:
     """Projected they would all be the frame, as bright as it may get."""
-    image = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    image = TwoClassPlanted().prepare(picture("a/b.png", "FaceSwap"))[None]
     with pytest.raises(
         InputError, match=r"propose returned images of torch\..* expected floating values about \[0, 1\]"
     ):
         attacked(Offers(2, change(image)))
+
+
+def test_an_attack_that_proposes_far_beyond_is_projected() -> None:
+    image = TwoClassPlanted().prepare(picture("a/b.png", "FaceSwap"))[None]
+    for far in (image + 300, -255 * image, image + 50 * torch.randn(image.shape)):
+        attacked(Offers(2, far))
 
 
 def scored(attacks: dict[str, RegionAttack]) -> Scored:
