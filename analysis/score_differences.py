@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics import PairedComparison, paired_comparisons, sign_flip_p, with_holm
+from analysis.statistics.method_pairs import ROUNDING
 from common.seeds import generator
 from runs.conditions import MEAN, conditions, depth_groups, detected
 from runs.score_table import ScoreTable
@@ -41,9 +42,10 @@ def score_differences(first: ScoreTable, second: ScoreTable, seed: int = 0) -> l
         videos = rows["video_first"].to_numpy()
         for measure, bounds in MEASURES.items():
             before, after = (rows[f"{measure}_{end}"].to_numpy(dtype=float) for end in ("first", "second"))
-            p = sign_flip_p(after - before, videos, generator(seed, "versus permutation", measure))
+            change = np.where(np.abs(after - before) <= ROUNDING, 0.0, after - before)  # of another batch or machine
+            p = sign_flip_p(change, videos, generator(seed, "versus permutation", measure))
             draws = generator(seed, "versus", measure)
-            (compared,) = paired_comparisons((after - before)[:, None], [p], videos, draws, bounds)
+            (compared,) = paired_comparisons(change[:, None], [p], videos, draws, bounds)
             differences.append(
                 ScoreDifference(
                     attack=str(attack),

@@ -46,6 +46,16 @@ def test_what_was_stored_is_read_back(runs: tuple[StoredRun, StoredRun]) -> None
     assert runs[1].configuration["seed"] == 7
 
 
+def test_what_rounds_otherwise_has_not_moved(tmp_path: Path) -> None:
+    """As everything does in another batch or on another machine, and perhaps always in the same direction."""
+    made = make(at_random(0, CHANCE), tuple(CHANCE), videos=14, frames=2)
+    first = stored(tmp_path / "a", made)
+    second = stored(tmp_path / "b", [replace(row, drop=row.drop + 2e-7) for row in made])
+    found = score_differences(first.rows, second.rows)
+    assert {each.p for each in found} == {1.0}
+    assert not any(each.is_significant for each in found)
+
+
 def test_only_the_score_that_moved_is_called_so(runs: tuple[StoredRun, StoredRun]) -> None:
     found = {(each.method, each.measure): each for each in score_differences(runs[0].rows, runs[1].rows)}
     assert {key for key, each in found.items() if each.is_significant} == {
