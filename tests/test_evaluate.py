@@ -39,7 +39,7 @@ def settings(*prefixes: str) -> list[str]:
 
 
 def run(*words: object) -> int:
-    return console.status(evaluate.app, [*(str(word) for word in words), "--device", "cpu", "--threads", "1"])
+    return console.status(evaluate.app, ["--device", "cpu", "--threads", "1", *(str(word) for word in words)])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
