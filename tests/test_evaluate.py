@@ -38,8 +38,8 @@ def settings(*prefixes: str) -> list[str]:
     return [word for each in TINY if not each.startswith(prefixes or "nes") for word in ("--set", each)]
 
 
-def run(*words: object) -> int:
-    return console.status(evaluate.app, ["--device", "cpu", "--threads", "1", *(str(word) for word in words)])
+def run(*words: object, command: tuple[str, ...] = ()) -> int:
+    return console.status(evaluate.app, [*command, "--device", "cpu", "--threads", "1", *map(str, words)])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
@@ -494,10 +494,10 @@ def test_a_replication_runs_continues_and_says_which_difference_moves_what(
     monkeypatch.setattr(evaluate, "replicated_runs", lambda options: {name: every(options)[name] for name in two})
     frames = ("--frames", index, "--limit", 2, "--detector", "tests.scoring.stand_ins:Normalised")
     few = ("LIME.samples=20", "SHAP.evaluations=20", "SOBOL.designs=2", "RISE.samples=20", "nes.steps=2")
-    words = ("replicate", *frames, "--preset", "quick", "--results", tmp_path, *settings())
+    words = (*frames, "--preset", "quick", "--results", tmp_path, *settings())
     words = (*words, *(word for each in few for word in ("--set", each)))
     Normalised.made = 0
-    assert run(*words) == 0
+    assert run(*words, command=("replicate",)) == 0
     assert Normalised.made == 1  # both runs ask one network
     told = " ".join(capsys.readouterr().out.split())
     assert "as-published, 1 of 2 without-swapped-rows, 2 of 2" in told
@@ -511,7 +511,7 @@ def test_a_replication_runs_continues_and_says_which_difference_moves_what(
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/frames/*")}
     keep_drift(RunFolder(folder / two[1]), Drift("a.png", "b.png", 0.5))
     capsys.readouterr()
-    assert run(*words) == 0
+    assert run(*words, command=("replicate",)) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "without-swapped-rows: The detector drifted: from b.png on" in told
     assert "as-published: The detector drifted" not in told
