@@ -19,6 +19,7 @@ from examination.frame import Examiner, usable_examination
 from runs.chosen_parts import chosen_batch_size, chosen_methods, open_detector, split_overrides, with_stopping
 from runs.configuration import describe_device, identify_detector, versions
 from runs.run_options import EvaluationOptions
+from runs.unused_settings import warn_of_unused
 from xai.explanation_settings import ExplanationSettings, build_settings, check_settings, describe_settings
 from xai.methods import Method
 
@@ -110,6 +111,7 @@ def prepare_examination(options: EvaluationOptions, regions: int | None, budget:
     batch_size = chosen_batch_size(options, detector, device, None)
     Queries(detector, batch_size, options.precision)
     require_same_beside(detector, probes(detector), batch_size)
+    warn_of_unused(overrides, methods, settings)
     return ExaminationSetup(
         options, name, detector, methods, settings, preset, regions or regions_needed(len(methods)), epsilon, batch_size
     )

@@ -41,6 +41,7 @@ from runs.own_parts import try_own_parts
 from runs.run_names import files_name
 from runs.run_options import DEFAULT_ATTACKS, EvaluationOptions
 from runs.selection import Selection
+from runs.unused_settings import warn_of_unused, warn_of_unused_protocol
 from runs.usable_attacks import PROTOCOL, WITHOUT_THRESHOLDS, UsableAttacks, names_thresholds, usable_on_first_frame
 from scoring.frame import Scorer
 from scoring.metrics.registry import METRICS, build_metrics, describe_metric
@@ -98,7 +99,8 @@ def prepare_run(
     metrics = build_metrics(options.metrics, preset, asked)
     if PROTOCOL in others and not options.attacks:
         raise InputError(f"--set {PROTOCOL}.{next(iter(others[PROTOCOL]))}: this command attacks no regions")
-    protocol = chosen_protocol(preset, options.baselines, renamed_protocol(others.pop(PROTOCOL, {})))
+    asked_of_protocol = renamed_protocol(others.pop(PROTOCOL, {}))
+    protocol = chosen_protocol(preset, options.baselines, asked_of_protocol)
     settings = build_settings(preset, with_stopping(others, options.until_stable), methods)
     later = {MALAFIDE} if folder is not None else set()
     attacks = {
@@ -143,6 +145,9 @@ def prepare_run(
     )  # fmt: skip
     if not as_written:
         try_own_parts(scorer, selection)
+    if not (as_written or like):
+        warn_of_unused(others, methods, settings, settings.fills if metrics else ())
+        warn_of_unused_protocol(asked_of_protocol, protocol)
     configuration = Configuration(
         preset=preset,
         methods=tuple(method.name for method in methods),

@@ -34,7 +34,8 @@ CENTRE_OF = "tests.examination.stand_ins:RedCentre"
 
 
 def run(*words: object, method: str = "LIME_adv", detector: str = CENTRE_OF) -> int:
-    settings = [word for each in TINY for word in ("--set", each)]
+    named = {"segments", method.removesuffix("_adv"), *(["adversarial"] if method.endswith("_adv") else [])}
+    settings = [word for each in TINY if each.partition(".")[0] in named for word in ("--set", each)]
     given = ["--detector", detector, "--device", "cpu", "--method", method, *settings, *map(str, words)]
     return console.status(examine.app, given)
 

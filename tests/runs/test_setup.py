@@ -50,6 +50,29 @@ def test_options_of_which_one_would_do_nothing_are_refused(changes: dict[str, tu
         prepare_run(replace(options(), **changes))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"overrides": ("RISE.samples=9", "blur.kernel=9")}, ("RISE.samples", "blur.kernel")),
+        ({"overrides": ("adversarial.steps=3",)}, ("adversarial.steps",)),
+        ({"overrides": ("protocol.draws=9", "protocol.area_draws=2")}, ("protocol.draws",)),
+        ({"overrides": ("protocol.budget_rounds=2", "protocol.flip_thresholds=fraction")}, ("protocol.budget_rounds",)),
+        ({"overrides": ("SOBOL.designs=4", "segments.count=9", "protocol.area_draws=2")}, ()),
+        ({"overrides": ("blur.kernel=9",), "metrics": ("deletion",)}, ()),
+        ({"overrides": ("adversarial.steps=3",), "methods": ("SOBOL_adv",)}, ()),
+    ],
+)
+def test_a_setting_of_what_the_run_does_not_have_is_said(
+    changes: dict[str, tuple[str, ...]], names: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"methods": ("SOBOL",), "baselines": ("random-area",), **changes}
+    prepare_run(replace(options(), **given))  # type: ignore[arg-type]
+    said = " and ".join(f"--set {name}" for name in names)
+    expected = f"{said} {'change' if len(names) > 1 else 'changes'} nothing: the run has nothing of it"
+    told = capsys.readouterr().err
+    assert expected in told if names else "nothing of it" not in told
+
+
 def test_a_budget_that_is_given_twice_counts_once() -> None:
     assert prepare_run(options(budgets=("16/255", "8/255", "16/255"))).scorer.budgets == (16 / 255, 8 / 255)
 
