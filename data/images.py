@@ -27,6 +27,7 @@ _REPEATED = {
 }
 """By a file's first bytes, what it may not hold too often: its mark, how often it may, what it is."""
 
+_PNG, _PIXELS = b"\x89PNG\r\n\x1a\n", (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 _TURNING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks of PNG that may say how a picture is turned
 
 _TILE = (322, 323)  # TIFF's tags for the width and height of a tile
@@ -97,6 +98,7 @@ def encode_png(image: np.ndarray) -> bytes:
 def _open(data: bytes, name: str) -> Image.Image:
     """The decoded picture, upright."""
     with _explained(name):
+        _require_checksums(data, name)
         image = _header(data, name)
         sixteen = ";16" in repr(image.tile)
         image.load()
@@ -106,6 +108,24 @@ def _open(data: bytes, name: str) -> Image.Image:
             _refuse_few_bits(highest << 8 | 255, name)  # Pillow has dropped the low byte
         ImageOps.exif_transpose(image, in_place=True)
         return image
+
+
+def _require_checksums(data: bytes, name: str) -> None:
+    """Raises InputError for a PNG whose pixels are not those that were written: Pillow does not look at its last part.
+
+    Other formats have no checksum of their pixels, or readers do not say that it is wrong.
+    """
+    at = len(_PNG)
+    while data.startswith(_PNG) and at + 12 <= len(data):
+        (length,), kind = struct.unpack(">I", data[at : at + 4]), data[at + 4 : at + 8]
+        end = at + 8 + length
+        if (
+            kind in _PIXELS
+            and end + 4 <= len(data)
+            and data[end : end + 4] != zlib.crc32(data[at + 4 : end]).to_bytes(4, "big")
+        ):
+            raise InputError(f"{name}: is damaged (the checksum of its {kind.decode()} does not fit); get it again")
+        at = end + 4
 
 
 def _header(data: bytes, name: str) -> ImageFile.ImageFile:

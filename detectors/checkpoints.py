@@ -50,6 +50,7 @@ _NUMPY_NUMBERS: list[Any] = [
 _PLAIN: list[Any] = [*_NUMPY_NUMBERS, Namespace]
 """What torch may make beside tensors: those numbers, and a script's options, of which only the values are set."""
 
+_CHUNK = 2**22  # bytes read at a time
 _DAMAGED = (
     RuntimeError, OSError, EOFError, LookupError, ValueError, ArithmeticError, TypeError, AttributeError,
     AssertionError, MemoryError, struct.error, zipfile.BadZipFile,
@@ -149,7 +150,10 @@ def read_torch(path: Path) -> Any:
 
 
 def _refuse_packed(path: Path) -> None:
-    """Raises InputError for a zip that unpacks to more than it is: torch stores records as they are."""
+    """Raises InputError for a zip that unpacks to more than it is, as torch stores records as they are, or is damaged.
+
+    torch does not compare the checksums that it writes.
+    """
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as file:
@@ -158,6 +162,18 @@ def _refuse_packed(path: Path) -> None:
         raise InputError(
             f"checkpoint {path} is refused: it unpacks to {unpacked:,} bytes, which no file of torch does; get it again"
         )
+    with zipfile.ZipFile(path) as file:
+        for record in (each for each in file.infolist() if each.CRC):  # 0 where torch was told to write none
+            _require_checksum(file, record, path)
+
+
+def _require_checksum(file: zipfile.ZipFile, record: zipfile.ZipInfo, path: Path) -> None:
+    try:
+        with file.open(record) as part:
+            while part.read(_CHUNK):
+                pass
+    except zipfile.BadZipFile as error:
+        raise InputError(f"checkpoint {path} is damaged ({error}): get it again") from error
 
 
 def _refusal(message: str) -> str:

@@ -106,6 +106,13 @@ def _require_logits(detector: Detector, name: str) -> None:
                 "out, or return their logarithm"
             )
     lowest, highest = float(answers.min()), float(answers.max())
+    total = float(sums.mean())
+    alike = float((sums - total).abs().max()) < 1e-5 * abs(total)
+    if alike and abs(total) > 1e-3 * float(answers.abs().max()) and float((answers[0] - answers[1]).abs().max()) > 0:
+        warn(
+            f"detector {name} answers numbers that add up to {total:.4g} for every picture of noise, and they are "
+            "taken for logits: where they are probabilities, scaled or shifted, return their logit"
+        )
     first, second = answers.topk(2, dim=1).values.T
     if (margin := float((first - second).min())) > MOST_MARGIN:
         warn(

@@ -30,6 +30,9 @@ _REAL_NUMBERS = frozenset({"tensor(float)", "tensor(double)", "tensor(float16)"}
 MOST_OF_BYTES = 0.05
 """A step that multiplies pictures by less makes them of bytes: by 1/255, 1/127.5 or 1/58 of a deviation in bytes."""
 
+MOST_OF_PICTURES = 2.0
+"""A step that subtracts more from pictures makes them of bytes, too: the mean of 0 to 255."""
+
 
 @dataclass(frozen=True)
 class Input:
@@ -170,11 +173,13 @@ def _scaled_again(network: Network, normalisation: tuple[Colour, Colour], where:
     """That a network normalises pictures itself, where that does not go with `normalisation`; else None."""
     if network.scales is None:
         return None
-    factor, (mean, std) = network.scales, normalisation
-    if factor < MOST_OF_BYTES and max(std) > MOST_OF_BYTES:
+    (factor, offset), (mean, std) = network.scales, normalisation
+    if (factor < MOST_OF_BYTES or offset > MOST_OF_PICTURES) and max(std) > MOST_OF_BYTES:
+        divided = factor < MOST_OF_BYTES
+        what = f"divides pictures by {1 / factor:.4g}" if divided else f"subtracts {offset:.4g} from pictures"
         how = "--mean 0,0,0 --std 0.003921569,0.003921569,0.003921569 where it takes pictures of 0 to 255"
-        return f"{where} divides pictures by {1 / factor:.4g} in its first steps: say {how}, or they are black to it"
-    if factor >= MOST_OF_BYTES and normalisation != NORMALISATIONS["none"]:
+        return f"{where} {what} in its first steps: say {how}, or they are black to it"
+    if factor >= MOST_OF_BYTES and offset <= MOST_OF_PICTURES and normalisation != NORMALISATIONS["none"]:
         return (
             f"{where} normalises pictures itself in its first steps, which mean {shown(mean)} and std {shown(std)} "
             "would do a second time: say --normalise none where it takes pictures in [0, 1]"

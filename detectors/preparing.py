@@ -41,8 +41,8 @@ def prepared(detector: Detector, image: np.ndarray) -> Tensor:
 def prepared_mask(detector: Detector, mask: np.ndarray) -> np.ndarray:
     """A frame's mask (H, W) bool as the detector moves its pixels, (S, S) bool.
 
-    Raises InputError where it is none, and where `prepare` is the detector's own, moves pixels, and `prepare_mask` is
-    not or moves them elsewhere: tried once for each detector.
+    Raises InputError where it is none, and where `prepare` or `prepare_mask` is the detector's own and they move pixels
+    to different places: tried once for each detector.
     """
     made, side = detector.prepare_mask(mask.copy()), detector.input_size
     if not isinstance(made, np.ndarray) or made.shape != (side, side) or made.dtype != np.bool_:
@@ -60,12 +60,13 @@ def _prepares_itself(detector: Detector) -> bool:
 
 
 def _require_moved_alike(detector: Detector) -> None:
-    """Refuses a `prepare` that crops, turns or flips where `prepare_mask` does not: masks would be of other pixels.
+    """Refuses a `prepare` and a `prepare_mask`, one of them its own, that do not crop, turn and flip alike.
 
     A dark picture is prepared with a bright corner and without; where they differ the corner's mask must lie, but for
     the pixels on its edge. Where it cannot prepare such a picture (it looks for a face, say) nothing is known.
     """
-    if detector in _MOVED_ALIKE or not _prepares_itself(detector):
+    masks_itself = getattr(detector.prepare_mask, "__func__", None) is not Detector.prepare_mask
+    if detector in _MOVED_ALIKE or not (_prepares_itself(detector) or masks_itself):
         return
     side = detector.input_size
     dark, corner = np.full((2 * side, 2 * side, 3), 64, np.uint8), np.zeros((2 * side, 2 * side), bool)

@@ -20,7 +20,7 @@ OURS = "flipscope"  # what our own files say is read elsewhere
 _HOLDERS = re.compile(
     r"^(args?|hyper_?parameters|hparams|config(uration)?|cfg|opts?|options|params|settings|pre_?process(ing|or)?|"
     r"transforms?|data(set)?|(pre)?normali[sz](e|ation)|model|network|net|model_config|meta(data)?|info|"
-    r"(pretrained|default)_cfg|state|model_kwargs)$"
+    r"(pretrained|default)_cfg|state|model_kwargs|calibration)$"
 )
 """Mappings beside the weights that describe the network; others (metrics, an optimiser) do not."""
 
@@ -59,7 +59,7 @@ def _walk(content: Any, path: str, deeper: int) -> Iterator[Statement]:
     values = vars(content) if isinstance(content, Namespace) else content
     if not isinstance(values, Mapping) or not deeper:
         return
-    weights = sum(isinstance(value, Tensor) for value in values.values()) > len(_colours(values))
+    weights = sum(isinstance(value, Tensor) for value in values.values()) > len(_stating(values))
     for key, value in values.items():
         name = f"{path}{key}"
         if isinstance(value, str) and _PLAIN.match(value):
@@ -75,10 +75,10 @@ def _walk(content: Any, path: str, deeper: int) -> Iterator[Statement]:
             yield name, value
 
 
-def _colours(values: Mapping[Any, Any]) -> list[str]:
-    """The keys of tensors that are a mean or a deviation, not weights."""
+def _stating(values: Mapping[Any, Any]) -> list[str]:
+    """The keys of tensors that are a mean, a deviation or what decides, not weights."""
     tensors = (str(key) for key, value in values.items() if isinstance(value, Tensor) and value.numel() <= 3)
-    return [key for key in tensors if _COLOUR.match(key)]
+    return [key for key in tensors if _COLOUR.match(key) or _DECISION.match(key)]
 
 
 def _parsed(text: str) -> Any:
@@ -188,7 +188,8 @@ def _label_agrees(name: str, value: Any, detector: Detector) -> bool:
 def _decision_agrees(name: str, value: Any, _detector: Detector) -> bool:
     if name.endswith("activation"):
         return str(value).casefold() in ("none", "softmax", "sigmoid", "identity", "linear")
-    return value == (1 if name == "temperature" else 0.5)
+    (stated,) = value if isinstance(value, (list, tuple)) and len(value) == 1 else (value,)
+    return bool(stated == (1 if name == "temperature" else 0.5))
 
 
 def _layers_agree(name: str, value: Any, detector: Detector) -> bool:

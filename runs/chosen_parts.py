@@ -23,7 +23,7 @@ from runs.run_folder import RunFolder
 from runs.run_options import EvaluationOptions
 from runs.selection import Selection, demo_selection, select_frames
 from runs.usable_attacks import PROTOCOL
-from scoring.baselines.table import RANDOM_MODEL
+from scoring.baselines.table import BASELINES, RANDOM_MODEL
 from scoring.protocol import EVERY, Protocol, chosen_baselines
 from scoring.protocol import PRESETS as PROTOCOLS
 from xai.explanation_settings import STOPPING, ExplanationSettings, parse_override
@@ -64,13 +64,19 @@ def open_detector(options: EvaluationOptions) -> tuple[str, Detector]:
 def chosen_methods(names: Sequence[str]) -> tuple[Method, ...]:
     """The methods that the names stand for, each once.
 
-    Raises InputError for an unknown name, and for two methods that tables would call the same.
+    Raises InputError for an unknown name, for two methods that tables would call the same, and for one that they would
+    call as a baseline.
     """
     wanted = dict.fromkeys(method for name in names for method in (ALL if name == EVERY else (name,)))
     methods = tuple(parse_method(name) for name in wanted)
     titles = [method.name for method in methods]
     if twice := [name for name in titles if titles.count(name) > 1]:
         raise InputError(f"two methods are called {twice[0]}: a saliency is named after its folder; rename the folder")
+    if taken := [name for name in titles if name in BASELINES]:
+        raise InputError(
+            f"a method would be called {taken[0]}, as a baseline is: a saliency is named after its folder; rename the "
+            "folder"
+        )
     return methods
 
 

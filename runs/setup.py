@@ -100,7 +100,7 @@ def prepare_run(
     if PROTOCOL in others and not options.attacks:
         raise InputError(f"--set {PROTOCOL}.{next(iter(others[PROTOCOL]))}: this command attacks no regions")
     asked_of_protocol = renamed_protocol(others.pop(PROTOCOL, {}))
-    protocol = chosen_protocol(preset, options.baselines, asked_of_protocol)
+    protocol = planned = chosen_protocol(preset, options.baselines, asked_of_protocol)
     settings = build_settings(preset, with_stopping(others, options.until_stable), methods)
     later = {MALAFIDE} if folder is not None else set()
     attacks = {
@@ -147,7 +147,7 @@ def prepare_run(
         try_own_parts(scorer, selection)
     if not (as_written or like):
         warn_of_unused(others, methods, settings, settings.fills if metrics else ())
-        warn_of_unused_protocol(asked_of_protocol, protocol)
+        warn_of_unused_protocol(asked_of_protocol, planned)
     configuration = Configuration(
         preset=preset,
         methods=tuple(method.name for method in methods),

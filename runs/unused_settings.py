@@ -47,7 +47,7 @@ def warn_of_unused(
 def warn_of_unused_protocol(overrides: Mapping[str, Any], protocol: Protocol) -> None:
     """Warns, in one line, of settings of the protocol, by field, that are of baselines or thresholds it does not have.
 
-    Frames may still lose flip thresholds, or a baseline, where the detector has no gradient or no weights.
+    `protocol` is as it was asked for: what a detector without a gradient or weights loses of it is said elsewhere.
     """
     there = {*protocol.baselines, *protocol.flip_thresholds}
     _warn(f"protocol.{field}" for field in overrides if field in _OF and not there.intersection(_OF[field]))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from attacks import Batch, RegionAttack
 from detectors import Detector, Queries
@@ -326,21 +327,23 @@ class UnmadeAttack(CheckedAttack):
 
 @dataclass(frozen=True)
 class Seeded(CheckedAttack):
-    """An attack that draws from torch's generator, which the base seeds."""
+    """An attack that smooths pixels which it draws from torch's generator, which the base seeds."""
 
     def check(self, detector: Detector) -> None:
         pass
 
     def propose(self, queries: Queries, batch: Batch) -> Tensor:
-        return batch.images + self.epsilon * torch.randn_like(batch.images).sign()
+        return self.smoothed(batch, torch.rand(batch.images.shape))
+
+    def smoothed(self, batch: Batch, share: Tensor) -> Tensor:
+        return batch.images + share * (functional.avg_pool2d(batch.images, 3, 1, 1) - batch.images)
 
 
 class Entropic(Seeded):
     """One that draws from a generator of its own."""
 
     def propose(self, queries: Queries, batch: Batch) -> Tensor:
-        drawn = np.random.default_rng().standard_normal(tuple(batch.images.shape))
-        return batch.images + self.epsilon * torch.from_numpy(drawn).float().sign()
+        return self.smoothed(batch, torch.from_numpy(np.random.default_rng().random(tuple(batch.images.shape))).float())
 
 
 class Tires(Seeded):
@@ -350,7 +353,7 @@ class Tires(Seeded):
 
     def propose(self, queries: Queries, batch: Batch) -> Tensor:
         self.calls.append(0)
-        return batch.images + (super().propose(queries, batch) - batch.images) / len(self.calls)
+        return self.smoothed(batch, torch.full(batch.images.shape, 1 / len(self.calls)))
 
 
 class Offers(RegionAttack):

@@ -538,6 +538,16 @@ def test_masks_must_move_as_pictures_do(move: Callable[[np.ndarray], np.ndarray]
         prepared_mask(Moves(), mask)
 
 
+@pytest.mark.parametrize("wrong", [lambda mask: ~mask, lambda mask: np.ones_like(mask), lambda mask: mask.T.copy()])
+def test_a_mask_of_its_own_must_mark_the_same_pixels(wrong: Callable[[np.ndarray], np.ndarray]) -> None:
+    class Masks(TwoClassPlanted):
+        def prepare_mask(self, mask: np.ndarray) -> np.ndarray:
+            return wrong(super().prepare_mask(mask))
+
+    with pytest.raises(InputError, match="its prepare moves pixels elsewhere than its prepare_mask"):
+        prepared_mask(Masks(), np.ones((64, 64), bool))
+
+
 def test_a_prepare_that_knows_only_faces_is_taken_at_its_word() -> None:
     class Faces(TwoClassPlanted):
         def prepare(self, image: np.ndarray) -> torch.Tensor:

@@ -51,7 +51,7 @@ def run(app: Any, detector: type[PlantedDetector], index: Path, *words: object, 
 
 
 def evaluated(detector: type[PlantedDetector], index: Path, results: Path, *words: object) -> int:
-    plain = ("--method", "LIME_adv", "--baseline", "none", "--set", "protocol.threshold_steps=1")
+    plain = ("--method", "LIME_adv", "--baseline", "none")
     return run(evaluate.app, detector, index, *plain, "--preset", "quick", "--results", results, *words)
 
 
@@ -92,14 +92,15 @@ def test_an_attack_that_must_have_a_gradient_is_refused_or_warned_of(
 def test_a_run_takes_finite_differences_and_says_so(
     detector: type[PlantedDetector], index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    usual = ("--limit", 1, "--set", "protocol.flip_thresholds=budget")
+    limited = ("--limit", 1, "--set", "protocol.threshold_steps=1")
+    usual = (*limited, "--set", "protocol.flip_thresholds=budget")
     assert evaluated(detector, index, tmp_path / "by itself", *usual) == 0
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert warnings == [
         f"warning: {detector.__name__}: {FAULTS[detector]}; finite differences are used for nes and adversarial, "
         f"pgd and flip thresholds are left out, as with {' '.join([*FINITE[:4], '--attack nes', *FINITE[4:]])}"
     ]
-    assert evaluated(detector, index, tmp_path / "asked for", *FINITE, "--attack", "nes", "--limit", 1) == 0
+    assert evaluated(detector, index, tmp_path / "asked for", *FINITE, "--attack", "nes", *limited) == 0
     assert "finite" not in capsys.readouterr().err
     folders = [tmp_path / part / "evaluation-LIME_adv" for part in ("by itself", "asked for")]
     configurations = [json.loads((folder / "config.json").read_text()) for folder in folders]

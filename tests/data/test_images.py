@@ -24,6 +24,23 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 PICTURE = Image.fromarray(RGB)
 
 
+@pytest.mark.parametrize("side", [16, 64, 256])
+def test_no_changed_bit_of_a_png_is_another_mask(side: int) -> None:
+    """Its checksums are compared, also of the last part, which Pillow leaves alone."""
+    rng = np.random.default_rng(side)
+    mask = rng.random((side, side)) < 0.3
+    data = encode_png(mask)
+    np.testing.assert_array_equal(decode_mask(data, "m"), mask)
+    start, refused = data.index(b"IDAT"), 0
+    for at in rng.integers(start, len(data) - 12, 60):
+        changed = data[:at] + bytes([data[at] ^ 1 << rng.integers(8)]) + data[at + 1 :]
+        try:
+            np.testing.assert_array_equal(decode_mask(changed, "m"), mask)
+        except InputError:
+            refused += 1
+    assert refused == 60
+
+
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
 def test_lossless_formats_come_back_exactly(kind: str) -> None:
     image = decode(encoded(PICTURE, kind), "x")

@@ -119,6 +119,9 @@ def test_shares_of_a_hundred_are_no_logits_either() -> None:
         (lambda logits: logits * 1e-12 + 3, "answers three different pictures of noise alike"),
         (lambda logits: 1e12 * logits, "answers pictures of noise with logits that are .* and more apart"),
         (lambda logits: (100 * logits).round(), "answers whole numbers from .* to .* for pictures of noise"),
+        (lambda logits: 10 * logits.softmax(dim=1), "answers numbers that add up to 10 for every picture of noise"),
+        (lambda logits: -logits.softmax(dim=1), "answers numbers that add up to -1 for every picture of noise"),
+        (lambda logits: logits - logits.mean(dim=1, keepdim=True), ""),
         (lambda logits: logits, ""),
     ],
 )

@@ -230,6 +230,7 @@ def test_size_and_normalisation_are_taken_under_the_names_that_scripts_use(
         {"real_idx": 1},
         {"threshold": 0.7},
         {"temperature": 2.5},
+        {"temperature": torch.tensor([2.5])},
         {"args": Namespace(gp="max")},
         {"args": Namespace(bn_eps=0.01)},
         {"args": Namespace(model_kwargs={"act_layer": "relu"})},

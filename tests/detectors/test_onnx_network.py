@@ -200,6 +200,14 @@ def test_names_in_its_metadata_are_read_as_exporters_write_them(names: str, tmp_
         detectors.load(name, conventions=SAID)
 
 
+def test_a_mean_of_bytes_that_is_subtracted_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [helper.make_node("Sub", ["x", "m"], ["n"]), helper.make_node("Flatten", ["n"], ["flat"]), FLAT[1]]
+    constants = {"W": weight(2), "m": np.full((3, 1, 1), 127.5, np.float32)}
+    path = save(tmp_path / "net.onnx", nodes, "z", constants)
+    detectors.load(f"onnx:{path}", conventions=Conventions(classes="Fake,Real", normalise="none"))
+    assert "subtracts 127.5 from pictures in its first steps: say --mean 0,0,0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("axis", [0, -2])
 def test_a_softmax_over_the_batch_is_refused(axis: int, tmp_path: Path) -> None:
     """Left out, it would be another network: each picture's answer depends on the others beside it."""
@@ -207,6 +215,33 @@ def test_a_softmax_over_the_batch_is_refused(axis: int, tmp_path: Path) -> None:
     path = save(tmp_path / "net.onnx", nodes, "p", {"W": weight(2)})
     with pytest.raises(InputError, match="answers a picture differently"):
         detectors.load(f"onnx:{path}", conventions=SAID)
+
+
+def test_ranked_outputs_are_refused(tmp_path: Path) -> None:
+    """The first of them is always the largest, whatever its class."""
+    nodes = [*FLAT, helper.make_node("TopK", ["z", "two"], ["values", "places"], axis=1)]
+    path = save(tmp_path / "net.onnx", nodes, "values", {"W": weight(2), "two": np.array([2], np.int64)})
+    with pytest.raises(InputError, match="ends in TopK, which gives its outputs by their rank and not by class"):
+        detectors.load(f"onnx:{path}", conventions=SAID)
+
+
+@pytest.mark.parametrize(
+    ("last", "bound"),
+    [
+        ([("Tanh", ["z"], ["p"])], "Tanh"),
+        ([("Softmax", ["z"], ["s"]), ("Sub", ["s", "half"], ["p"])], "Softmax"),
+        ([("Sigmoid", ["z"], ["s"]), ("Mul", ["s", "half"], ["m"]), ("Neg", ["m"], ["p"])], "Sigmoid"),
+        ([("Mul", ["z", "half"], ["p"])], ""),
+    ],
+)
+def test_scores_that_are_bounded_are_no_logits(
+    last: list[tuple[str, list[str], list[str]]], bound: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [*FLAT, *(helper.make_node(*each) for each in last)]
+    path = save(tmp_path / "net.onnx", nodes, "p", {"W": weight(2), "half": np.array([0.5], np.float32)})
+    detectors.load(f"onnx:{path}", conventions=SAID)
+    told = capsys.readouterr().err
+    assert (f"ends in a {bound} and what shifts or scales it" in told) if bound else ("ends in a" not in told)
 
 
 def test_decisions_are_no_logits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,6 +279,7 @@ def test_the_softmax_is_left_out_of_halves_and_quantised_ones_too(cast: str, tmp
         ("Mul", 1 / 255, "imagenet", "divides pictures by 255 in its first steps"),
         ("Div", 0.25, "imagenet", "normalises pictures itself in its first steps"),
         ("Div", 0.25, "none", ""),
+        ("Mul", 1.0, "none", ""),
     ],
 )
 def test_a_network_that_normalises_itself_is_said(

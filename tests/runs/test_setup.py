@@ -8,6 +8,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from detectors import Detector
+from runs.chosen_parts import chosen_methods
 from runs.run_options import EvaluationOptions
 from runs.setup import prepare_run
 from tests.scoring.metrics.own import Peak
@@ -71,6 +72,12 @@ def test_a_setting_of_what_the_run_does_not_have_is_said(
     expected = f"{said} {'change' if len(names) > 1 else 'changes'} nothing: the run has nothing of it"
     told = capsys.readouterr().err
     assert expected in told if names else "nothing of it" not in told
+
+
+@pytest.mark.parametrize("name", ["random", "oracle", "face-centre", "mask"])
+def test_a_map_that_is_named_as_a_baseline_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"a method would be called {name}, as a baseline is"):
+        chosen_methods([f"saliency:maps/{name}"])
 
 
 def test_a_budget_that_is_given_twice_counts_once() -> None:

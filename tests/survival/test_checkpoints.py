@@ -71,6 +71,27 @@ def rezipped(change: dict[str, bytes], packed: int = zipfile.ZIP_STORED) -> byte
     return buffer.getvalue()
 
 
+def test_a_changed_byte_of_a_weight_is_told(tmp_path: Path) -> None:
+    """torch writes a checksum of every part, and compares none."""
+    weight = WEIGHTS["stem.weight"].numpy().tobytes()
+    assert ZIP.count(weight) == 1
+    path = tmp_path / "x.pt"
+    path.write_bytes(ZIP.replace(weight, weight[:8] + bytes([weight[8] ^ 1]) + weight[9:]))
+    with pytest.raises(InputError, match=r"x\.pt is damaged \(Bad CRC-32 for file .*/data/0"):
+        read(path)
+    path.write_bytes(ZIP)
+    assert read(path).state_dict.keys() == WEIGHTS.keys()
+
+
+def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(WEIGHTS, tmp_path / "x.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert read(tmp_path / "x.pt").state_dict.keys() == WEIGHTS.keys()
+
+
 def pickled() -> bytes:
     with zipfile.ZipFile(io.BytesIO(ZIP)) as file:
         return next(file.read(name) for name in file.namelist() if name.endswith("data.pkl"))
