@@ -10,10 +10,9 @@ import detectors
 from attribution_model.class_report import averaged, write_class_scores
 from common.commands import with_options
 from common.console import application, run, say, table
-from common.errors import InputError
 from data.demo.demo_frames import DemoFrames
 from data.frames import Frame
-from data.source import open_frames, warn_of_doubt
+from data.source import open_frames, refuse_without_frames, warn_of_doubt
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.detector_test import number
 from detectors.options import CheckpointOption, DeviceOption
@@ -47,9 +46,8 @@ def run_test(
     device: DeviceOption = "auto",
 ) -> None:
     """Test a detector; without --frames on 250 demo frames of people that the demo weights have not seen."""
-    for name, value in (("--images", images), ("--split", split)):
-        if value is not None and frames is None:
-            raise InputError(f"{name} needs --frames: demo frames have their own")
+    if frames is None:
+        refuse_without_frames(images, split)
     loaded = detectors.load(detector, checkpoint, device, conventions=conventions)
     chosen: Sequence[Frame] = DemoFrames(250)
     if frames is not None:

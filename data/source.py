@@ -137,6 +137,13 @@ def open_frames(frames: str | Path, images: str | Path | None = None, split: str
     return _unlabelled(frames)
 
 
+def refuse_without_frames(images: Path | None, split: str | None) -> None:
+    """Raises InputError for options of frames where a command was given none, and takes demo frames."""
+    for name, value in (("--images", images), ("--split", split)):
+        if value is not None:
+            raise InputError(f"{name} needs --frames: demo frames have their own")
+
+
 def warn_of_doubt(entries: Sequence[Entry]) -> None:
     """Prints one line where the index marks frames whose label may belong to another face than they show."""
     marked = [entry for entry in entries if entry.faces]

@@ -131,7 +131,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def read_torch(path: Path) -> Any:
     """What a torch file holds: tensors on the CPU and plain values. Raises InputError as `read` does."""
     try:
-        _refuse_packed(path)
+        _require_sound_zip(path)
         with torch.serialization.safe_globals(_PLAIN), path.open("rb") as file:  # of a path, its ending counts
             return torch.load(file, map_location="cpu", weights_only=True)
     except InputError:
@@ -149,7 +149,7 @@ def read_torch(path: Path) -> Any:
         ) from error
 
 
-def _refuse_packed(path: Path) -> None:
+def _require_sound_zip(path: Path) -> None:
     """Raises InputError for a zip that unpacks to more than it is, as torch stores records as they are, or is damaged.
 
     torch does not compare the checksums that it writes.
@@ -158,11 +158,11 @@ def _refuse_packed(path: Path) -> None:
         return
     with zipfile.ZipFile(path) as file:
         unpacked = sum(record.file_size for record in file.infolist())
-    if unpacked > path.stat().st_size:
-        raise InputError(
-            f"checkpoint {path} is refused: it unpacks to {unpacked:,} bytes, which no file of torch does; get it again"
-        )
-    with zipfile.ZipFile(path) as file:
+        if unpacked > path.stat().st_size:
+            raise InputError(
+                f"checkpoint {path} is refused: it unpacks to {unpacked:,} bytes, which no file of torch does; get it "
+                "again"
+            )
         for record in (each for each in file.infolist() if each.CRC):  # 0 where torch was told to write none
             _require_checksum(file, record, path)
 

@@ -22,7 +22,7 @@ _MOVED = frozenset({"Identity", "Cast", "Transpose"})
 _RANKED = frozenset({"TopK"})
 """What gives outputs by their rank, so that no class has a place."""
 _BOUNDED = frozenset({"Tanh", "HardSigmoid", "Softsign"})
-_SHIFTED = frozenset({"Add", "Sub", "Mul", "Div", "Neg"})
+_SHIFTED = _SCALING | {"Neg"}
 
 
 def digest(path: str, model: Any, alone: Any) -> str:
@@ -57,9 +57,8 @@ def scaling(graph: Any, to_array: Callable[[Any], np.ndarray]) -> tuple[float, f
             value = float(np.abs(others[0]).mean())
             if node.op_type in ("Add", "Sub"):
                 offset = max(offset, value / factor)
-            factor *= (
-                value if node.op_type == "Mul" and value else 1 / value if node.op_type == "Div" and value else 1.0
-            )
+            elif value:
+                factor *= value if node.op_type == "Mul" else 1 / value
             found = found or value != 0
         elif node.op_type not in _MOVED:
             break

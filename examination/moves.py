@@ -69,29 +69,23 @@ def moves(
     Raises:
         InputError: as the attack does.
     """
+    seeds = [derive_seed(seed, key, "move", digest_of(region)) for region in regions]
     lift = LIFT
-    while (found := _moves(Unflippable(detector, lift), image, regions, attack, seed, key, batch_size)) is None:
+    while (found := _moves(Unflippable(detector, lift), image, regions, attack, seeds, batch_size)) is None:
         lift *= 10
     return found
 
 
 def _moves(
-    view: Unflippable,
-    image: Tensor,
-    regions: np.ndarray,
-    attack: RegionAttack,
-    seed: int,
-    key: str,
-    batch_size: int,
+    view: Unflippable, image: Tensor, regions: np.ndarray, attack: RegionAttack, seeds: list[int], batch_size: int
 ) -> np.ndarray | None:
     """As `moves`, by one view; None where an attack flips it, and has stopped."""
     before = Queries(view, 1).logits(image[None])[0, 0]
     found = []
     for start in range(0, len(regions), GROUP):
         group = regions[start : start + GROUP]
-        seeds = [derive_seed(seed, key, "move", digest_of(region)) for region in group]
         images = image.expand(len(group), *image.shape)
-        result = attack(view, images, torch.from_numpy(group), seeds, batch_size)
+        result = attack(view, images, torch.from_numpy(group), seeds[start : start + GROUP], batch_size)
         if result.flipped.any():
             return None
         found.append((result.logits[:, 0] - before).clamp(min=0.0).double().numpy())

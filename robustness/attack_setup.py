@@ -10,7 +10,7 @@ from attacks.nes import FINITE, NES
 from attacks.registry import describe_attack, unusable
 from common.commands import changed_options
 from common.errors import InputError
-from data.source import open_frames, warn_of_doubt
+from data.source import open_frames, refuse_without_frames, warn_of_doubt
 from detectors import Detector
 from detectors.batch_size import AUTO, ON_CPU, fastest, read_batch_size
 from detectors.consistency import probes, require_same_beside
@@ -64,9 +64,7 @@ def open_frames_of(options: AttackOptions) -> AttackedFrames:
         source = open_frames(options.frames, options.images, options.split)
         warn_of_doubt(source.entries)
         return choose_frames(source, options.split, options.limit)
-    for name, value in (("--images", options.images), ("--split", options.split)):
-        if value is not None:
-            raise InputError(f"{name} needs --frames: demo faces have their own")
+    refuse_without_frames(options.images, options.split)
     return demo_entries(options.limit)
 
 

@@ -13,7 +13,7 @@ from attacks.registry import ATTACKS, BUDGET
 from common.console import warn
 from common.errors import InputError
 from common.settings import override
-from data.source import open_frames
+from data.source import open_frames, refuse_without_frames
 from detectors import Detector
 from detectors.batch_size import AUTO, fastest, read_batch_size, usual
 from detectors.randomised import layer_count
@@ -40,9 +40,7 @@ def open_selection(options: EvaluationOptions, keep_real: bool = False, fingerpr
     if options.frames is not None:
         source = open_frames(options.frames, options.images, options.split)
         return select_frames(source, options.split, options.limit, keep_real, fingerprinted)
-    for name, value in (("--images", options.images), ("--split", options.split)):
-        if value is not None:
-            raise InputError(f"{name} needs --frames: the demo's frames have their own")
+    refuse_without_frames(options.images, options.split)
     return demo_selection(options.limit)
 
 

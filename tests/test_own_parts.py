@@ -329,21 +329,21 @@ def test_an_explainer_that_depends_on_more_than_it_is_given_is_warned_of(
     assert bool(words) == ("of the first frame" in told)
 
 
-@pytest.mark.parametrize(("name", "warned"), [("Entropic", True), ("Tires", True), ("Seeded", False)])
-def test_an_attack_that_does_not_repeat_itself_is_warned_of(
-    tmp_path: Path, name: str, warned: bool, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("kind", "name", "words", "warned"),
+    [
+        ("attacks", "Entropic", " made two pictures of the first frame by the same draws", True),
+        ("attacks", "Tires", " made two pictures of the first frame by the same draws", True),
+        ("attacks", "Seeded", " made two pictures of the first frame by the same draws", False),
+        ("metrics", "DrawsUnseeded", ".drawn gave", True),
+        ("metrics", "DrawsItsValue", ".drawn gave", False),
+    ],
+)
+def test_an_attack_or_metric_that_does_not_repeat_itself_is_warned_of(
+    tmp_path: Path, kind: str, name: str, words: str, warned: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    prepare_run(options(tmp_path, attacks=(f"{OWN}:{name}",)))
-    told = f"attack {OWN}:{name} made two pictures of the first frame by the same draws"
-    assert (told in capsys.readouterr().err) == warned
-
-
-@pytest.mark.parametrize(("name", "warned"), [("DrawsUnseeded", True), ("DrawsItsValue", False)])
-def test_a_metric_that_does_not_repeat_itself_is_warned_of(
-    tmp_path: Path, name: str, warned: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
-    prepare_run(options(tmp_path, metrics=(f"{OWN}:{name}",)))
-    told = f"metric {OWN}:{name}.drawn gave"
+    prepare_run(options(tmp_path, **{kind: (f"{OWN}:{name}",)}))
+    told = f"{kind.removesuffix('s')} {OWN}:{name}{words}"
     assert (told in capsys.readouterr().err) == warned
 
 

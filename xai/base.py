@@ -58,8 +58,10 @@ class Score:
 
 
 def _require_images(images: Tensor, side: int) -> None:
-    """Refuses what is no batch (N, 3, side, side), bytes, and values far outside of [0, 1]: a detector would say
-    something of all of these."""
+    """Refuses what is no batch (N, 3, side, side), bytes, and values far outside of [0, 1].
+
+    A detector would say something of all of these.
+    """
     if images.ndim != 4 or images.shape[1:] != (3, side, side):
         raise InputError(
             f"the detector was asked about images of shape {tuple(images.shape)}; expected (N, 3, {side}, {side})"
