@@ -21,7 +21,7 @@ from torch import Tensor
 from common.errors import InputError
 from common.files import sha256
 from detectors.class_names import LABEL_KEYS
-from detectors.statements import Statement, is_holder, statements_in
+from detectors.statements import Statement, is_holder, statements_in, tensor_statements
 
 _WRAPPERS = ("state_dict", "model", "network", "net", "model_state_dict", "weights")
 """Keys under which files keep the state dict: Lightning, SBI, CADDM, and what training scripts call it."""
@@ -69,7 +69,7 @@ class Checkpoint:
             training script, the names of the classes, a safetensors file's metadata (strings), or nothing.
         sha256: of the file's bytes, in hexadecimal.
         remarks: what was chosen or left out in reading it, each in words.
-        statements: what it says beside the weights, under whatever name (`detectors.statements`).
+        statements: what it says beside the weights, under whatever name, tensors among it (`detectors.statements`).
     """
 
     path: Path
@@ -103,7 +103,8 @@ def read(path: str | Path) -> Checkpoint:
     else:
         raise InputError(f"{path} is not a checkpoint: neither safetensors nor a torch file")
     tensors, remarks = _unwrap(content, path)
-    return Checkpoint(path, tensors, metadata, sha256(path), remarks, statements_in(said))
+    statements = dict((*tensor_statements(tensors), *statements_in(said)))
+    return Checkpoint(path, tensors, metadata, sha256(path), remarks, tuple(statements.items()))
 
 
 def _described(content: Any) -> dict[str, Any]:

@@ -55,6 +55,14 @@ def statements_in(content: Any) -> tuple[Statement, ...]:
     return tuple(_walk(content, "", DEEPEST))
 
 
+def tensor_statements(state_dict: Mapping[str, Tensor]) -> tuple[Statement, ...]:
+    """What tensors beside the weights say: a mean, a deviation (`normalize.mean`) or what decides, of 3 numbers at most.
+
+    They are buffers of what a training wrapped around its network.
+    """
+    return tuple((key, _numbers(state_dict[key])) for key in _stating(state_dict))
+
+
 def _walk(content: Any, path: str, deeper: int) -> Iterator[Statement]:
     values = vars(content) if isinstance(content, Namespace) else content
     if not isinstance(values, Mapping) or not deeper:
@@ -70,7 +78,7 @@ def _walk(content: Any, path: str, deeper: int) -> Iterator[Statement]:
             yield from _walk(value, f"{name}.", deeper - 1)
         elif isinstance(value, Tensor):
             if not weights and value.numel() <= 3:
-                yield name, [round(float(number), 6) for number in value.flatten()]
+                yield name, _numbers(value)
         elif isinstance(value, (str, bool, int, float, list, tuple)):
             yield name, value
 
@@ -78,7 +86,11 @@ def _walk(content: Any, path: str, deeper: int) -> Iterator[Statement]:
 def _stating(values: Mapping[Any, Any]) -> list[str]:
     """The keys of tensors that are a mean, a deviation or what decides, not weights."""
     tensors = (str(key) for key, value in values.items() if isinstance(value, Tensor) and value.numel() <= 3)
-    return [key for key in tensors if _COLOUR.match(key) or _DECISION.match(key)]
+    return [key for key in tensors if _COLOUR.match(_last(key)) or _DECISION.match(_last(key))]
+
+
+def _numbers(tensor: Tensor) -> list[float]:
+    return [round(float(number), 6) for number in tensor.flatten()]
 
 
 def _parsed(text: str) -> Any:

@@ -71,7 +71,8 @@ def load_into(
         )
     tensors = {key: tensor.to(wanted[key].dtype) if key in wanted else tensor for key, tensor in tensors.items()}
     require_usable({key: tensors[key] for key in wanted}, str(checkpoint.path))
-    if outside := (*alignment.outside, *left):
+    stated = [name for name, _ in checkpoint.statements]  # compared with what the detector does, elsewhere
+    if outside := [key for key in (*alignment.outside, *left) if key not in stated]:
         warn(f"{checkpoint.path}: left unused, being no part of the network that judges: {_by_part(outside)}")
     network.load_state_dict({key: tensors[(names or {}).get(key, key)] for key in network.state_dict()})
 

@@ -268,6 +268,37 @@ def test_what_safetensors_say_is_read_as_it_is_meant(tmp_path: Path, capsys: pyt
     assert "also says bgr = 1, which is not what the detector does" in capsys.readouterr().err
 
 
+def wrapped(folder: Path, network_name: str, **buffers: Tensor) -> Path:
+    """The state dict of a module that holds the network beside tensors of its own."""
+    weights = {f"{network_name}.{key}": value for key, value in network(2).state_dict().items()}
+    torch.save({"state_dict": weights | buffers, "classes": ["Real", "Fake"]}, folder / "x.pth")
+    return folder / "x.pth"
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+@pytest.mark.parametrize("shape", [(3,), (1, 3, 1, 1)])
+def test_a_normalisation_among_the_tensors_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: tuple[int, ...], scale: float
+) -> None:
+    mean, std = ((torch.tensor(values) * scale).view(shape) for values in ((0.4, 0.5, 0.6), (0.2, 0.3, 0.4)))
+    path = wrapped(tmp_path, "1", **{"0.mean": mean, "0.std": std})
+    detector = load(path, input_size=32)
+    batch = images(32)
+    expected = network(2)((batch - column((0.4, 0.5, 0.6))) / column((0.2, 0.3, 0.4)))
+    assert torch.allclose(detector(batch), expected, atol=1e-4)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(InputError, match="says itself: normalisation"):
+        load(path, input_size=32, normalise="half")
+
+
+def test_tensors_that_the_detector_contradicts_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    decides = {"temperature": torch.tensor(2.5), "normalize.mean": torch.full((3,), 0.2)}
+    load(wrapped(tmp_path, "model", **decides), input_size=32, normalise="half")
+    told = capsys.readouterr().err
+    assert "also says temperature = [2.5], normalize.mean = [0.2, 0.2, 0.2], which is not what the detector does" in told
+    assert "no part of the network that judges" not in told
+
+
 @pytest.mark.parametrize(
     "beside",
     [
