@@ -18,7 +18,7 @@ from data.preprocess.face_detection import face_detector
 from examination.answer import answer
 from examination.examining import examine_subject
 from examination.faces import FaceChoice
-from examination.files import write_case
+from examination.files import other_cases, write_case
 from examination.films import FRAMES, FrameChoice, Subject
 from examination.setup import BUDGET, METHODS, ExaminationSetup, prepare_examination
 from examination.stage_progress import StageProgress
@@ -98,10 +98,12 @@ def examine(
             subjects = subjects_of(path, looking, choice, bool(times) or frames is not None)
             if sha256(path) != digest:
                 raise InputError(f"{path} changed while it was read: examine it again once nothing writes to it")
-            for subject in subjects:
-                own = folder / path.name if file.is_dir() else folder
-                own = own / f"face-{subject.face}" if len(subjects) > 1 else own
+            of_file = folder / path.name if file.is_dir() else folder
+            folders = [of_file / f"face-{each.face}" if len(subjects) > 1 else of_file for each in subjects]
+            for subject, own in zip(subjects, folders, strict=True):
                 _examine(path, digest, subject, setup, None if whole else detector_of_faces, own)
+            for other in other_cases(of_file, folders):
+                console.say(f"Note: {other} holds a case that was examined earlier, not now")
         except InputError as error:
             if not file.is_dir():
                 raise

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,12 @@ def write_case(folder: Path, case: Case, answer: Sequence[str]) -> list[Path]:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             os.replace(staged / path, folder / path)
     return [folder / path for path in made]
+
+
+def other_cases(folder: Path, written: Collection[Path]) -> list[Path]:
+    """The folders of cases, in a file's folder, that were not written now: of an earlier choice of faces."""
+    found = [folder, *sorted(folder.glob("face-*"))]
+    return [each for each in found if (each / DATA).is_file() and each not in written]
 
 
 def _of_map(stem: Path) -> list[Path]:

@@ -204,6 +204,20 @@ def test_a_photograph_is_cropped_and_several_faces_must_be_chosen(
     assert found["remarks"][0].startswith(f"face 2 is cut out of {WIDTH}x{HEIGHT} pixels: 53x53 at ")
 
 
+def test_cases_of_an_earlier_choice_of_faces_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, out = tmp_path / "photo.png", tmp_path / "out"
+    Image.fromarray(frame([(40, 60), (120, 60)])).save(photo)
+    assert run(photo, *FIND, "--face", "all", "--out", out) == 0
+    assert "earlier, not now" not in capsys.readouterr().out
+    assert run(photo, *FIND, "--face", 2, "--out", out) == 0
+    told = capsys.readouterr().out
+    for number in (1, 2):
+        assert f"Note: {out / f'face-{number}'} holds a case that was examined earlier, not now" in told
+        assert (out / f"face-{number}" / "case.json").is_file()
+    assert run(photo, *FIND, "--face", "all", "--out", out) == 0
+    assert f"Note: {out} holds a case" in capsys.readouterr().out
+
+
 def faceless_film(folder: Path) -> Path:
     return write(folder / "film.mp4", [background()] * 12)
 
