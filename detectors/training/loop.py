@@ -26,7 +26,7 @@ from detectors.checkpoints import read
 from detectors.devices import several
 from detectors.memory import keep_freed_memory
 from detectors.saving import METADATA_KEY, NetworkDetector, save
-from detectors.training.checkpoint_files import WholeCheckpoints, checkpoints
+from detectors.training.checkpoint_files import BEST, LAST, Best, WholeCheckpoints, last_checkpoint
 from detectors.training.data import FrameData, steps_of
 from detectors.training.loggers import STEPS, training_logger
 from detectors.training.progress import Budget, History
@@ -35,7 +35,6 @@ from detectors.training.training_frames import Labelled, class_weights
 from detectors.weight_loading import load_into
 
 SETTINGS_KEY = "training"
-LAST, BEST = "last.ckpt", "best.ckpt"
 FREE_TO_CHANGE = ("max_minutes", "workers")
 BEGUN_FROM = "begun_from"
 TRAINED, VALIDATED, PICTURES, NONE = "frames", "validation", "pictures", "none"
@@ -223,6 +222,7 @@ def train(
     data = FrameData(
         frames, validation, detector, recipe, settings.batch_size, settings.workers, settings.seed, settings.devices
     )
+    best = Best(out / BEST) if validation is not None and recipe.keeps_best else None
     first = is_first_process()
     with _quiet(), training_logger(logger, out, first) as curves, progress("step", shown=first) as bar:
         if curves is not None:
@@ -238,7 +238,8 @@ def train(
             callbacks=[
                 budget,
                 History(out / "history.csv", bar, budget),
-                *checkpoints(out, best=validation is not None and recipe.keeps_best),
+                *([best] if best else []),
+                last_checkpoint(out),
             ],
             plugins=[WholeCheckpoints()],
             default_root_dir=out,
@@ -253,9 +254,7 @@ def train(
             trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
     if not trainer.is_global_zero:
         return out / "model.safetensors"
-    best = out / BEST
-    chosen = validation is not None and recipe.keeps_best and best.is_file()
-    load_into(detector.network, read(best if chosen else out / LAST), detector.config.title)
+    load_into(detector.network, read(best.kept() if best else out / LAST), detector.config.title)
     save(detector, out / "model.safetensors", half)
     return out / "model.safetensors"
 
