@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.global_generators import isolated
+from data.frames import CLASS_NAMES
 from detectors.base import REAL, Detector
 from detectors.class_names import class_name
 from detectors.consistency import TOLERANCE, apart, probes, require_consistent
+from detectors.hidden_networks import require_networks_seen
 from detectors.memory import ran_out
 from detectors.queries import Queries
 
@@ -41,9 +42,11 @@ def check_contract(detector: Detector, name: str) -> None:
             f"detector {name}: its class {others[0]!r} reads as real, too, and would count as fake beside {REAL!r}; "
             "make them one class, or give it another name"
         )
+    _require_not_hidden(detector, name)
+    _require_labels(detector, name)
     if type(detector).__call__ is not Detector.__call__:
         raise InputError(f"detector {name} has a __call__ of its own, past which nothing is looked at: name it forward")
-    _require_networks_seen(detector, name)
+    require_networks_seen(detector, name)
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:
         require_consistent(detector, probes(detector))
@@ -62,22 +65,34 @@ def check_contract(detector: Detector, name: str) -> None:
         ) from error
 
 
-def _require_networks_seen(detector: Detector, name: str) -> None:
-    """Refuses networks in plain lists, tuples and dictionaries: nothing puts them in a mode or on a device, and the
-    weights' SHA-256 and the detector of random weights leave them out."""
-    seen = {id(module) for module in detector.modules()}
-    for module in detector.modules():
-        for attribute, value in vars(module).items():
-            parts = (
-                value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+def _require_not_hidden(detector: Detector, name: str) -> None:
+    """Refuses networks and tensors by names that its class has already: Python would find the class's."""
+    for given in (*detector._modules, *detector._parameters, *detector._buffers):
+        if hasattr(type(detector), given):
+            raise InputError(
+                f"detector {name} sets {given!r} to a network or tensor, which what its class has by that name hides, "
+                f"so that it is never used: define {given!r} in the class, or call the network otherwise"
             )
-            lost = [part for part in parts if isinstance(part, nn.Module) and id(part) not in seen]
-            if any(part.state_dict() for part in lost):
-                raise InputError(
-                    f"detector {name} keeps a network in {attribute!r} where torch does not see it, so that its modes, "
-                    "device and weights are not the detector's: name it as an attribute, or put it into nn.ModuleList "
-                    "or nn.ModuleDict"
-                )
+
+
+def _require_labels(detector: Detector, name: str) -> None:
+    """Refuses a `label_of` that contradicts the order of `class_names`: accuracies would be of other classes.
+
+    Asked are the families of FaceForensics++ and the detector's own names; what it has no answer to is asked by frames.
+    """
+    names = detector.class_names
+    for family in dict.fromkeys((*CLASS_NAMES, *names)):
+        try:
+            label = detector.label_of(family)
+        except FAILED:
+            continue
+        if not isinstance(label, int) or not 0 <= label < len(names):  # of no class, or refused where a frame has it
+            continue
+        if (label == detector.real) != (family == REAL) or (family in names and label != names.index(family)):
+            raise InputError(
+                f"detector {name}: its label_of gives {family} the class {label}, which is {names[label]} in its "
+                "class_names: let them agree, or leave label_of out"
+            )
 
 
 def _require_draws_left_alone(detector: Detector, name: str) -> None:

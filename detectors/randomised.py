@@ -17,6 +17,7 @@ from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.console import warn
 from common.errors import InputError
 from common.seeds import derive_seed
 from detectors.answers import NotFiniteError
@@ -25,6 +26,12 @@ from detectors.queries import evaluating, exact_float32
 
 PROBES = 8
 """How many images set the scale of the drawn layers."""
+
+SAME = 1e-3
+"""Of the largest logit: a copy whose answers differ by less has the original's weights."""
+
+FOLLOWS = 0.01
+"""Of how far a copy's logits move from image to image: the part that is no linear function of the original's logits."""
 
 _SCALED = (nn.Conv2d, Conv2dSame, nn.Linear)  # exact types: a subclass may compute its weight anew in every forward
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -43,7 +50,8 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
 
     The copy is in evaluation mode, on the same device, of the same class, and prepares frames alike; its
     `weights_sha256` is None. PROBES images go through the original once and through the copy twice. Raises InputError
-    for a detector without weights, for `layers` below 1, and where the copy's logits are not finite.
+    for a detector without weights, for `layers` below 1, where the copy's logits are not finite, and where all weights
+    are drawn and its answers are still the original's.
     """
     name = type(detector).__name__
     if layers is not None and layers < 1:
@@ -52,7 +60,7 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
         raise InputError(f"detector {name} has no weights that could be randomised")
     probe = _probe(detector)
     with torch.no_grad(), exact_float32():
-        runs = _observe(detector, probe)
+        runs, before = _observe(detector, probe)
         chosen = _bottom_up(detector, runs)[-(layers or 0) :]
         other = copy.deepcopy(detector)
         other.eval()
@@ -61,13 +69,40 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
         with _calibrating(other, chosen, runs), contextlib.suppress(NotFiniteError):
             other(probe)
         try:
-            other(probe)
+            after = other(probe)
         except NotFiniteError:
             raise InputError(
                 f"detector {name} gives logits that are not finite once its weights are randomised"
             ) from None
+    if layers is None:
+        _require_other(name, before, after)
     other.weights_sha256 = None
     return other
+
+
+def _require_other(name: str, before: Tensor, after: Tensor) -> None:
+    """Refuses a copy that answers as its original does, (N, C) each, and warns of one that follows it.
+
+    It computes with weights that a copy does not have, or that no drawing reaches.
+    """
+    first, second = (logits.double() - logits.double().mean(dim=1, keepdim=True) for logits in (before, after))
+    varies = float((first - first[:1]).abs().max()) > SAME * float(first.abs().max())
+    if varies and float((first - second).abs().max()) <= SAME * float(first.abs().max()):
+        raise InputError(
+            f"detector {name} answers the same once all its weights are drawn anew, so that nothing can be compared "
+            "with random weights: it computes by a function made in __init__ (a lambda, torch.compile of a method), "
+            "which a copy shares, or with weights that are no parameters; call its networks in forward"
+        )
+    moves = before.double() - before.double().mean(dim=0)
+    if not varies or moves.shape[1] > len(moves) - 3:  # so many classes that any answers could be made of them
+        return
+    second = second - second.mean(dim=0)
+    if float((second - moves @ torch.linalg.pinv(moves) @ second).norm()) < FOLLOWS * float(second.norm()):
+        warn(
+            f"detector {name} still follows its former answers once its weights are drawn anew: most of its weights "
+            "are no parameters (buffers, a frozen or compiled network), and what is compared with random weights is "
+            "hardly another detector"
+        )
 
 
 def layer_count(detector: Detector) -> int:
@@ -111,8 +146,8 @@ def _draw(module: nn.Module, seed: int, layer: str) -> None:
         parameter.copy_((mean + spread * noise).to(parameter))
 
 
-def _observe(detector: Detector, probe: Tensor) -> _Runs:
-    """What each layer and norm gives for the probe, the first time that it runs."""
+def _observe(detector: Detector, probe: Tensor) -> tuple[_Runs, Tensor]:
+    """What each layer and norm gives for the probe, the first time that it runs, and the logits."""
     runs: _Runs = {}
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -127,8 +162,8 @@ def _observe(detector: Detector, probe: Tensor) -> _Runs:
             if isinstance(module, _NORMS) or _has_weights(module):
                 stack.callback(module.register_forward_hook(watch(name)).remove)
         with evaluating(detector):
-            detector(probe)
-    return runs
+            logits = detector(probe)
+    return runs, logits
 
 
 @contextlib.contextmanager

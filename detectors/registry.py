@@ -114,7 +114,13 @@ def load(
         detector, digest = _own(name, checkpoint)
     else:
         detector, digest = _known(name, checkpoint, conventions)
-    detector.eval()  # what it returns is not looked at: a user's own may return nothing
+    try:
+        detector.eval()  # what it returns is not looked at: a user's own may return nothing
+    except NotImplementedError as error:  # as networks of torch.export raise it, which have no modes
+        raise InputError(
+            f"detector {name} cannot be put into evaluation mode ({described(error)}): give it an eval and a train of "
+            "its own, that do what they can and return self"
+        ) from error
     require_evaluating(detector)
     check_contract(detector, name)
     detector.weights_sha256 = digest or detector.weights_sha256 or weights_digest(detector)

@@ -1,7 +1,7 @@
 """Asks a detector again, at each frame's end: about the frame, changed pictures of it, and the first frame of all.
 
-What it answers belongs to no method and no attack, and stands in no cost: two passes a frame, of eleven images at most
-where the frame was explained, and one of three where it was not.
+What it answers belongs to no method and no attack, and stands in no cost: a pass of eleven images at most and one of
+each of the eight changed ones where the frame was explained, and one pass of three where it was not.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,8 @@ class AskedAgain:
         """Asks at a frame's end; the answer to the first frame that is no longer the same, once.
 
         The frame is asked about twice in one batch, so that an answer for more than one picture is seen, too; changed
-        pictures of it (each third of its segments hidden, and attacked) in two batches, once with their gradient.
+        pictures of it (each third of its segments hidden, and attacked) in the same batch and, with their gradient, one
+        by one, so that what the others of a batch do to an answer is seen as well.
 
         Args:
             key: of the frame.
@@ -46,12 +47,13 @@ class AskedAgain:
         now = queries.logits(torch.stack([image.cpu(), image.cpu(), *changed, *earlier]))
         self._require_same(image, logits, now[:2], "this frame differently at its end than at its beginning")
         if len(changed):
-            turned = changed.flip(0).contiguous(memory_format=torch.channels_last)
-            again = answer_for_gradient(self._detector, turned)
-            again = (queries.logits(turned) if again is None else again).flip(0)
+            again = torch.cat([self._alone(queries, picture) for picture in changed.split(1)])
             said = now[2 : 2 + len(changed)]
             self._require_same(
-                image, said, again, "a changed picture of this frame (masked, attacked) differently twice"
+                image,
+                said,
+                again,
+                "a changed picture of this frame (masked, attacked) differently twice, in a batch and alone",
             )
         if self._first is None:
             self._first = (key, image.cpu(), logits)
@@ -62,11 +64,17 @@ class AskedAgain:
         self._drifted = True
         return Drift(self._first[0], key, drift)
 
+    def _alone(self, queries: Queries, picture: Tensor) -> Tensor:
+        """What it says of one picture (1, 3, S, S), its gradient wanted where it has one."""
+        laid_out = picture.contiguous(memory_format=torch.channels_last)
+        said = answer_for_gradient(self._detector, laid_out)
+        return queries.logits(laid_out) if said is None else said
+
     def _require_same(self, image: Tensor, before: Tensor, now: Tensor, what: str) -> None:
         if difference := self._difference(image, before.expand(len(now), -1), now):
             raise InputError(
                 f"detector {type(self._detector).__name__} answers {what} (a logit differs by {difference:.2g}): it "
-                "draws, or keeps a state; mend its forward"
+                "draws, keeps a state, or looks at the whole batch; mend its forward"
             )
 
     def _difference(self, image: Tensor, before: Tensor, now: Tensor) -> float:

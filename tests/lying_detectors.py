@@ -154,7 +154,8 @@ class ForwardOfTheInstance(PlantedDetector):
 
     def __init__(self) -> None:
         super().__init__()
-        self.__dict__["forward"] = NaNOnceChanged().forward
+        self.inner = NaNOnceChanged()
+        self.__dict__["forward"] = self.inner.forward
 
 
 class Forgets(PlantedDetector):

@@ -482,6 +482,33 @@ def test_a_detector_prepares_copies() -> None:
     np.testing.assert_array_equal(image, kept)
 
 
+def test_a_rare_draw_is_found_at_the_first_frame_and_remembered() -> None:
+    draws = np.random.default_rng(0)
+
+    class Flips(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            made = super().prepare(image)
+            return made.flip(2) if draws.random() < 0.3 else made
+
+    detector, image = Flips(), picture("a/1.png", "FaceSwap")
+    for _ in range(10):
+        with pytest.raises(InputError, match="prepares a frame otherwise each time"):
+            prepared(detector, image)
+
+
+def test_memory_that_a_prepare_uses_again_is_copied() -> None:
+    class Reuses(TwoClassPlanted):
+        kept = torch.empty(3, SIZE, SIZE)
+
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            return self.kept.copy_(super().prepare(image))
+
+    images = [picture("a/1.png", family) for family in ("FaceSwap", "Real")]
+    sound, detector = TwoClassPlanted(), Reuses()
+    for made, image in zip([prepared(detector, image) for image in images], images, strict=True):
+        assert torch.equal(made, sound.prepare(image))
+
+
 @pytest.mark.parametrize(
     "ask",
     [
@@ -536,6 +563,39 @@ def test_masks_must_move_as_pictures_do(move: Callable[[np.ndarray], np.ndarray]
         return
     with pytest.raises(InputError, match="its prepare moves pixels elsewhere than its prepare_mask"):
         prepared_mask(Moves(), mask)
+
+
+def middle(image: np.ndarray) -> np.ndarray:
+    """The largest square in the middle, as torchvision's Resize and CenterCrop leave it."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side].copy()
+
+
+def bordered(image: np.ndarray) -> np.ndarray:
+    """The picture in a black square, as a letterbox leaves it."""
+    height, width = image.shape[:2]
+    side = max(height, width)
+    top, left = (side - height) // 2, (side - width) // 2
+    square = np.zeros((side, side, *image.shape[2:]), image.dtype)
+    square[top : top + height, left : left + width] = image
+    return square
+
+
+@pytest.mark.parametrize("move", [middle, bordered])
+def test_pictures_that_are_not_square_show_what_square_ones_hide(move: Callable[[np.ndarray], np.ndarray]) -> None:
+    class Moves(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            return super().prepare(move(image))
+
+    class MovesBoth(Moves):
+        def prepare_mask(self, mask: np.ndarray) -> np.ndarray:
+            return super().prepare_mask(move(mask))
+
+    prepared_mask(MovesBoth(), np.ones((64, 64), bool))
+    with pytest.raises(InputError, match="its prepare moves pixels elsewhere than its prepare_mask"):
+        prepared_mask(Moves(), np.ones((64, 64), bool))
 
 
 @pytest.mark.parametrize("wrong", [lambda mask: ~mask, lambda mask: np.ones_like(mask), lambda mask: mask.T.copy()])

@@ -1,7 +1,9 @@
 """What a detector says of itself is checked when it is loaded: types, ranges and names."""
 
+import functools
 import random
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import InputError
+from detectors.black_box import BlackBox
 from detectors.contract import check_contract
 from tests.scoring.stand_ins import PlantedDetector, TwoClassPlanted
 
@@ -53,7 +56,30 @@ def test_a_call_of_its_own_is_refused() -> None:
         check_contract(Calls(), "own")
 
 
-@pytest.mark.parametrize("hold", [lambda part: [part], lambda part: (None, part), lambda part: {"first": part}])
+class Predictor:
+    """As a library's object round a network is."""
+
+    def __init__(self, part: nn.Module) -> None:
+        self.models = [part]
+
+    def predict(self, images: Tensor) -> Tensor:
+        found: Tensor = self.models[0](images)
+        return found
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda part: [part],
+        lambda part: (None, part),
+        lambda part: {"first": part},
+        Predictor,
+        lambda part: Predictor(part).predict,
+        lambda part: lambda images: part(images),
+        lambda part: part.forward,
+        lambda part: functools.partial(type(part).forward, part),
+    ],
+)
 def test_a_network_that_torch_does_not_see_is_refused(hold: Callable[[nn.Module], object]) -> None:
     class Hides(PlantedDetector):
         def __init__(self) -> None:
@@ -70,8 +96,85 @@ def test_parts_that_are_named_twice_or_have_no_weights_are_not() -> None:
             super().__init__()
             self.inner = nn.Sequential(nn.Conv2d(3, 3, 1))
             self.parts = [self, self.inner, self.inner[0], nn.ReLU()]
+            self.run = lambda images: self.inner(images)
+            self.run_inner = self.inner.forward
 
     check_contract(Lists().eval(), "own")
+
+
+def test_a_traced_network_is_seen() -> None:
+    class Traced(PlantedDetector):
+        def __init__(self) -> None:
+            super().__init__()
+            with warnings.catch_warnings(action="ignore"):
+                self.inner = torch.jit.trace(nn.Conv2d(3, 3, 1), torch.rand(1, 3, 8, 8))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) + 1e-3 * self.inner(images).mean()
+
+    check_contract(Traced().eval(), "own")
+
+
+def test_a_black_box_may_hold_a_network() -> None:
+    class Holds(BlackBox):
+        input_size, class_names, real = 48, ("Real", "Fake"), 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = Predictor(TwoClassPlanted().eval())
+
+        def answers(self, pictures: np.ndarray) -> np.ndarray:
+            images = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
+            return (self.network.predict(images).detach() / 20).softmax(1).double().numpy()
+
+    check_contract(Holds().eval(), "own")
+
+
+@pytest.mark.parametrize("taken", ["prepare", "prepare_mask", "mean", "std", "label_of", "antialias"])
+def test_a_network_by_a_name_of_the_class_is_refused(taken: str) -> None:
+    detector = PlantedDetector().eval()
+    setattr(detector, taken, nn.Identity())
+    with pytest.raises(InputError, match=f"detector own sets '{taken}' to a network or tensor, which what its class"):
+        check_contract(detector, "own")
+
+
+class RealLast(TwoClassPlanted):
+    """Its classes the other way round."""
+
+    class_names, real = ("Fake", "Real"), 1
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).flip(1)
+
+
+@pytest.mark.parametrize(
+    ("label_of", "sound"),
+    [
+        (lambda family: int(family == "Real"), True),
+        (lambda family: {"Real": 1, "Face2Face": 0}[family], True),
+        (lambda family: None, True),
+        (lambda family: int(family != "Real"), False),
+        (lambda family: 0, False),
+        (lambda family: 1, False),
+    ],
+)
+def test_labels_agree_with_the_order_of_the_classes(label_of: Callable[[str], int | None], sound: bool) -> None:
+    detector = RealLast().eval()
+    detector.__dict__["label_of"] = label_of
+    if sound:
+        check_contract(detector, "own")
+        return
+    with pytest.raises(InputError, match=r"detector own: its label_of gives \w+ the class \d, which is \w+ in its class_"):
+        check_contract(detector, "own")
+
+
+def test_labels_of_another_order_of_families_are_refused() -> None:
+    class Alphabet(PlantedDetector):
+        def label_of(self, family: str | None) -> int | None:
+            return {"Real": 0, "Deepfakes": 1, "Face2Face": 2, "FaceSwap": 3, "NeuralTextures": 4}.get(str(family))
+
+    with pytest.raises(InputError, match="its label_of gives NeuralTextures the class 4, which is FaceSwap in its"):
+        check_contract(Alphabet().eval(), "own")
 
 
 @pytest.mark.parametrize("seed", [torch.manual_seed, np.random.seed, random.seed])

@@ -188,6 +188,55 @@ def test_what_cannot_be_randomised_says_so() -> None:
         randomised(broken, seed=0)
 
 
+class ByFunction(SmallNetwork):
+    """Asked by a function that a copy shares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run = lambda images: SmallNetwork.forward(self, images)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.run(images)
+
+
+class OwnForward(SmallNetwork):
+    """Its forward is replaced by a compiled one, as often is done for speed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forward = torch.compile(self.forward, backend="eager")  # type: ignore[method-assign]
+
+
+class Buffered(SmallNetwork):
+    """Its weights are buffers; a small layer behind them is all that is drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for module in list(self.modules()):
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                delattr(module, name)
+                module.register_buffer(name, parameter.detach())
+        self.last = nn.Linear(len(self.class_names), len(self.class_names), bias=False)
+        nn.init.eye_(self.last.weight)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.last(super().forward(images))
+
+
+@pytest.mark.parametrize("kind", [ByFunction, OwnForward])
+def test_a_copy_that_answers_as_the_original_is_refused(kind: type[SmallNetwork]) -> None:
+    with pytest.raises(InputError, match=f"detector {kind.__name__} answers the same once all its weights are drawn"):
+        randomised(kind().eval(), seed=0)
+
+
+def test_a_copy_that_follows_the_original_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    randomised(Buffered().eval(), seed=0)
+    assert "detector Buffered still follows its former answers once its weights are drawn anew" in capsys.readouterr().err
+    for seed in range(20):
+        randomised(SmallNetwork().eval(), seed)
+    assert "still follows" not in capsys.readouterr().err
+
+
 def test_a_copy_of_a_copy_is_random_again() -> None:
     detector = copy.deepcopy(SmallNetwork())
     once, twice = randomised(detector, 0), randomised(randomised(detector, 0), 1)
