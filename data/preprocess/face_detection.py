@@ -3,14 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import cv2
 import numpy as np
 
-from common.errors import InputError
+from common.errors import FAILED, InputError, described
 from common.files import sha256
 from common.registry import resolve
+
+
+LEAST_FACE = 2
+"""Pixels of a side: what is smaller is in units of the frame, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,41 @@ class YunetFaces:
         return []
 
 
+class OwnFaces:
+    """A user's own detector, whose boxes are looked at; it is given copies of frames."""
+
+    def __init__(self, name: str, detector: FaceDetector) -> None:
+        self._name, self._detector = name, detector
+
+    def detect(self, image: np.ndarray) -> list[Box]:
+        """The faces that it finds. Raises InputError where it fails, or gives what is no box in the image."""
+        try:
+            found: object = self._detector.detect(image.copy())
+        except FAILED as error:
+            raise InputError(f"face detector {self._name} fails ({described(error)})") from error
+        boxes = list(found) if isinstance(found, (list, tuple)) else [found]
+        for box in boxes:
+            if wrong := self._wrong(box, *image.shape[:2]):
+                raise InputError(
+                    f"face detector {self._name} gave {wrong}; expected a list of Box(left, top, width, height) in pixels "
+                    f"of the frame ({image.shape[1]}x{image.shape[0]})"
+                )
+        return cast(list[Box], boxes)
+
+    @staticmethod
+    def _wrong(box: object, height: int, width: int) -> str | None:
+        """What a thing is that is no face in a frame of this size, in words; None where it may be one."""
+        if not isinstance(box, Box):
+            return f"a {type(box).__name__} in place of a Box"
+        numbers = (box.left, box.top, box.width, box.height)
+        if not all(isinstance(number, (int, float, np.number)) and np.isfinite(number) for number in numbers):
+            return f"{box}, which is no four numbers"
+        if min(box.width, box.height) < LEAST_FACE:
+            return f"{box}, which is smaller than {LEAST_FACE} pixels"
+        x, y = box.centre
+        return None if 0 <= x <= width and 0 <= y <= height else f"{box}, whose middle is outside of it"
+
+
 def face_detector(name: str) -> FaceDetector:
     """The detector called `haar`, `yunet:MODEL.onnx`, or a user's own class `package.module:Name` (no arguments).
 
@@ -121,8 +160,8 @@ def face_detector(name: str) -> FaceDetector:
         raise InputError("the face detector yunet needs its model: yunet:MODEL.onnx")
     if name.startswith("yunet:"):
         return YunetFaces(Path(name.removeprefix("yunet:")))
-    detector: FaceDetector = resolve(name, {"haar": HaarFaces}, "face detector")()
-    return detector
+    made: FaceDetector = resolve(name, {"haar": HaarFaces}, "face detector")()
+    return made if type(made) is HaarFaces else OwnFaces(name, made)
 
 
 def suggestion(name: str) -> str | None:

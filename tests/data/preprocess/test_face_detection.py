@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from data.preprocess.face_detection import Box, HaarFaces, detector_identity, face_detector
+from data.preprocess.face_detection import Box, HaarFaces, OwnFaces, detector_identity, face_detector
 from data.preprocess.video import probe, read
 from tests.data.preprocess.videos import DISCS, background, frame
 
@@ -57,6 +57,59 @@ def test_a_small_face_is_found_at_a_larger_size(ffpp: Path, pixels: int, monkeyp
 
 def test_no_face_is_no_box() -> None:
     assert HaarFaces().detect(np.full((100, 160, 3), 90, np.uint8)) == []
+
+
+class Gives:
+    """A user's detector that gives the same thing of every frame."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+
+    def detect(self, _image: np.ndarray) -> Any:
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (None, "a NoneType in place of a Box"),
+        ([(40, 60, 30, 30)], "a tuple in place of a Box"),
+        (np.array([[40, 60, 30, 30]]), "a ndarray in place of a Box"),
+        ([Box(float("nan"), 60, 30, 30)], "which is no four numbers"),
+        ([Box("40", 60, 30, 30)], "which is no four numbers"),  # type: ignore[arg-type]
+        ([Box(40, 60, 30, 30), Box(0.1, 0.2, 0.3, 0.4)], "which is smaller than 2 pixels"),
+        ([Box(120, 90, -80, -80)], "which is smaller than 2 pixels"),
+        ([Box(400, 60, 80, 80)], "whose middle is outside of it"),
+    ],
+)
+def test_what_is_no_box_of_the_frame_is_refused(found: Any, words: str) -> None:
+    with pytest.raises(InputError, match=f"face detector own gave .*{words}; expected a list of Box") as caught:
+        OwnFaces("own", Gives(found)).detect(background(160, 120))
+    assert "in pixels of the frame (160x120)" in str(caught.value)
+
+
+@pytest.mark.parametrize("found", [[], (), [Box(np.int32(40), 60, 30, 30)], [Box(-10, 60, 40, 40)]])  # type: ignore[arg-type]
+def test_boxes_are_given_on(found: Any) -> None:
+    assert OwnFaces("own", Gives(found)).detect(background(160, 120)) == list(found)
+
+
+def test_a_users_detector_is_given_a_copy_and_its_errors_are_one_line() -> None:
+    class Draws(Gives):
+        def detect(self, image: np.ndarray) -> Any:
+            cv2.rectangle(image, (40, 60), (70, 90), (0, 255, 0), 3)
+            return self.found
+
+    image = background(160, 120)
+    kept = image.copy()
+    OwnFaces("own", Draws([Box(40, 60, 30, 30)])).detect(image)
+    np.testing.assert_array_equal(image, kept)
+
+    class Fails(Gives):
+        def detect(self, _image: np.ndarray) -> Any:
+            raise KeyError("scores")
+
+    with pytest.raises(InputError, match=r"face detector own fails \(KeyError: 'scores'\)"):
+        OwnFaces("own", Fails(None)).detect(image)
 
 
 def test_names(tmp_path: Path) -> None:
