@@ -32,8 +32,8 @@ from common.errors import InputError, described, one_line, printable
 from common.memory import no_memory, place, ran_out
 from common.progress_lines import progress_lines
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(emoji=False)
+errors = Console(stderr=True, emoji=False)
 INTERRUPTED = 130
 _ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _withheld: list[list[str]] = []  # where warnings go instead, innermost last

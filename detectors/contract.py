@@ -14,7 +14,7 @@ from common.global_generators import isolated
 from data.frames import CLASS_NAMES
 from detectors.base import REAL, Detector
 from detectors.class_names import class_name
-from detectors.consistency import TOLERANCE, apart, probes, require_consistent
+from detectors.consistency import TOLERANCE, apart, probes, require_consistent, weights_seen
 from detectors.hidden_networks import require_networks_seen
 from detectors.memory import ran_out
 from detectors.queries import Queries
@@ -49,10 +49,16 @@ def check_contract(detector: Detector, name: str) -> None:
     require_networks_seen(detector, name)
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:
+        before = weights_seen(detector)
         require_consistent(detector, probes(detector))
         _require_logits(detector, name)
         _require_pictures_kept(detector, name)
         _require_draws_left_alone(detector, name)
+        if weights_seen(detector) != before:
+            raise InputError(
+                f"detector {name} changes its weights or buffers whenever it is asked (an observer of a quantisation, "
+                "statistics that go on): let it do so in training mode alone"
+            )
     except InputError:
         raise
     except FAILED as error:

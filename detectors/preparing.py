@@ -6,11 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.console import warn
 from common.errors import FAILED, InputError
 from detectors.base import Detector, require_picture
 
 TRIES = 16
 """How often an own `prepare` is asked about the first frame: a flip of one picture in three is missed once in 700."""
+
+GAIN = 0.2
+"""How far the brightness of what is prepared may be stretched without a remark."""
 
 _SETTLED: WeakSet[Detector] = WeakSet()
 """The detectors whose `prepare` gave a first frame the same each time."""
@@ -38,7 +42,9 @@ def prepared(detector: Detector, image: np.ndarray) -> Tensor:
             f"detector {type(detector).__name__} prepares a frame otherwise each time: leave what draws, or keeps a "
             "state, out of prepare"
         )
-    _SETTLED.add(detector)
+    if detector not in _SETTLED:
+        _SETTLED.add(detector)
+        _remark_units(detector)
     return made
 
 
@@ -63,6 +69,7 @@ def prepared_mask(detector: Detector, mask: np.ndarray) -> np.ndarray:
     to different places: tried once for each detector.
     """
     made, side = detector.prepare_mask(mask.copy()), detector.input_size
+    made = made.copy() if isinstance(made, np.ndarray) else made  # it may give the same memory again
     if not isinstance(made, np.ndarray) or made.shape != (side, side) or made.dtype != np.bool_:
         got = f"{made.shape} {made.dtype}" if isinstance(made, np.ndarray) else f"a {type(made).__name__}"
         raise InputError(
@@ -94,16 +101,38 @@ def _require_moved_alike(detector: Detector) -> None:
     _MOVED_ALIKE.add(detector)
 
 
+def _remark_units(detector: Detector) -> None:
+    """Warns of an own `prepare` that makes differences of brightness larger or smaller than they are in the frame."""
+    if not _prepares_itself(detector):
+        return
+    dark, _, bright = _trial((2 * detector.input_size, 2 * detector.input_size))
+    try:
+        low, high = np.quantile(_tried(detector, bright), (0.05, 0.95))
+    except FAILED:
+        return
+    gain = (high - low) / ((int(bright.max()) - int(dark.max())) / 255)
+    if abs(gain - 1) > GAIN:
+        warn(
+            f"detector {type(detector).__name__}: its prepare makes differences of brightness {gain:.2g} times as large "
+            "as they are; budgets and changes of attacks are in what it gives, not in the picture's own values"
+        )
+
+
+def _trial(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A dark picture (height, width, 3) uint8, the mask (height, width) of a place in it, and it with a bright one."""
+    height, width = shape
+    dark, place = np.full((height, width, 3), 64, np.uint8), np.zeros(shape, bool)
+    place[height // 8 : height // 2, width // 16 : 3 * width // 8] = True
+    return dark, place, np.where(place[..., None], np.uint8(192), dark)
+
+
 def _moves_otherwise(detector: Detector, shape: tuple[int, int]) -> bool:
     """Whether the mask of a place lies elsewhere than the place, in a picture (height, width).
 
     A dark picture is prepared with a bright place and without; where they differ the mask must lie, but for the pixels
     on its edge. Where it cannot prepare such a picture (it looks for a face, say) nothing is known.
     """
-    height, width = shape
-    dark, place = np.full((height, width, 3), 64, np.uint8), np.zeros(shape, bool)
-    place[height // 8 : height // 2, width // 16 : 3 * width // 8] = True
-    bright = np.where(place[..., None], np.uint8(192), dark)
+    dark, place, bright = _trial(shape)
     try:
         change = (prepared(detector, bright) - prepared(detector, dark)).abs().amax(dim=0).numpy()
     except FAILED:

@@ -9,7 +9,8 @@ from torch import Tensor
 from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.answers import in_float32
-from detectors.queries import evaluating, exact_float32
+from detectors.gradients import differentiable, untouched
+from detectors.queries import exact_float32
 
 DIRECTIONS = 8
 RATIO = 0.1
@@ -84,11 +85,8 @@ def gradient_norms(detector: Detector, images: Tensor) -> Tensor:
 
     Raises InputError where the detector gives no gradient.
     """
-    device = images.device.type
-    with evaluating(detector), exact_float32(), torch.inference_mode(False), torch.enable_grad():
-        inputs = images.clone().requires_grad_()
-        with torch.autocast(device, enabled=False):
-            logits = in_float32(detector(inputs))
+    with differentiable(images.device), untouched(detector), exact_float32():
+        logits = in_float32(detector(inputs := images.clone().requires_grad_()))
         if not logits.requires_grad:
             raise InputError(
                 f"{type(detector).__name__} gives no gradient, which fgsm, pgd and the check need: let its forward run "

@@ -565,6 +565,34 @@ def test_masks_must_move_as_pictures_do(move: Callable[[np.ndarray], np.ndarray]
         prepared_mask(Moves(), mask)
 
 
+def test_a_mask_in_memory_that_is_used_again_is_copied() -> None:
+    class Reuses(TwoClassPlanted):
+        kept = np.zeros((SIZE, SIZE), bool)
+
+        def prepare_mask(self, mask: np.ndarray) -> np.ndarray:
+            self.kept[:] = super().prepare_mask(mask)
+            return self.kept
+
+    detector, full = Reuses(), np.ones((64, 64), bool)
+    first = prepared_mask(detector, full)
+    prepared_mask(detector, ~full)
+    assert first.all()
+
+
+@pytest.mark.parametrize(("gain", "said"), [(1.0, ""), (0.5, "0.5 times as large"), (1 / 255, "0.0039 times as large")])
+def test_a_prepare_in_other_units_is_remarked_on(gain: float, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    class Prepares(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            return super().prepare(image) * gain + (1 - gain) / 2
+
+    detector = Prepares()
+    for _ in range(2):
+        prepared(detector, picture("a/1.png", "FaceSwap"))
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("its prepare makes differences of brightness") == bool(said)
+    assert said in told
+
+
 def middle(image: np.ndarray) -> np.ndarray:
     """The largest square in the middle, as torchvision's Resize and CenterCrop leave it."""
     height, width = image.shape[:2]

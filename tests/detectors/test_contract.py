@@ -177,6 +177,20 @@ def test_labels_of_another_order_of_families_are_refused() -> None:
         check_contract(Alphabet().eval(), "own")
 
 
+def test_buffers_that_change_with_every_question_are_refused() -> None:
+    class Observes(PlantedDetector):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("highest", torch.zeros(()))
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.highest.fill_(float(images.max()))  # type: ignore[operator]
+            return super().forward(images)
+
+    with pytest.raises(InputError, match="detector own changes its weights or buffers whenever it is asked"):
+        check_contract(Observes().eval(), "own")
+
+
 @pytest.mark.parametrize("seed", [torch.manual_seed, np.random.seed, random.seed])
 def test_a_detector_that_seeds_a_global_generator_is_refused(seed: Callable[[int], object]) -> None:
     class Seeds(PlantedDetector):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from common.errors import InputError
 from detectors import Detector
@@ -81,3 +81,16 @@ def test_changes_below_the_resolution_of_float32_are_no_evidence() -> None:
 def test_a_detector_without_gradients_gives_one_clear_error() -> None:
     with pytest.raises(InputError, match=r"Closed gives no gradient.*torchattacks:Square --no-check"):
         gradient_norms(Closed(), torch.zeros(1, 3, SIDE, SIDE))
+
+
+def test_weights_that_are_not_frozen_are_no_gradient_of_the_image() -> None:
+    class Detached(Closed):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(2))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images.detach()).detach() * self.scale
+
+    with pytest.raises(InputError, match=r"Detached gives no gradient.*torchattacks:Square --no-check"):
+        gradient_norms(Detached(), torch.zeros(1, 3, SIDE, SIDE))

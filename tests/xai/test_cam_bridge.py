@@ -1,9 +1,11 @@
 """Class activation maps are their papers' formulas at the layer that decides, and captum's where captum has them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
@@ -297,6 +299,48 @@ def test_a_detector_without_second_derivatives_is_refused_before_any_frame() -> 
     assert mapped(first_order, detector, photo(32), fill).any()
     with pytest.raises(InputError, match="cam:ShapleyCAM cannot explain Attending: derivative for kernel_backward"):
         made("ShapleyCAM", layer="end").check(detector)
+
+
+class Moved(Detector):
+    """A network that is given the image otherwise than it is."""
+
+    class_names = ("Real", "Fake")
+    real = 0
+    input_size = 96
+
+    def __init__(self, move: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = timm.create_model("resnet10t", num_classes=2)
+        self.move = move
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers: Tensor = self.network(self.move(images))
+        return answers
+
+
+@pytest.mark.parametrize("layer", [None, "network.layer3"])
+@pytest.mark.parametrize(
+    ("move", "words"),
+    [
+        (lambda images: images.flip(3), "sees the image elsewhere than it is"),
+        (lambda images: images.flip(2), "sees the image elsewhere than it is"),
+        (lambda images: images.rot90(1, (2, 3)), "sees the image elsewhere than it is"),
+        (lambda images: images.rot90(2, (2, 3)), "sees the image elsewhere than it is"),
+        (lambda images: images.transpose(2, 3), "sees the image elsewhere than it is"),
+        (lambda images: images.roll(48, 3), "sees the image elsewhere than it is"),
+        (lambda images: images[:, :, 6:-6, 6:-6], "does not see the image's border"),
+        (lambda images: images, None),
+        (lambda images: functional.interpolate(images, (128, 128), mode="bilinear"), None),
+        (lambda images: functional.pad(images, (4, 4, 4, 4), mode="reflect"), None),
+    ],
+)
+def test_a_map_lies_over_the_image(move: Callable[[Tensor], Tensor], words: str | None, layer: str | None) -> None:
+    if words is None:
+        assert found_layer(Moved(move).eval(), layer) == (layer or "network.layer4")
+        return
+    with pytest.raises(InputError, match=words):
+        found_layer(Moved(move).eval(), layer)
 
 
 def test_outputs_as_maps() -> None:
