@@ -13,7 +13,7 @@ from common.files import stem
 from common.settings import from_json
 from runs import json_records, npy_records
 from runs.packed_frames import COSTS, FOLDERS, has
-from runs.seals import Seals, in_words
+from runs.seals import Seals, checksums, in_words, require_one_scoring
 from scoring.costs import Cost
 from scoring.records import Row
 
@@ -50,7 +50,12 @@ class FrameFiles:
         self.save_costs(key, costs)
         for kind in (kind for kind in FOLDERS if kind in records or has(self._seals, kind)):
             array = npy_records.to_array(kind, records.get(kind, ()))
-            npy_records.save_records(self.file(kind, key), array, self._seals)
+            beside = checksums(self._beside(key)) if kind is Row else None
+            npy_records.save_records(self.file(kind, key), array, self._seals, beside)
+
+    def _beside(self, key: str) -> dict[str, Path]:
+        """The files that belong to a frame's rows, its costs aside, by their folders."""
+        return {folder: self.file(kind, key) for kind, folder in FOLDERS.items() if kind is not Row}
 
     def save_costs(self, key: str, costs: Sequence[Cost]) -> None:
         """Writes a frame's costs."""
@@ -70,6 +75,7 @@ class FrameFiles:
             records = {kind: self._load(kind, key) for kind in FOLDERS}
             if not len(records[Row]):
                 raise InputError(f"{self.file(Row, key)} holds no row")
+            require_one_scoring(self.file(Row, key), self._beside(key))
             if self._seals.required:
                 self._load_costs(key)
         except (InputError, FileNotFoundError) as error:

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, astuple, fields
 from pathlib import Path
 from tokenize import TokenError
@@ -78,15 +78,19 @@ def stack(kind: type, arrays: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(arrays) if arrays else to_array(kind, [])
 
 
-def save_records(path: Path, array: np.ndarray, seals: Seals | None = None) -> None:
+def save_records(
+    path: Path, array: np.ndarray, seals: Seals | None = None, beside: Mapping[str, str] | None = None
+) -> None:
     """Writes an array as NPY without pickle, whole or not at all; one of a run's record files with its seal.
+
+    `beside` are the checksums of files that it was written with (`runs.seals.checksums`).
 
     Raises OSError where the disk is full.
     """
     content = io.BytesIO()  # numpy's own writing to a full disk loses the reason
     np.save(content, array, allow_pickle=False)
     if seals is not None:
-        content.write(f"{json.dumps(seals.blank(path, len(array)))}\n".encode())
+        content.write(f"{json.dumps(seals.blank(path, len(array), beside))}\n".encode())
     with atomic_write(path, "wb") as file:
         file.write(content.getbuffer() if seals is None else closed(content.getvalue()))
 

@@ -16,7 +16,7 @@ from common.console import warn
 from common.errors import InputError
 from common.files import read_file
 from runs import parquet_records
-from runs.seals import Seals, in_words
+from runs.seals import Seals, checksums, in_words, require_one_scoring
 from scoring.costs import FrameCost
 from scoring.records import FlipThreshold, FrameVerdict, MetricValue, Row, TransformedVerdict
 
@@ -74,6 +74,7 @@ class Packed:
             if kind is not Row and (path.exists() or has(self._seals, kind)):
                 self._seals.check(path, read_file(path))
         keys = parquet_records.read_table(rows, Row, self._seals, ["key"]).column("key")
+        require_one_scoring(rows, self._beside(rows.name))
         return [str(key) for key in pc.unique(keys).to_pylist()]
 
     def remove_damaged(self) -> None:
@@ -93,7 +94,8 @@ class Packed:
         """Writes a part of finished frames, its rows last."""
         name = f"part-{hashlib.sha256(chr(0).join(keys).encode()).hexdigest()[:16]}.parquet"
         for kind in (kind for kind in KINDS if len(tables[kind]) or has(self._seals, kind)):
-            parquet_records.write_table(self._file(kind, name), kind, tables[kind], self._seals)
+            beside = checksums(self._beside(name)) if kind is Row else None
+            parquet_records.write_table(self._file(kind, name), kind, tables[kind], self._seals, beside)
         self._read.add(name)
         self._damaged.discard(name)
         self._where |= dict.fromkeys(keys, name)
@@ -124,6 +126,10 @@ class Packed:
             rows = self._file(Row, name)
             again = f"remove {rows}, and the same command scores its frames again"
             raise InputError(f"{in_words(error)}; {again}") from error
+
+    def _beside(self, name: str) -> dict[str, Path]:
+        """The files that belong to a part's rows, its costs aside, by their folders."""
+        return {folder: self._file(kind, name) for kind, folder in FOLDERS.items() if kind is not Row}
 
     def _file(self, kind: type, name: str) -> Path:
         return self._path / FOLDERS.get(kind, COSTS) / name

@@ -122,12 +122,17 @@ def writing(path: Path, columns: pa.Schema) -> Iterator[Writer]:
         writer.close()
 
 
-def write_table(path: Path, kind: type, table: pa.Table, seals: Seals) -> None:
-    """Writes one table of a run's records with its seal, whole or not at all."""
+def write_table(
+    path: Path, kind: type, table: pa.Table, seals: Seals, beside: Mapping[str, str] | None = None
+) -> None:
+    """Writes one table of a run's records with its seal, whole or not at all.
+
+    `beside` are the checksums of files that it was written with (`runs.seals.checksums`).
+    """
     content = io.BytesIO()
     writer = Writer(content, schema(kind))
     writer.add(table)
-    writer.close({SEAL: json.dumps(seals.blank(path, len(table)))})
+    writer.close({SEAL: json.dumps(seals.blank(path, len(table), beside))})
     with atomic_write(path, "wb") as file:
         file.write(closed(content.getvalue()))
 

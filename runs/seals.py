@@ -6,6 +6,7 @@ a JSON file. Its SHA-256 is that of the whole file, with zeros where it stands i
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -74,24 +75,27 @@ class Seals:
         """Whether a record file without a seal is refused: not in a run that is older than seals."""
         return self.format >= SINCE
 
-    def blank(self, path: Path, rows: int) -> dict[str, Any]:
-        """The seal of a file of so many rows, its checksum still zeros; to stand in it as JSON, for `closed`."""
-        return {"sealed": path.stem, "rows": rows, "configuration": self.configuration, "sha256": _ZEROS}
+    def blank(self, path: Path, rows: int, beside: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The seal of a file of so many rows, its checksum still zeros; to stand in it as JSON, for `closed`.
+
+        `beside` are the checksums of the files that were written with it (`checksums`), where there are some.
+        """
+        known = {"beside": dict(beside)} if beside else {}
+        return {"sealed": path.stem, "rows": rows, "configuration": self.configuration, **known, "sha256": _ZEROS}
 
     def check(self, path: Path, content: bytes) -> int | None:
         """How many rows a record file's content says it has; None where it has no seal and needs none.
 
         Raises InputError where the content is not what was sealed, or of another file or configuration.
         """
-        start = content.rfind(_START.encode())
-        if start < 0:
+        seal = _seal_in(path, content)
+        if seal is None:
             if self.required:
                 raise InputError(f"{path} has no checksum: it is damaged, or of an earlier version")
             return None
         try:
-            seal = json.JSONDecoder().raw_decode(content[start:].decode(errors="replace"))[0]
             name, rows, made_with, checksum = seal["sealed"], seal["rows"], seal["configuration"], str(seal["sha256"])
-        except (ValueError, KeyError, RecursionError) as error:
+        except KeyError as error:
             raise InputError(f"{path} is damaged: its checksum cannot be read") from error
         at = content.rfind(checksum.encode())
         if len(checksum) != len(_ZEROS) or _digest(content, at) != checksum:
@@ -101,6 +105,38 @@ class Seals:
         if made_with != self.configuration:
             raise InputError(f"{path} was made with another configuration than the run's config.json holds")
         return int(rows)
+
+
+def checksums(folders: Mapping[str, Path]) -> dict[str, str]:
+    """The checksums in the seals of files that are there and sealed, by the names that they are given by."""
+    seals = {name: _seal_in(path, read_file(path)) for name, path in folders.items() if path.exists()}
+    return {name: str(seal["sha256"]) for name, seal in seals.items() if seal}
+
+
+def require_one_scoring(path: Path, beside: Mapping[str, Path]) -> None:
+    """Raises InputError where a file was not written with those beside it; all were checked before.
+
+    Nothing is known of files of earlier versions.
+    """
+    written_with = (_seal_in(path, read_file(path)) or {}).get("beside")
+    if written_with is None:
+        return
+    found = checksums(beside)
+    for name in beside:
+        if found.get(name) != written_with.get(name):
+            raise InputError(f"{beside[name]} is of another scoring than {path}")
+
+
+def _seal_in(path: Path, content: bytes) -> dict[str, Any] | None:
+    """The seal in a file's content; None where there is none. Raises InputError where it is none that can be read."""
+    start = content.rfind(_START.encode())
+    if start < 0:
+        return None
+    try:
+        found: dict[str, Any] = json.JSONDecoder().raw_decode(content[start:].decode(errors="replace"))[0]
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: its checksum cannot be read") from error
+    return found
 
 
 def closed(content: bytes) -> bytes:

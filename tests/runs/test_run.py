@@ -322,12 +322,12 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, selection: Selection, monkeyp
     saved = npy_records.save_records
     written = 0
 
-    def full(path: Path, array: np.ndarray, seals: Seals) -> None:
+    def full(path: Path, array: np.ndarray, seals: Seals, beside: Mapping[str, str] | None) -> None:
         nonlocal written
         written += 1
         if written > 16:  # a frame has four files
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        saved(path, array, seals)
+        saved(path, array, seals, beside)
 
     with monkeypatch.context() as patched:
         patched.setattr(folder_module.npy_records, "save_records", full)

@@ -1,6 +1,7 @@
 """Record files say what they are: a changed bit, other rows, another file's or another run's are noticed."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import astuple, replace
 from pathlib import Path
 
@@ -8,12 +9,15 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from runs import json_records, npy_records
+from runs import frame_files, json_records, npy_records, packed_frames
 from runs.run_folder import RunFolder
 from runs.seals import Seals
+from scoring.attempts import StageFailure, as_text
 from scoring.costs import Cost
-from scoring.records import Row
+from scoring.records import FrameVerdict, MetricValue, Row
+from tests.analysis.made_up import verdict
 from tests.runs.test_configuration import CONFIGURATION
+from tests.runs.test_packed_frames import MEASURED
 from tests.scoring.test_records import ROW
 
 COSTS = [Cost("verdict", 1, 1, 0.25)]
@@ -62,7 +66,7 @@ def test_a_wrong_number_of_rows_is_refused_even_under_a_right_checksum(tmp_path:
     seals, path = Seals(tmp_path / "config.json"), tmp_path / "x.npy"
 
     class Lying(Seals):
-        def blank(self, path: Path, rows: int) -> dict[str, object]:
+        def blank(self, path: Path, rows: int, beside: Mapping[str, str] | None = None) -> dict[str, object]:
             return super().blank(path, 9)
 
     npy_records.save_records(path, npy_records.to_array(Row, ROWS), Lying(tmp_path / "config.json"))
@@ -92,6 +96,50 @@ def test_a_file_of_another_frame_is_refused_although_it_has_no_row(
     one.write_bytes(other.read_bytes())
     assert len(folder.missing(["a.png", "b.png"])) == 1
     assert f"{one} is a copy of {other.name}" in capsys.readouterr().err
+
+
+def scored_once(path: Path, part: bool) -> RunFolder:
+    """A frame of a run; in part, a method's rows and what the verdict says of them are missing."""
+    folder = RunFolder(path)
+    folder.bind(CONFIGURATION)
+    rows = [replace(row, key="a.png") for row in (ROWS[:-1] if part else ROWS)]
+    unscored = as_text([StageFailure("SHAP", "ValueError: no")]) if part else ""
+    said = replace(verdict(rows[0]), unscored=unscored)
+    measured = replace(MEASURED, key="a.png", video=rows[0].video, value=0.25 if part else 0.5)
+    folder.save("a.png", {Row: rows, FrameVerdict: [said], MetricValue: [measured]}, COSTS)
+    return folder
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["frames", "verdicts", "metrics"])
+def test_files_of_two_scorings_of_a_frame_are_not_mixed(
+    name: str, packed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As an older copy of a run leaves them: each is whole, of this frame and of this configuration."""
+    part, whole = scored_once(tmp_path / "part", True), scored_once(tmp_path / "whole", False)
+    if packed:
+        part.pack(["a.png"])
+        whole.pack(["a.png"])
+    (old,), (new,) = ([path for path in (run.path / name).iterdir()] for run in (part, whole))
+    new.write_bytes(old.read_bytes())
+    assert RunFolder(whole.path).missing(["a.png"]) == ["a.png"]
+    assert "is of another scoring than " in capsys.readouterr().err
+    for kind in ("frames", "verdicts", "metrics", "grades"):
+        (path,), (other,) = ([each for each in (run.path / kind).iterdir()] for run in (part, whole))
+        other.write_bytes(path.read_bytes())
+    assert RunFolder(whole.path).missing(["a.png"]) == []
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_frame_of_before_scorings_were_told_apart_is_read(
+    packed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (frame_files, packed_frames):
+        monkeypatch.setattr(module, "checksums", lambda _folders: {})
+    folder = scored_once(tmp_path, False)
+    if packed:
+        folder.pack(["a.png"])
+    assert RunFolder(tmp_path).missing(["a.png"]) == []
 
 
 def test_the_layout_of_config_json_does_not_matter(tmp_path: Path) -> None:
