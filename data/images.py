@@ -18,6 +18,10 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff",
 MIN_SIDE = 16
 MAX_PIXELS = 64_000_000
 TWELVE_BITS = 2**12  # the largest of 16-bit values must reach it: 8 or 12 bits in 16 would be nearly black
+DARK = 16  # of 255: masks are darker almost everywhere that they are not as bright
+MOST_GREYS = 64  # of a mask that is neither dark nor bright on much of it
+MOST_BETWEEN = 0.8  # of a mask, also a softened one
+COLOURED = 0.4  # of a mask that was drawn in colours over black
 MAX_TILE = 8192  # of TIFF, which unpacks tiles whole, however small the picture
 MAX_BYTES = 2**29  # of a file: more than MAX_PIXELS of the largest pixels take without compression
 
@@ -61,10 +65,19 @@ def decode(data: bytes, name: str) -> np.ndarray:
 def decode_mask(data: bytes, name: str) -> np.ndarray:
     """The mask that `data` encodes, as (H, W) bool: True where the picture is brighter than half.
 
-    A picture with no value above 1 is read as 0 and 1. Raises InputError as `decode` does, but for small sides.
+    A picture with no value above 1 is read as 0 and 1. Raises InputError as `decode` does, but for small sides, and for
+    a photograph: neither dark nor bright on most of it, or in colour on much of it.
     """
     image = _open(data, name)
     grey = _grey(image, name) if image.mode.startswith(("I", "F")) else np.array(_convert(image, "L", name))
+    between = (grey > DARK) & (grey < 255 - DARK)
+    if len(np.unique(grey)) > MOST_GREYS and (
+        between.mean() > MOST_BETWEEN or _coloured(image, name).mean() > COLOURED
+    ):
+        raise InputError(
+            f"{name}: by its look no mask, but a photograph ({between.mean():.0%} of it is neither dark nor bright); "
+            "see whether mask_path and source_path are exchanged"
+        )
     return grey > (127 if grey.max() > 1 else 0)
 
 
@@ -177,6 +190,14 @@ def _convert(image: Image.Image, mode: str, name: str) -> Image.Image:
         return image.convert(mode)
     except DAMAGED as error:
         raise InputError(f"{name}: pixels of mode {image.mode} cannot be read as {mode}; save it as RGB") from error
+
+
+def _coloured(image: Image.Image, name: str) -> np.ndarray:
+    """Where a picture is in colour, (H, W) bool."""
+    if image.mode.startswith(("I", "F", "L", "1")):
+        return np.zeros((image.height, image.width), bool)
+    channels = np.array(_convert(image, "RGB", name)).astype(np.int16)
+    return np.ptp(channels, axis=2) > DARK
 
 
 def _grey(image: Image.Image, name: str) -> np.ndarray:

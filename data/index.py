@@ -107,7 +107,7 @@ def read_index(path: str | Path) -> list[Entry]:
         raise InputError(f"{path}: the index has a header but no frames")
     if backslashes:
         warn(f"{path}: backslashes in the paths of {count(len(backslashes), 'line')} are read as forward slashes")
-    if remark := _labels_beside_paths(entries):
+    for remark in filter(None, (_labels_beside_paths(entries), _masks_of_others(entries))):
         warn(f"{path}: {remark}")
     return entries
 
@@ -264,6 +264,32 @@ def _labels_beside_paths(entries: Sequence[Entry]) -> str | None:
         f"{count(len(beside), 'frame')} whose folder says another manipulation than the labels, such as "
         f"{beside[0].key} ({beside[0].family}): the labels are taken; if they are wrong, so are all numbers by family"
     )
+
+
+def _masks_of_others(entries: Sequence[Entry]) -> str | None:
+    """That masks are named after other frames than they stand beside, with one of them; None for nothing.
+
+    A mask is named after a frame where its path ends in the frame's, but for the file's ending, and after its own also
+    where folders stand between (`a/masks/1.png` of `a/1.png`).
+    """
+    stems = {_stem(entry.key) for entry in entries}
+    others = []
+    for entry in entries:
+        parts = _stem(entry.mask).split("/") if entry.mask else []
+        named = next((end for start in range(len(parts)) if (end := "/".join(parts[start:])) in stems), None)
+        left = iter(parts)
+        if named is not None and not all(part in left for part in _stem(entry.key).split("/")):
+            others.append(entry)
+    if not others:
+        return None
+    return (
+        f"{count(len(others), 'frame')} whose mask is named after another frame, such as {others[0].key}, with "
+        f"{others[0].mask}: they are taken; if the column is shifted, so are all numbers of manipulated pixels"
+    )
+
+
+def _stem(key: str) -> str:
+    return posixpath.splitext(key)[0]
 
 
 def _refuse_unwritable(path: str | Path, entries: Sequence[Entry]) -> None:

@@ -14,10 +14,10 @@ from detectors.base import Detector
 from detectors.queries import Queries, log_odds
 
 BORDER = 16
-"""The border that a layer must see is one part of so many of the image's side: that of 224 pixels cut out of 256."""
+"""A layer must see a border of one in so many parts of the image's side: that of 224 pixels cut out of 256."""
 
 ASIDE = 0.1
-"""How far, of half the map, changes may lie aside: in 31 networks of timm with random weights it is 0.05 at most, and in
+"""A layer must see a border of one in so many parts of the image's side: that of 224 pixels cut out of 256."""
 six that get the image mirrored, turned or rolled it is from 0.08 to 1.2."""
 
 _MOST_PREFIX_TOKENS = 8  # class, distillation and register tokens before those of the image's patches
@@ -140,9 +140,7 @@ def _decides(detector: Detector, name: str, probe: Tensor, maps_of: Callable[[Te
     return gradient_maps is not None and bool(gradient_maps.any()) and (past is None or not bool(past.any()))
 
 
-def _require_in_place(
-    detector: Detector, name: str, probe: Tensor, maps_of: Callable[[Tensor], Tensor | None]
-) -> None:
+def _require_in_place(detector: Detector, name: str, probe: Tensor, maps_of: Callable[[Tensor], Tensor | None]) -> None:
     """Refuses a layer whose map does not lie over the image: a forward that mirrors, turns, rolls or crops.
 
     Each quarter of the probe is changed: the middle of what that changes in the layer must not lie further to the left

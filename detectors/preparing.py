@@ -92,8 +92,8 @@ def _require_moved_alike(detector: Detector) -> None:
     masks_itself = getattr(detector.prepare_mask, "__func__", None) is not Detector.prepare_mask
     if detector in _MOVED_ALIKE or not (_prepares_itself(detector) or masks_itself):
         return
-    side = detector.input_size
-    if any(_moves_otherwise(detector, shape) for shape in ((2 * side, 2 * side), (2 * side, 3 * side), (3 * side, side))):
+    side = 2 * detector.input_size
+    if any(_moves_otherwise(detector, shape) for shape in ((side, side), (side, 2 * side), (2 * side, side))):
         raise InputError(
             f"detector {type(detector).__name__}: its prepare moves pixels elsewhere than its prepare_mask, so that "
             "masks would be of other pixels than they mark: give it a prepare_mask that crops, turns and flips alike"
@@ -113,8 +113,8 @@ def _remark_units(detector: Detector) -> None:
     gain = (high - low) / ((int(bright.max()) - int(dark.max())) / 255)
     if abs(gain - 1) > GAIN:
         warn(
-            f"detector {type(detector).__name__}: its prepare makes differences of brightness {gain:.2g} times as large "
-            "as they are; budgets and changes of attacks are in what it gives, not in the picture's own values"
+            f"detector {type(detector).__name__}: its prepare makes differences of brightness {gain:.2g} times as "
+            "large as they are; budgets and changes of attacks are in what it gives, not in the picture's own values"
         )
 
 

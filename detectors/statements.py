@@ -56,7 +56,7 @@ def statements_in(content: Any) -> tuple[Statement, ...]:
 
 
 def tensor_statements(state_dict: Mapping[str, Tensor]) -> tuple[Statement, ...]:
-    """What tensors beside the weights say: a mean, a deviation (`normalize.mean`) or what decides, of 3 numbers at most.
+    """What tensors beside the weights say, of 3 numbers at most: a mean, a deviation (`normalize.mean`), what decides.
 
     They are buffers of what a training wrapped around its network.
     """

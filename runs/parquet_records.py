@@ -122,9 +122,7 @@ def writing(path: Path, columns: pa.Schema) -> Iterator[Writer]:
         writer.close()
 
 
-def write_table(
-    path: Path, kind: type, table: pa.Table, seals: Seals, beside: Mapping[str, str] | None = None
-) -> None:
+def write_table(path: Path, kind: type, table: pa.Table, seals: Seals, beside: Mapping[str, str] | None = None) -> None:
     """Writes one table of a run's records with its seal, whole or not at all.
 
     `beside` are the checksums of files that it was written with (`runs.seals.checksums`).

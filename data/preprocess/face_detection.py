@@ -12,7 +12,6 @@ from common.errors import FAILED, InputError, described
 from common.files import sha256
 from common.registry import resolve
 
-
 LEAST_FACE = 2
 """Pixels of a side: what is smaller is in units of the frame, or nothing."""
 
@@ -132,8 +131,8 @@ class OwnFaces:
         for box in boxes:
             if wrong := self._wrong(box, *image.shape[:2]):
                 raise InputError(
-                    f"face detector {self._name} gave {wrong}; expected a list of Box(left, top, width, height) in pixels "
-                    f"of the frame ({image.shape[1]}x{image.shape[0]})"
+                    f"face detector {self._name} gave {wrong}; expected a list of Box(left, top, width, height) in "
+                    f"pixels of the frame ({image.shape[1]}x{image.shape[0]})"
                 )
         return cast(list[Box], boxes)
 

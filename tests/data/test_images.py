@@ -6,7 +6,7 @@ import random
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from common.errors import InputError
 from data.images import FORMATS, decode, decode_mask, encode_png, size_of
@@ -185,6 +185,28 @@ def test_masks_come_back_and_are_read_from_any_scale() -> None:
     coloured = np.dstack([mask * np.uint8(255)] * 3)
     np.testing.assert_array_equal(decode_mask(encode_png(coloured), "m"), mask)
     assert not decode_mask(encode_png(np.zeros((4, 4), bool)), "m").any()
+
+
+def test_photographs_are_no_masks() -> None:
+    draws = np.random.default_rng(0)
+    rows, columns = np.mgrid[:96, :96]
+    waves = 128 + 60 * np.sin(rows / 9)[..., None] * np.cos(columns[..., None] / np.array([7, 11, 13]))
+    photo = (waves + draws.normal(0, 8, (96, 96, 3))).clip(0, 255).astype(np.uint8)
+    for picture in (photo, photo[..., 1]):
+        with pytest.raises(InputError, match=r"m: by its look no mask, but a photograph \(\d+% of it is neither dark"):
+            decode_mask(encode_png(picture), "m")
+    dark = (photo * np.where(columns < 66, 1.0, 0.05)[..., None]).astype(np.uint8)  # a third of it in a shadow
+    with pytest.raises(InputError, match="no mask, but a photograph"):
+        decode_mask(encode_png(dark), "m")
+    disc = (rows - 48) ** 2 + (columns - 48) ** 2 < 30**2
+    soft = np.asarray(Image.fromarray(np.uint8(255 * disc)).filter(ImageFilter.GaussianBlur(12)))
+    assert len(np.unique(soft)) > 128
+    compressed = io.BytesIO()
+    Image.fromarray(np.uint8(255 * disc)).save(compressed, "JPEG", quality=10)
+    drawn = np.dstack([columns * 2, rows * 2, 255 - columns]).astype(np.uint8) * disc[..., None]
+    assert decode_mask(encode_png(drawn), "m").any()
+    for mask in (encode_png(soft), compressed.getvalue()):
+        assert (decode_mask(mask, "m") != disc).mean() < 0.1
 
 
 def test_png_is_lossless_and_other_arrays_are_refused() -> None:

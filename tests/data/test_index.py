@@ -3,6 +3,7 @@
 import csv
 import posixpath
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -239,6 +240,26 @@ def test_labels_beside_folders_that_say_another_manipulation_are_named(
     assert [entry.label for entry in read_index(path)] == [3, 1, 4]
     told = capsys.readouterr().err
     assert f"2 frames whose folder says another manipulation than the labels, such as {swap} (Deepfakes)" in told
+
+
+def test_masks_that_are_named_after_other_frames_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "index.csv"
+    keys = [f"v{video}/{number}.jpg" for video in "ab" for number in range(3)]
+    sound = [Entry(key, True, 1, mask=f"masks/{key.replace('.jpg', '.png')}") for key in keys]
+    others = [
+        Entry("r.png", False, 0),
+        Entry("c/0.png", True, 1, mask="m/0.png"),
+        Entry("d/0.png", True, 1, mask="d/0_mask.png"),
+    ]
+    others += [Entry("f.png", True, 1, mask="masks/f.png"), Entry("e/0.png", True, 1, mask="e/masks/0.png")]
+    write_index(path, [*sound, *others])
+    read_index(path)
+    assert capsys.readouterr().err == ""
+    shifted = [replace(entry, mask=sound[number - 1].mask) for number, entry in enumerate(sound)]
+    write_index(path, [*shifted, *others])
+    read_index(path)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "6 frames whose mask is named after another frame, such as va/0.jpg, with masks/vb/2.png" in told
 
 
 def test_every_picture_is_named_once() -> None:

@@ -164,7 +164,9 @@ def test_labels_agree_with_the_order_of_the_classes(label_of: Callable[[str], in
     if sound:
         check_contract(detector, "own")
         return
-    with pytest.raises(InputError, match=r"detector own: its label_of gives \w+ the class \d, which is \w+ in its class_"):
+    with pytest.raises(
+        InputError, match=r"detector own: its label_of gives \w+ the class \d, which is \w+ in its class_"
+    ):
         check_contract(detector, "own")
 
 

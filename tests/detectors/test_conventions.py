@@ -295,7 +295,9 @@ def test_tensors_that_the_detector_contradicts_are_said(tmp_path: Path, capsys: 
     decides = {"temperature": torch.tensor(2.5), "normalize.mean": torch.full((3,), 0.2)}
     load(wrapped(tmp_path, "model", **decides), input_size=32, normalise="half")
     told = capsys.readouterr().err
-    assert "also says temperature = [2.5], normalize.mean = [0.2, 0.2, 0.2], which is not what the detector does" in told
+    assert (
+        "also says temperature = [2.5], normalize.mean = [0.2, 0.2, 0.2], which is not what the detector does" in told
+    )
     assert "no part of the network that judges" not in told
 
 

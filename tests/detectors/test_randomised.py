@@ -231,7 +231,9 @@ def test_a_copy_that_answers_as_the_original_is_refused(kind: type[SmallNetwork]
 
 def test_a_copy_that_follows_the_original_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     randomised(Buffered().eval(), seed=0)
-    assert "detector Buffered still follows its former answers once its weights are drawn anew" in capsys.readouterr().err
+    assert (
+        "detector Buffered still follows its former answers once its weights are drawn anew" in capsys.readouterr().err
+    )
     for seed in range(20):
         randomised(SmallNetwork().eval(), seed)
     assert "still follows" not in capsys.readouterr().err

@@ -120,12 +120,12 @@ def test_files_of_two_scorings_of_a_frame_are_not_mixed(
     if packed:
         part.pack(["a.png"])
         whole.pack(["a.png"])
-    (old,), (new,) = ([path for path in (run.path / name).iterdir()] for run in (part, whole))
+    (old,), (new,) = (list((run.path / name).iterdir()) for run in (part, whole))
     new.write_bytes(old.read_bytes())
     assert RunFolder(whole.path).missing(["a.png"]) == ["a.png"]
     assert "is of another scoring than " in capsys.readouterr().err
     for kind in ("frames", "verdicts", "metrics", "grades"):
-        (path,), (other,) = ([each for each in (run.path / kind).iterdir()] for run in (part, whole))
+        (path,), (other,) = (list((run.path / kind).iterdir()) for run in (part, whole))
         other.write_bytes(path.read_bytes())
     assert RunFolder(whole.path).missing(["a.png"]) == []
 

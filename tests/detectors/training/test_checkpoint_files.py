@@ -71,7 +71,7 @@ def test_a_training_writes_its_checkpoints_so(tmp_path: Path, monkeypatch: pytes
 EPOCHS = 4
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """In place of a SIGKILL: the same process goes on with the next training."""
 
 
@@ -102,11 +102,11 @@ def killed(monkeypatch: pytest.MonkeyPatch, kind: type, hook: str, epoch: int, a
         now = trainer.current_epoch == epoch and left
         if now and not after:
             left.clear()
-            raise Killed
+            raise KilledError
         work(callback, trainer, module, *rest)
         if now:
             left.clear()
-            raise Killed
+            raise KilledError
 
     monkeypatch.setattr(kind, hook, killing)
 
@@ -118,13 +118,19 @@ def killed(monkeypatch: pytest.MonkeyPatch, kind: type, hook: str, epoch: int, a
     ids=["before", "between", "between, moved", "after, moved"],
 )
 def test_a_resumed_training_keeps_the_same_epoch(
-    tmp_path: Path, losses: list[float], monkeypatch: pytest.MonkeyPatch, kind: type, after: bool, epoch: int, moved: bool
+    tmp_path: Path,
+    losses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type,
+    after: bool,
+    epoch: int,
+    moved: bool,
 ) -> None:
     """Killed before best.ckpt of an epoch is written, between it and last.ckpt, and after both."""
     whole = trained(tmp_path, tmp_path / "whole")
     killed(monkeypatch, kind, "on_train_epoch_end", epoch, after)
     out = tmp_path / "parts"
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         trained(tmp_path, out)
     if not (out / "last.ckpt").is_file():  # of the first epoch nothing is left to go on from
         (out / "best.ckpt").unlink(missing_ok=True)
@@ -162,7 +168,7 @@ def test_a_best_epoch_that_last_does_not_know_of_is_refused(
         trained(tmp_path, out)
     else:
         killed(monkeypatch, ModelCheckpoint, "on_train_epoch_end", 1, after=True)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             trained(tmp_path, out)
     damage(out / "best.ckpt", other.parent / "best.ckpt")
     with pytest.raises(InputError, match=r"best.ckpt is not the best epoch that last.ckpt beside it knows of"):
