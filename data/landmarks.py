@@ -6,9 +6,11 @@ mouth, left and right. A pixel's centre has whole coordinates.
 """
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +19,7 @@ from skimage.transform import SimilarityTransform
 
 from common.csv_files import as_read, save_rows
 from common.errors import InputError
-from common.files import parse_json, read_text
+from common.files import parse_json, read_text, sha256
 from data.images import SUFFIXES
 from data.mean_face import mean_face
 from data.npy_landmarks import FOLDER, read_npy_files
@@ -28,8 +30,10 @@ __all__ = [
     "five_points",
     "landmarks_for",
     "mean_face",
+    "misplaced",
     "read_landmarks",
     "refuse_packed",
+    "stands",
     "write_landmarks",
 ]
 
@@ -38,6 +42,14 @@ PACKED = {b"BZh": "bunzip2", b"\x1f\x8b": "gunzip", b"\xfd7zXZ": "unxz", b"PK\x0
 """By the first bytes of a packed file, what unpacks it."""
 NOSE_TIP, LEFT_EYE, RIGHT_EYE, MOUTH_CORNERS = 30, slice(36, 42), slice(42, 48), (48, 54)
 SHOWN = "relative_path,x0,y0,x1,y1,..."
+REACH = 0.5
+"""How far outside of its picture a landmark may be, in longer sides of the picture.
+
+A crop of 1.3 face boxes holds nearly all landmarks. With boxes that are a tenth off, a fifth too small and tilted by
+35 degrees, landmarks of a mean face reach 0.15 of the side beyond it, of a crop as large as the box 0.36.
+"""
+OUTSIDE = 0.5
+"""What part of the landmarks may be outside of the picture; in those tight crops at most 0.35 of them are."""
 
 
 class Landmarks(Mapping[str, np.ndarray]):
@@ -47,8 +59,9 @@ class Landmarks(Mapping[str, np.ndarray]):
     their suffix, for CADDM's ldm.json has no suffixes and its paths begin where its author's working folder was.
     """
 
-    def __init__(self, path: Path, points: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, path: Path, points: Mapping[str, np.ndarray], fingerprint: str | None = None) -> None:
         self.path = path
+        self._fingerprint = fingerprint
         self._points = dict(points)
         self._by_end: dict[str, list[str]] = {}
         for key in self._points:
@@ -71,6 +84,24 @@ class Landmarks(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._points)
+
+    @property
+    def fingerprint(self) -> str:
+        """A SHA-256, in hexadecimal, of the file that they were read from; of a folder, of all that was read from it.
+
+        It does not change with where the file or folder lies.
+        """
+        if self._fingerprint is not None:
+            return self._fingerprint
+        names = {key: key.split("/") for key in sorted(self._points)}
+        same = takewhile(lambda parts: len(set(parts)) == 1, zip(*names.values(), strict=False))
+        common = len(list(same))  # the folders that lead to all of them
+        digest = hashlib.sha256()
+        for key, parts in names.items():
+            points = np.asarray(self._points[key], "<f8")
+            name = parts[min(common, max(0, len(parts) - 2)) :]
+            digest.update(repr((name, points.shape)).encode() + points.tobytes())
+        return digest.hexdigest()
 
 
 def read_landmarks(path: str | Path) -> Landmarks:
@@ -97,7 +128,7 @@ def read_landmarks(path: str | Path) -> Landmarks:
     points = _from_json(path, text) if text.lstrip()[:1] == "{" else _from_csv(path, text)
     if not points:
         raise InputError(f"{path}: there are no landmarks in this file")
-    return Landmarks(path, points)
+    return Landmarks(path, points, sha256(path))
 
 
 def refuse_packed(path: Path) -> None:
@@ -142,6 +173,34 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
     return np.stack([*eyes, landmarks[NOSE_TIP], *landmarks[list(MOUTH_CORNERS)]])
 
 
+def stands(landmarks: np.ndarray) -> bool:
+    """Whether a face's mouth is below its eyes, rather than beside or above them."""
+    five = five_points(landmarks)
+    across, down = five[3:].mean(axis=0) - five[:2].mean(axis=0)
+    return bool(down > abs(across))
+
+
+def misplaced(landmarks: np.ndarray, shape: tuple[int, ...]) -> str | None:
+    """What shows that landmarks (5, 68 or 81, 2) cannot be of a picture of `shape` (H, W, ...), or None.
+
+    The middle of the face is outside of the picture, or more than `OUTSIDE` of the landmarks are, or one is farther
+    from it than `REACH`.
+    """
+    height, width = shape[:2]
+    size, edges = f"its {width}x{height} pixels", np.array([width - 1, height - 1])
+    beyond = np.maximum(np.maximum(-landmarks, landmarks - edges).max(axis=1), 0)
+    outside = int(np.count_nonzero(beyond))
+    if outside <= OUTSIDE * len(landmarks) and beyond.max() > REACH * max(height, width):
+        x, y = landmarks[beyond.argmax()]
+        return f"have one at ({x:.0f}, {y:.0f}), far outside {size}"
+    x, y = five_points(landmarks).mean(axis=0)
+    if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+        return f"lie about ({x:.0f}, {y:.0f}), outside {size}; give those of the crop, not of the frame it was cut from"
+    if outside > OUTSIDE * len(landmarks):
+        return f"are of another picture, perhaps a larger one: {outside} of {len(landmarks)} are outside {size}"
+    return None
+
+
 def landmarks_for(
     key: str, shape: tuple[int, ...], landmarks: Mapping[str, np.ndarray] | None = None, margin: float = 1.3
 ) -> np.ndarray:
@@ -157,21 +216,17 @@ def landmarks_for(
         margin: the side of the crop that a picture without landmarks is taken for, in sizes of the face box.
 
     Raises:
-        InputError: the face that the landmarks show is outside the picture, as those of a whole frame are for its
-            crop, or five landmarks lie at one place.
+        InputError: the landmarks cannot be of the picture (`misplaced`), as those of a whole frame are not of its crop,
+            or five landmarks lie at one place.
     """
     height, width = shape[:2]
     own = None if landmarks is None else landmarks.get(key)
     if own is None:
         side = min(height, width)
         return mean_face(side, margin) + (np.array([width, height]) - side) / 2
-    centre = five_points(own).mean(axis=0)
-    if not ((centre >= 0) & (centre <= [width - 1, height - 1])).all():
-        x, y = centre
-        raise InputError(
-            f"the landmarks of {key} lie about ({x:.0f}, {y:.0f}), outside its {width}x{height} pixels; "
-            "give those of the crop, not of the frame it was cut from"
-        )
+    problem = misplaced(own, shape)
+    if problem:
+        raise InputError(f"the landmarks of {key} {problem}")
     return own if len(own) > 5 else _mean_face_at(own)
 
 

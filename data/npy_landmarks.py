@@ -48,5 +48,5 @@ def read_npy_files(folder: Path) -> dict[str, np.ndarray]:
     points = {}
     for file in files:
         parts = file.resolve().with_suffix("").parts
-        points["/".join(FRAMES if part == FOLDER else part for part in parts)] = read_npy(file)
+        points[str(PurePosixPath(*(FRAMES if part == FOLDER else part for part in parts)))] = read_npy(file)
     return points

@@ -7,7 +7,7 @@ import numpy as np
 from common.console import count, warn
 from data.index import Entry
 from data.indexing.picture_sizes import Size
-from data.landmarks import five_points
+from data.landmarks import misplaced
 from data.npy_landmarks import npy_of, read_npy
 from data.stores import FolderImages
 
@@ -26,12 +26,10 @@ def landmarks_of(
         if beside is None or beside not in folder:
             continue
         points = read_npy(folder.path / beside)
-        height, width = sizes[entry.key]
-        x, y = five_points(points).mean(axis=0)
-        if 0 <= x < width and 0 <= y < height:
-            found.append((entry.key, points))
-        else:
+        if misplaced(points, sizes[entry.key]):
             outside.append(beside)
+        else:
+            found.append((entry.key, points))
     if outside:
         warn(
             f"{count(len(outside), 'file')} of landmarks left out, which lie outside of their pictures, such as "

@@ -10,7 +10,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import sha256
-from data.landmarks import five_points, read_landmarks, refuse_packed
+from data.landmarks import five_points, read_landmarks, refuse_packed, stands
 from data.preprocess.display import Display
 from data.preprocess.face_detection import Box
 from data.preprocess.layout import SUFFIXES, Clip
@@ -138,7 +138,7 @@ def as_shown(landmarks: Mapping[int, np.ndarray], display: Display) -> tuple[dic
     landmarks are taken, unless most faces stand upright only once they are turned as the frames are. Where a frame is
     no more than mirrored that cannot be told.
     """
-    stored = sum(not _stands(points) and _stands(display.place(points)) for points in landmarks.values())
+    stored = sum(not stands(points) and stands(display.place(points)) for points in landmarks.values())
     turned = 2 * stored > len(landmarks)
     move = display.place if turned else display.square
     return {position: move(points) for position, points in landmarks.items()}, turned
@@ -165,13 +165,6 @@ def _dlib(file: Path) -> Any:
 def _refuse_unusable(points: np.ndarray, owner: str) -> None:
     if np.ptp(five_points(points), axis=0).max() < 1:
         raise InputError(f"{owner} lie at one place; remove it from the file")
-
-
-def _stands(points: np.ndarray) -> bool:
-    """Whether a face's mouth is below its eyes, rather than beside or above them."""
-    five = five_points(points)
-    across, down = five[3:].mean(axis=0) - five[:2].mean(axis=0)
-    return bool(down > abs(across))
 
 
 def _video_parts(video: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from detectors.training.classification import Classification
 from detectors.training.loop import TrainingSettings, is_first_process, train
 from detectors.training.models import Wanted, model, new_detector
 from detectors.training.recipe import Recipe
+from detectors.training.sbi_recipe import SelfBlending
 from detectors.training.training_frames import Labelled, hold_out, labelled, require_apart, require_images
 from detectors.training.training_options import FrameOptions, HardeningOptions, NetworkOptions, TrainingOptions
 
@@ -53,7 +54,10 @@ def run_training(
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     kind = model(network.name)
-    recipe = _recipe(kind.recipe(_landmarks(frames.landmarks, frames.frames)), options, hardening)
+    recipe = kind.recipe(_landmarks(frames.landmarks, frames.frames))
+    if isinstance(recipe, SelfBlending):
+        recipe = replace(recipe, asked_for=frames.landmarks is not None)
+    recipe = _recipe(recipe, options, hardening)
     torch.manual_seed(derive_seed(options.seed, "network"))
     wanted = Wanted(network.backbone, network.size, network.pretrained, CLASSES[network.classes])
     detector = new_detector(kind, wanted, network.init)

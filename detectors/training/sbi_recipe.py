@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common.errors import InputError
-from common.files import sha256
 from data.landmarks import Landmarks, landmarks_for
 from detectors.base import Detector
+from detectors.training.landmark_check import with_landmarks
 from detectors.training.recipe import Sample, TrainingBatch
 from detectors.training.self_blending import pair
 from detectors.training.sharpness import SharpnessAware
@@ -26,6 +26,7 @@ class SelfBlending:
 
     Attributes:
         landmarks: of the frames; a mean face stands in for those that have none.
+        asked_for: whether the user named them, so that frames of which none has any are refused.
         learning_rate: until the last quarter of the training.
         momentum: of SGD.
         radius: how far SAM looks for the worst weights nearby (Foret et al., ICLR 2021).
@@ -35,6 +36,7 @@ class SelfBlending:
     differentiates_twice: ClassVar[bool] = False
 
     landmarks: Landmarks | None = None
+    asked_for: bool = False
     learning_rate: float = 1e-3
     momentum: float = 0.9
     radius: float = 0.05
@@ -44,20 +46,21 @@ class SelfBlending:
             raise InputError(f"the learning rate must be above 0, got {self.learning_rate}")
 
     def settings(self) -> dict[str, Any]:
-        """See Recipe; the landmarks are named by their file's SHA-256, as others would make other blends."""
+        """See Recipe; the landmarks are named by their fingerprint, as others would make other blends."""
         return {
-            "landmarks": None if self.landmarks is None else sha256(self.landmarks.path),
+            "landmarks": None if self.landmarks is None else self.landmarks.fingerprint,
             "learning_rate": self.learning_rate,
             "momentum": self.momentum,
             "radius": self.radius,
         }
 
     def chosen(self, frames: Labelled, detector: Detector) -> Labelled:
-        """The real frames alone."""
+        """The real frames alone, without those whose landmarks cannot be theirs; see `landmark_check`."""
         real = [position for position, label in enumerate(frames.labels) if label == detector.real]
         if not real:
             raise InputError("self-blending trains on real frames, and there is none among these")
-        return frames.at(real)
+        chosen = frames.at(real)
+        return chosen if self.landmarks is None else with_landmarks(chosen, self.landmarks, self.asked_for)
 
     def samples(self, frames: Labelled, position: int, generator: np.random.Generator) -> Sequence[Sample]:
         """The frame and a blend of it with itself, changed alike."""

@@ -46,7 +46,7 @@ class FrameOptions:
         Path | None,
         typer.Option(
             "--landmarks",
-            metavar="FILE",
+            metavar="PATH",
             help="landmarks.csv, ldm.json or a folder of NPY files, for sbi; default: the one beside the index.",
         ),
     ] = None

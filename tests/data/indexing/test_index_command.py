@@ -202,6 +202,21 @@ def test_several_compressions_and_landmarks_of_other_pictures_are_said(
     assert len(read_index(tmp_path / "index.csv")) == 1
 
 
+def test_landmarks_with_one_far_outside_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    marks = np.full((68, 2), 4.0) + np.arange(68)[:, None] / 10
+    far = marks.copy()
+    far[5] *= 1000
+    for number, points in enumerate((marks, far)):
+        key = f"manipulated_sequences/DF/c23/frames/000_003/{number}.png"
+        picture(tmp_path, key)
+        file = tmp_path / key.replace("frames", "landmarks").replace(".png", ".npy")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, points)
+    assert command(tmp_path) == 0
+    assert "1 file of landmarks left out" in capsys.readouterr().err
+    assert [Path(key).name for key in read_landmarks(tmp_path / "landmarks.csv")] == ["0.png"]
+
+
 def test_the_videos_of_names_are_the_users_to_say(tmp_path: Path) -> None:
     for video in ("000_003", "001_870"):
         for number in range(3):
