@@ -8,7 +8,8 @@ from common.console import progress, warn
 from common.errors import InputError
 from data.frames import REAL
 from data.preprocess.celebdf import CelebDF
-from data.preprocess.crop_records import PreprocessSettings, open_folder
+from data.preprocess.crop_folder import open_folder
+from data.preprocess.crop_records import PreprocessSettings
 from data.preprocess.layout import SUFFIXES, Clip, FaceForensics
 from data.preprocess.pipeline import entries, run_all
 from data.source import IndexedFrames

@@ -8,21 +8,13 @@ import numpy as np
 from common.console import count
 from common.errors import InputError
 from data.images import encode_png
+from data.landmarks import misplaced
 from data.preprocess.align import aligned, box_of
 from data.preprocess.changed_faces import changed_elsewhere
 from data.preprocess.companions import Companions, companions_of
+from data.preprocess.crop_folder import CropFolder
 from data.preprocess.crop_plan import NOT_FOUND, PlannedFrame, plan_crops
-from data.preprocess.crop_records import (
-    FIVE_POINT,
-    Crop,
-    CropFolder,
-    PreprocessSettings,
-    Record,
-    crop_key,
-    mask_key,
-    source_key,
-    sources_of,
-)
+from data.preprocess.crop_records import FIVE_POINT, Crop, PreprocessSettings, Record, sources_of
 from data.preprocess.crops import Region, shrink, shrink_points, square
 from data.preprocess.face_detection import Box, face_detector, suggestion
 from data.preprocess.frame_change import FrameChange
@@ -111,12 +103,17 @@ def _make(clip: Clip, info: VideoInfo, recipe: PreprocessSettings, folder: CropF
 
 
 def _with_shown_landmarks(clip: Clip, info: VideoInfo) -> tuple[Clip, list[str]]:
-    """The clip with its landmarks in the frames as they are shown, and a remark where they were in the stored ones."""
+    """The clip with its landmarks in the frames as they are shown, but for those that cannot be of it, and remarks."""
     if not clip.landmarks:
         return clip, []
     landmarks, stored = as_shown(clip.landmarks, info.display)
     remarks = ["its landmarks are taken to be those of its frames as stored, and turned with them"] if stored else []
-    return replace(clip, landmarks=landmarks), remarks
+    problems = {position: misplaced(points, info.size[::-1]) for position, points in landmarks.items()}
+    unfit = [f"those of frame {position} {problem}" for position, problem in problems.items() if problem]
+    if unfit:
+        remarks.append(f"{len(unfit)} of the landmarks of {count(len(landmarks), 'frame')} left out, as {unfit[0]}")
+    fitting = {position: points for position, points in landmarks.items() if not problems[position]}
+    return replace(clip, landmarks=fitting or None), remarks
 
 
 def _choose(clip: Clip, info: VideoInfo, recipe: PreprocessSettings) -> list[int]:
@@ -191,13 +188,11 @@ def _store(
                 continue
             inside = None if landmarks is None else _inside(landmarks, area, recipe.size)
             crop = Crop(position, face, mask is not None, source is not None, inside, bystander)
-            folder.save(crop_key(clip.key, crop, folder.suffix), encode(shrink(area.cut(image), recipe.size)))
+            picture = encode(shrink(area.cut(image), recipe.size))
+            beside = (None if mask is None else encode_png(mask), None if source is None else encode(source))
+            crops.append(folder.store(clip.key, crop, picture, *beside))
             if mask is not None:
-                folder.save(mask_key(clip.key, crop), encode_png(mask))
                 shares.append(float(mask.mean()))
-            if source is not None:
-                folder.save(source_key(clip.key, crop, folder.suffix), encode(source))
-            crops.append(crop)
     return crops, shares, touching
 
 

@@ -15,7 +15,8 @@ from data.index import Entry, pictures, split_counts, write_index
 from data.keys import index_problem
 from data.landmarks import write_landmarks
 from data.preprocess.celebdf import CelebDF
-from data.preprocess.crop_records import FIVE_POINT, CropFolder, PreprocessSettings, Record, open_folder
+from data.preprocess.crop_folder import CropFolder, open_folder
+from data.preprocess.crop_records import FIVE_POINT, PreprocessSettings, Record
 from data.preprocess.face_detection import face_detector, suggestion
 from data.preprocess.landmarking import DlibLandmarks, is_predictor, landmarks_identity, with_landmarks
 from data.preprocess.layout import Clip, FaceForensics, Layout
@@ -43,8 +44,9 @@ def preprocess(
 
     Where landmarks are known, those of the crops are written to landmarks.csv.
 
-    Run the same command again after an interruption: finished videos are not done again. The exit status is 1 if
-    any video could not be read to its end or shows no face; what could be made is kept and indexed all the same.
+    Run the same command again after an interruption: finished videos are not done again, unless a file of theirs is
+    not as it was written. The exit status is 1 if any video could not be read to its end or shows no face; what could
+    be made is kept and indexed all the same.
     """
     videos.check()
     recipe = crops.settings(videos)

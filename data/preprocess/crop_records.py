@@ -1,16 +1,9 @@
-"""What was done: the settings a folder of crops was made with, and a record of every finished video."""
+"""What was done: the settings that crops are made with, and what became of every video."""
 
-import dataclasses
-import json
-import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from common.errors import InputError
-from common.files import atomic_write, read_json_object
 from data.preprocess.crops import CropFormat
 from data.preprocess.face_detection import detector_identity
 from data.preprocess.landmarking import landmarks_identity
@@ -18,24 +11,12 @@ from data.preprocess.layout import Clip
 from data.preprocess.splits import TimeSplit
 
 VERSION = 2  # of what the same settings make; raised when crops or masks change
-SETTINGS = "preprocess.json"
-FINISHED = ".finished"
 MASKS = "masks"
 SOURCES = "sources"
 BYSTANDERS = "bystanders"
 FIVE_POINT = "five-point"
 LATER = {"sources": False, "align": "box", "landmarks": None, "bystanders": "leave-out"}
 """What folders were made with that do not name these."""
-LATER_FIELDS = {
-    "sourced": False,
-    "landmarks": None,
-    "bystander": False,
-    "label_from": None,
-    "changed_faces": None,
-    "unclear": 0,
-}
-"""What fields of records and crops are where a record does not name them."""
-LEFTOVER = re.compile(r"\..+\.part")  # the name of a temporary file of common.files.atomic_write
 
 
 @dataclass(frozen=True)
@@ -104,6 +85,9 @@ class Crop:
         sourced: whether it has a source picture.
         landmarks: (x, y) of its face in the crop's pixels, or None where unknown.
         bystander: whether it shows an untouched face of a manipulated video, and so is real.
+        sha256: of its file, in hexadecimal, once that is written.
+        mask_sha256: of its mask's file; None where it has none.
+        source_sha256: of its source picture's file; None where it has none.
     """
 
     position: int
@@ -112,6 +96,9 @@ class Crop:
     sourced: bool = False
     landmarks: tuple[tuple[float, float], ...] | None = None
     bystander: bool = False
+    sha256: str | None = None
+    mask_sha256: str | None = None
+    source_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -185,113 +172,3 @@ def sources_of(clip: Clip) -> tuple[int | None, int | None, int | None]:
         for path in (clip.path, clip.original, clip.mask)
     )
     return video, original, mask
-
-
-@dataclass(frozen=True)
-class CropFolder:
-    """A folder of crops: where things are in it, and which videos are finished. `suffix` is the crops' ending."""
-
-    path: Path
-    suffix: str
-
-    def finished(self, clip: Clip) -> Record | None:
-        """The record of a clip whose files are all as they were and whose crops are all there, or None."""
-        file = self._record(clip.key)
-        if not file.is_file():
-            return None
-        record = _record(file)
-        if record.sources != sources_of(clip):
-            return None
-        if clip.fake and record.faces > 1 and record.crops and record.label_from is None:
-            return None  # of a version that gave the label to the main face, whichever was changed
-        return record if all(picture.is_file() for picture in self._pictures(record)) else None
-
-    def finish(self, record: Record) -> None:
-        """Records a video whose crops are all written."""
-        with atomic_write(self._record(record.key)) as file:
-            json.dump(dataclasses.asdict(record, dict_factory=_filled), file)
-
-    def save(self, key: str, data: bytes) -> None:
-        """Writes the file of a crop, mask or source picture."""
-        with atomic_write(self.path / key, "wb") as file:
-            file.write(data)
-
-    def clear(self, clip: Clip) -> None:
-        """Removes what there is of a clip's pictures, such as what an interrupted run left."""
-        for part in ("", MASKS, SOURCES, BYSTANDERS):
-            folder = self.path / part / clip.key
-            if folder.exists():
-                shutil.rmtree(folder)
-
-    def _record(self, key: str) -> Path:
-        return self.path / FINISHED / PurePosixPath(f"{key}.json")
-
-    def _pictures(self, record: Record) -> Iterator[Path]:
-        for crop in record.crops:
-            yield self.path / crop_key(record.key, crop, self.suffix)
-            if crop.masked:
-                yield self.path / mask_key(record.key, crop)
-            if crop.sourced:
-                yield self.path / source_key(record.key, crop, self.suffix)
-
-
-def open_folder(path: Path, recipe: PreprocessSettings) -> CropFolder:
-    """A new folder of crops, or an older one made with the same recipe, rid of what an interrupted run left.
-
-    Raises InputError where it was made with another recipe (and says which option differs), or holds something
-    else.
-    """
-    settings = recipe.settings()
-    if (path / SETTINGS).is_file():
-        _compare(path, _load(path / SETTINGS), settings)
-    elif path.exists() and (not path.is_dir() or any(not LEFTOVER.fullmatch(file.name) for file in path.iterdir())):
-        raise InputError(f"{path}: there is something else here; name an empty or new folder with --out")
-    else:
-        with atomic_write(path / SETTINGS) as file:
-            json.dump(settings, file, indent=2)
-    for leftover in [*path.iterdir(), *(path / FINISHED).rglob("*")]:
-        if LEFTOVER.fullmatch(leftover.name):
-            leftover.unlink()
-    return CropFolder(path, recipe.file_format.suffix)
-
-
-def _compare(path: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
-    for name in dict.fromkeys([*asked, *stored]):
-        before, now = (options.get(name, LATER.get(name)) for options in (stored, asked))
-        if before != now and name == "version":
-            raise InputError(
-                f"{path}: was made by another version of flipscope, whose crops of some videos differ; "
-                "name another --out"
-            )
-        if before != now:
-            raise InputError(
-                f"{path}: was made with {name} {before}, now asked for {now}; "
-                "use the options it was made with, or another --out"
-            )
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        return read_json_object(path)
-    except ValueError as error:
-        raise InputError(f"{path}: damaged ({error}); remove it, or start again with another --out") from error
-
-
-def _record(path: Path) -> Record:
-    values = _load(path)
-    try:
-        crops = tuple(_crop(crop) for crop in values["crops"])
-        sources = tuple(values["sources"])
-        return Record(**{**values, "crops": crops, "sources": sources, "remarks": tuple(values["remarks"])})
-    except (LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: damaged; remove it, or start again with another --out") from error
-
-
-def _crop(values: dict[str, Any]) -> Crop:
-    landmarks = values.get("landmarks")
-    return Crop(**{**values, "landmarks": landmarks and tuple((x, y) for x, y in landmarks)})
-
-
-def _filled(values: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The fields of a record or crop, without those that came later and are not filled."""
-    return {name: value for name, value in values if name not in LATER_FIELDS or value != LATER_FIELDS[name]}

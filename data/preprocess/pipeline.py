@@ -14,17 +14,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from common.console import count, warn
 from common.csv_files import save_records
 from common.errors import InputError
 from data.index import Entry
 from data.preprocess.clip import process
-from data.preprocess.crop_records import CropFolder, PreprocessSettings, Record, crop_key, mask_key, source_key
+from data.preprocess.crop_folder import CropFolder, EarlierRecordError
+from data.preprocess.crop_records import PreprocessSettings, Record, crop_key, mask_key, source_key
 from data.preprocess.layout import Clip
 
 
 def run_all(clips: Sequence[Clip], recipe: PreprocessSettings, folder: CropFolder, workers: int) -> Iterator[Record]:
     """Processes the clips and yields each one's record as it is finished; finished ones are not done again.
 
+    A finished one of which a file is not as it was written is done again, with a warning that names the file. So are
+    those of earlier versions, of whose files nothing says how they were written, with one warning for all.
     What is made does not depend on the number of workers.
 
     Args:
@@ -38,13 +42,25 @@ def run_all(clips: Sequence[Clip], recipe: PreprocessSettings, folder: CropFolde
             be used.
         OSError: the crops cannot be written.
     """
-    todo = []
+    todo, earlier = [], []
     for clip in clips:
-        record = folder.finished(clip)
+        try:
+            record = folder.finished(clip)
+        except EarlierRecordError:
+            record = None
+            earlier.append(clip.key)
+        except InputError as error:
+            record = None
+            warn(f"{error}; the crops of {clip.key} are made again")
         if record is None:
             todo.append(clip)
         else:
             yield record
+    if earlier:
+        warn(
+            f"the records of {count(len(earlier), 'finished video')}, such as {earlier[0]}, are of an earlier version "
+            "and have no checksums: the crops are made again"
+        )
     if min(workers, len(todo)) <= 1:
         for clip in todo:
             yield process(clip, recipe, folder)

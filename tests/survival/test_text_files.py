@@ -15,7 +15,8 @@ from data.index import read_index
 from data.landmarks import COUNTS, five_points, landmarks_for, read_landmarks
 from data.lmdb_command import list_keys
 from data.preprocess.celebdf import TEST_LIST, CelebDF
-from data.preprocess.crop_records import FINISHED, SETTINGS, CropFolder, PreprocessSettings, open_folder
+from data.preprocess.crop_folder import FINISHED, SETTINGS, CropFolder, open_folder
+from data.preprocess.crop_records import PreprocessSettings
 from data.preprocess.layout import Clip
 from data.preprocess.splits import NAMES, official_splits
 from data.source import open_frames

@@ -1,5 +1,6 @@
 """The label belongs to the face that was changed: two people in view, one of them forged."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -253,9 +254,12 @@ def test_records_of_earlier_versions_are_made_again_where_the_label_was_the_main
     assert command(root, out, *OPTIONS) == 0
     first = tree(out)
     record = out / ".finished" / f"{FORGED}.json"
-    text = record.read_text()
-    assert '"label_from": "change", "changed_faces": 1' in text
-    record.write_text(text.replace('"label_from": "change", "changed_faces": 1, ', ""))
+    values = json.loads(record.read_text())
+    assert (values.pop("label_from"), values.pop("changed_faces")) == ("change", 1)
+    for owner in (values, *values["crops"]):  # which had no checksums either
+        for name in ("recipe", "sha256", "mask_sha256"):
+            owner.pop(name, None)
+    record.write_text(json.dumps(values))
     assert command(root, out, *OPTIONS) == 0
     assert tree(out) == first
 

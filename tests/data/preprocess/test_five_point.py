@@ -114,6 +114,21 @@ def test_videos_without_landmarks_are_cropped_by_their_boxes(root: Path, ldm: Pa
     assert len(read_landmarks(out / "landmarks.csv")) == 4
 
 
+@pytest.mark.parametrize("how", [ALIGNED, ("--landmarks",)])
+def test_landmarks_far_outside_of_a_frame_are_left_out(root: Path, tmp_path: Path, how: tuple[str, ...]) -> None:
+    known = {number: marks(place(number)) for number in KNOWN}
+    for number, landmark in ((4, 3), (9, 40)):  # of the jaw, which aligns nothing, and of an eye, which does
+        known[number][landmark, 1] *= 1000
+    folders = {"manipulated_sequences/Deepfakes/raw/frames/000_001": known}
+    out = tmp_path / "out"
+    assert command(root, out, *how, str(write_ldm(tmp_path / "ldm.json", folders)), "--methods", "Deepfakes") == 0
+    row = report(out)[FORGED]
+    assert "2 of the landmarks of 5 frames left out, as those of frame 4 have one at" in row["remarks"]
+    assert "far outside its 160x120 pixels" in row["remarks"]
+    assert {int(Path(key).name[:5]) for key in read_landmarks(out / "landmarks.csv")} == {1, 6, 10}
+    assert row["crops"] == row["landmarks"] == "3"
+
+
 def test_without_landmarks_it_warns_and_crops_boxes(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
