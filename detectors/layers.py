@@ -17,8 +17,8 @@ BORDER = 16
 """A layer must see a border of one in so many parts of the image's side: that of 224 pixels cut out of 256."""
 
 ASIDE = 0.1
-"""A layer must see a border of one in so many parts of the image's side: that of 224 pixels cut out of 256."""
-six that get the image mirrored, turned or rolled it is from 0.08 to 1.2."""
+"""How far, of half the map, changes may lie aside: in 31 networks of timm with random weights it is 0.05 at most, in
+six that get the image mirrored, turned or rolled from 0.08 to 1.2."""
 
 _MOST_PREFIX_TOKENS = 8  # class, distillation and register tokens before those of the image's patches
 
