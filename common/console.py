@@ -32,8 +32,23 @@ from common.errors import InputError, described, one_line, printable
 from common.memory import no_memory, place, ran_out
 from common.progress_lines import progress_lines
 
-console = Console(emoji=False)
-errors = Console(stderr=True, emoji=False)
+
+
+class ClosedPipe(SystemExit):
+    """Whoever read the output has enough, as `| head` has: the command ends without a word."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Ends the command, so that `status` tells it from code of a user's that ends the program."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit as ended:
+            raise ClosedPipe(ended.code) from None
+
+
+console = _Console(emoji=False)
+errors = _Console(stderr=True, emoji=False)
 INTERRUPTED = 130
 _ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _withheld: list[list[str]] = []  # where warnings go instead, innermost last
@@ -91,6 +106,8 @@ def _status(app: typer.Typer, arguments: Sequence[str] | None, name: str | None,
         return 2
     except InputError as error:
         fail(str(error))
+    except ClosedPipe:
+        return 1
     except SystemExit as error:  # of a user's own code: no command ends so
         fail(f"the program was ended by {described(error)}, at {place(error)}: let that code raise an error instead")
     except OSError as error:
