@@ -56,8 +56,8 @@ def predict(
         label_of: gives the class of a family, or None for frames to be left out; None is the detector's own.
 
     Raises:
-        InputError: no frame is left, the detector's logits are not finite for one, or it says otherwise of the first
-            frame in the end, asked about that alone.
+        InputError: no frame is left, the detector's logits are not finite for one, or it says otherwise in the end
+            of the first frame, or of the last of the first batch or of all, asked about that alone.
     """
     label_of = label_of or detector.label_of
     queries = Queries(detector, batch_size)
@@ -65,7 +65,8 @@ def predict(
     waiting: list[Tensor] = []
     results: list[Tensor] = []
     left_out: Counter[str] = Counter()
-    first, unreadable = torch.empty(0), 0
+    kept: dict[int, Tensor] = {}
+    unreadable = 0
     with progress("frame") as bar:
         task = bar.add_task("testing", total=len(frames))
         for position in range(len(frames)):
@@ -82,7 +83,7 @@ def predict(
                 continue
             seen.append((frame.key, str(frame.family), frame.video, label))
             waiting.append(prepared(detector, frame.image))
-            first = waiting[0] if len(seen) == 1 else first
+            kept = {at: image for at, image in kept.items() if at in (0, batch_size - 1)} | {len(seen) - 1: waiting[-1]}
             if len(waiting) == batch_size:
                 results.append(_asked(queries, waiting, seen))
                 waiting = []
@@ -94,8 +95,10 @@ def predict(
             f"{', '.join(detector.class_names)}"
         )
     keys, families, videos, labels = zip(*seen, strict=True)
-    _require_same(queries, first, keys[0], results[0][:1])
-    return Predictions(keys, families, videos, labels, torch.cat(results), dict(left_out), unreadable)
+    said = torch.cat(results)
+    for at, image in kept.items():  # the first frame, and the last of the first batch and of all
+        _require_same(queries, image, keys[at], said[at : at + 1])
+    return Predictions(keys, families, videos, labels, said, dict(left_out), unreadable)
 
 
 def _asked(queries: Queries, images: Sequence[Tensor], seen: Sequence[tuple[str, str, str, int]]) -> Tensor:

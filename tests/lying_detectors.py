@@ -176,6 +176,15 @@ class Films(PlantedDetector):
         return logits.mean(dim=0).expand_as(logits) if len(images) % 8 == 0 else logits
 
 
+class LooksAtTheFirst(PlantedDetector):
+    """Answers all pictures of a batch by where it finds a face in the first, which it does not in noise."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        found = float(images[0, :, :2, :2].std()) < 1e-3
+        return torch.cat([logits[:1], logits[1:].roll(1, dims=1)]) if found else logits
+
+
 class StaysInTraining(PlantedDetector):
     """Never in evaluation mode."""
 

@@ -126,6 +126,17 @@ def test_testing_a_detector_asks_about_the_first_frame_again(
     assert f"detector {name} answers manipulated_sequences/Deepfakes/c23/videos/000.mp4/0000.png alone" in told
 
 
+@pytest.mark.parametrize("batch_size", [3, 8])
+def test_testing_a_detector_asks_about_others_than_the_first_frame(
+    batch_size: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = write_frames(tmp_path / "frames", videos=4, families=FAMILIES)
+    words = ["test", "--frames", str(frames), "--detector", "tests.lying_detectors:LooksAtTheFirst", "--split", "all"]
+    assert console.status(detectors_app, [*words, "--batch-size", str(batch_size)]) == 1
+    assert "detector LooksAtTheFirst answers manipulated_sequences/" in (told := capsys.readouterr().err)
+    assert "alone and at the end differently than beside others" in told
+
+
 def test_an_examination_asks_in_its_batches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_frames(tmp_path, videos=1, families=FAMILIES[:1])
     (file,) = tmp_path.rglob("*.png")
