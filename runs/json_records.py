@@ -7,7 +7,8 @@ from typing import Any
 
 from common.errors import InputError
 from common.files import atomic_write, parse_json, read_file
-from runs.seals import Seals, closed, require_rows
+from common.seals import closed
+from runs.seals import Seals, require_rows
 
 RECORDS, SEAL = "records", "seal"
 

@@ -18,8 +18,9 @@ import pandas as pd
 
 from common.errors import InputError
 from common.files import atomic_write, read_file
+from common.seals import closed
 from runs.earlier_names import ADDED, renamed_columns
-from runs.seals import Seals, closed, require_rows
+from runs.seals import Seals, require_rows
 
 _CODES = {int: "<i8", float: "<f8", bool: "?"}
 _DAMAGED = (ValueError, EOFError, SyntaxError, TokenError, TypeError, LookupError, ArithmeticError, RecursionError)

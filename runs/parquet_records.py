@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 
 from common.errors import InputError
 from common.files import atomic_write, read_file
+from common.seals import closed
 from runs.earlier_names import ADDED, renamed_columns
 from runs.npy_records import kind_name
-from runs.seals import Seals, closed, require_rows
+from runs.seals import Seals, require_rows
 
 SEAL = "flipscope.seal"
 """The name of the seal among the metadata."""

@@ -1,8 +1,4 @@
-"""Seals: what a record file says of itself, so that damage shows that keeps its length, and records of another run.
-
-A seal is a short JSON text in the file: behind the array of an NPY file, among the metadata of a Parquet file, last in
-a JSON file. Its SHA-256 is that of the whole file, with zeros where it stands itself, so that no byte is left out.
-"""
+"""The seals of a run's record files (`common.seals`), by which damage shows, and records of another run."""
 
 import hashlib
 import json
@@ -14,12 +10,11 @@ from typing import Any
 from common.console import count
 from common.errors import InputError
 from common.files import parse_json, read_file
+from common.seals import blank, opened, seal_in, unreadable
 from runs.configuration import FORMAT
 
 SINCE = 5
 """The format of runs since which record files are sealed (`runs.configuration.FORMAT`)."""
-
-_START, _ZEROS = '{"sealed": ', "0" * 64
 
 
 class Seals:
@@ -76,40 +71,35 @@ class Seals:
         return self.format >= SINCE
 
     def blank(self, path: Path, rows: int, beside: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The seal of a file of so many rows, its checksum still zeros; to stand in it as JSON, for `closed`.
+        """The seal of a file of so many rows, its checksum still zeros; to stand in it as JSON.
 
         `beside` are the checksums of the files that were written with it (`checksums`), where there are some.
         """
         known = {"beside": dict(beside)} if beside else {}
-        return {"sealed": path.stem, "rows": rows, "configuration": self.configuration, **known, "sha256": _ZEROS}
+        return blank(path, {"rows": rows, "configuration": self.configuration, **known})
 
     def check(self, path: Path, content: bytes) -> int | None:
         """How many rows a record file's content says it has; None where it has no seal and needs none.
 
         Raises InputError where the content is not what was sealed, or of another file or configuration.
         """
-        seal = _seal_in(path, content)
+        seal = opened(path, content)
         if seal is None:
             if self.required:
                 raise InputError(f"{path} has no checksum: it is damaged, or of an earlier version")
             return None
         try:
-            name, rows, made_with, checksum = seal["sealed"], seal["rows"], seal["configuration"], str(seal["sha256"])
-        except KeyError as error:
-            raise InputError(f"{path} is damaged: its checksum cannot be read") from error
-        at = content.rfind(checksum.encode())
-        if len(checksum) != len(_ZEROS) or _digest(content, at) != checksum:
-            raise InputError(f"{path} is damaged: its checksum does not fit")
-        if name != path.stem:
-            raise InputError(f"{path} is a copy of {name}{path.suffix}")
+            rows, made_with = int(seal["rows"]), seal["configuration"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise unreadable(path) from error
         if made_with != self.configuration:
             raise InputError(f"{path} was made with another configuration than the run's config.json holds")
-        return int(rows)
+        return rows
 
 
 def checksums(folders: Mapping[str, Path]) -> dict[str, str]:
     """The checksums in the seals of files that are there and sealed, by the names that they are given by."""
-    seals = {name: _seal_in(path, read_file(path)) for name, path in folders.items() if path.exists()}
+    seals = {name: seal_in(path, read_file(path)) for name, path in folders.items() if path.exists()}
     return {name: str(seal["sha256"]) for name, seal in seals.items() if seal}
 
 
@@ -118,33 +108,13 @@ def require_one_scoring(path: Path, beside: Mapping[str, Path]) -> None:
 
     Nothing is known of files of earlier versions.
     """
-    written_with = (_seal_in(path, read_file(path)) or {}).get("beside")
+    written_with = (seal_in(path, read_file(path)) or {}).get("beside")
     if written_with is None:
         return
     found = checksums(beside)
     for name in beside:
         if found.get(name) != written_with.get(name):
             raise InputError(f"{beside[name]} is of another scoring than {path}")
-
-
-def _seal_in(path: Path, content: bytes) -> dict[str, Any] | None:
-    """The seal in a file's content; None where there is none. Raises InputError where it is none that can be read."""
-    start = content.rfind(_START.encode())
-    if start < 0:
-        return None
-    try:
-        found: dict[str, Any] = json.JSONDecoder().raw_decode(content[start:].decode(errors="replace"))[0]
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: its checksum cannot be read") from error
-    return found
-
-
-def closed(content: bytes) -> bytes:
-    """A file's content with a blank seal in it, the checksum in its place."""
-    at = content.rfind(_ZEROS.encode())
-    if at < 0:
-        raise ValueError("the content has no blank seal")
-    return content[:at] + _digest(content, at).encode() + content[at + len(_ZEROS) :]
 
 
 def in_words(error: InputError | FileNotFoundError) -> str:
@@ -156,11 +126,3 @@ def require_rows(path: Path, found: int, sealed: int | None) -> None:
     """Raises InputError where a file has other than its sealed number of rows; None is any."""
     if sealed is not None and found != sealed:
         raise InputError(f"{path} is damaged: it has {count(found, 'row')} of {sealed}")
-
-
-def _digest(content: bytes, at: int) -> str:
-    """The SHA-256 of a content with zeros for the checksum at this place."""
-    digest = hashlib.sha256(memoryview(content)[:at])
-    digest.update(_ZEROS.encode())
-    digest.update(memoryview(content)[at + len(_ZEROS) :])
-    return digest.hexdigest()

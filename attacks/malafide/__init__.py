@@ -7,6 +7,7 @@ region attack.
 
 from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.filter import Filter, FilterSpec
-from attacks.malafide.filter_files import StoredFilter, load, save
+from attacks.malafide.filter_files import StoredFilter, save
+from attacks.malafide.known_filters import load_known as load
 
 __all__ = ["Fidelity", "Filter", "FilterSpec", "StoredFilter", "load", "save"]

@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 
 from attacks.malafide.filter_dataset import FilterDataset, open_dataset
-from attacks.malafide.filter_files import Facts, StoredFilter, load
+from attacks.malafide.filter_files import Facts, StoredFilter
 from attacks.malafide.filter_results import find_filters, plain_name
 from attacks.malafide.filter_test import held_out
 from attacks.malafide.fitting import TargetDetector
+from attacks.malafide.known_filters import load_known
 from attacks.malafide.open_videos import open_videos
 from common.errors import InputError
 from detectors.consistency import probes, require_same_beside
@@ -78,7 +79,7 @@ def chosen_filters(
     """
     chosen = []
     for path in given or find_filters(out):
-        stored = load(path)
+        stored = load_known(path)
         if stored.facts is None:
             raise InputError(f"{path} does not say what it was trained on, so no frames can be held out for it")
         fits = (

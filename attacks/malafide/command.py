@@ -1,5 +1,6 @@
 """`python -m attacks malafide`: train filters, test them, and show what they do."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -33,17 +34,19 @@ from attacks.malafide.filter_options import (
     VideosOption,
 )
 from attacks.malafide.filter_pictures import save_images
-from attacks.malafide.filter_results import read_json, tests_file, write_json
-from attacks.malafide.filter_test import FilterTest, Testing, as_json
+from attacks.malafide.filter_results import tests_file
+from attacks.malafide.filter_test import FilterTest, Testing
 from attacks.malafide.filtered_frames import filtered_frames, probabilities
 from attacks.malafide.fitting import Fitting, cell_of
 from attacks.malafide.gradcam import grad_cam
 from attacks.malafide.gradcam_pages import save_maps
 from attacks.malafide.heatmap import save_heatmap
+from attacks.malafide.stored_tests import load_tests, save_tests
 from common import log
 from common.commands import with_options
 from common.config_file import SharedConfigOption, write_config
-from common.console import application, say, table
+from common.console import application, say, table, warn
+from common.errors import InputError
 from data.preprocess.crop_records import PreprocessSettings
 from data.source import warn_of_doubt
 from detectors.options import CheckpointOption, DeviceOption
@@ -126,10 +129,9 @@ def run_test(
     for stored, facts in chosen:
         wanted = [family for family in facts.manipulations if not manipulation or family in manipulation]
         path = tests_file(stored.path, target_detector.name)
-        tests = [
-            _earlier(path, testing, stored, facts, family) or testing.test(stored, facts, family) for family in wanted
-        ]
-        write_json(path, as_json(tests))
+        earlier = _earlier(path, stored)
+        tests = [_same(earlier, testing, facts, family) or testing.test(stored, facts, family) for family in wanted]
+        save_tests(path, tests)
         rows.setdefault(facts.trained_on, []).extend(_test_row(test) for test in tests)
     heads = ["filter", "clean", "EER", "AUC", "pass", "dB", "SSIM"]
     for trained, shown in rows.items():
@@ -225,22 +227,24 @@ def make_maps(
         say(f"{page}: {len(shown)} frames, {len(kept)} filters, layer {cam.layer}")
 
 
-def _earlier(path: Path, testing: Testing, stored: StoredFilter, facts: Facts, manipulation: str) -> FilterTest | None:
-    """The same test made before: of this filter and these weights, on these frames."""
-    if not path.is_file():
-        return None
-    tests = read_json(path)
-    for values in tests if isinstance(tests, list) else []:
-        same = (
-            isinstance(values, dict)
-            and values.get("filter_sha256") == stored.sha256
-            and values.get("tested_sha256") == testing.target_detector.detector.identity
-            and values.get("manipulation") == manipulation
-            and values.get("frames") == testing.fingerprint(facts, manipulation)
-        )
-        if same:
-            return FilterTest.from_json(values)
-    return None
+def _earlier(path: Path, stored: StoredFilter) -> tuple[FilterTest, ...]:
+    """The tests of a filter that were made before; none, with a warning, where the file cannot be believed."""
+    if not path.exists():
+        return ()
+    try:
+        found = load_tests(path, stored.sha256)
+    except InputError as error:
+        warn(f"{error}; the filter is tested again")
+        return ()
+    if not found.sealed:
+        warn(f"{path} is of an earlier version, without a checksum; the filter is tested again")
+    return found.tests if found.sealed else ()
+
+
+def _same(earlier: Sequence[FilterTest], testing: Testing, facts: Facts, manipulation: str) -> FilterTest | None:
+    """The same test made before: with these weights of the detector, on these frames."""
+    wanted = (testing.target_detector.detector.identity, manipulation, testing.fingerprint(facts, manipulation))
+    return next((test for test in earlier if (test.tested_sha256, test.manipulation, test.frames) == wanted), None)
 
 
 def _summary(stored: StoredFilter) -> str:

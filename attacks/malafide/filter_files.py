@@ -1,6 +1,7 @@
 """Filters as files: coefficients and what is known about them, in one safetensors file."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save as safetensors_bytes
+from torch import Tensor
 
 from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.filter import Filter, FilterSpec
@@ -18,7 +20,7 @@ from common.settings import from_json
 from detectors.checkpoints import read
 
 METADATA_KEY = "malafide"
-_SPEC, _FACTS = "filter", "training"
+_SPEC, _FACTS, _SHA256 = "filter", "training", "sha256"
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,11 @@ class StoredFilter:
 
 
 def save(path: Path, kept: Filter, facts: Facts | None = None) -> None:
-    """Writes a filter as safetensors: the coefficients under `weight`, the rest as JSON in the metadata."""
+    """Writes a filter as safetensors: the coefficients under `weight`, the rest and a checksum in the metadata."""
     known: dict[str, Any] = {_SPEC: spec_as_json(kept.spec)}
     if facts is not None:
         known[_FACTS] = dataclasses.asdict(facts)
+    known[_SHA256] = _digest(known, kept.weight)
     metadata = {METADATA_KEY: json.dumps(known)}  # one key: safetensors shuffles several
     with atomic_write(path, "wb") as file:
         file.write(safetensors_bytes({"weight": kept.weight.contiguous()}, metadata))
@@ -99,11 +102,22 @@ def load(path: str | Path) -> StoredFilter:
         known = parse_json(content.metadata[METADATA_KEY])
         spec = spec_from_json(known[_SPEC])
         facts = from_json(Facts, known[_FACTS], "how it was trained") if _FACTS in known else None
-        return StoredFilter(path, content.sha256, Filter(spec, weight), facts)
+        weight = weight.clone()  # what was read is the file itself, and would change with it
+        stored = StoredFilter(path, content.sha256, Filter(spec, weight), facts)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: its description of the filter cannot be read ({error}); train it again") from error
+    stated = known.pop(_SHA256, None)  # not there in files of earlier versions
+    if (stated is not None and stated != _digest(known, weight)) or not known.keys() <= {_SPEC, _FACTS}:
+        raise InputError(f"{path} is damaged: its checksum does not fit; get it again, or train it again")
+    return stored
+
+
+def _digest(known: Mapping[str, Any], weight: Tensor) -> str:
+    """The SHA-256 of what is known of a filter and of its coefficients, however the file lays them out."""
+    described = json.dumps(known, sort_keys=True).encode()
+    return hashlib.sha256(described + weight.contiguous().numpy().tobytes()).hexdigest()
 
 
 def spec_as_json(spec: FilterSpec) -> dict[str, Any]:

@@ -14,7 +14,13 @@ from common.console import say
 from common.errors import InputError
 from common.files import appending, atomic_write, parse_json, read_text
 
-FILTER, TESTS = "filter.safetensors", "tests"
+FILTER, CONFIG, CHECKPOINT, TESTS = "filter.safetensors", "config.json", "last.ckpt", "tests"
+FINISHED = "finished"
+"""Where config.json keeps the SHA-256 of the filter that was finished there, and the time limit that it had.
+
+Null while none was, and not there in earlier versions.
+"""
+
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
@@ -22,8 +28,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 class FilterCell:
     """The folder of one filter: `root`/<trained on>/<manipulation>/<label>.
 
-    Holds config.json (everything resolved), filter.safetensors, history.csv (a row per epoch), last.ckpt (to resume
-    from) and tests/<tested on>.json (a list of results, one per manipulation).
+    Holds config.json (everything resolved, and once the filter is finished its SHA-256), filter.safetensors,
+    history.csv (a row per epoch), last.ckpt (to resume from) and tests/<tested on>.json (`stored_tests`).
     """
 
     root: Path
@@ -44,7 +50,7 @@ class FilterCell:
     @property
     def config(self) -> Path:
         """The configuration's file."""
-        return self.folder / "config.json"
+        return self.folder / CONFIG
 
     @property
     def history(self) -> Path:
@@ -54,7 +60,7 @@ class FilterCell:
     @property
     def checkpoint(self) -> Path:
         """The file to resume from."""
-        return self.folder / "last.ckpt"
+        return self.folder / CHECKPOINT
 
 
 def tests_file(filter_path: Path, tested_on: str) -> Path:
@@ -94,7 +100,8 @@ def write_json(path: Path, value: Any) -> None:
 def bind_identity(path: Path, identity: Mapping[str, Any], free: Mapping[str, Any]) -> dict[str, Any] | None:
     """Writes what made a folder, or makes sure that it is the same; returns what was there.
 
-    `identity` decides the results, `free` may change between calls. Raises InputError for an identity that differs.
+    `identity` decides the results, `free` may change between calls; which filter was finished (`FINISHED`) stays.
+    Raises InputError for an identity that differs.
     """
     before: dict[str, Any] | None = None
     wanted = json.loads(json.dumps(dict(identity)))
@@ -108,7 +115,8 @@ def bind_identity(path: Path, identity: Mapping[str, Any], free: Mapping[str, An
                     f"{path.parent} was made with {key}={_shown(before.get(key))}, not {_shown(value)}; give the same "
                     "options to continue it, or another place for the results (--out, --name or --run)"
                 )
-    write_json(path, {**wanted, **free})
+    finished = {FINISHED: None} if before is None else {key: before[key] for key in before if key == FINISHED}
+    write_json(path, {**wanted, **free, **finished})
     return before
 
 

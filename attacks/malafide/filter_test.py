@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -211,8 +211,3 @@ def _area(fakes: np.ndarray, reals: np.ndarray) -> float:
 def _mean(ratios: np.ndarray) -> float | None:
     """The mean of PSNRs, or None where an image did not change and has none."""
     return float(ratios.mean()) if np.isfinite(ratios).all() else None
-
-
-def as_json(tests: Sequence[FilterTest]) -> list[dict[str, Any]]:
-    """Tests as JSON values."""
-    return [asdict(test) for test in tests]

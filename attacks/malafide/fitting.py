@@ -16,11 +16,13 @@ from attacks.malafide.filter_dataset import FilterDataset, Halves, keys_sha256
 from attacks.malafide.filter_files import Facts, StoredFilter, load, save
 from attacks.malafide.filter_results import FilterCell, bind_identity, locked
 from attacks.malafide.filter_settings import FilterTrainingSettings
+from attacks.malafide.known_filters import doubt, finished_in, is_best_of, is_earlier, keep_as_finished, was_made_by
 from attacks.malafide.prepared_images import PreparedImages
 from attacks.malafide.scores import eer, score
 from attacks.malafide.training import TIME, FilterTraining, Trained, write_history
 from common import log
-from common.console import progress
+from common.console import progress, warn
+from common.errors import InputError
 from data.frames import REAL
 from detectors.base import Detector
 from detectors.training.loggers import training_logger
@@ -88,6 +90,9 @@ class Fitting:
     ) -> StoredFilter:
         """The filter of a cell, trained now, or gone on with, or finished before.
 
+        A file in its place that is not the filter which was finished there is made anew, from last.ckpt where that is,
+        with a warning.
+
         Args:
             cell: the folder of the filter; one process at a time works in it.
             manipulations: the families whose fakes the filter is trained on.
@@ -111,7 +116,9 @@ class Fitting:
                 task = bar.add_task(_described(cell), total=settings.epochs)
                 trained = self._train(cell, images, spec, settings, identity, bar, task, curves)
             save(cell.filter, trained.filter, self._facts(manipulations, settings, trained, clean, len(images)))
-            return load(cell.filter)
+            stored = load(cell.filter)
+            keep_as_finished(cell.config, stored, settings.max_minutes)
+            return stored
 
     def _train(
         self,
@@ -141,19 +148,53 @@ class Fitting:
             if curves is not None:
                 curves.log_metrics(row, step=round(row["epoch"]))
             log.info(f"{_described(cell)}: " + ", ".join(f"{name} {value}" for name, value in row.items()))
+        write_history(cell.history, training.history)  # all were done already, where the process ended before this
         return training.result()
 
     def _finished(
         self, cell: FilterCell, before: dict[str, Any] | None, settings: FilterTrainingSettings
     ) -> StoredFilter | None:
         """The filter of an earlier call, unless the time had cut it short and there is more now."""
-        if before is None or not cell.filter.is_file():
-            return None
-        stored = load(cell.filter)
-        if stored.facts is None or stored.facts.ended != TIME:
+        stored = None if before is None else self._known(cell, before)
+        if before is None or stored is None or stored.facts is None or stored.facts.ended != TIME:
             return stored
-        had, has = before.get("max_minutes"), settings.max_minutes
+        known = finished_in(before)  # the limit of a call that was killed since is no finished filter's
+        had, has = known.max_minutes if known else before.get("max_minutes"), settings.max_minutes
         return stored if has is not None and had is not None and has <= had else None
+
+    def _known(self, cell: FilterCell, before: dict[str, Any]) -> StoredFilter | None:
+        """The filter that was finished in a cell, or None where there is none, or another or a damaged one."""
+        if not cell.filter.is_file():
+            return None
+        try:
+            stored = load(cell.filter)
+        except InputError as error:
+            warn(f"{error}: it is made anew")
+            return None
+        known = finished_in(before)
+        best = is_best_of(cell.checkpoint, stored, before) if known is None else stored.sha256 == known.sha256
+        if best is None and is_earlier(before) and self._could_have_made(stored, before):
+            warn(f"{doubt(cell.filter)}; remove it to have it made anew")
+            return stored
+        if not best:
+            warn(f"{cell.filter} is not known to be the filter that was finished here: it is made anew")
+            return None
+        if known is None:  # of an earlier version, or the process ended before it was said
+            keep_as_finished(cell.config, stored, before.get("max_minutes"))
+        return stored
+
+    def _could_have_made(self, stored: StoredFilter, before: dict[str, Any]) -> bool:
+        """Whether what a filter says of its training is what would be said of one with these frames and detector."""
+        facts = stored.facts
+        if facts is None or not was_made_by(stored, before):
+            return False
+        here = (
+            str(self.target_detector.detector.weights_sha256),
+            keys_sha256(self.dataset.entries, self.halves.train),
+            len(self._positions(facts.manipulations)),
+            len(self._positions([REAL])),
+        )
+        return here == (facts.detector_sha256, facts.frames_sha256, facts.fakes, facts.reals)
 
     def _prepare(self, families: Sequence[str], what: str) -> PreparedImages:
         positions = self._positions(families)

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from attacks.base import Batch, RegionAttack
 from attacks.malafide.filter import BATCH
-from attacks.malafide.filter_files import StoredFilter, load
+from attacks.malafide.filter_files import StoredFilter
+from attacks.malafide.known_filters import load_known
 from common.errors import InputError
 from detectors.queries import Queries
 
@@ -43,7 +44,7 @@ def malafide_attack(path: str) -> type[Malafide]:
             "the attack malafide needs a filter: name it as malafide:FILTER (`python -m attacks malafide train` makes "
             "them); evaluate.py with --attack malafide trains one first"
         )
-    stored = load(path)
+    stored = load_known(path)
     return make_dataclass(
         "Malafide",
         [("filter_sha256", str, field(default=stored.sha256, init=False))],

@@ -1,15 +1,20 @@
 """The paper's table of equal error rates from whatever tests there are, as CSV, Markdown and a heat map."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 
-from attacks.malafide.filter_results import TESTS, read_json
+from attacks.malafide.filter_files import StoredFilter
+from attacks.malafide.filter_results import FILTER, TESTS
 from attacks.malafide.filter_test import FilterTest
+from attacks.malafide.known_filters import load_known
+from attacks.malafide.stored_tests import load_tests
+from common.console import count, warn
 from common.csv_files import save_rows
 from common.errors import InputError, printable
 from common.files import atomic_write
+from detectors.checkpoints import some
 
 NONE = "none"
 
@@ -65,17 +70,64 @@ class Table:
 
 
 def find_tests(root: Path) -> list[FilterTest]:
-    """All tests under a folder. Raises InputError where there is none, or a file cannot be read."""
-    all_tests = []
+    """All tests under a folder that can be believed, each once.
+
+    What is left out is said in warnings, and so is what was not tested. Raises InputError where there is none.
+    """
+    filters, damaged = _filters(root)
+    found: dict[FilterTest, Path] = {}
+    unsealed = []
     for path in sorted(root.rglob(f"{TESTS}/*.json")) if root.is_dir() else ():
-        tests = read_json(path)
+        folder = path.parent.parent
+        if folder in damaged:
+            continue
         try:
-            all_tests += [FilterTest.from_json(test) for test in (tests if isinstance(tests, list) else [tests])]
+            stored = load_tests(path, filters[folder].sha256 if folder in filters else None)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
-    if not all_tests:
+            warn(f"{error}; it is left out of the table, until `python -m attacks malafide test` is given again")
+            continue
+        unsealed += [] if stored.sealed else [str(path)]
+        for test in stored.tests:
+            if found.setdefault(test, path) != path:
+                warn(f"{path} holds the same test as {found[test]}: it counts once")
+    if not found:
         raise InputError(f"{root}: no tests here; `python -m attacks malafide test --out {root}` makes them")
-    return all_tests
+    if unsealed:
+        warn(
+            f"{some(unsealed)}: of an earlier version, so that nothing says whether the numbers are still what they "
+            "were; `python -m attacks malafide test` makes them again with a checksum"
+        )
+    _warn_of_untested(root, filters, found)
+    return list(found)
+
+
+def _filters(root: Path) -> tuple[dict[Path, StoredFilter], set[Path]]:
+    """The filters under a folder by their own folders, and the folders of those that cannot be believed."""
+    filters, damaged = {}, set()
+    for path in sorted(root.rglob(FILTER)) if root.is_dir() else ():
+        try:
+            filters[path.parent] = load_known(path)
+        except InputError as error:
+            warn(f"{error}; its tests are left out of the table")
+            damaged.add(path.parent)
+    return filters, damaged
+
+
+def _warn_of_untested(root: Path, filters: Mapping[Path, StoredFilter], tests: Iterable[FilterTest]) -> None:
+    """Says of which filters there is no test on a detector that others were tested on: their cells are empty."""
+    done = {(test.filter_sha256, test.tested_on, test.manipulation) for test in tests}
+    for detector in sorted({tested_on for _, tested_on, _ in done}):
+        untested = [
+            str(folder.relative_to(root))
+            for folder, stored in filters.items()
+            if stored.facts is not None
+            and any((stored.sha256, detector, family) not in done for family in stored.facts.manipulations)
+        ]
+        if untested:
+            warn(
+                f"there is no test on {detector} of {count(len(untested), 'filter')} in {root} ({some(untested, 4)}): "
+                "the table's cells are empty, until `python -m attacks malafide test` is given again"
+            )
 
 
 def tabulate(tests: Sequence[FilterTest]) -> Table:

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_results_lie_where_they_should(results: Path) -> None:
             assert stored.facts is not None
             assert stored.facts.manipulations == (manipulation,)
             for tested, size in (("pooled", 32), ("larger", 48)):
-                (test,) = json.loads((folder / "tests" / f"{tested}.json").read_text())
+                (test,) = json.loads((folder / "tests" / f"{tested}.json").read_text())["tests"]
                 assert (test["trained_on"], test["tested_on"], test["input_size"]) == ("pooled", tested, size)
                 assert test["filter_sha256"] == stored.sha256
                 if label == "3-psnr30":
@@ -99,6 +100,65 @@ def test_the_table_is_made_of_what_there_is(results: Path, capfd: pytest.Capture
         assert len(list(csv.DictReader(file))) == 12
     with Image.open(results / "table.png") as picture:
         assert picture.format == "PNG"
+
+
+def test_tests_that_cannot_be_believed_are_made_again(
+    index: Path, results: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A digit of a rate, no checksum, a copy of another detector's, and the test of another filter."""
+    out = tmp_path / "out"
+    shutil.copytree(results, out)
+    command = (
+        "test", "--frames", index, "--detector", DETECTOR, "--name", "pooled", "--device", "cpu", "--out", out,
+        "--manipulation", "Deepfakes", "--size", 5,
+    )  # fmt: skip
+    path = out / "pooled" / "Deepfakes" / "5" / "tests" / "pooled.json"
+    other = out / "pooled" / "Deepfakes" / "3" / "tests" / "pooled.json"
+    whole = path.read_bytes()
+    assert run(*command) == 0
+    assert capfd.readouterr().err.count("warning") == 0
+    cases = {
+        "is damaged: its checksum does not fit": whole.replace(b'"success": ', b'"success":9', 1),
+        "is of an earlier version, without a checksum": json.dumps(json.loads(whole)["tests"]).encode(),
+        "is a test of another filter than the one that lies there": other.read_bytes(),
+        "is a copy of larger.json": path.with_name("larger.json").read_bytes(),
+        "is damaged": b"{",
+    }
+    for words, content in cases.items():
+        assert content != whole
+        path.write_bytes(content)
+        assert run(*command) == 0
+        told = capfd.readouterr().err
+        assert f"{path} {words}" in told.replace("\n", " ")
+        assert "the filter is tested again" in told
+        assert path.read_bytes() == whole
+
+
+def test_another_filter_in_place_of_a_finished_one_is_not_tested(
+    index: Path, results: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, other = tmp_path / "out", tmp_path / "other"
+    shutil.copytree(results, out)
+    assert train(index, other, "--size", 3, "--seed", 1) == 0
+    place = out / "pooled" / "Deepfakes" / "3" / "filter.safetensors"
+    whole = place.read_bytes()
+    place.write_bytes((other / "pooled" / "Deepfakes" / "3" / "filter.safetensors").read_bytes())
+    capfd.readouterr()
+    for verb in ("test", "images", "gradcam"):
+        assert run(verb, "--frames", index, "--detector", DETECTOR, "--name", "pooled", "--out", out) == 1
+        assert "is not the filter that config.json beside it knows of: put that one back" in one_line(capfd)
+    assert run("table", "--out", out) == 0
+    told = capfd.readouterr()
+    assert "its tests are left out of the table" in told.err
+    with (out / "tests.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 10
+    assert train(index, out, "--size", 3) == 0
+    assert "is not known to be the filter that was finished here: it is made anew" in capfd.readouterr().err
+    assert place.read_bytes() == whole
+    assert run("table", "--out", out) == 0
+    assert capfd.readouterr().err == ""
+    with (out / "tests.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 12
 
 
 def test_pictures_and_maps_are_made(index: Path, results: Path) -> None:

@@ -47,6 +47,36 @@ def test_the_same_filter_makes_the_same_bytes_and_another_one_others(tmp_path: P
     assert load(tmp_path / "plain").facts is None
 
 
+def test_no_changed_byte_of_a_filter_is_believed(tmp_path: Path) -> None:
+    """A file may lie anywhere, with nothing beside it that knows what it should hold."""
+    path = tmp_path / "filter.safetensors"
+    save(path, Filter(FilterSpec(3), some_weight(3)), FACTS)
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        with pytest.raises(InputError) as caught:
+            load(path)
+        assert "\n" not in str(caught.value), at
+        assert str(path) in str(caught.value)
+
+
+def test_a_filter_stays_as_it_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "filter.safetensors"
+    save(path, Filter(FilterSpec(3), some_weight(3)), FACTS)
+    stored = load(path)
+    with path.open("r+b") as file:
+        file.seek(-40, 2)
+        file.write(b"x" * 40)
+    assert torch.equal(stored.filter.weight, some_weight(3))
+
+
+def test_a_filter_of_an_earlier_version_has_no_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "filter.safetensors"
+    weight = some_weight(3)
+    save_file({"weight": weight}, path, {"malafide": '{"filter": {"size": 3, "range": "image", "fidelity": null}}'})
+    assert torch.equal(load(path).filter.weight, weight)
+
+
 def test_what_is_no_filter_is_refused_in_one_line(tmp_path: Path) -> None:
     save(tmp_path / "good", Filter(FilterSpec(3), some_weight(3)), FACTS)
     whole = (tmp_path / "good").read_bytes()

@@ -16,7 +16,7 @@ from attacks.malafide.filter_dataset import FilterDataset, keys_sha256, split
 from attacks.malafide.filter_files import Facts, StoredFilter
 from attacks.malafide.filter_results import find_filters, plain_name
 from attacks.malafide.filter_settings import FilterTrainingSettings
-from attacks.malafide.filter_test import FilterTest, Testing, as_json, held_out, ssim
+from attacks.malafide.filter_test import FilterTest, Testing, held_out, ssim
 from attacks.malafide.fitting import Fitting, TargetDetector, cell_of
 from attacks.malafide.scores import fakeness
 from common.errors import InputError
@@ -81,7 +81,7 @@ def test_the_identity_changes_no_rate() -> None:
     assert (test.eer, test.auc) == (test.clean_eer, test.clean_auc)
     assert test.success == test.clean_accepted
     assert (test.psnr, test.psnr_least, test.ssim) == (None, None, 1.0)
-    assert FilterTest.from_json(json.loads(json.dumps(as_json([test]), allow_nan=False))[0]) == test
+    assert FilterTest.from_json(json.loads(json.dumps(dataclasses.asdict(test), allow_nan=False))) == test
 
 
 def test_ssim_is_scikit_images() -> None:

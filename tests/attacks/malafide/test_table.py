@@ -2,16 +2,22 @@
 
 import csv
 import json
-from dataclasses import replace
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from attacks.malafide.filter_test import FilterTest, as_json
+from attacks.malafide.filter import Filter, FilterSpec
+from attacks.malafide.filter_files import load, save
+from attacks.malafide.filter_test import FilterTest
 from attacks.malafide.heatmap import save_heatmap
+from attacks.malafide.stored_tests import save_tests
 from attacks.malafide.table import TableRow, find_tests, markdown, tabulate, write_csv, write_tests
 from common.errors import InputError
+from tests.attacks.malafide.test_filter_files import FACTS
+from tests.attacks.malafide.toys import some_weight
 
 BASE = FilterTest(
     trained_on="caddm", tested_on="caddm", manipulation="Deepfakes", filter="9", size=9, range="image", fidelity=None,
@@ -74,9 +80,7 @@ def test_markdown_has_fidelity_beside_every_rate() -> None:
 def test_tests_are_found_wherever_they_lie(tmp_path: Path) -> None:
     tests = made_up()
     for place, test in enumerate(tests):
-        path = tmp_path / str(place) / "tests" / f"{test.tested_on}.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(as_json([test])))
+        save_tests(tmp_path / str(place) / "tests" / f"{test.tested_on}.json", [test])
     assert sorted(map(repr, find_tests(tmp_path))) == sorted(map(repr, tests))
     write_tests(tmp_path / "tests.csv", tests)
     with (tmp_path / "tests.csv").open() as file:
@@ -85,19 +89,96 @@ def test_tests_are_found_wherever_they_lie(tmp_path: Path) -> None:
     assert read[0]["fidelity"] == ""
 
 
-def test_damaged_or_contradicting_tests_are_refused_in_one_line(tmp_path: Path) -> None:
+def test_contradicting_tests_are_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no tests here"):
         find_tests(tmp_path)
-    path = tmp_path / "a" / "tests" / "sbi.json"
-    path.parent.mkdir(parents=True)
-    for content, words in (("{", "is damaged"), ('[{"eer": 1}]', "test again"), ("[3]", "test again")):
-        path.write_text(content)
-        with pytest.raises(InputError, match=words) as caught:
-            find_tests(tmp_path)
-        assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="two different tests of filter 9"):
         tabulate([BASE, replace(BASE, eer=0.4)])
     assert len(tabulate([BASE, BASE]).values) == 2
+
+
+def three_filters(root: Path) -> list[FilterTest]:
+    """Filters of three sizes, tested on two detectors; the tests lie beside the filters."""
+    tests = []
+    for size in (3, 5, 7):
+        folder = root / "caddm" / "Deepfakes" / str(size)
+        save(folder / "filter.safetensors", Filter(FilterSpec(size), some_weight(size)), FACTS)
+        sha256 = load(folder / "filter.safetensors").sha256
+        for tested in ("caddm", "sbi"):
+            test = replace(BASE, tested_on=tested, size=size, filter=str(size), filter_sha256=sha256, eer=size / 100)
+            save_tests(folder / "tests" / f"{tested}.json", [test])
+            tests.append(test)
+    return tests
+
+
+def test_what_cannot_be_believed_is_left_out_and_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each of these was once in the table, or missing from it, without a word."""
+    tests = three_filters(tmp_path / "whole")
+    assert find_tests(tmp_path / "whole") == tests
+    assert capfd.readouterr().err == ""
+    five = Path("caddm", "Deepfakes", "5")
+    sbi = Path("tests", "sbi.json")
+
+    def changed(content: bytes) -> bytes:
+        assert b'"eer": 0.05' in content
+        return content.replace(b'"eer": 0.05', b'"eer": 0.95')
+
+    def another(folder: Path) -> None:
+        save(folder / "filter.safetensors", Filter(FilterSpec(5), some_weight(5, seed=2)), FACTS)
+
+    def edit(path: Path, of: object) -> None:
+        path.write_bytes(of(path.read_bytes()))  # type: ignore[operator]
+
+    cases = {
+        "digit": (lambda folder: edit(folder / sbi, changed), "sbi.json is damaged: its checksum does not fit", 1),
+        "text": (lambda folder: (folder / sbi).write_text("{"), "sbi.json is damaged", 1),
+        "unsealed": (lambda folder: (folder / sbi).write_text('{"tests": []}'), "sbi.json has no checksum", 1),
+        "gone": (lambda folder: (folder / sbi).unlink(), "there is no test on sbi of 1 filter", 1),
+        "empty": (lambda folder: (folder / sbi).write_text("[]"), "there is no test on sbi of 1 filter", 1),
+        "all gone": (lambda folder: shutil.rmtree(folder / "tests"), "there is no test on caddm of 1 filter", 2),
+        "of another": (another, "sbi.json is a test of another filter than the one that lies there", 2),
+        "bit": (
+            lambda folder: edit(folder / "filter.safetensors", lambda whole: whole[:-1] + bytes([whole[-1] ^ 1])),
+            "filter.safetensors is damaged: its checksum does not fit",
+            2,
+        ),
+    }
+    for name, (hurt, words, lost) in cases.items():
+        root = tmp_path / name
+        shutil.copytree(tmp_path / "whole", root)
+        hurt(root / five)
+        found = find_tests(root)
+        assert len(found) == len(tests) - lost, name
+        assert set(found) < set(tests)
+        told = capfd.readouterr().err
+        assert words in told, name
+        assert str(five) in told
+        assert "Traceback" not in told
+
+
+def test_copies_count_once_and_are_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tests, folder = three_filters(tmp_path), tmp_path / "caddm" / "Deepfakes" / "3"
+    shutil.copy(folder / "tests" / "sbi.json", folder / "tests" / "sbi (conflicted copy).json")
+    assert find_tests(tmp_path) == tests
+    assert "sbi (conflicted copy).json is a copy of sbi.json; it is left out of the table" in capfd.readouterr().err
+    shutil.copytree(folder, tmp_path / "caddm" / "Deepfakes" / "3 (copy)")
+    (folder / "tests" / "sbi (conflicted copy).json").unlink()
+    assert sorted(map(repr, find_tests(tmp_path))) == sorted(map(repr, tests))
+    assert "holds the same test as" in capfd.readouterr().err
+
+
+def test_tests_of_earlier_versions_count_and_are_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    tests, folder = three_filters(tmp_path), tmp_path / "caddm" / "Deepfakes" / "3" / "tests"
+    (folder / "caddm.json").write_text(json.dumps([asdict(tests[0])]))
+    assert find_tests(tmp_path) == tests
+    told = capfd.readouterr().err
+    assert f"{folder / 'caddm.json'}: of an earlier version, so that nothing says whether the numbers are still" in told
+    (folder / "caddm (copy).json").write_text(json.dumps([asdict(tests[0])]))
+    assert find_tests(tmp_path) == tests
+    assert "caddm (copy).json is a copy of caddm.json" in capfd.readouterr().err
+    (folder / "caddm.json").write_text(json.dumps([asdict(replace(tests[0], filter_sha256="12" * 32))]))
+    assert find_tests(tmp_path) == tests[1:]
+    assert "caddm.json is a test of another filter" in capfd.readouterr().err
 
 
 def test_the_picture_shows_every_cell_and_is_the_same_every_time(tmp_path: Path) -> None:
