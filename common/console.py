@@ -33,7 +33,6 @@ from common.memory import no_memory, place, ran_out
 from common.progress_lines import progress_lines
 
 
-
 class ClosedPipe(SystemExit):
     """Whoever read the output has enough, as `| head` has: the command ends without a word."""
 
