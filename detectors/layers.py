@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from common.console import warn
 from common.errors import InputError
 from detectors.base import Detector
 from detectors.queries import Queries, log_odds
@@ -19,6 +20,10 @@ BORDER = 16
 ASIDE = 0.1
 """How far, of half the map, changes may lie aside: in 31 networks of timm with random weights it is 0.05 at most, in
 six that get the image mirrored, turned or rolled from 0.08 to 1.2."""
+
+FOLLOWS = 0.15
+"""Where changes follow by less, a remark is made: tokens reshaped without a transpose follow by 0.1, and so do four of
+those 31, with random weights, by less."""
 
 _MOST_PREFIX_TOKENS = 8  # class, distillation and register tokens before those of the image's patches
 
@@ -51,11 +56,11 @@ def feature_layer(detector: Detector, layer: str | None, option: str, transforme
         if layer not in candidates:
             near = f"; it has, among others, {', '.join(candidates[-3:])}" if candidates else ""
             raise InputError(f"the layer {layer!r} gives no feature map that Grad-CAM could weigh{near}")
-        _require_in_place(detector, layer, probe, maps_of)
+        _require_in_place(detector, layer, probe, maps_of, option)
         return layer
     for name in reversed(candidates):
         if _decides(detector, name, probe, maps_of):
-            _require_in_place(detector, name, probe, maps_of)
+            _require_in_place(detector, name, probe, maps_of, option)
             return name
     raise InputError(
         f"{type(detector).__name__} has no feature map that everything passes through; name a layer with {option}"
@@ -140,7 +145,9 @@ def _decides(detector: Detector, name: str, probe: Tensor, maps_of: Callable[[Te
     return gradient_maps is not None and bool(gradient_maps.any()) and (past is None or not bool(past.any()))
 
 
-def _require_in_place(detector: Detector, name: str, probe: Tensor, maps_of: Callable[[Tensor], Tensor | None]) -> None:
+def _require_in_place(
+    detector: Detector, name: str, probe: Tensor, maps_of: Callable[[Tensor], Tensor | None], option: str
+) -> None:
     """Refuses a layer whose map does not lie over the image: a forward that mirrors, turns, rolls or crops.
 
     Each quarter of the probe is changed: the middle of what that changes in the layer must not lie further to the left
@@ -161,9 +168,10 @@ def _require_in_place(detector: Detector, name: str, probe: Tensor, maps_of: Cal
     changed[-1] = 1 - changed[-1]
     changed[-1][:, inside, inside] = probe[0][:, inside, inside]
     with torch.no_grad(), _hooked(detector, [name], watch):
-        detector(torch.cat([probe, changed]))
-    changes = (maps[0][1:] - maps[0][:1]).abs().sum(dim=1).double().cpu()
-    if not changes[-1].any():
+        for picture in torch.cat([probe, changed]).split(1):
+            detector(picture)
+    changes = (torch.cat(maps[1:]) - maps[0]).abs().sum(dim=1).double().cpu()
+    if changes[:-1].any() and not changes[-1].any():  # a layer in which nothing moves says nothing
         raise InputError(
             f"the layer {name!r} does not see the image's border: the detector crops it in forward, so that its map "
             "would be laid over other pixels than it is of; crop in prepare, with a prepare_mask"
@@ -176,6 +184,11 @@ def _require_in_place(detector: Detector, name: str, probe: Tensor, maps_of: Cal
             f"the layer {name!r} sees the image elsewhere than it is: the detector mirrors, turns or moves it in "
             "forward, so that its map would be laid over other pixels than it is of; do so in prepare, with a "
             "prepare_mask"
+        )
+    if changes.any() and float(along.min()) < FOLLOWS:
+        warn(
+            f"the layer {name!r} hardly follows where the image changes ({float(along.min()):.2f} of 1): its map may "
+            f"lie elsewhere (as of tokens that were reshaped without a transpose); name another layer by {option}"
         )
 
 

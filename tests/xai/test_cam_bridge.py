@@ -343,6 +343,30 @@ def test_a_map_lies_over_the_image(move: Callable[[Tensor], Tensor], words: str 
         found_layer(Moved(move).eval(), layer)
 
 
+class Tokens(Moved):
+    """Makes tokens of its map and a map of these again, as many do, by a transpose or, wrongly, without."""
+
+    def __init__(self, transposed: bool) -> None:
+        super().__init__(lambda images: images)
+        self.transposed, self.last = transposed, nn.Conv2d(128, 2, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        network = self.network
+        maps = network.layer2(network.layer1(network.maxpool(network.act1(network.bn1(network.conv1(images))))))
+        tokens = maps.flatten(2).transpose(1, 2)
+        again = tokens.transpose(1, 2).reshape(maps.shape) if self.transposed else tokens.reshape(maps.shape)
+        answers: Tensor = self.last(again).mean(dim=(2, 3))
+        return answers
+
+
+@pytest.mark.parametrize("transposed", [True, False])
+def test_a_map_that_follows_no_place_is_said(transposed: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    found_layer(Tokens(transposed).eval(), "last")
+    told = capsys.readouterr().err
+    assert ("the layer 'last' hardly follows where the image changes" in told) == (not transposed)
+    assert ("name another layer by --layer" in told) == (not transposed)
+
+
 def test_outputs_as_maps() -> None:
     plain = torch.rand(2, 5, 3, 3)
     assert as_maps(plain) is plain
