@@ -2,7 +2,7 @@
 
 from asyncio import CancelledError
 
-FAILED = (Exception, SystemExit, GeneratorExit, CancelledError)
+FAILED = (Exception, BaseExceptionGroup, SystemExit, GeneratorExit, CancelledError)
 """What a user's own code may raise without it being Ctrl-C: all that ends a part of the work and not the program."""
 
 LONGEST = 2000  # characters of a message; a name in a broken file may be as long as the file

@@ -49,11 +49,13 @@ def check_contract(detector: Detector, name: str) -> None:
     require_networks_seen(detector, name)
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:
-        before = weights_seen(detector)
         require_consistent(detector, probes(detector))
+        before = weights_seen(detector)  # one that loads its weights at the first call has done so
         _require_logits(detector, name)
         _require_pictures_kept(detector, name)
         _require_draws_left_alone(detector, name)
+        side = detector.input_size
+        Queries(detector).logits(torch.arange(2.0).view(2, 1, 1, 1).repeat(1, 3, side, side))  # further than noise goes
         if weights_seen(detector) != before:
             raise InputError(
                 f"detector {name} changes its weights or buffers whenever it is asked (an observer of a quantisation, "

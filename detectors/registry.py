@@ -27,6 +27,7 @@ from detectors.memory import ran_out
 from detectors.nearest_network import looks_like, nearest
 from detectors.onnx_network import build_onnx
 from detectors.optimise import optimise as optimised
+from detectors.own_weights import say_where_weights_are_from
 from detectors.published_wrappers import nearest_wrapper, wrapper_of
 from detectors.queries import require_evaluating
 from detectors.reading import assumption, network_in, none_said, own_detector
@@ -264,6 +265,7 @@ def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None
         ) from error
     if not isinstance(detector, Detector):
         raise InputError(f"detector {name} made a {type(detector).__name__}; expected a detectors.Detector")
+    say_where_weights_are_from(detector, name, make if checkpoint is None else partial(make, checkpoint), checkpoint)
     return detector, None if checkpoint is None else sha256(checkpoint)
 
 

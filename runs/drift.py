@@ -97,10 +97,11 @@ def _verdicts(folder: RunFolder, keys: Sequence[str]) -> Iterator[tuple[int, str
     """Of each finished frame in turn its place, its key, and the probabilities (1, C) that are kept of it."""
     if not any((folder.path / FOLDERS[Row]).glob("[!.]*")):
         return
-    with withheld():  # of damaged files, the run itself warns
-        missing = set(folder.missing(keys))
+    with withheld():  # of damaged files, the run itself warns, and its folder says each part once
+        found = RunFolder(folder.path)
+        missing = set(found.missing(keys))
         for index, key in enumerate(keys):
-            records = None if key in missing else folder.finished(key)
+            records = None if key in missing else found.finished(key)
             if records is not None and len(verdicts := records[FrameVerdict]):
                 text = str(verdicts[0]["probabilities"])
                 yield index, key, torch.tensor([[float(part) for part in text.split()]])

@@ -4,6 +4,7 @@ What they give must follow from what they are given: the same picture with the s
 that says it draws nothing must give the same with other draws, too.
 """
 
+import copy
 from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
@@ -90,7 +91,14 @@ def _try_explainer(method: Method, frame: FrameExplanations, other: FrameExplana
             f"method {method.name} gave the same map of the first frame and of its mirror image: it does not look at "
             "the picture, or gives what it made of an earlier one"
         )
-    if not _claims(frame.settings.explainers.get(method.explainer), first):
+    explainer = frame.settings.explainers.get(method.explainer)
+    repeats = getattr(explainer, "repeats", None)
+    if repeats is not None and first.covariance is None:
+        warn(
+            f"method {method.name} gave the same map {repeats} times, by other draws: it does not draw by "
+            "the generator that it is given, and how far its maps would move is not known"
+        )
+    if not _claims(explainer, first):
         return
     try:
         drawn_anew = other.explain(method)
@@ -107,6 +115,7 @@ def _try_explainer(method: Method, frame: FrameExplanations, other: FrameExplana
 def _try_attack(name: str, attack: RegionAttack, frame: FrameExplanations, batch_size: int) -> None:
     image, region = frame.image[None], torch.from_numpy(_quarter(frame.image))[None]
     try:
+        attack = copy.deepcopy(attack)  # what it keeps of this is not kept with the run's settings
         one, two = (attack(frame.detector, image, region, [0], batch_size).images for _ in range(2))
     except FAILED:
         return

@@ -12,6 +12,7 @@ from detectors import Queries
 from detectors.answers import require_unequal
 from detectors.preparing import prepared, prepared_mask
 from detectors.queries import probabilities
+from scoring.asked_again import AskedAgain, changed_pictures
 from scoring.frame import Scorer
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.figure import View
@@ -47,7 +48,8 @@ class FrameInspection:
 def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
     """Asks a scorer's detector about a frame and explains its verdict by each of its methods.
 
-    Raises InputError where the detector gives no verdict, or a method cannot explain it.
+    At the end it is asked again, about the frame and changed pictures of it. Raises InputError where the detector gives
+    no verdict, or two, or a method cannot explain it.
     """
     detector = scorer.detector
     queries = Queries(detector, scorer.batch_size)
@@ -63,6 +65,8 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
     if any(method.fill == ADVERSARIAL for method in scorer.methods):
         adversarial = shared.adversarial.image
         after = queries.probabilities(adversarial[None])[0]
+    changed = changed_pictures(detector, image, shared.segments, [] if adversarial is None else [adversarial])
+    AskedAgain(detector)(frame.key, image, logits, changed)
     names = detector.class_names
     view = View(
         image=_picture(image),

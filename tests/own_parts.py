@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -210,6 +210,18 @@ def entropic(
     return np.random.default_rng().random(segments.shape)
 
 
+class SeedsItself:
+    """Draws by a seed of its own, whatever it is given, several times."""
+
+    repeats = 4
+
+    def __call__(
+        self, score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+    ) -> np.ndarray:
+        shown = np.random.default_rng(0).random(segments.shape).astype(np.float32)
+        return shown * image.mean(dim=0).cpu().numpy()
+
+
 def remembering(
     score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
 ) -> np.ndarray:
@@ -354,6 +366,18 @@ class Tires(Seeded):
     def propose(self, queries: Queries, batch: Batch) -> Tensor:
         self.calls.append(0)
         return self.smoothed(batch, torch.full(batch.images.shape, 1 / len(self.calls)))
+
+
+@dataclass(frozen=True)
+class Momentum(Seeded):
+    """One that keeps its momentum by the pictures' shape in a field of its settings."""
+
+    kept: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        shape = tuple(batch.images.shape)
+        self.kept[shape] = 0.5 * self.kept.get(shape, torch.zeros(shape)) + 0.5
+        return self.smoothed(batch, self.kept[shape])
 
 
 class Offers(RegionAttack):

@@ -33,6 +33,16 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_frames(tmp_path_factory.mktemp("frames"), videos=2)
 
 
+def test_a_detector_that_says_two_things_is_refused(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = next(i for i, e in enumerate(read_index(index)) if e.family == "FaceSwap")
+    words = ["--frames", index, "--method", "LIME", "--detector", "tests.lying_detectors:DrawsOnceChanged"]
+    assert run(*words, "--index", place, "--out", tmp_path / "a.png") == 1
+    assert "detector DrawsOnceChanged answers a changed picture of this frame" in capsys.readouterr().err
+    assert not (tmp_path / "a.png").exists()
+
+
 def test_both_fills_of_a_method(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place, entry = next((i, e) for i, e in enumerate(read_index(index)) if e.fake)
     picture = tmp_path / "new" / "look.png"

@@ -47,6 +47,8 @@ def sampled_map(
         checked_saliency(explainer(score, image, segments, fill, draws), segments.shape, name)
         for draws in ([generator] if repeats is None else generator.spawn(repeats))
     ]
+    if repeats is not None and all(np.array_equal(maps[0], each) for each in maps[1:]):
+        return SampledMap(maps[0], None)  # it draws nothing, or by a seed of its own, and then nothing is known
     if repeats is not None:
         spread = covariance_of_mean(np.stack([segment_scores(saliency, segments) for saliency in maps]))
         return SampledMap(np.mean(maps, axis=0, dtype=np.float64).astype(maps[0].dtype), spread)

@@ -15,11 +15,13 @@ from attacks.malafide.filter_dataset import TEST, FilterDataset, keys_sha256, sp
 from attacks.malafide.filter_files import Facts, StoredFilter, spec_as_json
 from attacks.malafide.fitting import TargetDetector
 from attacks.malafide.prepared_images import PreparedImages
-from attacks.malafide.scores import FilterScores, eer, labelled, score, score_filtered
+from attacks.malafide.scores import FilterScores, eer, fakeness, labelled, score, score_filtered
 from common.console import warn
 from common.errors import InputError
 from common.settings import from_json
 from data.frames import REAL
+from detectors.consistency import HALF_TOLERANCE
+from detectors.queries import Queries
 from detectors.rates import auc
 
 WINDOW = 5  # pixels on each side of the one whose structural similarity is computed
@@ -111,6 +113,13 @@ class Testing:
             self.target_detector.batch_size,
             watch=lambda before, after: similar.append(ssim(before, after)),
         )
+        self._require_same(fakes, reals, clean, real_scores)
+        now = str(self.target_detector.detector.weights_sha256)
+        if self.target_detector.name == facts.trained_on and now != facts.detector_sha256:
+            warn(
+                f"{self.target_detector.name} has other weights ({now[:12]}) than when the filter was trained on it "
+                f"({facts.detector_sha256[:12]}): the table calls it a white box all the same, as it goes by names"
+            )
         known = spec_as_json(stored.filter.spec)
         return FilterTest(
             trained_on=facts.trained_on,
@@ -132,6 +141,22 @@ class Testing:
             ssim=float(torch.cat(similar).mean()),
             ssim_least=float(torch.cat(similar).min()),
         )
+
+    def _require_same(
+        self, fakes: PreparedImages, reals: PreparedImages, clean: np.ndarray, real_scores: np.ndarray
+    ) -> None:
+        """Refuses a detector that says otherwise, asked about that alone, of the last picture of a first batch."""
+        detector, size = self.target_detector.detector, self.target_detector.batch_size
+        for images, before in ((fakes, clean), (reals, real_scores)):
+            last = min(size, len(images)) - 1
+            alone = Queries(detector, 1).logits(images.at([last])).double()
+            now = float(fakeness(alone, detector.real)[0])
+            if abs(now - before[last]) > HALF_TOLERANCE * max(1.0, abs(now), abs(before[last])):
+                raise InputError(
+                    f"detector {type(detector).__name__} answers a picture differently alone than beside others "
+                    f"(a logarithm of odds of {now:.4g} in place of {before[last]:.4g}): it mixes the pictures of a "
+                    "batch, draws, or keeps a state; mend its forward"
+                )
 
     def fingerprint(self, facts: Facts, manipulation: str) -> str:
         """A hash of the frames that a filter is tested on, by which they differ from others."""

@@ -1,9 +1,11 @@
 """The paper's table of equal error rates from whatever tests there are, as CSV, Markdown and a heat map."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from attacks.malafide.filter_files import StoredFilter
 from attacks.malafide.filter_results import FILTER, TESTS
@@ -98,6 +100,7 @@ def find_tests(root: Path) -> list[FilterTest]:
             "were; `python -m attacks malafide test` makes them again with a checksum"
         )
     _warn_of_untested(root, filters, found)
+    _warn_of_mixed(found)
     return list(found)
 
 
@@ -128,6 +131,27 @@ def _warn_of_untested(root: Path, filters: Mapping[Path, StoredFilter], tests: I
                 f"there is no test on {detector} of {count(len(untested), 'filter')} in {root} ({some(untested, 4)}): "
                 "the table's cells are empty, until `python -m attacks malafide test` is given again"
             )
+
+
+def _warn_of_mixed(tests: Iterable[FilterTest]) -> None:
+    """Says of which detectors tests are of several weights, or a manipulation's of several sets of frames."""
+    weights: dict[str, Counter[str | None]] = {}
+    frames: dict[tuple[str, str], Counter[str]] = {}
+    for test in tests:
+        weights.setdefault(test.tested_on, Counter())[test.tested_sha256] += 1
+        frames.setdefault((test.tested_on, test.manipulation), Counter())[test.frames] += 1
+    again = "give `python -m attacks malafide test` again for all of its filters"
+    for detector, found in weights.items():
+        if len(found) > 1:
+            warn(f"tests on {detector} are of {_shares(found)} of its weights, in one row of the table: {again}")
+    for (detector, manipulation), sets in frames.items():
+        if len(sets) > 1:
+            warn(f"tests on {detector} and {manipulation} are on {_shares(sets)} of frames, in one column: {again}")
+
+
+def _shares(found: Mapping[Any, int]) -> str:
+    """How many tests each of several versions has: "2 versions (3 and 1 tests)"."""
+    return f"{len(found)} versions ({' and '.join(map(str, sorted(found.values(), reverse=True)))} tests)"
 
 
 def tabulate(tests: Sequence[FilterTest]) -> Table:

@@ -186,11 +186,24 @@ def test_buffers_that_change_with_every_question_are_refused() -> None:
             self.register_buffer("highest", torch.zeros(()))
 
         def forward(self, images: Tensor) -> Tensor:
-            self.highest.fill_(float(images.max()))  # type: ignore[operator]
+            self.highest.fill_(max(float(self.highest), float(images.max())))  # type: ignore[operator, arg-type]
             return super().forward(images)
 
     with pytest.raises(InputError, match="detector own changes its weights or buffers whenever it is asked"):
         check_contract(Observes().eval(), "own")
+
+
+def test_weights_that_are_loaded_at_the_first_question_are_not() -> None:
+    class Lazy(PlantedDetector):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.zeros(2), requires_grad=False)
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.gain.data.fill_(1.0)
+            return super().forward(images) * self.gain[0]
+
+    check_contract(Lazy().eval(), "own")
 
 
 @pytest.mark.parametrize("seed", [torch.manual_seed, np.random.seed, random.seed])

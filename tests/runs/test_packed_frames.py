@@ -14,7 +14,7 @@ import pytest
 from common.errors import InputError
 from data.frames import CLASS_NAMES
 from reporting.products import write_products
-from runs import gathering, parquet_records, row_files
+from runs import drift, gathering, parquet_records, row_files
 from runs import run_folder as folder_module
 from runs.gathering import gather
 from runs.packed_frames import FOLDERS
@@ -240,6 +240,19 @@ def test_a_part_of_another_part_is_refused(tmp_path: Path, capsys: pytest.Captur
     one.write_bytes(other.read_bytes())
     assert len(RunFolder(tmp_path).missing(keys)) == 9
     assert f"{one} is a copy of {other.name}" in capsys.readouterr().err
+
+
+def test_what_a_part_is_damaged_by_is_said_although_drift_is_looked_for_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, keys = fill(tmp_path, 18)
+    (part,) = (tmp_path / "frames").glob("part-*.parquet")
+    part.write_bytes(part.read_bytes()[:-1])
+    folder = RunFolder(tmp_path)
+    assert list(drift._verdicts(folder, keys)) == []
+    assert capsys.readouterr().err == ""
+    assert folder.missing(keys) == keys
+    assert str(part) in capsys.readouterr().err
 
 
 def test_damaged_parts_go_once_their_frames_are_scored_again(

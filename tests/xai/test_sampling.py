@@ -89,6 +89,18 @@ def test_one_that_draws_nothing_says_so() -> None:
     assert found.stability.tolist() == [1.0, 1.0, 1.0]
 
 
+def test_repeats_by_a_seed_of_its_own_say_nothing_of_the_error() -> None:
+    class Seeded(Repeated):
+        def __call__(self, *given: Any) -> np.ndarray:
+            return noisy(*given[:-1], np.random.default_rng(0))
+
+    found = explained(Seeded(4))
+    assert found.covariance is None
+    assert np.isnan(found.standard_error).all()
+    assert not any(found.stability)
+    assert explained(Repeated(4)).covariance is not None
+
+
 @pytest.mark.parametrize("repeats", [1, 0, -3, 2.5, True, "8"])
 def test_repeats_that_cannot_be_are_refused(repeats: Any) -> None:
     with pytest.raises(InputError, match="repeats must be a whole number of at least 2"):

@@ -74,6 +74,28 @@ def test_rates_are_those_counted_by_hand() -> None:
     assert test.input_size == detector.input_size
 
 
+def test_a_detector_that_looks_at_the_first_of_a_batch_is_refused() -> None:
+    class First(ChannelDetector):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(images)
+            return torch.cat([logits[:1], 0.5 * logits[1:]])
+
+    found = dataset(people=10)
+    kept = stored(Filter(FilterSpec(3), identity(3)))
+    with pytest.raises(InputError, match="detector First answers a picture differently alone than beside others"):
+        Testing(TargetDetector("toy", First()), found).test(kept, facts_for(found), "Deepfakes")
+
+
+def test_other_weights_under_the_same_name_are_said(capfd: pytest.CaptureFixture[str]) -> None:
+    found, detector = dataset(people=10), ChannelDetector()
+    detector.weights_sha256 = "12" * 32
+    testing, kept = Testing(TargetDetector("toy", detector), found), stored(Filter(FilterSpec(3), identity(3)))
+    for sha256, said in (("12" * 32, False), ("34" * 32, True)):
+        testing.test(kept, facts_for(found, trained_on="toy", detector_sha256=sha256), "Deepfakes")
+        told = "toy has other weights (121212121212) than when the filter was trained on it (343434343434)"
+        assert (told in capfd.readouterr().err) == said
+
+
 def test_the_identity_changes_no_rate() -> None:
     found = dataset(people=10)
     kept = Filter(FilterSpec(5, fidelity=Fidelity("psnr", 30.0)), identity(5))

@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -165,6 +166,31 @@ def test_copies_count_once_and_are_said(tmp_path: Path, capfd: pytest.CaptureFix
     (folder / "tests" / "sbi (conflicted copy).json").unlink()
     assert sorted(map(repr, find_tests(tmp_path))) == sorted(map(repr, tests))
     assert "holds the same test as" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tested_sha256": "34" * 32}, "tests on caddm are of 2 versions (2 and 1 tests) of its weights, in one row"),
+        (
+            {"frames": "56" * 32},
+            "tests on caddm and Deepfakes are on 2 versions (2 and 1 tests) of frames, in one",
+        ),
+        ({"reals": 3}, None),
+    ],
+)
+def test_tests_of_several_detectors_or_frames_in_one_row_are_said(
+    change: dict[str, Any], words: str | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As an older copy of some tests leaves them."""
+    tests, path = three_filters(tmp_path), tmp_path / "caddm" / "Deepfakes" / "3" / "tests" / "caddm.json"
+    find_tests(tmp_path)
+    assert capfd.readouterr().err == ""
+    save_tests(path, [replace(tests[0], **change)])
+    find_tests(tmp_path)
+    told = capfd.readouterr().err
+    assert (words or "") in told
+    assert bool(told) == bool(words)
 
 
 def test_tests_of_earlier_versions_count_and_are_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

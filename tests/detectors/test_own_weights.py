@@ -1,0 +1,79 @@
+"""A user's detector whose weights are not those of its file, or of no file, is said to be so."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from detectors import Detector
+from detectors.own_weights import say_where_weights_are_from
+
+
+class Small(Detector):
+    """A convolution and a head."""
+
+    input_size, class_names, real = 16, ("Real", "Fake"), 0
+
+    def __init__(self, path: Path | None = None, strict: bool = True) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.head = nn.Linear(4, 2)
+        if path is not None:
+            self.load_state_dict(torch.load(path, weights_only=True), strict=strict)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: Tensor = self.head(self.net(images))
+        return found
+
+
+def told(make: Callable[[], Detector], checkpoint: Path | None, capsys: pytest.CaptureFixture[str]) -> str:
+    say_where_weights_are_from(make(), "own", make, checkpoint)
+    return " ".join(capsys.readouterr().err.split())
+
+
+def saved(path: Path, change: Callable[[dict[str, Tensor]], Any] = lambda weights: weights) -> Path:
+    torch.save(change(Small().state_dict()), path)
+    return path
+
+
+@pytest.mark.parametrize("change", [lambda w: w, lambda w: {key: value.half().float() for key, value in w.items()}])
+def test_weights_of_the_file_are_not_remarked_on(change: Any, tmp_path: Path, capsys: Any) -> None:
+    path = saved(tmp_path / "x.pth", change)
+    assert told(lambda: Small(path), path, capsys) == ""
+
+
+def test_a_prefix_that_nothing_fits_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = saved(tmp_path / "x.pth", lambda weights: {f"model.{key}": value for key, value in weights.items()})
+    said = told(lambda: Small(path, strict=False), path, capsys)
+    assert f"detector own does not have 4 of 4 tensors of {path}" in said
+    assert "detector own draws 4 of 4 weights when it is made (net.0.weight, " in said
+
+
+def test_a_head_that_no_file_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = saved(tmp_path / "x.pth", lambda weights: {k: v for k, v in weights.items() if not k.startswith("head")})
+    said = told(lambda: Small(path, strict=False), path, capsys)
+    assert "does not have" not in said
+    assert "detector own draws 2 of 4 weights when it is made (head.weight, head.bias)" in said
+
+
+@pytest.mark.parametrize("seeded", [True, False])
+def test_weights_without_a_file_are_compared_with_those_of_another_making(seeded: bool, capsys: Any) -> None:
+    def make() -> Detector:
+        if seeded:
+            torch.manual_seed(3)
+        return Small()
+
+    assert bool(told(make, None, capsys)) != seeded
+
+
+def test_a_file_in_a_format_of_its_own_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.bin").write_bytes(b"anything")
+
+    def make() -> Detector:
+        torch.manual_seed(3)
+        return Small()
+
+    assert told(make, tmp_path / "x.bin", capsys) == ""
