@@ -184,8 +184,12 @@ def misplaced(landmarks: np.ndarray, shape: tuple[int, ...]) -> str | None:
     """What shows that landmarks (5, 68 or 81, 2) cannot be of a picture of `shape` (H, W, ...), or None.
 
     The middle of the face is outside of the picture, or more than `OUTSIDE` of the landmarks are, or one is farther
-    from it than `REACH`.
+    from it than `REACH`, or more than a tenth of them (but one) lie at one place, as zeros do that stand for nothing.
     """
+    places, together = np.unique(landmarks, axis=0, return_counts=True)
+    if together.max() > max(1, len(landmarks) // 10):
+        x, y = places[together.argmax()]
+        return f"are at one place, ({x:.0f}, {y:.0f}), {together.max()} of {len(landmarks)}"
     height, width = shape[:2]
     size, edges = f"its {width}x{height} pixels", np.array([width - 1, height - 1])
     beyond = np.maximum(np.maximum(-landmarks, landmarks - edges).max(axis=1), 0)

@@ -160,6 +160,11 @@ def open_folder(path: Path, recipe: PreprocessSettings) -> CropFolder:
     settings = recipe.settings()
     if (path / SETTINGS).is_file():
         _compare(path, _load(path / SETTINGS), settings)
+    elif (path / FINISHED).is_dir():
+        raise InputError(
+            f"{path}: has finished videos, but its {SETTINGS}, which says how they were made, is gone: put it back, or "
+            "name another --out"
+        )
     elif path.exists() and (not path.is_dir() or any(not LEFTOVER.fullmatch(file.name) for file in path.iterdir())):
         raise InputError(f"{path}: there is something else here; name an empty or new folder with --out")
     else:

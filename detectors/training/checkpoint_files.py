@@ -43,6 +43,14 @@ class Best(Checkpoint):
     def __init__(self, path: Path) -> None:
         self.path, self.loss, self.sha256 = path, math.inf, ""
 
+    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Raises InputError where a checkpoint to go on from does not say which epoch was the best."""
+        if self.state_key not in checkpoint.get("callbacks", {}):
+            raise InputError(
+                f"{self.path.with_name(LAST)} is of an earlier version, which does not say which epoch was the best: "
+                "choose another --out"
+            )
+
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Raises InputError where the file is another than last.ckpt knows of, or gone."""
         if not self._is_known() and self.path.is_file():
@@ -78,8 +86,8 @@ class Best(Checkpoint):
     def _require_known(self) -> None:
         if not self._is_known():
             raise InputError(
-                f"{self.path} is not the best epoch that {LAST} beside it knows of: put that file back, or choose "
-                "another --out"
+                f"{self.path} is not the best epoch that {LAST} beside it knows of: one of them is of another time or "
+                "training; put the right one back, or choose another --out"
             )
 
     def _is_known(self) -> bool:

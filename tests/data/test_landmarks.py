@@ -180,7 +180,7 @@ def test_a_picture_has_its_own_landmarks_or_the_mean_face() -> None:
         np.testing.assert_allclose(landmarks_for("a", (100, 100, 3), given_, margin=2.0), mean_face(100, 2.0))
     with pytest.raises(InputError, match=r"the landmarks of a lie about \(400, 407\), outside its 100x100 pixels"):
         landmarks_for("a", (100, 100, 3), {"a": own + 350})
-    with pytest.raises(InputError, match="are no face"):
+    with pytest.raises(InputError, match="are at one place"):
         landmarks_for("a", (100, 100, 3), {"a": np.full((5, 2), 7.0)})
 
 

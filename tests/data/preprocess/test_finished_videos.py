@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.index import read_index
-from data.preprocess.crop_folder import FINISHED
+from data.preprocess.crop_folder import FINISHED, SETTINGS
 from data.stores import LmdbImages
 from tests.data.preprocess.commands import FORGED, command, report
 from tests.data.preprocess.videos import data_set, tree
@@ -215,3 +215,12 @@ def test_a_run_that_is_ended_while_it_makes_crops_again_leaves_no_record(
     assert command(root, out, *OPTIONS) == 0
     assert report(out)[FORGED]["masks"] == "4"
     assert sum(entry.mask is not None for entry in read_index(out / "index.csv")) == 4
+
+
+def test_a_folder_that_lost_its_options_says_so(out: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (out / SETTINGS).unlink()
+    assert command(root, out, *OPTIONS) == 1
+    assert f"{out}: has finished videos, but its preprocess.json, which says how they were made, is" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert (out / CROP).is_file()

@@ -175,6 +175,17 @@ def test_a_best_epoch_that_last_does_not_know_of_is_refused(
         trained(tmp_path, out, resume=True)
 
 
+@pytest.mark.usefixtures("losses")
+def test_a_training_of_before_the_best_epoch_was_known_is_not_gone_on_with(tmp_path: Path) -> None:
+    trained(tmp_path, tmp_path / "out")
+    last = tmp_path / "out" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    del content["callbacks"]["Best"]
+    torch.save(content, last)
+    with pytest.raises(InputError, match=r"last.ckpt is of an earlier version, which does not say which epoch was"):
+        trained(tmp_path, tmp_path / "out", resume=True)
+
+
 def test_a_training_whose_validation_losses_are_no_numbers_keeps_nothing(tmp_path: Path, losses: list[float]) -> None:
     losses[:] = [float("nan")] * EPOCHS
     with pytest.raises(InputError, match="no epoch had a validation loss that is a number"):

@@ -205,6 +205,20 @@ def test_landmarks_of_true_crops_may_reach_beyond_them(margin: float, count: int
             assert np.array_equal(landmarks_for("a", (1000, 1000, 3), {"a": shown}), shown)
 
 
+@pytest.mark.parametrize("count", [68, 81])
+@pytest.mark.parametrize(
+    ("lost", "sound"),
+    [(slice(None), False), (slice(17), False), (slice(34), False), (slice(6), True), (slice(0), True)],
+)
+def test_points_that_stand_for_nothing_are_no_face(count: int, lost: slice, sound: bool) -> None:
+    """Zeros, as trackers write where they found nothing; a few points may fall together on a small face."""
+    marks = np.random.default_rng(0).uniform(100, 900, (count, 2)).round()
+    marks[lost] = 0
+    assert (misplaced(marks, (1000, 1000)) is None) == sound
+    small = np.vstack([mean_face(40, 1.3), mean_face(40, 1.3)[:13] + 0.7])[:count].round()
+    assert misplaced(small, (40, 40)) is None
+
+
 def test_far_landmarks_are_refused_where_a_single_picture_is_asked_for() -> None:
     marks = points()
     marks[40, 1] = 43734
