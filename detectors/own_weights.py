@@ -7,50 +7,52 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from common.console import count, warn
+from common.console import count
 from common.errors import FAILED, InputError
 from detectors.base import Detector
 from detectors.checkpoints import read, some
 
 
-def say_where_weights_are_from(
+def weights_remarks(
     detector: Detector, name: str, make: Callable[[], object], checkpoint: str | Path | None
-) -> None:
-    """Warns of tensors of the checkpoint that are not in the detector, and of weights that are drawn when it is made.
+) -> list[str]:
+    """Which tensors of the checkpoint are not in the detector, and which weights are drawn when it is made, in words.
 
     `load_state_dict(strict=False)` leaves out what it does not know, and a head that no file has is drawn anew each
     time. Where not all of the detector's weights are in the file, it is made once more, and both are compared.
 
     Args:
-        detector: of a user's own class.
+        detector: of a user's own class, before it is asked anything.
         name: what messages call it.
         make: makes it again.
         checkpoint: the file that it was made from; None for none. Nothing is said of one in a format of its own.
     """
     weights = dict(_weights(detector.state_dict()))
     if not weights:
-        return
+        return []
     stored = _stored(checkpoint)
     in_detector, in_file = set(map(_digest, weights.values())), set(map(_digest, stored.values()))
     unused = [key for key, tensor in stored.items() if _digest(tensor) not in in_detector]
+    remarks = []
     if unused:
-        warn(
+        remarks.append(
             f"detector {name} does not have {len(unused)} of {count(len(stored), 'tensor')} of {checkpoint} "
             f"({some(unused)}): load_state_dict(strict=False) leaves out what has another name, such as a prefix"
         )
     if all(_digest(tensor) in in_file for tensor in weights.values()):
-        return
+        return remarks
     try:
         again = make()
     except FAILED:
-        return
+        return remarks
     others = dict(_weights(again.state_dict())) if isinstance(again, Detector) else {}
     drawn = [key for key, tensor in weights.items() if key in others and _digest(others[key]) != _digest(tensor)]
     if drawn:
-        warn(
+        remarks.append(
             f"detector {name} draws {len(drawn)} of {count(len(weights), 'weight')} when it is made ({some(drawn)}): "
             "each command judges by another network; load them from a file, or seed what draws"
         )
+    return remarks
 
 
 def _stored(checkpoint: str | Path | None) -> Mapping[str, Tensor]:

@@ -27,7 +27,7 @@ from detectors.memory import ran_out
 from detectors.nearest_network import looks_like, nearest
 from detectors.onnx_network import build_onnx
 from detectors.optimise import optimise as optimised
-from detectors.own_weights import say_where_weights_are_from
+from detectors.own_weights import weights_remarks
 from detectors.published_wrappers import nearest_wrapper, wrapper_of
 from detectors.queries import require_evaluating
 from detectors.reading import assumption, network_in, none_said, own_detector
@@ -110,9 +110,10 @@ def load(
     """
     torch_device = resolve_device(device)
     conventions.remark()
+    remarks: list[str] = []
     if _is_own(name):
         none_said(conventions, f"detector {name}")
-        detector, digest = _own(name, checkpoint)
+        detector, digest, remarks = _own(name, checkpoint)
     else:
         detector, digest = _known(name, checkpoint, conventions)
     try:
@@ -124,6 +125,8 @@ def load(
         ) from error
     require_evaluating(detector)
     check_contract(detector, name)
+    for remark in remarks:
+        warn(remark)
     detector.weights_sha256 = digest or detector.weights_sha256 or weights_digest(detector)
     if optimise and not _is_own(name):
         detector = optimised(detector)
@@ -245,8 +248,8 @@ def _lacking(checkpoint: Checkpoint) -> str:
     return f", but has {parts}" if parts else ""
 
 
-def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None]:
-    """A user's detector, and its checkpoint's SHA-256."""
+def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None, list[str]]:
+    """A user's detector, its checkpoint's SHA-256, and where its weights are from (`detectors.own_weights`)."""
     make: Any = resolve(name, {}, "detector")
     if not callable(make):
         raise InputError(f"detector {name} is neither a Detector class nor a function that returns one")
@@ -265,8 +268,9 @@ def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None
         ) from error
     if not isinstance(detector, Detector):
         raise InputError(f"detector {name} made a {type(detector).__name__}; expected a detectors.Detector")
-    say_where_weights_are_from(detector, name, make if checkpoint is None else partial(make, checkpoint), checkpoint)
-    return detector, None if checkpoint is None else sha256(checkpoint)
+    again = make if checkpoint is None else partial(make, checkpoint)
+    remarks = weights_remarks(detector, name, again, checkpoint)
+    return detector, None if checkpoint is None else sha256(checkpoint), remarks
 
 
 def weights_digest(detector: Detector) -> str:

@@ -498,7 +498,7 @@ def test_a_replication_runs_continues_and_says_which_difference_moves_what(
     words = (*words, *(word for each in few for word in ("--set", each)))
     Normalised.made = 0
     assert run(*words, command=("replicate",)) == 0
-    assert Normalised.made == 1  # both runs ask one network
+    assert Normalised.made == 2  # both runs ask one network; another shows whether its weights are drawn
     told = " ".join(capsys.readouterr().out.split())
     assert "as-published, 1 of 2 without-swapped-rows, 2 of 2" in told
     folder = tmp_path / "replication"

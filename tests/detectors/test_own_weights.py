@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import detectors
 from detectors import Detector
-from detectors.own_weights import say_where_weights_are_from
+from detectors.own_weights import weights_remarks
 
 
 class Small(Detector):
@@ -29,9 +30,8 @@ class Small(Detector):
         return found
 
 
-def told(make: Callable[[], Detector], checkpoint: Path | None, capsys: pytest.CaptureFixture[str]) -> str:
-    say_where_weights_are_from(make(), "own", make, checkpoint)
-    return " ".join(capsys.readouterr().err.split())
+def told(make: Callable[[], Detector], checkpoint: Path | None) -> str:
+    return " ".join(weights_remarks(make(), "own", make, checkpoint))
 
 
 def saved(path: Path, change: Callable[[dict[str, Tensor]], Any] = lambda weights: weights) -> Path:
@@ -40,40 +40,47 @@ def saved(path: Path, change: Callable[[dict[str, Tensor]], Any] = lambda weight
 
 
 @pytest.mark.parametrize("change", [lambda w: w, lambda w: {key: value.half().float() for key, value in w.items()}])
-def test_weights_of_the_file_are_not_remarked_on(change: Any, tmp_path: Path, capsys: Any) -> None:
+def test_weights_of_the_file_are_not_remarked_on(change: Any, tmp_path: Path) -> None:
     path = saved(tmp_path / "x.pth", change)
-    assert told(lambda: Small(path), path, capsys) == ""
+    assert told(lambda: Small(path), path) == ""
 
 
-def test_a_prefix_that_nothing_fits_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prefix_that_nothing_fits_is_said(tmp_path: Path) -> None:
     path = saved(tmp_path / "x.pth", lambda weights: {f"model.{key}": value for key, value in weights.items()})
-    said = told(lambda: Small(path, strict=False), path, capsys)
+    said = told(lambda: Small(path, strict=False), path)
     assert f"detector own does not have 4 of 4 tensors of {path}" in said
     assert "detector own draws 4 of 4 weights when it is made (net.0.weight, " in said
 
 
-def test_a_head_that_no_file_has_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_head_that_no_file_has_is_said(tmp_path: Path) -> None:
     path = saved(tmp_path / "x.pth", lambda weights: {k: v for k, v in weights.items() if not k.startswith("head")})
-    said = told(lambda: Small(path, strict=False), path, capsys)
+    said = told(lambda: Small(path, strict=False), path)
     assert "does not have" not in said
     assert "detector own draws 2 of 4 weights when it is made (head.weight, head.bias)" in said
 
 
 @pytest.mark.parametrize("seeded", [True, False])
-def test_weights_without_a_file_are_compared_with_those_of_another_making(seeded: bool, capsys: Any) -> None:
+def test_weights_without_a_file_are_compared_with_those_of_another_making(seeded: bool) -> None:
     def make() -> Detector:
         if seeded:
             torch.manual_seed(3)
         return Small()
 
-    assert bool(told(make, None, capsys)) != seeded
+    assert bool(told(make, None)) != seeded
 
 
-def test_a_file_in_a_format_of_its_own_says_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_in_a_format_of_its_own_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.bin").write_bytes(b"anything")
 
     def make() -> Detector:
         torch.manual_seed(3)
         return Small()
 
-    assert told(make, tmp_path / "x.bin", capsys) == ""
+    assert told(make, tmp_path / "x.bin") == ""
+
+
+def test_a_run_is_told_of_it_once_the_detector_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
+    detectors.load("tests.detectors.test_own_weights:Small")
+    assert "detector tests.detectors.test_own_weights:Small draws 4 of 4 weights" in " ".join(
+        capsys.readouterr().err.split()
+    )
