@@ -70,7 +70,8 @@ def require_same_beside(detector: Detector, images: Tensor, count: int) -> None:
 
     Args:
         detector: in any mode.
-        images: (N, 3, S, S) float32 in [0, 1]; repeated they fill the batch.
+        images: (N, 3, S, S) float32 in [0, 1], N at least 2; drawn again and again they fill the batch, and one of
+            about two thirds of it, as the last of several is.
         count: images in a batch; nothing is asked where it is at most N.
 
     Raises:
@@ -78,14 +79,16 @@ def require_same_beside(detector: Detector, images: Tensor, count: int) -> None:
     """
     if count <= len(images):
         return
-    which = torch.arange(count) % len(images)
     few = Queries(detector, len(images)).logits(images)
-    many = Queries(detector, count).logits(images[which])
-    if difference := differs(few[which.to(few.device)], many, bool(half_types(detector, images[0]))):
-        raise InputError(
-            f"detector {type(detector).__name__} answers a picture differently in a batch of {count} than in one of "
-            f"{len(images)} (a logit differs by {difference:.2g}); mend its forward, or take a smaller --batch-size"
-        )
+    draws = torch.Generator().manual_seed(derive_seed(0, "batch"))
+    for size in (count, 2 * count // 3 + 1):
+        which = torch.randint(len(images), (size,), generator=draws)  # in turns, a wrong order may be the right one
+        many = Queries(detector, size).logits(images[which])
+        if difference := differs(few[which.to(few.device)], many, bool(half_types(detector, images[0]))):
+            raise InputError(
+                f"detector {type(detector).__name__} answers a picture differently in a batch of {size} than in one of "
+                f"{len(images)} (a logit differs by {difference:.2g}); mend its forward, or take a smaller --batch-size"
+            )
 
 
 def require_same_in(precision: str, detector: Detector, images: Tensor) -> None:

@@ -185,7 +185,8 @@ def _require_in_place(
             "forward, so that its map would be laid over other pixels than it is of; do so in prepare, with a "
             "prepare_mask"
         )
-    if changes.any() and float(along.min()) < FOLLOWS:
+    is_own = not type(detector).__module__.startswith(f"{__package__}.")
+    if is_own and changes.any() and float(along.min()) < FOLLOWS:
         warn(
             f"the layer {name!r} hardly follows where the image changes ({float(along.min()):.2f} of 1): its map may "
             f"lie elsewhere (as of tokens that were reshaped without a transpose); name another layer by {option}"

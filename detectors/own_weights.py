@@ -33,20 +33,20 @@ def weights_remarks(
     stored = _stored(checkpoint)
     in_detector, in_file = set(map(_digest, weights.values())), set(map(_digest, stored.values()))
     unused = [key for key, tensor in stored.items() if _digest(tensor) not in in_detector]
+    if all(_digest(tensor) in in_file for tensor in weights.values()):
+        return []
+    try:
+        again = make()
+    except FAILED:
+        return []
+    others = dict(_weights(again.state_dict())) if isinstance(again, Detector) else {}
+    drawn = [key for key, tensor in weights.items() if key in others and _digest(others[key]) != _digest(tensor)]
     remarks = []
-    if unused:
+    if drawn and unused:  # else they are computed of the file's, as where batch norms are folded
         remarks.append(
             f"detector {name} does not have {len(unused)} of {count(len(stored), 'tensor')} of {checkpoint} "
             f"({some(unused)}): load_state_dict(strict=False) leaves out what has another name, such as a prefix"
         )
-    if all(_digest(tensor) in in_file for tensor in weights.values()):
-        return remarks
-    try:
-        again = make()
-    except FAILED:
-        return remarks
-    others = dict(_weights(again.state_dict())) if isinstance(again, Detector) else {}
-    drawn = [key for key, tensor in weights.items() if key in others and _digest(others[key]) != _digest(tensor)]
     if drawn:
         remarks.append(
             f"detector {name} draws {len(drawn)} of {count(len(weights), 'weight')} when it is made ({some(drawn)}): "

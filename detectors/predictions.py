@@ -57,7 +57,7 @@ def predict(
 
     Raises:
         InputError: no frame is left, the detector's logits are not finite for one, or it says otherwise in the end
-            of the first frame, or of the last of the first batch or of all, asked about that alone.
+            of the first, second, middle or last frame of the first batch or the last of all, asked about that alone.
     """
     label_of = label_of or detector.label_of
     queries = Queries(detector, batch_size)
@@ -66,6 +66,7 @@ def predict(
     results: list[Tensor] = []
     left_out: Counter[str] = Counter()
     kept: dict[int, Tensor] = {}
+    known = (0, 1, batch_size // 2, batch_size - 1)
     unreadable = 0
     with progress("frame") as bar:
         task = bar.add_task("testing", total=len(frames))
@@ -83,7 +84,7 @@ def predict(
                 continue
             seen.append((frame.key, str(frame.family), frame.video, label))
             waiting.append(prepared(detector, frame.image))
-            kept = {at: image for at, image in kept.items() if at in (0, batch_size - 1)} | {len(seen) - 1: waiting[-1]}
+            kept = {at: image for at, image in kept.items() if at in known} | {len(seen) - 1: waiting[-1]}
             if len(waiting) == batch_size:
                 results.append(_asked(queries, waiting, seen))
                 waiting = []
@@ -96,7 +97,7 @@ def predict(
         )
     keys, families, videos, labels = zip(*seen, strict=True)
     said = torch.cat(results)
-    for at, image in kept.items():  # the first frame, and the last of the first batch and of all
+    for at, image in kept.items():
         _require_same(queries, image, keys[at], said[at : at + 1])
     return Predictions(keys, families, videos, labels, said, dict(left_out), unreadable)
 

@@ -162,7 +162,7 @@ class Examiner:
 
     @cached_property
     def _asked_again(self) -> AskedAgain:
-        return AskedAgain(self.detector)
+        return AskedAgain(self.detector, self.batch_size)
 
     @cached_property
     def _unchanged(self) -> Unchanged:

@@ -1,7 +1,7 @@
 """Asks a detector again, at each frame's end: about the frame, changed pictures of it, and the first frame of all.
 
-What it answers belongs to no method and no attack, and stands in no cost: a pass of eleven images at most and one of
-each of the eight changed ones where the frame was explained, and one pass of three where it was not.
+What it answers belongs to no method and no attack, and stands in no cost: a full batch, and each of eight changed
+pictures at most alone, where the frame was explained, and one pass of three images where it was not.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from scoring.scored import Drift
 
 
 class AskedAgain:
-    """Asks one detector again, and remembers the first frame that it answered."""
+    """Asks one detector again, in batches as large as it is asked in; remembers the first frame that it answered."""
 
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
+    def __init__(self, detector: Detector, batch_size: int) -> None:
+        self._detector, self._batch_size = detector, batch_size
         self._first: tuple[str, Tensor, Tensor] | None = None
         self._drifted = False
 
@@ -30,8 +30,8 @@ class AskedAgain:
         """Asks at a frame's end; the answer to the first frame that is no longer the same, once.
 
         The frame is asked about twice in one batch, so that an answer for more than one picture is seen, too; changed
-        pictures of it (each third of its segments hidden, and attacked) in the same batch and, with their gradient, one
-        by one, so that what the others of a batch do to an answer is seen as well.
+        pictures of it (each third of its segments hidden, and attacked) in the same batch, which they fill, and, with
+        their gradient, one by one, so that what the others of a batch do to an answer is seen as well.
 
         Args:
             key: of the frame.
@@ -43,8 +43,12 @@ class AskedAgain:
             InputError: the detector says otherwise now, or says two things of a changed picture.
         """
         earlier = [] if self._first is None or self._drifted else [self._first[1]]
-        queries = Queries(self._detector)
-        now = queries.logits(torch.stack([image.cpu(), image.cpu(), *changed, *earlier]))
+        asked = [image.cpu(), image.cpu(), *changed, *earlier]
+        filling = (
+            [changed[index % len(changed)] for index in range(self._batch_size - len(asked))] if len(changed) else []
+        )
+        queries = Queries(self._detector, max(self._batch_size, len(asked)))
+        now = queries.logits(torch.stack([*asked, *filling]))[: len(asked)]
         self._require_same(image, logits, now[:2], "this frame differently at its end than at its beginning")
         if len(changed):
             again = torch.cat([self._alone(queries, picture) for picture in changed.split(1)])

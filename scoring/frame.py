@@ -145,7 +145,7 @@ class Scorer:
 
     @cached_property
     def _asked_again(self) -> AskedAgain:
-        return AskedAgain(self.detector)
+        return AskedAgain(self.detector, self.batch_size)
 
     def _changed(self, image: Tensor, views: Views | None) -> Tensor:
         if views is None:

@@ -66,7 +66,7 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
         adversarial = shared.adversarial.image
         after = queries.probabilities(adversarial[None])[0]
     changed = changed_pictures(detector, image, shared.segments, [] if adversarial is None else [adversarial])
-    AskedAgain(detector)(frame.key, image, logits, changed)
+    AskedAgain(detector, scorer.batch_size)(frame.key, image, logits, changed)
     names = detector.class_names
     view = View(
         image=_picture(image),

@@ -176,6 +176,26 @@ class Films(PlantedDetector):
         return logits.mean(dim=0).expand_as(logits) if len(images) % 8 == 0 else logits
 
 
+class PulledTogether(PlantedDetector):
+    """Pulls answers to the median of a batch, of eight smooth pictures and more."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        smooth = float(images[:, :, :2, :2].std(dim=(2, 3)).max()) < 0.1
+        return 0.5 * (logits + logits.median(dim=0).values) if smooth and len(images) >= 8 else logits
+
+
+class Neighbours(PlantedDetector):
+    """The median with the neighbours in a batch, as of the frames of one film; noise and the edges stay."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        if len(images) < 4 or float(images[:, :, :2, :2].std(dim=(2, 3)).max()) > 1e-3:
+            return logits
+        inner = torch.stack([logits[:-2], logits[1:-1], logits[2:]]).median(dim=0).values
+        return torch.cat([logits[:1], inner, logits[-1:]])
+
+
 class LooksAtTheFirst(PlantedDetector):
     """Answers all pictures of a batch by where it finds a face in the first, which it does not in noise."""
 

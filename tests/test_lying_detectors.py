@@ -126,6 +126,21 @@ def test_testing_a_detector_asks_about_the_first_frame_again(
     assert f"detector {name} answers manipulated_sequences/Deepfakes/c23/videos/000.mp4/0000.png alone" in told
 
 
+def test_one_that_mixes_full_batches_alone_is_refused(index: Path, tmp_path: Path) -> None:
+    status, folder = run(index, tmp_path, "tests.lying_detectors:PulledTogether")
+    assert status == 1
+    assert not list(folder.glob("rows_*.csv"))
+
+
+def test_testing_a_detector_asks_about_the_middle_of_a_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = write_frames(tmp_path / "frames", videos=4, families=FAMILIES)
+    words = ["test", "--frames", str(frames), "--detector", "tests.lying_detectors:Neighbours", "--split", "all"]
+    assert console.status(detectors_app, words) == 1
+    assert "detector Neighbours answers manipulated_sequences/" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("batch_size", [3, 8])
 def test_testing_a_detector_asks_about_others_than_the_first_frame(
     batch_size: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -198,6 +198,19 @@ def test_a_batch_of_the_runs_size_is_tried() -> None:
     require_same_beside(detector, probes(detector), 3)  # as it is asked
 
 
+def test_a_batch_that_is_not_full_is_tried_as_well() -> None:
+    """As detectors that work in chunks do: where the last is padded, they are put together in another order."""
+
+    class Chunks(Sound):
+        def forward(self, images: Tensor) -> Tensor:
+            logits = super().forward(images)
+            return logits.roll(16, dims=0) if len(images) > 16 and len(images) % 16 else logits
+
+    detector = Chunks()
+    with pytest.raises(InputError, match="Chunks answers a picture differently in a batch of 43 than in one of 3"):
+        require_same_beside(detector, probes(detector), 64)
+
+
 def test_another_answer_in_half_precision_is_refused() -> None:
     class Overflows(Sound):
         def forward(self, images: Tensor) -> Tensor:

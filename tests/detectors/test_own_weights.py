@@ -45,6 +45,17 @@ def test_weights_of_the_file_are_not_remarked_on(change: Any, tmp_path: Path) ->
     assert told(lambda: Small(path), path) == ""
 
 
+def test_weights_that_are_computed_of_the_file_s_are_not_remarked_on(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.pth")
+
+    def folded() -> Detector:
+        made = Small(path)
+        made.net[0].weight.data.mul_(1.5)
+        return made
+
+    assert told(folded, path) == ""
+
+
 def test_a_prefix_that_nothing_fits_is_said(tmp_path: Path) -> None:
     path = saved(tmp_path / "x.pth", lambda weights: {f"model.{key}": value for key, value in weights.items()})
     said = told(lambda: Small(path, strict=False), path)
