@@ -93,9 +93,7 @@ def test_landmarks_of_other_frames_alone_are_refused_where_they_were_asked_for(
 ) -> None:
     file = tmp_path / "landmarks.csv"
     write_landmarks(file, [(f"other/place/{number:05d}.png", points()) for number in range(9)])
-    with pytest.raises(
-        InputError, match=r"has landmarks of none of the 7 frames .* its own as other/place/00000\.png"
-    ):
+    with pytest.raises(InputError, match=r"has landmarks of none of the 7 frames .* its own as other/place/00000\.png"):
         chosen(index, file)
     assert warned(capsys) == []
     assert len(chosen(index, file, asked_for=False)) == PEOPLE - 1
