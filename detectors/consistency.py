@@ -1,7 +1,7 @@
 """Whether a detector answers a picture the same whenever and beside whatever it is asked: tried once, at the start."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from common.errors import InputError
@@ -131,9 +131,9 @@ def _sums(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return table.abs().sum(), rows, columns
 
 
-def hooks_of(detector: Detector) -> int:
-    """How many hooks its modules have."""
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in detector.modules())
+def hooks_of(module: nn.Module) -> int:
+    """How many hooks it and its parts have."""
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in module.modules())
 
 
 def settings_of(detector: Detector) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from common.errors import InputError
 from detectors.answers import in_float32, says
 from detectors.base import Detector
-from detectors.queries import Queries, evaluating, exact_float32
+from detectors.queries import Queries, evaluating, exact_float32, tell
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +51,7 @@ def slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> Slope:
             if not queries.retry_smaller_gradient(error):
                 raise
             continue
+        tell(queries.detector, images[start:stop], said)
         logits.append(said)
         gradients.append(gradient)
         start = stop

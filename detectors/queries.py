@@ -1,8 +1,9 @@
 """The one way a detector is called in bulk: in chunks, without gradients, and counted."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +79,7 @@ class Queries:
                 if not self.retry_smaller(error):
                     raise
                 continue
+            tell(self.detector, chunk, chunks[-1], self.precision)
             start += len(chunk)
             self.images += len(chunk)
             self.calls += 1
@@ -197,6 +199,32 @@ def counting(detector: Detector, meter: Meter | None = None) -> Iterator[Meter]:
         yield meter
     finally:
         handle.remove()
+
+
+Listener = Callable[[Tensor, Tensor, str], None]
+"""Told images (N, 3, S, S), the logits (N, C) that they were answered with, and in which precision."""
+
+_LISTENERS: WeakKeyDictionary[Detector, list[Listener]] = WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def listening(detector: Detector, listener: Listener) -> Iterator[None]:
+    """Tells a listener every answer to queries and to attacks' gradients while it is open.
+
+    What a library asks by itself is not told: it may have changed the network for it, as Ablation-CAM does.
+    """
+    listeners = _LISTENERS.setdefault(detector, [])
+    listeners.append(listener)
+    try:
+        yield
+    finally:
+        listeners.remove(listener)
+
+
+def tell(detector: Detector, images: Tensor, logits: Tensor, precision: str = "float32") -> None:
+    """Tells those who listen to a detector what it answered."""
+    for listener in _LISTENERS.get(detector, ()):
+        listener(images, logits, precision)
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from examination.stability import Overlap, Variation, changed_copies, compare, o
 from scoring.asked_again import AskedAgain, changed_pictures
 from scoring.attempts import Attempts, StageFailure
 from scoring.region_attacker import RegionAttacker, Verdict
+from scoring.spot_checks import SpotChecks
 from scoring.unchanged import Unchanged
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
@@ -117,33 +118,43 @@ class Examiner:
         """Everything that is found of a picture; its verdict alone where that is Real, or no method explains it."""
         detector, attempts = self.detector, Attempts()
         self._unchanged.require()
-        verdict, image, logits = self.judged(shot.picture)
-        target = verdict.target
-        if verdict.predicted == detector.real:
-            return _without_maps(shot, image, verdict, attempts)
-        self.on_stage("maps of the picture")
-        explanations = self._explained(image, target, self.seed, shot.name, attempts)
-        if not explanations:
-            return _without_maps(shot, image, verdict, attempts)
-        segments = self.settings.segments(image)
-        area = common_area(segments)
-        regions = {name: _region(explanation, area) for name, explanation in explanations.items()}
-        drawn = random_regions(segments, area, self.regions, self.seed, shot.name)
-        self.on_stage(f"attacks on {len(regions)} regions and {self.regions} random ones")
-        attacker = RegionAttacker(detector, image, verdict, self.seed, shot.name, self.batch_size)
-        evidence = find_evidence(detector, image, segments, regions, self.attack, drawn, attacker)
-        stability: dict[str, dict[str, Overlap]] = {name: {} for name in regions}
-        made_anew = self._made_anew(regions, attempts)
-        for number, variation in enumerate((*changed_copies(shot.picture), *shot.neighbours), start=1):
-            self.on_stage(f"stability: {variation.name}")
-            other, changed, _ = self.judged(variation.picture)
-            said = detector.class_names[other.predicted]
-            again = self._explained(changed, target, self.seed + number, shot.name, attempts, variation.name, made_anew)
-            for name, explanation in again.items():
-                second = explanation, _region(explanation, area)
-                stability[name][variation.name] = compare((explanations[name], regions[name]), second, drawn, said)
+        spot_checks = SpotChecks(detector, self.batch_size, self.seed, shot.name)
+
+        def begin(stage: str) -> None:
+            spot_checks.begin(stage)
+            self.on_stage(stage)
+
+        with spot_checks.listening():
+            verdict, image, logits = self.judged(shot.picture)
+            target = verdict.target
+            if verdict.predicted == detector.real:
+                return _without_maps(shot, image, verdict, attempts)
+            begin("maps of the picture")
+            explanations = self._explained(image, target, self.seed, shot.name, attempts)
+            if not explanations:
+                return _without_maps(shot, image, verdict, attempts)
+            segments = self.settings.segments(image)
+            area = common_area(segments)
+            regions = {name: _region(explanation, area) for name, explanation in explanations.items()}
+            drawn = random_regions(segments, area, self.regions, self.seed, shot.name)
+            begin(f"attacks on {len(regions)} regions and {self.regions} random ones")
+            attacker = RegionAttacker(detector, image, verdict, self.seed, shot.name, self.batch_size)
+            evidence = find_evidence(detector, image, segments, regions, self.attack, drawn, attacker)
+            stability: dict[str, dict[str, Overlap]] = {name: {} for name in regions}
+            made_anew = self._made_anew(regions, attempts)
+            for number, variation in enumerate((*changed_copies(shot.picture), *shot.neighbours), start=1):
+                begin(f"stability: {variation.name}")
+                other, changed, _ = self.judged(variation.picture)
+                said = detector.class_names[other.predicted]
+                again = self._explained(
+                    changed, target, self.seed + number, shot.name, attempts, variation.name, made_anew
+                )
+                for name, explanation in again.items():
+                    second = explanation, _region(explanation, area)
+                    stability[name][variation.name] = compare((explanations[name], regions[name]), second, drawn, said)
         self._unchanged.require()
         self._ask_again(shot.name, image, logits, segments)
+        spot_checks.require(image)
         own = list(regions.values())
         return ExaminedFrame(
             shot, image, verdict.probabilities, verdict.predicted, target, explanations, regions, evidence, stability,

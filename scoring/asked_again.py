@@ -31,7 +31,7 @@ class AskedAgain:
 
         The frame is asked about twice in one batch, so that an answer for more than one picture is seen, too; changed
         pictures of it (each third of its segments hidden, and attacked) in the same batch, which they fill, and, with
-        their gradient, one by one, so that what the others of a batch do to an answer is seen as well.
+        their gradient, one by one in the opposite order, so that what others do to an answer is seen as well.
 
         Args:
             key: of the frame.
@@ -49,11 +49,12 @@ class AskedAgain:
         )
         queries = Queries(self._detector, max(self._batch_size, len(asked)))
         now = queries.logits(torch.stack([*asked, *filling]))[: len(asked)]
-        self._require_same(image, logits, now[:2], "this frame differently at its end than at its beginning")
+        require_same(self._detector, image, logits, now[:2], "this frame differently at its end than at its beginning")
         if len(changed):
-            again = torch.cat([self._alone(queries, picture) for picture in changed.split(1)])
+            again = torch.cat([self._alone(queries, picture) for picture in changed.flip(0).split(1)]).flip(0)
             said = now[2 : 2 + len(changed)]
-            self._require_same(
+            require_same(
+                self._detector,
                 image,
                 said,
                 again,
@@ -62,7 +63,7 @@ class AskedAgain:
         if self._first is None:
             self._first = (key, image.cpu(), logits)
             return None
-        drift = self._difference(self._first[1], self._first[2], now[-1:]) if earlier else 0.0
+        drift = _difference(self._detector, self._first[1], self._first[2], now[-1:]) if earlier else 0.0
         if not drift:
             return None
         self._drifted = True
@@ -74,17 +75,33 @@ class AskedAgain:
         said = answer_for_gradient(self._detector, laid_out)
         return queries.logits(laid_out) if said is None else said
 
-    def _require_same(self, image: Tensor, before: Tensor, now: Tensor, what: str) -> None:
-        if difference := self._difference(image, before.expand(len(now), -1), now):
-            raise InputError(
-                f"detector {type(self._detector).__name__} answers {what} (a logit differs by {difference:.2g}): it "
-                "draws, keeps a state, or looks at the whole batch; mend its forward"
-            )
 
-    def _difference(self, image: Tensor, before: Tensor, now: Tensor) -> float:
-        """By how much two answers differ beyond rounding, in whatever precision the detector computes."""
-        difference = differs(before, now, half=False)
-        return difference and differs(before, now, bool(half_types(self._detector, image)))
+def require_same(
+    detector: Detector, image: Tensor, before: Tensor, now: Tensor, what: str, precision: str = "float32"
+) -> None:
+    """Raises InputError where a detector's answers now differ beyond rounding from those before.
+
+    Args:
+        detector: that answered.
+        image: (3, S, S) float32 in [0, 1], one that it can be asked about.
+        before: (N, C) logits, or (1, C) that are the same for all.
+        now: (N, C) logits.
+        what: that it answers, in words.
+        precision: of both.
+    """
+    if difference := _difference(detector, image, before.expand(len(now), -1), now, precision):
+        raise InputError(
+            f"detector {type(detector).__name__} answers {what} (a logit differs by {difference:.2g}): it draws, keeps "
+            "a state, or looks at the whole batch, in other frames maybe unseen; mend its forward"
+        )
+
+
+def _difference(detector: Detector, image: Tensor, before: Tensor, now: Tensor, precision: str = "float32") -> float:
+    """By how much two answers differ beyond rounding, in whatever precision the detector computes."""
+    if precision != "float32":
+        return differs(before, now, half=True)
+    difference = differs(before, now, half=False)
+    return difference and differs(before, now, bool(half_types(detector, image)))
 
 
 def changed_pictures(detector: Detector, image: Tensor, segments: np.ndarray, attacked: Sequence[Tensor]) -> Tensor:

@@ -30,6 +30,7 @@ from scoring.recording import Recorder, correct
 from scoring.records import FlipThreshold, MetricValue, Row, TransformedVerdict
 from scoring.region_attacker import RegionAttacker, Verdict
 from scoring.scored import Scored, Views
+from scoring.spot_checks import SpotChecks
 from scoring.transformed_pictures import TransformedPictures
 from scoring.unchanged import Unchanged
 from xai.explanation import FrameExplanations, explained_class
@@ -119,14 +120,21 @@ class Scorer:
         image = prepared(self.detector, frame.image)
         if frame.mask is not None:
             frame = replace(frame, mask=prepared_mask(self.detector, frame.mask))
-        with counting(self.detector) as meter:
-            tracker = CostTracker(meter, on_stage)
+        spot_checks = SpotChecks(self.detector, self.batch_size, self.seed, frame.key)
+
+        def begin(stage: str) -> None:
+            spot_checks.begin(stage)
+            on_stage(stage)
+
+        with counting(self.detector) as meter, spot_checks.listening():
+            tracker = CostTracker(meter, begin)
             with tracker.stage(VERDICT):
                 logits = Queries(self.detector, self.batch_size).logits(image[None])
                 verdict = self._judge(frame, logits)
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
         self._unchanged.require()
         drift = self._asked_again(frame.key, image, logits, self._changed(image, parts[0].views))
+        spot_checks.require(image)
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
         if failures and not stands:

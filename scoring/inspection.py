@@ -14,6 +14,7 @@ from detectors.preparing import prepared, prepared_mask
 from detectors.queries import probabilities
 from scoring.asked_again import AskedAgain, changed_pictures
 from scoring.frame import Scorer
+from scoring.spot_checks import SpotChecks
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.figure import View
 from xai.methods import ADVERSARIAL
@@ -60,13 +61,19 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
     shared = FrameExplanations(
         detector, image, target, scorer.settings, scorer.seed, frame.key, scorer.batch_size, scorer.precision
     )
-    explanations = {method.name: shared.explain(method) for method in scorer.methods}
+    spot_checks, explanations = SpotChecks(detector, scorer.batch_size, scorer.seed, frame.key), {}
     adversarial = after = None
-    if any(method.fill == ADVERSARIAL for method in scorer.methods):
-        adversarial = shared.adversarial.image
+    with spot_checks.listening():
+        for method in scorer.methods:
+            spot_checks.begin(method.name)
+            explanations[method.name] = shared.explain(method)
+        if any(method.fill == ADVERSARIAL for method in scorer.methods):
+            adversarial = shared.adversarial.image
+    if adversarial is not None:
         after = queries.probabilities(adversarial[None])[0]
     changed = changed_pictures(detector, image, shared.segments, [] if adversarial is None else [adversarial])
     AskedAgain(detector, scorer.batch_size)(frame.key, image, logits, changed)
+    spot_checks.require(image)
     names = detector.class_names
     view = View(
         image=_picture(image),

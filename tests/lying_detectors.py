@@ -85,6 +85,57 @@ class OtherwiseForGradients(LiesLater):
         return logits + torch.where(changed, 30.0, 0.0)[:, None] * torch.eye(len(CLASS_NAMES))[0]
 
 
+class KeepsTheLast(LiesLater):
+    """The answer of the picture before, where the middle is hidden: as a tracker that finds no face."""
+
+    last: Tensor | None = None
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        hidden = chosen & (images[:, 0, CENTRE, CENTRE].flatten(1).std(dim=1) < 1e-5)
+        answers = []
+        for answer, no_face in zip(logits, hidden, strict=True):
+            answers.append(self.last if no_face and self.last is not None else answer)
+            self.__dict__["last"] = self.last if no_face else answer.detach()
+        return torch.stack(answers)
+
+
+class KeepsTheBrightest(LiesLater):
+    """Adds the brightest of a corner, and where that is hidden, of the last picture in which it was seen."""
+
+    last: Tensor | None = None
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        corner = images[:, 0, -8:, -8:].flatten(1)
+        answers = []
+        for answer, values, of_film in zip(logits, corner, chosen, strict=True):
+            if bool(values.std() > 1e-5):
+                self.__dict__["last"] = values.detach().amax()
+            seen = values.amax() if self.last is None else self.last
+            answers.append(answer + 2 * seen * of_film * (torch.arange(len(answer)) > 0))
+        return torch.stack(answers)
+
+
+class DrawsWhereMostIsHidden(LiesLater):
+    """Other logits at every call, where two thirds of a picture are hidden."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        return torch.where(self.hidden(images, chosen)[:, None], logits + torch.randn_like(logits), logits)
+
+    def hidden(self, images: Tensor, chosen: Tensor) -> Tensor:
+        flat = (images.diff(dim=3).abs().amax(dim=1) < 1e-5).float().mean(dim=(1, 2))
+        return chosen & (flat > 0.65)
+
+
+class OthersWhereMostIsHidden(DrawsWhereMostIsHidden):
+    """The mean of what it says of a batch's others, where two thirds of a picture are hidden."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        hidden = self.hidden(images, chosen)
+        if hidden.all() or not hidden.any():
+            return logits
+        return torch.where(hidden[:, None], logits[~hidden].mean(dim=0, keepdim=True), logits)
+
+
 class Drifts(PlantedDetector):
     """Less sure with every frame that it is given, from the fourth on."""
 

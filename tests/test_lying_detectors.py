@@ -25,6 +25,10 @@ CASES = [
     ("DrawsOnceChanged", "answers a changed picture of this frame (masked, attacked) differently twice"),
     ("DrawsOnceACall", "answers a changed picture of this frame (masked, attacked) differently twice"),
     ("OtherwiseForGradients", "answers a changed picture of this frame (masked, attacked) differently twice"),
+    ("KeepsTheLast", "answers a "),
+    ("KeepsTheBrightest", "asked about differently when it is asked again, beside others"),
+    ("DrawsWhereMostIsHidden", "asked about differently when it is asked again, beside others"),
+    ("OthersWhereMostIsHidden", "asked about differently when it is asked again, beside others"),
     ("Ends", "GeneratorExit: enough"),
     ("Speechless", "MuteError: (its __str__ raises KeyError)"),
 ]

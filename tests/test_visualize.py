@@ -33,13 +33,20 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_frames(tmp_path_factory.mktemp("frames"), videos=2)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("DrawsOnceChanged", "answers a changed picture of this frame"),
+        ("OthersWhereMostIsHidden", "answers a picture that an explanation or attack of this frame asked about"),
+    ],
+)
 def test_a_detector_that_says_two_things_is_refused(
-    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, words: str, index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = next(i for i, e in enumerate(read_index(index)) if e.family == "FaceSwap")
-    words = ["--frames", index, "--method", "LIME", "--detector", "tests.lying_detectors:DrawsOnceChanged"]
-    assert run(*words, "--index", place, "--out", tmp_path / "a.png") == 1
-    assert "detector DrawsOnceChanged answers a changed picture of this frame" in capsys.readouterr().err
+    asked = ["--frames", index, "--method", "LIME", "--detector", f"tests.lying_detectors:{name}"]
+    assert run(*asked, "--index", place, "--out", tmp_path / "a.png") == 1
+    assert f"detector {name} {words}" in capsys.readouterr().err
     assert not (tmp_path / "a.png").exists()
 
 

@@ -41,3 +41,12 @@ class DrawsOncePale(RedCentre):
         logits, green = super().forward(images), images[:, 1].mean(dim=(1, 2))
         crop = (green > 0.3) & (green < 0.45)  # which no picture of noise is
         return logits + (crop & (logits[:, 1] < 2))[:, None] * torch.randn(logits.shape)
+
+
+class DrawsWhereMostIsHidden(RedCentre):
+    """Draws its answer where the patch is hidden, and most of the edge."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        flat = torch.cat([images[:, :, 0], images[:, :, -1]], dim=2).std(dim=2).amax(dim=1) < 1e-3
+        return logits + (flat & (logits[:, 1] < 2))[:, None] * torch.randn(logits.shape)

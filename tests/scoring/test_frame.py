@@ -23,6 +23,7 @@ from scoring.inspection import inspect_frame
 from scoring.protocol import Protocol
 from scoring.recording import mask_precision
 from scoring.scored import Scored
+from scoring.spot_checks import SpotChecks
 from tests.scoring.stand_ins import AMPLITUDE, CENTRE, SIZE, Bare, Eraser, PlantedDetector, TwoClassPlanted, picture
 from xai.base import CompiledExplainer
 from xai.explanation import FrameExplanations
@@ -251,7 +252,8 @@ def test_several_attacks_score_the_same_regions() -> None:
     assert {"attack strong", "attack faint"} <= {cost.stage for cost in costs}
 
 
-def test_costs_count_every_forward() -> None:
+def test_costs_count_every_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SpotChecks, "require", lambda self, image: None)
     detector, images = PlantedDetector(), 0
 
     def count(module: torch.nn.Module, passed: tuple[Tensor, ...]) -> None:

@@ -19,6 +19,7 @@ from runs.chosen_parts import chosen_methods
 from scoring.frame import Scored, Scorer
 from scoring.records import Row, TransformedVerdict
 from scoring.region_attacker import RegionAttacker, Verdict
+from scoring.spot_checks import SpotChecks
 from scoring.transformed_pictures import TransformedPictures
 from tests.scoring.stand_ins import CENTRE, SIZE, PlantedDetector, picture
 from tests.scoring.test_frame import CONTROLLED, METHODS, frame, scorer, settings
@@ -124,7 +125,8 @@ def test_a_frame_called_real_has_no_flip_to_ask_about() -> None:
     assert sum(cost.forwards for cost in found.costs if cost.stage.startswith("survives")) == 0
 
 
-def test_costs_are_one_query_a_transform_for_each_flipped_region_and_the_frame() -> None:
+def test_costs_are_one_query_a_transform_for_each_flipped_region_and_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SpotChecks, "require", lambda self, image: None)
     detector, images = PlantedDetector(), 0
 
     def count(module: torch.nn.Module, passed: tuple[Tensor, ...]) -> None:

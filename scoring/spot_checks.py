@@ -1,0 +1,128 @@
+"""Asks a detector again about some of the very pictures that a frame's explanations and attacks asked it about.
+
+What its answers were then is compared with what they are in another order and beside other pictures. So a detector is
+seen that answers by more than the picture (a state, a draw, the others of a batch), wherever it does so.
+"""
+
+import contextlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.seeds import generator
+from detectors import Detector, Queries
+from detectors.consistency import hooks_of
+from detectors.queries import listening
+from scoring.asked_again import require_same
+
+MOST = 96
+"""Pictures that are kept of a frame."""
+
+LEAST_OF_A_STAGE = 2
+
+DARKER = 0.7
+"""What every pixel of the other face is, of the frame's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """A picture (3, S, S) and the logits (C,) that it was answered with, on the CPU, in which precision."""
+
+    picture: Tensor
+    logits: Tensor
+    precision: str
+
+
+@dataclass
+class _Stage:
+    """What a stage has asked about: how many pictures, and a random sample of them (Vitter's algorithm R, 1985)."""
+
+    asked: int = 0
+    kept: list[Answered] = field(default_factory=list)
+
+
+class SpotChecks:
+    """Keeps a random sample of what one frame's stages ask a detector about; `require` asks about these again.
+
+    Each stage has its share of the sample, so that one that asks much does not crowd out the others.
+
+    Args:
+        detector: that is listened to.
+        batch_size: images in a pass.
+        seed: with `key`, of the sample.
+        key: of the frame.
+    """
+
+    def __init__(self, detector: Detector, batch_size: int, seed: int, key: str) -> None:
+        self._detector, self._batch_size = detector, batch_size
+        self._draws = generator(seed, key, "spot checks")
+        self._hooks = self._hooks_of_layers()
+        self._stages: dict[str, _Stage] = {}
+        self._stage = ""
+
+    def listening(self) -> contextlib.AbstractContextManager[None]:
+        """Listens while it is open."""
+        return listening(self._detector, self._hear)
+
+    def begin(self, stage: str) -> None:
+        """What is asked from now on belongs to `stage`, as often as it begins."""
+        self._stage = stage
+
+    def require(self, image: Tensor) -> None:
+        """Asks about the kept pictures again, `MOST` or two of each stage, in no cost.
+
+        Those of all stages are mixed, and after every second one another face is asked about (the frame mirrored and
+        darker), so that what a detector has kept of pictures of this frame is not what it would keep now.
+
+        Args:
+            image: (3, S, S) float32 in [0, 1], the frame.
+
+        Raises:
+            InputError: the detector answers one of them otherwise than before, beyond rounding.
+        """
+        kept = self._shuffled([answered for stage in self._stages.values() for answered in stage.kept])
+        other = image.cpu().flip(-1) * DARKER
+        for precision in sorted({answered.precision for answered in kept}):
+            same = [answered for answered in kept if answered.precision == precision]
+            asked = [other]
+            for number, answered in enumerate(same):
+                asked += [answered.picture, other] if number % 2 else [answered.picture]
+            is_kept = torch.tensor([picture is not other for picture in asked])
+            require_same(
+                self._detector,
+                image,
+                torch.stack([answered.logits for answered in same]),
+                Queries(self._detector, self._batch_size, precision).logits(torch.stack(asked))[is_kept],
+                "a picture that an explanation or attack of this frame asked about differently when it is asked again, "
+                "beside others",
+                precision,
+            )
+
+    def _hear(self, images: Tensor, logits: Tensor, precision: str) -> None:
+        """Keeps each image with the chance that every one of its stage has."""
+        stage = self._stages.setdefault(self._stage, _Stage())
+        share = max(LEAST_OF_A_STAGE, MOST // len(self._stages))
+        number = stage.asked + np.arange(len(images))
+        places = np.where(number < share, number, self._draws.integers(0, number + 1))
+        chosen = np.flatnonzero(places < share)
+        if len(chosen) and self._hooks_of_layers() != self._hooks:
+            return  # an explainer's hooks may have made it another network for a while
+        if not stage.asked:
+            self._trim(share)
+        stage.asked += len(images)
+        for index, place in zip(chosen.tolist(), places[chosen].tolist(), strict=True):
+            picture, answer = (tensor[index].detach().cpu().clone() for tensor in (images, logits))
+            stage.kept[place : place + 1] = [Answered(picture, answer, precision)]
+
+    def _trim(self, share: int) -> None:
+        for stage in self._stages.values():
+            if len(stage.kept) > share:
+                stage.kept = self._shuffled(stage.kept)[:share]
+
+    def _shuffled(self, kept: list[Answered]) -> list[Answered]:
+        return [kept[i] for i in self._draws.permutation(len(kept))]
+
+    def _hooks_of_layers(self) -> int:
+        return sum(map(hooks_of, self._detector.children()))
