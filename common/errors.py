@@ -21,7 +21,8 @@ class InputError(ValueError):
 
 def described(error: BaseException) -> str:
     """An error's type and words on one line, whatever its own `__str__` does."""
-    return f"{type(error).__name__}: {text}" if (text := words(error)) else type(error).__name__
+    name = one_line(type(error).__name__)
+    return f"{name}: {text}" if (text := words(error)) else name
 
 
 def words(error: BaseException) -> str:
@@ -29,7 +30,7 @@ def words(error: BaseException) -> str:
     try:
         return one_line(str(error))
     except FAILED as fault:
-        return f"(its __str__ raises {type(fault).__name__})"
+        return f"(its __str__ raises {one_line(type(fault).__name__)})"
 
 
 def one_line(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
 
 from common.console import warn
 from common.errors import FAILED, InputError, described
@@ -49,8 +50,15 @@ def check_contract(detector: Detector, name: str) -> None:
     require_networks_seen(detector, name)
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:
+        made = None if any(map(is_lazy, detector.parameters())) else weights_seen(detector)
         require_consistent(detector, probes(detector))
-        before = weights_seen(detector)  # one that loads its weights at the first call has done so
+        before = weights_seen(detector)
+        if made is not None and before != made:
+            warn(
+                f"detector {name} has changed its weights with the first pictures that it was asked about, which are "
+                "noise: if it sets itself up by pictures (an ActNorm), give it weights that are; if it loads or makes "
+                "its weights then, let it do so where it is made"
+            )
         _require_logits(detector, name)
         _require_pictures_kept(detector, name)
         _require_draws_left_alone(detector, name)

@@ -177,6 +177,7 @@ class Speechless(LiesLater):
             def __str__(self) -> str:
                 raise KeyError("no words")
 
+        MuteError.__name__ = "Mute\x1b[2J\nError"
         if chosen.any():
             raise MuteError
         return logits

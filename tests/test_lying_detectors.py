@@ -30,7 +30,7 @@ CASES = [
     ("DrawsWhereMostIsHidden", "asked about differently when it is asked again, beside others"),
     ("OthersWhereMostIsHidden", "asked about differently when it is asked again, beside others"),
     ("Ends", "GeneratorExit: enough"),
-    ("Speechless", "MuteError: (its __str__ raises KeyError)"),
+    ("Speechless", "Mute\\x1b[2J Error: (its __str__ raises KeyError)"),
 ]
 
 

@@ -275,7 +275,11 @@ def _earlier(out: Path, now: dict[str, Any], resume: bool) -> Path | None:
         return None
     if not resume:
         raise InputError(f"{out} holds a training already: --resume continues it, or choose another --out")
-    metadata = read(last).metadata
+    try:
+        metadata = read(last).metadata
+    except InputError as error:
+        told = str(error).removesuffix(": get it again")
+        raise InputError(f"{told}: this training cannot be continued; delete {out}, or choose another --out") from error
     for part in (SETTINGS_KEY, METADATA_KEY):
         before = metadata.get(part)
         if not isinstance(before, dict):

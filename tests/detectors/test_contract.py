@@ -193,7 +193,7 @@ def test_buffers_that_change_with_every_question_are_refused() -> None:
         check_contract(Observes().eval(), "own")
 
 
-def test_weights_that_are_loaded_at_the_first_question_are_not() -> None:
+def test_weights_that_are_loaded_at_the_first_question_are_remarked_on(capsys: pytest.CaptureFixture[str]) -> None:
     class Lazy(PlantedDetector):
         def __init__(self) -> None:
             super().__init__()
@@ -204,6 +204,26 @@ def test_weights_that_are_loaded_at_the_first_question_are_not() -> None:
             return super().forward(images) * self.gain[0]
 
     check_contract(Lazy().eval(), "own")
+    assert "detector own has changed its weights with the first pictures that it was asked" in capsys.readouterr().err
+
+
+def test_one_that_sets_itself_up_by_noise_is_remarked_on(capsys: pytest.CaptureFixture[str]) -> None:
+    class ActNorm(PlantedDetector):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("centre", torch.full((3, 1, 1), torch.nan))
+
+        def forward(self, images: Tensor) -> Tensor:
+            if bool(self.centre.isnan().any()):  # type: ignore[operator]
+                self.centre.copy_(images.mean(dim=(0, 2, 3)).view(3, 1, 1))  # type: ignore[operator]
+            return super().forward(images - self.centre)  # type: ignore[operator]
+
+    detector = ActNorm().eval()
+    check_contract(detector, "own")
+    assert "has changed its weights with the first pictures" in capsys.readouterr().err
+    check_contract(detector, "own")
+    check_contract(PlantedDetector().eval(), "own")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("seed", [torch.manual_seed, np.random.seed, random.seed])

@@ -231,6 +231,9 @@ def test_a_checkpoint_that_cannot_be_gone_on_from_is_one_line(tmp_path: Path) ->
         with pytest.raises(InputError, match=r"last.ckpt (cannot be continued|holds no state dict)") as caught:
             train(start(), Classification(), chosen, None, tmp_path / "out", settings, resume=True)
         assert "\n" not in str(caught.value)
+    last.write_bytes(last.read_bytes()[:-2000])
+    with pytest.raises(InputError, match=r"last.ckpt is damaged, .*\): this training cannot be continued; delete "):
+        train(start(), Classification(), chosen, None, tmp_path / "out", settings, resume=True)
 
 
 @pytest.mark.parametrize("validated", [True, False])
