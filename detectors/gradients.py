@@ -60,10 +60,11 @@ def slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> Slope:
     return Slope(torch.cat(logits), torch.cat(gradients))
 
 
+@torch.enable_grad()  # an attack may have switched gradients off, or left the detector in training mode
 def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple[Tensor, Tensor]:
     name = type(queries.detector).__name__
     inputs = images.detach().clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
-    with evaluating(queries.detector):  # an attack may have left it in training mode
+    with evaluating(queries.detector):
         logits = queries.detector(inputs)
     said = in_float32(logits.detach()).cpu()
     wanted = ~last & ~says(said, target)

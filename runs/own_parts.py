@@ -45,11 +45,11 @@ _DEPENDS = (
 def try_own_parts(scorer: Scorer, selection: Selection) -> None:
     """Refuses users' own explainers that say they draw nothing and do; warns of parts that do not repeat themselves.
 
-    An explainer says so by `deterministic = True`, or by a covariance of zeros from `sampled`. Warned of are those that
-    give two maps of the frame by the same draws, with its mirror image in between, or one map of both, attacks that
-    make two pictures of it, and metrics that give two values to its brightness as a map. What that takes, three or four
-    explanations, two attacks on a quarter of the frame and two values, is in no cost. What fails there is left to fail
-    when its frame's turn comes.
+    An explainer says so by `deterministic = True`, or by a covariance of zeros from `sampled`. Warned of are those
+    that give two maps of the frame by the same draws, with its mirror image, moved, in between, or one map of both,
+    attacks that make two pictures of it, and metrics that give two values to its brightness as a map. What that
+    takes, three or four explanations, two attacks on a quarter of the frame and two values, is in no cost. What
+    fails there is left to fail when its frame's turn comes.
 
     Raises InputError, naming the method, or where one of them changes the detector or its own settings.
     """
@@ -79,17 +79,18 @@ def try_own_parts(scorer: Scorer, selection: Selection) -> None:
 def _try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanations) -> None:
     """Explains a frame by a method, and again in `other` with other draws where it says that it has none."""
     image = frame.image
+    moved = image.flip(-1).roll(image.shape[-1] // 3, dims=-1)  # a face may be its own mirror image
     try:
         first = frame.explain(method)
-        mirrored, again = frame.again(image.flip(-1), frame.detector).explain(method), frame.explain(method)
+        elsewhere, again = frame.again(moved, frame.detector).explain(method), frame.explain(method)
     except FAILED:
         return
     if spread := _differ(first, again):
         warn(f"method {method.name} gave two maps of the first frame, which differ by {spread}, {_DEPENDS}")
-    elif np.array_equal(first.saliency, mirrored.saliency) and not torch.equal(image, image.flip(-1)):
+    elif np.array_equal(first.saliency, elsewhere.saliency) and not torch.equal(image, moved):
         warn(
-            f"method {method.name} gave the same map of the first frame and of its mirror image: it does not look at "
-            "the picture, or gives what it made of an earlier one"
+            f"method {method.name} gave the same map of the first frame and of its mirror image, moved: it does not "
+            "look at the picture, or gives what it made of an earlier one"
         )
     explainer = frame.settings.explainers.get(method.explainer)
     repeats = getattr(explainer, "repeats", None)

@@ -238,6 +238,15 @@ def first_kept(
     return KEPT[segments.shape]
 
 
+def block_of_most_contrast(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """The segment whose pixels vary most, True: of a planted frame its middle, and so its own mirror image."""
+    grey = image.mean(dim=0).numpy()
+    found: np.ndarray = segments == max(range(segments.max() + 1), key=lambda label: grey[segments == label].std())
+    return found
+
+
 def looking(
     score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
 ) -> np.ndarray:

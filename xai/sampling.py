@@ -58,7 +58,7 @@ def sampled_map(
 def checked_saliency(saliency: object, shape: tuple[int, ...], name: str) -> np.ndarray:
     """What an explainer returned as a map (H, W) that keeps its order, a copy. Raises InputError where it is none."""
     if not isinstance(saliency, np.ndarray) or saliency.shape != shape:
-        got = getattr(saliency, "shape", type(saliency).__name__)
+        got = f"{type(saliency).__name__} {getattr(saliency, 'shape', '')}".strip()
         raise InputError(f"method {name!r} returned {got} instead of a saliency map, a numpy array of shape {shape}")
     if type(saliency) is not np.ndarray:
         raise InputError(f"method {name!r} returned a {type(saliency).__name__}: expected a plain numpy array")

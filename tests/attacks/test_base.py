@@ -321,6 +321,26 @@ def test_the_detector_is_as_it_was_after_an_error() -> None:
     assert not detector._forward_hooks
 
 
+class Ascends(Scripted):
+    """Goes up the gradient that it is given."""
+
+    @property
+    def uses_gradients(self) -> bool:
+        return True
+
+
+def test_an_attack_that_switches_gradients_off_is_given_its_next_all_the_same() -> None:
+    def ascended(enabled: bool) -> Tensor:
+        def ascend(queries: Queries, batch: Batch) -> Tensor:
+            torch.set_grad_enabled(enabled)
+            return batch.images + 0.01 * batch.gradients.sign()
+
+        return Ascends(act=ascend)(ConvDetector(), some_images(2), everywhere(2), [0, 1]).images
+
+    torch.testing.assert_close(ascended(False), ascended(True), rtol=0, atol=0)
+    assert torch.is_grad_enabled()
+
+
 @pytest.mark.parametrize("name", ["nes", "pgd"])
 def test_the_callers_autograd_and_autocast_do_not_matter(name: str) -> None:
     detector, images, regions = ConvDetector(), some_images(2), squares((4, 4), (12, 12))
