@@ -23,6 +23,9 @@ FAMILY = "saliency"
 COMPARED = 100
 """How many frames' maps are compared with each other before a run."""
 
+LONGEST = 3
+"""Times its other side that a side of a map is not: the three colours of a square picture beside each other are."""
+
 
 @dataclass(frozen=True)
 class SavedMaps:
@@ -146,4 +149,10 @@ def load(path: Path) -> np.ndarray:
         raise InputError(f"{path} holds {stored.dtype} instead of real numbers")
     if stored.ndim != 2 or not stored.size:
         raise InputError(f"{path} has shape {stored.shape}, expected (height, width)")
+    if max(stored.shape) >= LONGEST * min(stored.shape):
+        raise InputError(
+            f"{path} has shape {stored.shape}, which no picture has: expected (height, width), not flattened"
+        )
+    if path.stat().st_size != stored.offset + stored.nbytes:
+        raise InputError(f"{path} holds more than one array: it was written twice; write the map alone")
     return kept_order(np.array(stored, dtype=stored.dtype.newbyteorder("=")), str(path))

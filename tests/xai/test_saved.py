@@ -127,6 +127,8 @@ def broken(folder: Path, what: str) -> None:
         "flat": np.ones(16),
         "three": np.ones((1, 4, 4)),
         "empty": np.ones((0, 4)),
+        "column": np.ones((16, 1)),
+        "colours": np.ones((4, 12)),
         "nan": np.full((4, 4), np.nan),
         "large": np.full((4, 4), 1e160),
         "endless": np.full((4, 4), np.inf),
@@ -141,6 +143,8 @@ def broken(folder: Path, what: str) -> None:
     elif what == "zip":
         with open(path, "wb") as file:
             np.savez(file, a=np.ones((4, 4)))
+    elif what == "twice":
+        path.write_bytes(2 * path.read_bytes())
     elif what == "short":
         path.write_bytes(path.read_bytes()[:-8])
     elif what == "claims":
@@ -159,6 +163,9 @@ def broken(folder: Path, what: str) -> None:
         ("flat", r"0001\.png\.npy has shape \(16,\), expected \(height, width\)"),
         ("three", r"has shape \(1, 4, 4\), expected"),
         ("empty", r"has shape \(0, 4\), expected"),
+        ("column", r"has shape \(16, 1\), which no picture has: expected \(height, width\), not flattened"),
+        ("colours", r"has shape \(4, 12\), which no picture has"),
+        ("twice", "holds more than one array"),
         ("nan", "holds values that are not finite"),
         ("large", "holds values up to 1e\\+160; multiply the map by a number"),
         ("endless", "holds values that are not finite"),
