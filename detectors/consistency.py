@@ -162,6 +162,34 @@ def differs(one: Tensor, other: Tensor, half: bool) -> float:
     return apart(with_chances(one), with_chances(other), HALF_TOLERANCE if half else TOLERANCE)
 
 
+def require_same_answers(
+    detector: Detector, image: Tensor, before: Tensor, now: Tensor, what: str, precision: str = "float32"
+) -> None:
+    """Raises InputError where a detector's answers now differ beyond rounding from those before.
+
+    Args:
+        detector: that answered.
+        image: (3, S, S) float32 in [0, 1], one that it can be asked about.
+        before: (N, C) logits, or (1, C) that are the same for all.
+        now: (N, C) logits.
+        what: that it answers, in words.
+        precision: of both.
+    """
+    if difference := answers_differ(detector, image, before.expand(len(now), -1), now, precision):
+        raise InputError(
+            f"detector {type(detector).__name__} answers {what} (a logit differs by {difference:.2g}): it draws, keeps "
+            "a state, or looks at the whole batch, in other frames maybe unseen; mend its forward"
+        )
+
+
+def answers_differ(detector: Detector, image: Tensor, before: Tensor, now: Tensor, precision: str = "float32") -> float:
+    """By how much two answers differ beyond rounding, in whatever precision the detector computes."""
+    if precision != "float32":
+        return differs(before, now, half=True)
+    difference = differs(before, now, half=False)
+    return difference and differs(before, now, bool(half_types(detector, image)))
+
+
 def apart(one: Tensor, other: Tensor, tolerance: float) -> float:
     """The same of all logits, whether they have a chance or not, with a tolerance of the largest."""
     first, second = (logits - logits.mean(dim=1, keepdim=True) for logits in (one, other))

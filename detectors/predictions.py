@@ -16,6 +16,7 @@ from detectors.consistency import differs
 from detectors.half_precision import half_types
 from detectors.preparing import prepared
 from detectors.queries import Queries, probabilities
+from detectors.spot_checks import spot_checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +58,17 @@ def predict(
 
     Raises:
         InputError: no frame is left, the detector's logits are not finite for one, or it says otherwise in the end
-            of the first, second, middle or last frame of the first batch or the last of all, asked about that alone.
+            of the first, second, middle or last frame of the first batch or the last of all, asked about that alone,
+            or of one of a random sample (`detectors.spot_checks`), asked about beside others.
     """
-    label_of = label_of or detector.label_of
-    queries = Queries(detector, batch_size)
+    with spot_checked((detector,), batch_size, "a frame of this test"):
+        return _predict(Queries(detector, batch_size), frames, batch_size, label_of or detector.label_of)
+
+
+def _predict(
+    queries: Queries, frames: Sequence[Frame], batch_size: int, label_of: Callable[[str | None], int | None]
+) -> Predictions:
+    detector = queries.detector
     seen: list[tuple[str, str, str, int]] = []
     waiting: list[Tensor] = []
     results: list[Tensor] = []

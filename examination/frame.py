@@ -21,13 +21,13 @@ from detectors.gradient_check import gradient_fault
 from detectors.half_precision import require_float32
 from detectors.preparing import prepared
 from detectors.queries import probabilities
+from detectors.spot_checks import SpotChecks
 from examination.areas import best_region, common_area, random_regions
 from examination.evidence import FrameEvidence, find_evidence
 from examination.stability import Overlap, Variation, changed_copies, compare, overlap_of
-from scoring.asked_again import AskedAgain, changed_pictures
+from scoring.asked_again import OF_A_FRAME, AskedAgain, changed_pictures
 from scoring.attempts import Attempts, StageFailure
 from scoring.region_attacker import RegionAttacker, Verdict
-from scoring.spot_checks import SpotChecks
 from scoring.unchanged import Unchanged
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
@@ -118,7 +118,7 @@ class Examiner:
         """Everything that is found of a picture; its verdict alone where that is Real, or no method explains it."""
         detector, attempts = self.detector, Attempts()
         self._unchanged.require()
-        spot_checks = SpotChecks(detector, self.batch_size, self.seed, shot.name)
+        spot_checks = SpotChecks(detector, self.batch_size, OF_A_FRAME, self.seed, shot.name)
 
         def begin(stage: str) -> None:
             spot_checks.begin(stage)
@@ -154,7 +154,7 @@ class Examiner:
                     stability[name][variation.name] = compare((explanations[name], regions[name]), second, drawn, said)
         self._unchanged.require()
         self._ask_again(shot.name, image, logits, segments)
-        spot_checks.require(image)
+        spot_checks.require()
         own = list(regions.values())
         return ExaminedFrame(
             shot, image, verdict.probabilities, verdict.predicted, target, explanations, regions, evidence, stability,

@@ -11,6 +11,7 @@ from common.errors import InputError
 from common.process_state import kept_process_state
 from common.progress_lines import PERCENT
 from data.frames import Frame
+from detectors.spot_checks import spot_checked
 from robustness.attacked_frames import AttackedFrames, FrameEntry
 from robustness.stage_records import CleanVerdict, Part, Parts, Record
 from robustness.stages import CLEAN, Stage, StageFrames, judged_otherwise
@@ -130,7 +131,10 @@ class _Work:
             if not sample.entries:
                 return
             started = time.perf_counter()
-            with kept_process_state(stage.name):
+            threat_model, what = self.plan.threat_model, "a picture that this run asked about"
+            asked = (threat_model.detector, threat_model.source)
+            checked = spot_checked(asked, threat_model.batch_size, what, stage.name, first)
+            with kept_process_state(stage.name), checked:
                 records = tuple(stage.work(sample))
             part = Part(records, time.perf_counter() - started)
             self.parts.save(stage.name, first, part)

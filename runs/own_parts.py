@@ -36,6 +36,9 @@ TOLERANCE = 1e-3
 ATTACK_TOLERANCE = 0.05
 """Of what an attack changes: a step along the sign of a gradient may turn in many pixels by rounding."""
 
+TOGETHER_TOLERANCE = 0.1
+"""The same beside another region, as a batch of two rounds otherwise in every step."""
+
 _DEPENDS = (
     "by the same draws: it draws by a generator of its own, or keeps something from call to call. No run is the same "
     "again, and its numbers depend on what it saw before; draw from the generator that it is given, and keep nothing"
@@ -47,9 +50,9 @@ def try_own_parts(scorer: Scorer, selection: Selection) -> None:
 
     An explainer says so by `deterministic = True`, or by a covariance of zeros from `sampled`. Warned of are those
     that give two maps of the frame by the same draws, with its mirror image, moved, in between, or one map of both,
-    attacks that make two pictures of it, and metrics that give two values to its brightness as a map. What that
-    takes, three or four explanations, two attacks on a quarter of the frame and two values, is in no cost. What
-    fails there is left to fail when its frame's turn comes.
+    attacks that make two pictures of it, or others of two of its regions together than of each alone, and metrics
+    that give two values to its brightness as a map. What that takes, three or four explanations, five attacks on a
+    quarter of the frame and two values, is in no cost. What fails there is left to fail when its frame's turn comes.
 
     Raises InputError, naming the method, or where one of them changes the detector or its own settings.
     """
@@ -114,14 +117,33 @@ def _try_explainer(method: Method, frame: FrameExplanations, other: FrameExplana
 
 
 def _try_attack(name: str, attack: RegionAttack, frame: FrameExplanations, batch_size: int) -> None:
-    image, region = frame.image[None], torch.from_numpy(_quarter(frame.image))[None]
+    """Attacks two quarters of a frame: the first twice, each alone, and both together."""
+    image = frame.image[None]
+    regions = torch.from_numpy(np.stack([_quarter(frame.image), np.roll(_quarter(frame.image), -7, axis=(0, 1))]))
+
+    def made(*pairs: int) -> Tensor:
+        """What the attack makes of these regions together."""
+        images = image.expand(len(pairs), -1, -1, -1)
+        return attack(frame.detector, images, regions[list(pairs)], list(pairs), batch_size).images
+
     try:
         attack = copy.deepcopy(attack)  # what it keeps of this is not kept with the run's settings
-        one, two = (attack(frame.detector, image, region, [0], batch_size).images for _ in range(2))
+        first, again, second, both = made(0), made(0), made(1), made(0, 1)
     except FAILED:
         return
-    if (one - two).abs().mean() > ATTACK_TOLERANCE * (one - image.cpu()).abs().mean():
+    if _apart(first, again, image) > ATTACK_TOLERANCE:
         warn(f"attack {name} made two pictures of the first frame {_DEPENDS}")
+    elif max(_apart(first, both[:1], image), _apart(second, both[1:], image)) > TOGETHER_TOLERANCE:
+        warn(
+            f"attack {name} made other pictures of two regions of the first frame together than of each alone: it "
+            "mixes the pairs of a batch, or puts them in another order, and its numbers depend on the batch size; let "
+            "it treat each pair by itself, or be `one_by_one`"
+        )
+
+
+def _apart(one: Tensor, two: Tensor, image: Tensor) -> float:
+    """How far two attacked pictures are from each other, as a share of how far the first is from the frame."""
+    return float((one - two).abs().mean() / (one - image.cpu()).abs().mean().clamp(min=1e-12))
 
 
 def _try_metric(name: str, metric: Metric, frame: FrameExplanations) -> None:

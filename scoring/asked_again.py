@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.errors import InputError
 from detectors import Detector, Queries
-from detectors.consistency import differs
+from detectors.consistency import answers_differ, require_same_answers
 from detectors.gradients import answer_for_gradient
-from detectors.half_precision import half_types
 from scoring.scored import Drift
+
+OF_A_FRAME = "a picture that an explanation or attack of this frame asked about"
+"""What `detectors.spot_checks` are of, at a frame's end."""
 
 
 class AskedAgain:
@@ -49,11 +50,13 @@ class AskedAgain:
         )
         queries = Queries(self._detector, max(self._batch_size, len(asked)))
         now = queries.logits(torch.stack([*asked, *filling]))[: len(asked)]
-        require_same(self._detector, image, logits, now[:2], "this frame differently at its end than at its beginning")
+        require_same_answers(
+            self._detector, image, logits, now[:2], "this frame differently at its end than at its beginning"
+        )
         if len(changed):
             again = torch.cat([self._alone(queries, picture) for picture in changed.flip(0).split(1)]).flip(0)
             said = now[2 : 2 + len(changed)]
-            require_same(
+            require_same_answers(
                 self._detector,
                 image,
                 said,
@@ -63,7 +66,7 @@ class AskedAgain:
         if self._first is None:
             self._first = (key, image.cpu(), logits)
             return None
-        drift = _difference(self._detector, self._first[1], self._first[2], now[-1:]) if earlier else 0.0
+        drift = answers_differ(self._detector, self._first[1], self._first[2], now[-1:]) if earlier else 0.0
         if not drift:
             return None
         self._drifted = True
@@ -74,34 +77,6 @@ class AskedAgain:
         laid_out = picture.contiguous(memory_format=torch.channels_last)
         said = answer_for_gradient(self._detector, laid_out)
         return queries.logits(laid_out) if said is None else said
-
-
-def require_same(
-    detector: Detector, image: Tensor, before: Tensor, now: Tensor, what: str, precision: str = "float32"
-) -> None:
-    """Raises InputError where a detector's answers now differ beyond rounding from those before.
-
-    Args:
-        detector: that answered.
-        image: (3, S, S) float32 in [0, 1], one that it can be asked about.
-        before: (N, C) logits, or (1, C) that are the same for all.
-        now: (N, C) logits.
-        what: that it answers, in words.
-        precision: of both.
-    """
-    if difference := _difference(detector, image, before.expand(len(now), -1), now, precision):
-        raise InputError(
-            f"detector {type(detector).__name__} answers {what} (a logit differs by {difference:.2g}): it draws, keeps "
-            "a state, or looks at the whole batch, in other frames maybe unseen; mend its forward"
-        )
-
-
-def _difference(detector: Detector, image: Tensor, before: Tensor, now: Tensor, precision: str = "float32") -> float:
-    """By how much two answers differ beyond rounding, in whatever precision the detector computes."""
-    if precision != "float32":
-        return differs(before, now, half=True)
-    difference = differs(before, now, half=False)
-    return difference and differs(before, now, bool(half_types(detector, image)))
 
 
 def changed_pictures(detector: Detector, image: Tensor, segments: np.ndarray, attacked: Sequence[Tensor]) -> Tensor:

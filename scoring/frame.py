@@ -15,7 +15,8 @@ from detectors.answers import require_unequal
 from detectors.preparing import prepared, prepared_mask
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
-from scoring.asked_again import AskedAgain, changed_pictures
+from detectors.spot_checks import SpotChecks
+from scoring.asked_again import OF_A_FRAME, AskedAgain, changed_pictures
 from scoring.attempts import Attempts, NothingScoredError
 from scoring.baselines.baseline_regions import baseline_regions, unexplained
 from scoring.baselines.table import RANDOM_MODEL
@@ -30,7 +31,6 @@ from scoring.recording import Recorder, correct
 from scoring.records import FlipThreshold, MetricValue, Row, TransformedVerdict
 from scoring.region_attacker import RegionAttacker, Verdict
 from scoring.scored import Scored, Views
-from scoring.spot_checks import SpotChecks
 from scoring.transformed_pictures import TransformedPictures
 from scoring.unchanged import Unchanged
 from xai.explanation import FrameExplanations, explained_class
@@ -120,7 +120,7 @@ class Scorer:
         image = prepared(self.detector, frame.image)
         if frame.mask is not None:
             frame = replace(frame, mask=prepared_mask(self.detector, frame.mask))
-        spot_checks = SpotChecks(self.detector, self.batch_size, self.seed, frame.key)
+        spot_checks = SpotChecks(self.detector, self.batch_size, OF_A_FRAME, self.seed, frame.key)
 
         def begin(stage: str) -> None:
             spot_checks.begin(stage)
@@ -134,7 +134,7 @@ class Scorer:
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
         self._unchanged.require()
         drift = self._asked_again(frame.key, image, logits, self._changed(image, parts[0].views))
-        spot_checks.require(image)
+        spot_checks.require()
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
         if failures and not stands:

@@ -12,9 +12,9 @@ from detectors import Queries
 from detectors.answers import require_unequal
 from detectors.preparing import prepared, prepared_mask
 from detectors.queries import probabilities
-from scoring.asked_again import AskedAgain, changed_pictures
+from detectors.spot_checks import SpotChecks
+from scoring.asked_again import OF_A_FRAME, AskedAgain, changed_pictures
 from scoring.frame import Scorer
-from scoring.spot_checks import SpotChecks
 from xai.explanation import Explanation, FrameExplanations, explained_class
 from xai.figure import View
 from xai.methods import ADVERSARIAL
@@ -54,26 +54,25 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
     """
     detector = scorer.detector
     queries = Queries(detector, scorer.batch_size)
+    spot_checks = SpotChecks(detector, scorer.batch_size, OF_A_FRAME, scorer.seed, frame.key)
     image = prepared(detector, frame.image)
-    logits = queries.logits(image[None])
-    require_unequal(detector, detector.class_names, logits[0])
-    predicted, target = int(logits[0].argmax()), explained_class(logits[0], detector.real)
-    shared = FrameExplanations(
-        detector, image, target, scorer.settings, scorer.seed, frame.key, scorer.batch_size, scorer.precision
-    )
-    spot_checks, explanations = SpotChecks(detector, scorer.batch_size, scorer.seed, frame.key), {}
-    adversarial = after = None
+    explanations, adversarial, after = {}, None, None
     with spot_checks.listening():
+        logits = queries.logits(image[None])
+        require_unequal(detector, detector.class_names, logits[0])
+        predicted, target = int(logits[0].argmax()), explained_class(logits[0], detector.real)
+        shared = FrameExplanations(
+            detector, image, target, scorer.settings, scorer.seed, frame.key, scorer.batch_size, scorer.precision
+        )
         for method in scorer.methods:
             spot_checks.begin(method.name)
             explanations[method.name] = shared.explain(method)
         if any(method.fill == ADVERSARIAL for method in scorer.methods):
             adversarial = shared.adversarial.image
-    if adversarial is not None:
-        after = queries.probabilities(adversarial[None])[0]
+            after = queries.probabilities(adversarial[None])[0]
     changed = changed_pictures(detector, image, shared.segments, [] if adversarial is None else [adversarial])
     AskedAgain(detector, scorer.batch_size)(frame.key, image, logits, changed)
-    spot_checks.require(image)
+    spot_checks.require()
     names = detector.class_names
     view = View(
         image=_picture(image),

@@ -360,6 +360,29 @@ class Seeded(CheckedAttack):
         return batch.images + share * (functional.avg_pool2d(batch.images, 3, 1, 1) - batch.images)
 
 
+class SeededByPair(Seeded):
+    """One that draws from each pair's own generator."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        shares = [torch.rand(batch.images.shape[1:], generator=generator) for generator in batch.generators]
+        return self.smoothed(batch, torch.stack(shares))
+
+
+class OppositeOrder(SeededByPair):
+    """One that gives its proposals in the opposite order."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        return super().propose(queries, batch).flip(0)
+
+
+class AsFarAsTheLargest(Seeded):
+    """One that smooths a region the less, the smaller it is beside the largest of a batch."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        size = (batch.images * batch.regions).abs().mean(dim=(1, 2, 3), keepdim=True)
+        return self.smoothed(batch, (size / size.max()) ** 8)
+
+
 class Entropic(Seeded):
     """One that draws from a generator of its own."""
 

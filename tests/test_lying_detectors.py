@@ -178,3 +178,15 @@ def test_a_detector_that_cannot_be_asked_is_refused(
     status, _ = run(index, tmp_path, f"tests.lying_detectors:{name}")
     assert status == 1
     assert words in capsys.readouterr().err
+
+
+def test_testing_a_detector_asks_again_about_frames_anywhere_in_a_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 24 frames every third of four, which is never the first, second, middle or last of its batch of 16."""
+    order = ("NeuralTextures", "Face2Face", "FaceSwap", "Deepfakes")
+    frames = write_frames(tmp_path / "frames", videos=6, families=order)
+    words = ["test", "--frames", str(frames), "--detector", "tests.lying_detectors:OthersOfTheBatch", "--split", "all"]
+    assert console.status(detectors_app, [*words, "--batch-size", "16"]) == 1
+    told = capsys.readouterr().err
+    assert "OthersOfTheBatch answers a frame of this test differently when it is asked again, beside others" in told

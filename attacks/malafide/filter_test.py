@@ -1,5 +1,6 @@
 """What a filter does to the verdicts of a detector, on frames that it was not trained on: white box and black box."""
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,14 +16,13 @@ from attacks.malafide.filter_dataset import TEST, FilterDataset, keys_sha256, sp
 from attacks.malafide.filter_files import Facts, StoredFilter, spec_as_json
 from attacks.malafide.fitting import TargetDetector
 from attacks.malafide.prepared_images import PreparedImages
-from attacks.malafide.scores import FilterScores, eer, fakeness, labelled, score, score_filtered
+from attacks.malafide.scores import FilterScores, eer, labelled, score, score_filtered
 from common.console import warn
 from common.errors import InputError
 from common.settings import from_json
 from data.frames import REAL
-from detectors.consistency import HALF_TOLERANCE
-from detectors.queries import Queries
 from detectors.rates import auc
+from detectors.spot_checks import spot_checked
 
 WINDOW = 5  # pixels on each side of the one whose structural similarity is computed
 
@@ -106,14 +106,14 @@ class Testing:
         fakes, clean = self._prepared(positions, manipulation)
         reals, real_scores = self._prepared(positions, REAL)
         similar: list[Tensor] = []
-        filtered = score_filtered(
-            self.target_detector.detector,
-            fakes,
-            stored.filter,
-            self.target_detector.batch_size,
-            watch=lambda before, after: similar.append(ssim(before, after)),
-        )
-        self._require_same(fakes, reals, clean, real_scores)
+        with self._spot_checked(stored.sha256, manipulation):
+            filtered = score_filtered(
+                self.target_detector.detector,
+                fakes,
+                stored.filter,
+                self.target_detector.batch_size,
+                watch=lambda before, after: similar.append(ssim(before, after)),
+            )
         now = str(self.target_detector.detector.weights_sha256)
         if self.target_detector.name == facts.trained_on and now != facts.detector_sha256:
             warn(
@@ -142,21 +142,9 @@ class Testing:
             ssim_least=float(torch.cat(similar).min()),
         )
 
-    def _require_same(
-        self, fakes: PreparedImages, reals: PreparedImages, clean: np.ndarray, real_scores: np.ndarray
-    ) -> None:
-        """Refuses a detector that says otherwise, asked about that alone, of the last picture of a first batch."""
-        detector, size = self.target_detector.detector, self.target_detector.batch_size
-        for images, before in ((fakes, clean), (reals, real_scores)):
-            last = min(size, len(images)) - 1
-            alone = Queries(detector, 1).logits(images.at([last])).double()
-            now = float(fakeness(alone, detector.real)[0])
-            if abs(now - before[last]) > HALF_TOLERANCE * max(1.0, abs(now), abs(before[last])):
-                raise InputError(
-                    f"detector {type(detector).__name__} answers a picture differently alone than beside others "
-                    f"(a logarithm of odds of {now:.4g} in place of {before[last]:.4g}): it mixes the pictures of a "
-                    "batch, draws, or keeps a state; mend its forward"
-                )
+    def _spot_checked(self, *purpose: str) -> contextlib.AbstractContextManager[None]:
+        detectors, size = (self.target_detector.detector,), self.target_detector.batch_size
+        return spot_checked(detectors, size, "a picture of this test", *purpose)
 
     def fingerprint(self, facts: Facts, manipulation: str) -> str:
         """A hash of the frames that a filter is tested on, by which they differ from others."""
@@ -173,7 +161,8 @@ class Testing:
     def _prepare(self, positions: tuple[int, ...], family: str) -> tuple[PreparedImages, np.ndarray]:
         what = "real frames" if family == REAL else f"{family} fakes"
         images = PreparedImages(self.dataset, self._chosen(positions, family), self.target_detector.detector, what)
-        return images, score(self.target_detector.detector, images, self.target_detector.batch_size)
+        with self._spot_checked(what):
+            return images, score(self.target_detector.detector, images, self.target_detector.batch_size)
 
 
 def held_out(dataset: FilterDataset, facts: Facts) -> tuple[int, ...]:

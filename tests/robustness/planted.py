@@ -55,6 +55,13 @@ class DrawsOnceDark(Levels):
         return self.gain * (levels + (levels < 1) * torch.randn(levels.shape))
 
 
+class Smoothed(Levels):
+    """The same, but the mean of its batch for frames two levels above."""
+
+    def fakeness(self, levels: Tensor) -> Tensor:
+        return self.gain * torch.where((levels - 2.5).abs() < 0.01, levels.mean(), levels)
+
+
 class Misleading(Levels):
     """The same with a gradient as long as the true one that points elsewhere."""
 

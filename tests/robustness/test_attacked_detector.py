@@ -16,7 +16,7 @@ from robustness.attack_options import AttackOptions
 from robustness.deep_image_prior import DeepImagePrior
 from robustness.stages import AttackStage
 from robustness.whole_frame_attack import WholeFrameAttack
-from tests.robustness.planted import Coarse, Levels, Sturdy, write_frames
+from tests.robustness.planted import Coarse, Levels, Smoothed, Sturdy, write_frames
 from tests.robustness.runs import CHECKED, attacked, options, setup
 
 FAKES = {"Deepfakes": [0, 1, 3, 7, -2], "FaceSwap": [0, 0, 2, 5, 9], "Unheard": [30]}
@@ -344,3 +344,9 @@ def test_an_attack_of_ones_own_that_was_edited_does_not_go_on(
     (tmp_path / "own_dims.py").write_text(ATTACK.format(step="0.0123"))
     with pytest.raises(InputError, match=r"own_code\.own_dims was .* and is now"):
         attacked(tmp_path / "run", Levels, wanted)
+
+
+def test_a_detector_that_looks_at_a_whole_batch_is_refused(tmp_path: Path) -> None:
+    index = write_frames(tmp_path / "frames", {"Deepfakes": [1, 2, 9]}, [-60])
+    with pytest.raises(InputError, match="Smoothed answers a picture that this run asked about differently when it is"):
+        attacked(tmp_path / "run", Smoothed, options(index))

@@ -16,6 +16,7 @@ from common.errors import InputError
 from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
+from detectors.spot_checks import SpotChecks
 from runs.chosen_parts import chosen_methods
 from runs.gallery.albums import album
 from scoring.frame import Scorer
@@ -23,7 +24,6 @@ from scoring.inspection import inspect_frame
 from scoring.protocol import Protocol
 from scoring.recording import mask_precision
 from scoring.scored import Scored
-from scoring.spot_checks import SpotChecks
 from tests.scoring.stand_ins import AMPLITUDE, CENTRE, SIZE, Bare, Eraser, PlantedDetector, TwoClassPlanted, picture
 from xai.base import CompiledExplainer
 from xai.explanation import FrameExplanations
@@ -253,7 +253,7 @@ def test_several_attacks_score_the_same_regions() -> None:
 
 
 def test_costs_count_every_forward(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SpotChecks, "require", lambda self, image: None)
+    monkeypatch.setattr(SpotChecks, "require", lambda self: None)
     detector, images = PlantedDetector(), 0
 
     def count(module: torch.nn.Module, passed: tuple[Tensor, ...]) -> None:

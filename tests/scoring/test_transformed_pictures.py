@@ -15,11 +15,11 @@ from data.frames import Frame
 from data.picture_transforms import parse_transforms
 from detectors import Detector, Queries
 from detectors.base import resize, to_pictures
+from detectors.spot_checks import SpotChecks
 from runs.chosen_parts import chosen_methods
 from scoring.frame import Scored, Scorer
 from scoring.records import Row, TransformedVerdict
 from scoring.region_attacker import RegionAttacker, Verdict
-from scoring.spot_checks import SpotChecks
 from scoring.transformed_pictures import TransformedPictures
 from tests.scoring.stand_ins import CENTRE, SIZE, PlantedDetector, picture
 from tests.scoring.test_frame import CONTROLLED, METHODS, frame, scorer, settings
@@ -126,7 +126,7 @@ def test_a_frame_called_real_has_no_flip_to_ask_about() -> None:
 
 
 def test_costs_are_one_query_a_transform_for_each_flipped_region_and_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SpotChecks, "require", lambda self, image: None)
+    monkeypatch.setattr(SpotChecks, "require", lambda self: None)
     detector, images = PlantedDetector(), 0
 
     def count(module: torch.nn.Module, passed: tuple[Tensor, ...]) -> None:

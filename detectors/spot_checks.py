@@ -1,10 +1,11 @@
-"""Asks a detector again about some of the very pictures that a frame's explanations and attacks asked it about.
+"""Asks a detector again about some of the very pictures that it was asked about in earnest.
 
 What its answers were then is compared with what they are in another order and beside other pictures. So a detector is
 seen that answers by more than the picture (a state, a draw, the others of a batch), wherever it does so.
 """
 
 import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,18 +13,17 @@ import torch
 from torch import Tensor
 
 from common.seeds import generator
-from detectors import Detector, Queries
-from detectors.consistency import hooks_of
-from detectors.queries import listening
-from scoring.asked_again import require_same
+from detectors.base import Detector
+from detectors.consistency import hooks_of, require_same_answers
+from detectors.queries import Queries, listening
 
 MOST = 96
-"""Pictures that are kept of a frame."""
+"""Pictures that are kept of a frame, or of what else is asked about together."""
 
 LEAST_OF_A_STAGE = 2
 
 DARKER = 0.7
-"""What every pixel of the other face is, of the frame's."""
+"""What every pixel of the other face is, of the first picture's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,23 +44,25 @@ class _Stage:
 
 
 class SpotChecks:
-    """Keeps a random sample of what one frame's stages ask a detector about; `require` asks about these again.
+    """Keeps a random sample of what a detector is asked about; `require` asks about these again.
 
     Each stage has its share of the sample, so that one that asks much does not crowd out the others.
 
     Args:
         detector: that is listened to.
         batch_size: images in a pass.
-        seed: with `key`, of the sample.
-        key: of the frame.
+        what: the pictures are, in words: "a picture that ...".
+        seed: with `purpose`, of the sample.
+        purpose: the frame's key, or what else the sample is of.
     """
 
-    def __init__(self, detector: Detector, batch_size: int, seed: int, key: str) -> None:
-        self._detector, self._batch_size = detector, batch_size
-        self._draws = generator(seed, key, "spot checks")
+    def __init__(self, detector: Detector, batch_size: int, what: str, seed: int, *purpose: str) -> None:
+        self._detector, self._batch_size, self._what = detector, batch_size, what
+        self._draws = generator(seed, *purpose, "spot checks")
         self._hooks = self._hooks_of_layers()
         self._stages: dict[str, _Stage] = {}
         self._stage = ""
+        self._first: Tensor | None = None
 
     def listening(self) -> contextlib.AbstractContextManager[None]:
         """Listens while it is open."""
@@ -70,38 +72,38 @@ class SpotChecks:
         """What is asked from now on belongs to `stage`, as often as it begins."""
         self._stage = stage
 
-    def require(self, image: Tensor) -> None:
-        """Asks about the kept pictures again, `MOST` or two of each stage, in no cost.
+    def require(self) -> None:
+        """Asks about the kept pictures again, `MOST` or two of each stage.
 
-        Those of all stages are mixed, and after every second one another face is asked about (the frame mirrored and
-        darker), so that what a detector has kept of pictures of this frame is not what it would keep now.
-
-        Args:
-            image: (3, S, S) float32 in [0, 1], the frame.
+        Those of all stages are mixed, and after every second one another face is asked about (the first picture of all,
+        mirrored and darker), so that what a detector has kept of one is not what it would keep now.
 
         Raises:
             InputError: the detector answers one of them otherwise than before, beyond rounding.
         """
+        if self._first is None:
+            return
         kept = self._shuffled([answered for stage in self._stages.values() for answered in stage.kept])
-        other = image.cpu().flip(-1) * DARKER
+        other = self._first.flip(-1) * DARKER
         for precision in sorted({answered.precision for answered in kept}):
             same = [answered for answered in kept if answered.precision == precision]
             asked = [other]
             for number, answered in enumerate(same):
                 asked += [answered.picture, other] if number % 2 else [answered.picture]
             is_kept = torch.tensor([picture is not other for picture in asked])
-            require_same(
+            require_same_answers(
                 self._detector,
-                image,
+                self._first,
                 torch.stack([answered.logits for answered in same]),
                 Queries(self._detector, self._batch_size, precision).logits(torch.stack(asked))[is_kept],
-                "a picture that an explanation or attack of this frame asked about differently when it is asked again, "
-                "beside others",
+                f"{self._what} differently when it is asked again, beside others",
                 precision,
             )
 
     def _hear(self, images: Tensor, logits: Tensor, precision: str) -> None:
         """Keeps each image with the chance that every one of its stage has."""
+        if self._first is None and len(images):
+            self._first = images[0].detach().cpu().clone()
         stage = self._stages.setdefault(self._stage, _Stage())
         share = max(LEAST_OF_A_STAGE, MOST // len(self._stages))
         number = stage.asked + np.arange(len(images))
@@ -126,3 +128,18 @@ class SpotChecks:
 
     def _hooks_of_layers(self) -> int:
         return sum(map(hooks_of, self._detector.children()))
+
+
+@contextlib.contextmanager
+def spot_checked(detectors: Iterable[Detector], batch_size: int, what: str, *purpose: str) -> Iterator[None]:
+    """Asks each of some detectors again about a sample of what it is asked about inside, see `SpotChecks`.
+
+    Raises InputError where one of them answers otherwise than before.
+    """
+    checks = [SpotChecks(detector, batch_size, what, 0, *purpose) for detector in dict.fromkeys(detectors)]
+    with contextlib.ExitStack() as listeners:
+        for spot_checks in checks:
+            listeners.enter_context(spot_checks.listening())
+        yield
+    for spot_checks in checks:
+        spot_checks.require()
