@@ -1,6 +1,6 @@
 """A frame and its mask as a detector's input: by its own `prepare`, looked at."""
 
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ _SETTLED: WeakSet[Detector] = WeakSet()
 _UNSETTLED: WeakSet[Detector] = WeakSet()
 """Those whose `prepare` gave one frame two ways."""
 
+_EARLIER: WeakKeyDictionary[Detector, tuple[np.ndarray, ...]] = WeakKeyDictionary()
+"""The first frame and the last that a detector with a `prepare` of its own prepared."""
+
 _MOVED_ALIKE: WeakSet[Detector] = WeakSet()
 """The detectors whose `prepare_mask` is not known to move pixels elsewhere than their `prepare`."""
 
@@ -30,22 +33,38 @@ def prepared(detector: Detector, image: np.ndarray) -> Tensor:
     """A frame (H, W, 3) uint8 RGB as the detector prepares it, (3, S, S) float32 in [0, 1]; copies are prepared.
 
     The tensor is the caller's. Raises InputError where the frame is no such picture, and where what is prepared is none
-    such, or another when it is prepared again (a random crop or flip): the first frame is prepared TRIES times, others
-    twice, and a detector that once did so is refused from then on. The base's own `prepare` is asked once.
+    such, or another when it is prepared again (a random crop or flip; a face box that is kept where none is found): the
+    first frame is prepared TRIES times, others twice, the last time after earlier frames, moved, and a detector that
+    once did so is refused from then on. The base's own `prepare` is asked once.
     """
     require_picture(image)
     made = _tried(detector, image)
-    again = 0 if not _prepares_itself(detector) else 1 if detector in _SETTLED else TRIES - 1
-    if detector in _UNSETTLED or any(not torch.equal(made, _tried(detector, image)) for _ in range(again)):
+    if not _prepares_itself(detector):
+        return made
+    again = 0 if detector in _SETTLED else TRIES - 2
+    settled = detector not in _UNSETTLED and all(torch.equal(made, _tried(detector, image)) for _ in range(again))
+    if not settled or not torch.equal(made, _after_others(detector, image)):
         _UNSETTLED.add(detector)
         raise InputError(
-            f"detector {type(detector).__name__} prepares a frame otherwise each time: leave what draws, or keeps a "
-            "state, out of prepare"
+            f"detector {type(detector).__name__} prepares a frame otherwise each time, or after another: leave what "
+            "draws, or keeps a state, out of prepare"
         )
     if detector not in _SETTLED:
         _SETTLED.add(detector)
         _remark_units(detector)
     return made
+
+
+def _after_others(detector: Detector, image: np.ndarray) -> Tensor:
+    """What `prepare` gives of a frame after the first frame and the one before it, each moved by a sixth."""
+    earlier = _EARLIER.get(detector, (image,))
+    for other in earlier:
+        try:
+            _tried(detector, np.roll(other, [side // 6 for side in other.shape[:2]], axis=(0, 1)))
+        except FAILED:
+            continue  # in which it finds no face, say
+    _EARLIER[detector] = (earlier[0], image.copy())
+    return _tried(detector, image)
 
 
 def _tried(detector: Detector, image: np.ndarray) -> Tensor:

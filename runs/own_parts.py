@@ -17,7 +17,7 @@ import attacks.registry
 import xai.methods
 from attacks import RegionAttack
 from common.console import warn
-from common.errors import FAILED, InputError
+from common.errors import FAILED, InputError, described
 from common.seeds import generator
 from detectors import Queries
 from runs.selection import Selection
@@ -128,6 +128,13 @@ def _try_attack(name: str, attack: RegionAttack, frame: FrameExplanations, batch
 
     try:
         attack = copy.deepcopy(attack)  # what it keeps of this is not kept with the run's settings
+    except FAILED as error:
+        warn(
+            f"attack {name} cannot be copied ({described(error)}), and so was not tried before the run: whether it "
+            "makes the same each time is not known; keep locks, files and the like out of its fields"
+        )
+        return
+    try:
         first, again, second, both = made(0), made(0), made(1), made(0, 1)
     except FAILED:
         return

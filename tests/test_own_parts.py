@@ -505,6 +505,32 @@ def test_a_rare_draw_is_found_at_the_first_frame_and_remembered() -> None:
             prepared(detector, image)
 
 
+def test_a_face_box_that_is_kept_from_frame_to_frame_is_found() -> None:
+    """Of the brightest place of a picture; where there is none, of the last picture that had one."""
+
+    class KeepsTheBox(TwoClassPlanted):
+        box: tuple[int, int] | None = None
+
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            grey = image[..., 0]
+            if grey.max() > 200 or self.box is None:
+                row, column = np.unravel_index(grey.argmax(), grey.shape)
+                self.__dict__["box"] = (int(row), int(column))
+            row, column = self.box or (0, 0)
+            return super().prepare(np.roll(image, (-row, -column), axis=(0, 1)))
+
+    detector, frames = KeepsTheBox(), []
+    for place in ((8, 30), (20, 11), None):
+        frame = np.tile(np.arange(60, 120, dtype=np.uint8)[:, None, None], (1, 60, 3))
+        if place is not None:
+            frame[place] = 255
+        frames.append(frame)
+    for frame in frames[:2]:
+        prepared(detector, frame)
+    with pytest.raises(InputError, match="prepares a frame otherwise each time, or after another"):
+        prepared(detector, frames[2])
+
+
 def test_memory_that_a_prepare_uses_again_is_copied() -> None:
     class Reuses(TwoClassPlanted):
         kept = torch.empty(3, SIZE, SIZE)

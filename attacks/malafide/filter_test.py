@@ -1,6 +1,5 @@
 """What a filter does to the verdicts of a detector, on frames that it was not trained on: white box and black box."""
 
-import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -22,7 +21,6 @@ from common.errors import InputError
 from common.settings import from_json
 from data.frames import REAL
 from detectors.rates import auc
-from detectors.spot_checks import spot_checked
 
 WINDOW = 5  # pixels on each side of the one whose structural similarity is computed
 
@@ -106,14 +104,13 @@ class Testing:
         fakes, clean = self._prepared(positions, manipulation)
         reals, real_scores = self._prepared(positions, REAL)
         similar: list[Tensor] = []
-        with self._spot_checked(stored.sha256, manipulation):
-            filtered = score_filtered(
-                self.target_detector.detector,
-                fakes,
-                stored.filter,
-                self.target_detector.batch_size,
-                watch=lambda before, after: similar.append(ssim(before, after)),
-            )
+        filtered = score_filtered(
+            self.target_detector.detector,
+            fakes,
+            stored.filter,
+            self.target_detector.batch_size,
+            watch=lambda before, after: similar.append(ssim(before, after)),
+        )
         now = str(self.target_detector.detector.weights_sha256)
         if self.target_detector.name == facts.trained_on and now != facts.detector_sha256:
             warn(
@@ -142,10 +139,6 @@ class Testing:
             ssim_least=float(torch.cat(similar).min()),
         )
 
-    def _spot_checked(self, *purpose: str) -> contextlib.AbstractContextManager[None]:
-        detectors, size = (self.target_detector.detector,), self.target_detector.batch_size
-        return spot_checked(detectors, size, "a picture of this test", *purpose)
-
     def fingerprint(self, facts: Facts, manipulation: str) -> str:
         """A hash of the frames that a filter is tested on, by which they differ from others."""
         positions = held_out(self.dataset, facts)
@@ -161,8 +154,7 @@ class Testing:
     def _prepare(self, positions: tuple[int, ...], family: str) -> tuple[PreparedImages, np.ndarray]:
         what = "real frames" if family == REAL else f"{family} fakes"
         images = PreparedImages(self.dataset, self._chosen(positions, family), self.target_detector.detector, what)
-        with self._spot_checked(what):
-            return images, score(self.target_detector.detector, images, self.target_detector.batch_size)
+        return images, score(self.target_detector.detector, images, self.target_detector.batch_size)
 
 
 def held_out(dataset: FilterDataset, facts: Facts) -> tuple[int, ...]:

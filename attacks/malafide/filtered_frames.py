@@ -11,11 +11,13 @@ from torch import Tensor
 from attacks.malafide.filter_dataset import FilterDataset, moment_of, person_of
 from attacks.malafide.filter_files import StoredFilter
 from attacks.malafide.fitting import TargetDetector
+from attacks.malafide.scores import ASKED
 from common.errors import InputError
 from data.frames import REAL
 from data.sample import natural, spread
 from detectors.preparing import prepared
 from detectors.queries import Queries, exact_float32
+from detectors.spot_checks import spot_checked
 
 REAL_NAME, FAKE_NAME = "real", "fake"
 
@@ -78,10 +80,14 @@ def filtered_frames(
 
 
 def probabilities(target_detector: TargetDetector, shown: Sequence[FilteredFrame]) -> list[dict[str, float]]:
-    """p(fake) = 1 - p(Real) of every picture, by its name, for each filtered frame."""
+    """p(fake) = 1 - p(Real) of every picture, by its name, for each filtered frame.
+
+    Raises InputError as `spot_checked` does.
+    """
     queries = Queries(target_detector.detector, target_detector.batch_size)
     images = torch.stack([picture for filtered_frame in shown for picture in filtered_frame.pictures.values()])
-    values = iter((1 - queries.probabilities(images)[:, target_detector.detector.real]).tolist())
+    with spot_checked((target_detector.detector,), target_detector.batch_size, ASKED):
+        values = iter((1 - queries.probabilities(images)[:, target_detector.detector.real]).tolist())
     return [{name: next(values) for name in filtered_frame.pictures} for filtered_frame in shown]
 
 

@@ -10,10 +10,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from attacks.malafide.scores import fakeness
+from common.errors import InputError
+from data.sample import spread
 from detectors.base import Detector
 from detectors.gradients import differentiable, untouched
 from detectors.layers import feature_layer, module
 from detectors.queries import Queries, exact_float32
+
+TRIED = 32
+"""Images whose maps are made a second time, spread over all."""
+
+TOLERANCE = 0.05
+"""Of a map's greatest value: what another order of additions may change."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +41,21 @@ class GradCam:
 
         The gradient is that of log p(fake) - log p(Real), every class but Real being fake, so the maps of real, fake
         and filtered frames answer the same question. Maps are enlarged bilinearly; their scale is the gradient's.
+
+        At most TRIED of the images are asked about once more, alone and in the opposite order. Raises InputError where
+        the map of one is another then.
         """
+        maps = self._maps(images, batch_size)
+        tried = spread(len(images), TRIED)[::-1]
+        for map_, other in zip(maps[tried], self._maps(images[tried], 1), strict=True):
+            if np.abs(map_ - other).max() > TOLERANCE * max(map_.max(), other.max()):
+                raise InputError(
+                    f"detector {type(self.detector).__name__} gives a picture another map alone than beside others: it "
+                    "draws, keeps a state, or looks at the whole batch; mend its forward"
+                )
+        return maps
+
+    def _maps(self, images: Tensor, batch_size: int) -> np.ndarray:
         device = Queries(self.detector).device
         cam = LayerGradCam(lambda x: fakeness(self.detector(x), self.detector.real), module(self.detector, self.layer))
         maps = []

@@ -13,6 +13,10 @@ from attacks.malafide.prepared_images import PreparedImages
 from detectors.base import Detector
 from detectors.queries import Queries, exact_float32, log_odds
 from detectors.rates import EqualErrorRate, equal_error_rate
+from detectors.spot_checks import spot_checked
+
+ASKED = "a picture, filtered or not,"
+"""What is asked again about (`detectors.spot_checks`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +43,10 @@ def fakeness(logits: Tensor, real: int) -> Tensor:
 
 
 def score(detector: Detector, images: PreparedImages, batch_size: int) -> np.ndarray:
-    """The fakeness of unfiltered images, (N,) float64."""
+    """The fakeness of unfiltered images, (N,) float64. Raises InputError as `spot_checked` does."""
     queries = Queries(detector, batch_size)
-    return np.concatenate([fakeness(queries.logits(b).double(), detector.real) for b in images.batches(batch_size)])
+    with spot_checked((detector,), batch_size, ASKED):
+        return np.concatenate([fakeness(queries.logits(b).double(), detector.real) for b in images.batches(batch_size)])
 
 
 def score_filtered(
@@ -59,18 +64,22 @@ def score_filtered(
         kept: the filter.
         batch_size: images in a forward pass and, for a filter with the range of a batch, in the batch it rescales.
         watch: called with each batch before and after the filter, both (n, 3, S, S) in [0, 1].
+
+    Raises:
+        InputError: as `spot_checked` does.
     """
     queries = Queries(detector, batch_size)
     scores, losses, ratios = [], [], []
-    for batch in images.batches(batch_size):
-        before = batch.to(queries.device)
-        with torch.no_grad(), exact_float32():
-            after = kept(before)
-        logits = queries.logits(after).double()
-        scores.append(fakeness(logits, detector.real).numpy())
-        losses.append(-logits.log_softmax(dim=1)[:, detector.real].numpy())
-        ratios.append(psnr(before.cpu(), after.cpu()).numpy())
-        watch(before, after)
+    with spot_checked((detector,), batch_size, ASKED):
+        for batch in images.batches(batch_size):
+            before = batch.to(queries.device)
+            with torch.no_grad(), exact_float32():
+                after = kept(before)
+            logits = queries.logits(after).double()
+            scores.append(fakeness(logits, detector.real).numpy())
+            losses.append(-logits.log_softmax(dim=1)[:, detector.real].numpy())
+            ratios.append(psnr(before.cpu(), after.cpu()).numpy())
+            watch(before, after)
     return FilterScores(np.concatenate(scores), float(np.concatenate(losses).mean()), np.concatenate(ratios))
 
 
