@@ -64,6 +64,11 @@ def with_chances(logits: Tensor) -> Tensor:
     return logits.clamp(min=logits.amax(dim=1, keepdim=True) - NO_CHANCE)
 
 
+def has_chance(logits: Tensor) -> Tensor:
+    """Which of logits (N, C) are less than NO_CHANCE below the largest of their image, (N, C) bool."""
+    return logits > logits.amax(dim=1, keepdim=True) - NO_CHANCE
+
+
 def _is_all_finite(logits: Tensor) -> bool:
     """Whether all are finite; true inside vmap, where nobody can look: who calls vmap is looked at in its turn."""
     finite = logits.detach().isfinite().all()

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from common.errors import InputError
 from common.seeds import derive_seed
-from detectors.answers import with_chances
+from detectors.answers import has_chance, with_chances
 from detectors.base import Detector
 from detectors.gradients import answer_for_gradient
 from detectors.half_precision import half_types
@@ -105,7 +105,7 @@ def require_same_in(precision: str, detector: Detector, images: Tensor) -> None:
     if precision == "float32":
         return
     exact, rounded = (Queries(detector, len(images), asked).logits(images) for asked in ("float32", precision))
-    if difference := apart(with_chances(exact), with_chances(rounded), PRECISION_TOLERANCE):
+    if difference := apart(exact, rounded, PRECISION_TOLERANCE):
         raise InputError(
             f"detector {type(detector).__name__} answers differently in {precision} (a logit differs by "
             f"{difference:.2g}), so that explanations would be of another detector: leave out --precision"
@@ -159,7 +159,7 @@ def differs(one: Tensor, other: Tensor, half: bool) -> float:
         other: likewise.
         half: whether the detector computes in half precision.
     """
-    return apart(with_chances(one), with_chances(other), HALF_TOLERANCE if half else TOLERANCE)
+    return apart(one, other, HALF_TOLERANCE if half else TOLERANCE)
 
 
 def require_same_answers(
@@ -191,8 +191,13 @@ def answers_differ(detector: Detector, image: Tensor, before: Tensor, now: Tenso
 
 
 def apart(one: Tensor, other: Tensor, tolerance: float) -> float:
-    """The same of all logits, whether they have a chance or not, with a tolerance of the largest."""
-    first, second = (logits - logits.mean(dim=1, keepdim=True) for logits in (one, other))
+    """The same with any tolerance, a share of the largest logit; classes that have no chance in either are no scale."""
+    one, other = with_chances(one), with_chances(other)
+    counted = has_chance(one) | has_chance(other)
+    first, second = (
+        (logits - logits.where(counted, 0.0).sum(dim=1, keepdim=True) / counted.sum(dim=1, keepdim=True)) * counted
+        for logits in (one, other)
+    )
     largest = max(float(logits.abs().max()) for logits in (first, second))
     rounded = ROUNDING * (1 + max(float(logits.abs().max()) for logits in (one, other)))
     difference = float((first - second).abs().max())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from common.console import warn
@@ -61,7 +62,7 @@ def check_contract(detector: Detector, name: str) -> None:
             )
         _require_logits(detector, name)
         _require_pictures_kept(detector, name)
-        _require_draws_left_alone(detector, name)
+        require_draws_left_alone(detector, name, probes(detector)[:1])
         side = detector.input_size
         Queries(detector).logits(torch.arange(2.0).view(2, 1, 1, 1).repeat(1, 3, side, side))  # further than noise goes
         if weights_seen(detector) != before:
@@ -111,13 +112,13 @@ def _require_labels(detector: Detector, name: str) -> None:
             )
 
 
-def _require_draws_left_alone(detector: Detector, name: str) -> None:
+def require_draws_left_alone(detector: Detector, name: str, images: Tensor) -> None:
     """Refuses a detector that seeds global generators: attacks and libraries that draw from them would draw the same
     after every answer."""
     drawn = []
     for seed in (1, 2):
         with isolated(seed):
-            Queries(detector).logits(probes(detector)[:1])
+            Queries(detector).logits(images)
             drawn.append((float(torch.rand(())), np.random.random(), random.random()))  # noqa: NPY002 - what it may seed
     if any(one == other for one, other in zip(*drawn, strict=True)):
         raise InputError(

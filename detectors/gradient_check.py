@@ -67,8 +67,8 @@ def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> G
     where it is estimated straight through: neither is what an attacker would measure. A detector in which nothing
     moves, a constant or a saturated one, has a gradient of zero rightly.
 
-    Two forwards with a gradient, which must be the same twice, and 25 without, up to 32 more where they disagree. The
-    detector is afterwards as it was: modes, `requires_grad`, `grad`.
+    Two passes with a gradient, of the image alone and beside two others, which must be the same, and 25 images without,
+    up to 32 more where they disagree. The detector is afterwards as it was: modes, `requires_grad`, `grad`.
 
     Args:
         detector: whose gradient is checked.
@@ -83,11 +83,12 @@ def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> G
     directions = _directions(point)
     short = _log_odds(queries, torch.cat([point[None], point + _ROUNDING_STEP * directions]))
     here = short.values[0]
-    gradient, again = _gradient(queries, point), _gradient(queries, point)
+    gradient = _gradient(queries, point[None])
     if isinstance(gradient, GradientFault):
         return gradient
+    again = _gradient(queries, torch.stack([point, point.flip(-1), 1 - point]))
     if isinstance(again, GradientFault) or _relative_difference(gradient, again) > _SAME:
-        return GradientFault("its gradient is another one the second time", True)
+        return GradientFault("its gradient is another one the second time, beside other pictures", True)
     derivatives = (gradient.double() * directions).flatten(1).sum(dim=1)
     differences, moved = _differences(queries, point, directions, SIGMAS[0], here)
     if not differences.isfinite().all():
@@ -159,11 +160,11 @@ def _differences(
     return (above - below) / (2 * sigma), float((values - here).abs().max())
 
 
-def _gradient(queries: Queries, image: Tensor) -> Tensor | GradientFault:
-    """The gradient (3, S, S) of the log-odds of Real at an image, on the CPU, or why there is none."""
+def _gradient(queries: Queries, images: Tensor) -> Tensor | GradientFault:
+    """The gradient (3, S, S) of the log-odds of Real at the first of images, on the CPU, or why there is none."""
     detector = queries.detector
     with differentiable(queries.device), untouched(detector), exact_float32():
-        inputs = image[None].clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
+        inputs = images.clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
         try:
             logits = detector(inputs)
             if not logits.requires_grad:

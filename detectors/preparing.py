@@ -1,5 +1,7 @@
 """A frame and its mask as a detector's input: by its own `prepare`, looked at."""
 
+import contextlib
+import copy
 from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
@@ -13,17 +15,26 @@ from detectors.base import Detector, require_picture
 TRIES = 16
 """How often an own `prepare` is asked about the first frame: a flip of one picture in three is missed once in 700."""
 
+FEW = 8
+"""How many frames are each prepared by a copy that has prepared none; from then on, the 16th, the 32nd, ..."""
+
 GAIN = 0.2
 """How far the brightness of what is prepared may be stretched without a remark."""
 
-_SETTLED: WeakSet[Detector] = WeakSet()
-"""The detectors whose `prepare` gave a first frame the same each time."""
+_FRAMES: WeakKeyDictionary[Detector, int] = WeakKeyDictionary()
+"""How many frames a detector with a `prepare` of its own gave the same each time."""
 
 _UNSETTLED: WeakSet[Detector] = WeakSet()
 """Those whose `prepare` gave one frame two ways."""
 
-_EARLIER: WeakKeyDictionary[Detector, tuple[np.ndarray, ...]] = WeakKeyDictionary()
-"""The first frame and the last that a detector with a `prepare` of its own prepared."""
+_EARLIER: WeakKeyDictionary[Detector, np.ndarray] = WeakKeyDictionary()
+"""The frame that a detector with a `prepare` of its own prepared last."""
+
+_UNUSED: WeakKeyDictionary[Detector, Detector] = WeakKeyDictionary()
+"""A copy of such a detector, with the same weights, as it was before its first frame."""
+
+_WRITES: WeakSet[Detector] = WeakSet()
+"""The detectors that were said to write to themselves whenever they prepare a frame."""
 
 _MOVED_ALIKE: WeakSet[Detector] = WeakSet()
 """The detectors whose `prepare_mask` is not known to move pixels elsewhere than their `prepare`."""
@@ -34,37 +45,82 @@ def prepared(detector: Detector, image: np.ndarray) -> Tensor:
 
     The tensor is the caller's. Raises InputError where the frame is no such picture, and where what is prepared is none
     such, or another when it is prepared again (a random crop or flip; a face box that is kept where none is found): the
-    first frame is prepared TRIES times, others twice, the last time after earlier frames, moved, and a detector that
-    once did so is refused from then on. The base's own `prepare` is asked once.
+    first frame is prepared TRIES times, others twice, the last time after other pictures; the first FEW frames, the
+    16th, the 32nd, and so on, by a copy of the detector, too, that has prepared nothing yet. A detector that once gave
+    two is refused from then on. The base's own `prepare` is asked once.
     """
     require_picture(image)
-    made = _tried(detector, image)
     if not _prepares_itself(detector):
-        return made
-    again = 0 if detector in _SETTLED else TRIES - 2
-    settled = detector not in _UNSETTLED and all(torch.equal(made, _tried(detector, image)) for _ in range(again))
-    if not settled or not torch.equal(made, _after_others(detector, image)):
+        return _tried(detector, image)
+    unused = _UNUSED.setdefault(detector, _unused_copy(detector))
+    earlier = _EARLIER.get(detector)
+    frames = _FRAMES.get(detector, 0) + (earlier is None or not np.array_equal(image, earlier))
+    if detector not in _FRAMES:
+        _remark_units(detector)
+    before = _written(detector)
+    made = _tried(detector, image)
+    if detector in _FRAMES:
+        _remark_writing(detector, {name for name, _ in _written(detector) ^ before})
+    others = [_tried(detector, image) for _ in range(0 if detector in _FRAMES else TRIES - 2)]
+    others += [_tried(_unused_copy(unused), image)] if frames <= FEW or frames & (frames - 1) == 0 else []
+    others += [_after_others(detector, image, made)]
+    if detector in _UNSETTLED or any(not torch.equal(made, other) for other in others):
         _UNSETTLED.add(detector)
         raise InputError(
             f"detector {type(detector).__name__} prepares a frame otherwise each time, or after another: leave what "
             "draws, or keeps a state, out of prepare"
         )
-    if detector not in _SETTLED:
-        _SETTLED.add(detector)
-        _remark_units(detector)
+    _FRAMES[detector] = frames
     return made
 
 
-def _after_others(detector: Detector, image: np.ndarray) -> Tensor:
-    """What `prepare` gives of a frame after the first frame and the one before it, each moved by a sixth."""
-    earlier = _EARLIER.get(detector, (image,))
-    for other in earlier:
-        try:
-            _tried(detector, np.roll(other, [side // 6 for side in other.shape[:2]], axis=(0, 1)))
-        except FAILED:
-            continue  # in which it finds no face, say
-    _EARLIER[detector] = (earlier[0], image.copy())
+def _after_others(detector: Detector, image: np.ndarray, made: Tensor) -> Tensor:
+    """What `prepare` gives of a frame after others: the frame before it, moved by a sixth, and mirrored and darker.
+
+    Raises InputError where the frame and the latter are prepared alike.
+    """
+    earlier = _EARLIER.get(detector, image)
+    moved = np.roll(earlier, [side // 6 for side in earlier.shape[:2]], axis=(0, 1))
+    _EARLIER[detector] = image.copy()
+    alike = False
+    with contextlib.suppress(*FAILED):  # it may find no face
+        alike = torch.equal(_tried(detector, (0.9 * moved[:, ::-1]).astype(np.uint8)), made)
+    with contextlib.suppress(*FAILED):
+        _tried(detector, moved)
+    if alike and float(made.max()) > float(made.min()):
+        raise InputError(
+            f"detector {type(detector).__name__} prepares two different pictures alike: its prepare gives what it made "
+            "of an earlier one"
+        )
     return _tried(detector, image)
+
+
+def _remark_writing(detector: Detector, names: set[str]) -> None:
+    """Warns, once, of attributes that a detector sets anew where it prepares another frame than its first."""
+    if names and detector not in _WRITES:
+        _WRITES.add(detector)
+        warn(
+            f"detector {type(detector).__name__} keeps {' and '.join(sorted(names))} whenever it prepares a frame: "
+            "pictures are prepared before they are asked about, so its forward would read what is of another"
+        )
+
+
+def _unused_copy(detector: Detector) -> Detector:
+    """A detector of the same networks with attributes of its own: what one keeps, the other does not."""
+    try:
+        unused = copy.copy(detector)
+    except FAILED:
+        return detector
+    for name, value in vars(detector).items():
+        if not name.startswith("_") and isinstance(value, (dict, list, set, bytearray, np.ndarray)):
+            with contextlib.suppress(*FAILED):
+                vars(unused)[name] = copy.deepcopy(value)
+    return unused
+
+
+def _written(detector: Detector) -> set[tuple[str, int]]:
+    """The names of a detector's attributes, and which objects they are."""
+    return {(name, id(value)) for name, value in vars(detector).items() if not name.startswith("_")}
 
 
 def _tried(detector: Detector, image: np.ndarray) -> Tensor:

@@ -14,6 +14,7 @@ from common.settings import from_json
 from detectors import Detector, Queries
 from detectors.consistency import differs
 from detectors.half_precision import half_types
+from detectors.preparing import prepared
 from runs import json_records
 from runs.packed_frames import FOLDERS
 from runs.run_folder import RunFolder
@@ -81,7 +82,7 @@ def ask_about_first(folder: RunFolder, selection: Selection, detector: Detector)
         InputError: the frame cannot be read.
     """
     for index, key, before in _verdicts(folder, selection.keys):
-        image = detector.prepare(selection.frame(index).image)
+        image = prepared(detector, selection.frame(index).image)
         now = Queries(detector).probabilities(image[None])
         if now.shape != before.shape:
             return None  # a configuration of other classes, which is refused elsewhere

@@ -12,6 +12,7 @@ from attacks.pgd import PGD
 from attacks.registry import unusable
 from common.errors import InputError
 from detectors import Detector
+from detectors.preparing import prepared
 from runs.earlier_names import renamed_protocol
 from runs.selection import Selection
 from scoring.protocol import NONE
@@ -94,7 +95,7 @@ def first_image(selection: Selection, detector: Detector) -> Tensor | None:
     """The first frame that can be read, as the detector's input (3, S, S); None where none can."""
     for index in range(len(selection.keys)):
         try:
-            return detector.prepare(selection.frame(index).image)
+            return prepared(detector, selection.frame(index).image)
         except InputError:
             continue  # it becomes a failure of the run when its turn comes
     return None

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from detectors import Detector, Queries
 from detectors.consistency import answers_differ, require_same_answers
+from detectors.contract import require_draws_left_alone
 from detectors.gradients import answer_for_gradient
 from scoring.scored import Drift
 
@@ -41,7 +42,8 @@ class AskedAgain:
             changed: (N, 3, S, S), pictures that were made of it (`changed_pictures`); none where it was not explained.
 
         Raises:
-            InputError: the detector says otherwise now, or says two things of a changed picture.
+            InputError: the detector says otherwise now, or says two things of a changed picture, or seeds a global
+                generator where it is asked about the first frame.
         """
         earlier = [] if self._first is None or self._drifted else [self._first[1]]
         asked = [image.cpu(), image.cpu(), *changed, *earlier]
@@ -64,6 +66,7 @@ class AskedAgain:
                 "a changed picture of this frame (masked, attacked) differently twice, in a batch and alone",
             )
         if self._first is None:
+            require_draws_left_alone(self._detector, type(self._detector).__name__, image[None])
             self._first = (key, image.cpu(), logits)
             return None
         drift = answers_differ(self._detector, self._first[1], self._first[2], now[-1:]) if earlier else 0.0

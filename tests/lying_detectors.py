@@ -1,6 +1,5 @@
 """Detectors that keep their promise for pictures of noise, and break it for some frame later."""
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -136,19 +135,28 @@ class OthersWhereMostIsHidden(DrawsWhereMostIsHidden):
         return torch.where(hidden[:, None], logits[~hidden].mean(dim=0, keepdim=True), logits)
 
 
+class Seeds(LiesLater):
+    """Seeds torch's generator, so that what it draws is the same, and what others draw, too."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        if chosen.any():
+            torch.manual_seed(0)
+        return logits
+
+
 class Drifts(PlantedDetector):
-    """Less sure with every frame that it is given, from the fourth on."""
+    """Less sure with every frame that it is asked about by itself, from the fourth on."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.frames = 0
-
-    def prepare(self, image: np.ndarray) -> Tensor:
-        self.frames += 1
-        return super().prepare(image)
+        self.seen: set[bytes] = set()
 
     def forward(self, images: Tensor) -> Tensor:
-        return super().forward(images) * (1 - 0.02 * max(self.frames - 3, 0))
+        centre = images[:, :, CENTRE, CENTRE].detach()
+        match = float((centre.mean(dim=1) * self.pattern.detach()).mean(dim=(1, 2)).amax())
+        if len(images) == 1 and match > 0.95 * AMPLITUDE and len(centre[0, 0].unique()) == 2:
+            self.seen.add(centre.numpy().tobytes())
+        return super().forward(images) * (1 - 0.02 * max(len(self.seen) - 3, 0))
 
 
 class OfToday(PlantedDetector):

@@ -106,6 +106,14 @@ def test_a_run_that_another_detector_goes_on_with_says_so(
     assert drifted(folder) == [True, True, True]
 
 
+def test_one_that_seeds_the_draws_of_others_is_left_out(tmp_path: Path) -> None:
+    frames = write_frames(tmp_path / "frames", videos=1, families=("FaceSwap",))
+    status, folder = run(frames, tmp_path, "tests.lying_detectors:Seeds")
+    assert status == 1
+    assert not list(folder.glob("rows_*.csv"))
+    assert "detector Seeds seeds a global generator (torch.manual_seed or the like)" in (folder / "log.txt").read_text()
+
+
 def test_testing_a_detector_names_the_frames_without_an_answer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -531,6 +531,77 @@ def test_a_face_box_that_is_kept_from_frame_to_frame_is_found() -> None:
         prepared(detector, frames[2])
 
 
+class FirstBox(TwoClassPlanted):
+    """Cuts every picture where the first was brightest."""
+
+    box: tuple[int, int] | None = None
+
+    def prepare(self, image: np.ndarray) -> torch.Tensor:
+        if self.box is None:
+            row, column = np.unravel_index(image[..., 0].argmax(), image.shape[:2])
+            self.__dict__["box"] = (int(row), int(column))
+        return super().prepare(np.roll(image, [-side for side in self.box or ()], axis=(0, 1)))
+
+
+class ByShape(TwoClassPlanted):
+    """Remembers what it prepared by the picture's shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[int, ...], torch.Tensor] = {}
+
+    def prepare(self, image: np.ndarray) -> torch.Tensor:
+        return self.kept.setdefault(image.shape, super().prepare(image))
+
+
+class RunningMean(TwoClassPlanted):
+    """Makes a picture as bright as those before it on the whole."""
+
+    mean, count = 0.0, 0
+
+    def prepare(self, image: np.ndarray) -> torch.Tensor:
+        made = super().prepare(image)
+        if self.count < 20:
+            self.mean, self.count = self.mean + float(made.mean()), self.count + 1
+        return (made - made.mean() + self.mean / self.count).clamp(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (FirstBox, "prepares a frame otherwise each time, or after another"),
+        (ByShape, "prepares two different pictures alike"),
+        (RunningMean, "prepares a frame otherwise each time, or after another"),
+    ],
+)
+def test_what_a_prepare_keeps_from_the_frames_before_is_found(kind: type[Detector], words: str) -> None:
+    detector = kind()
+    with pytest.raises(InputError, match=words):
+        for number, family in enumerate(("FaceSwap", "Deepfakes", "Real")):
+            prepared(detector, np.roll(picture(f"a/{number}.png", family), 5 * number, axis=0))
+
+
+def test_a_prepare_that_leaves_something_for_the_forward_is_remarked_on(capsys: pytest.CaptureFixture[str]) -> None:
+    class Leaves(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            self.__dict__["brightness"] = image.mean()
+            return super().prepare(image)
+
+    class FindsLater(TwoClassPlanted):
+        finder: object = None
+
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            self.__dict__["finder"] = self.finder or object()
+            return super().prepare(image)
+
+    for kind, told in ((Leaves, True), (FindsLater, False)):
+        detector = kind()
+        for number in range(4):
+            made = prepared(detector, picture(f"a/{number}.png", "Real"))
+            assert torch.equal(made, TwoClassPlanted().prepare(picture(f"a/{number}.png", "Real")))
+        assert capsys.readouterr().err.count(f"{kind.__name__} keeps brightness whenever it prepares a frame") == told
+
+
 def test_memory_that_a_prepare_uses_again_is_copied() -> None:
     class Reuses(TwoClassPlanted):
         kept = torch.empty(3, SIZE, SIZE)

@@ -10,7 +10,14 @@ from torch.nn import functional
 from common.errors import InputError
 from detectors.answers import NotFiniteError, require_unequal, said_class, says
 from detectors.base import Detector
-from detectors.consistency import probes, require_consistent, require_same_beside, require_same_in, weights_seen
+from detectors.consistency import (
+    differs,
+    probes,
+    require_consistent,
+    require_same_beside,
+    require_same_in,
+    weights_seen,
+)
 from detectors.gradients import slope
 from detectors.queries import Queries
 from detectors.randomised import randomised
@@ -283,6 +290,14 @@ class TestAnswers:
         none = torch.ones(len(images), dtype=torch.bool)
         with torch.enable_grad():
             torch.testing.assert_close(slope(Queries(Reuses().eval(), 12), images, 0, none).logits, expected)
+
+    @pytest.mark.parametrize(("masked", "half"), [(-1e9, False), (-1e4, True)])
+    def test_classes_that_are_masked_off_are_no_scale(self, masked: float, half: bool) -> None:
+        one, other = (torch.tensor([[0.1, value, masked, masked]]) for value in (0.3, 0.33))
+        assert differs(one, other, half) == pytest.approx(0.015)
+        assert differs(one[:, :2], other[:, :2], half) == pytest.approx(0.015)
+        assert differs(one, one + 1e-5 * torch.eye(4)[:1], half) == 0.0
+        assert differs(one, torch.tensor([[0.1, 0.3, -1.0, masked]]), half) > 0
 
     def test_what_the_classes_share_in_float64_hides_nothing(self) -> None:
         class Shifted(Sound):

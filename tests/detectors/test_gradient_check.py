@@ -98,6 +98,14 @@ class _Drawn(_Doubled):
         return gradient * (1 + 0.2 * torch.randn_like(gradient))
 
 
+class _Summed(_Doubled):
+    """Does nothing, with the gradients of a batch added up."""
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        return gradient.sum(dim=0, keepdim=True).expand_as(gradient)
+
+
 class _OneWay(_Doubled):
     """Does nothing, and has no gradient written."""
 
@@ -135,6 +143,7 @@ FAULTS: dict[str, tuple[Callable[[Tensor], Tensor], str, bool]] = {
     "straight through": (_Through.apply, "its gradient disagrees with finite differences", True),
     "doubled": (_Doubled.apply, "its gradient disagrees with finite differences (relative difference 0.50)", True),
     "drawn": (_Drawn.apply, "its gradient is another one the second time", True),
+    "summed": (_Summed.apply, "its gradient is another one the second time, beside other pictures", True),
     "half detached": (half_detached, "its gradient disagrees with finite differences (relative difference 0.", True),
 }
 
@@ -214,14 +223,14 @@ def test_the_demo_networks_pass_and_are_left_as_they_were(name: str) -> None:
     detector.train()
     with counting(detector) as meter:
         assert gradient_fault(detector, image) is None
-    assert (meter.images, meter.calls) == (29, 6)  # 25 forward, and one there and back, twice
+    assert (meter.images, meter.calls) == (33, 6)  # 25 forward; one, and three with others, there and back
     require_float32(detector, image)
     assert detector.training
     assert weight.requires_grad
     assert torch.equal(weight.grad, torch.ones_like(weight))
     with counting(detector) as meter:
         gradient_fault(Behind(detector, _Through.apply), image)
-    assert meter.images == 29 + 32
+    assert meter.images == 33 + 32
 
 
 def test_what_the_caller_has_switched_does_not_matter(image: Tensor, linear: LinearDetector) -> None:

@@ -142,7 +142,7 @@ def test_costs_are_one_query_a_transform_for_each_flipped_region_and_the_frame(m
     regions = costs["survives eraser"] // len(ASKED)
     assert costs["survives eraser"] % len(ASKED) == 0
     assert len({(row.area, row.after) for row in flips}) <= regions < len(flips)  # methods that agree share theirs
-    again = 2 + 2 * 4  # at its end: the frame twice, and four changed pictures of it twice
+    again = 2 + 2 * 4 + 2  # at its end: the frame four times, and four changed pictures of it twice
     assert sum(costs.values()) - costs["adversarial"] == images - again
 
 

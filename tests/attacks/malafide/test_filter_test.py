@@ -84,7 +84,7 @@ def test_a_detector_that_looks_at_the_first_of_a_batch_is_refused() -> None:
     kept = stored(Filter(FilterSpec(3), identity(3)))
     with pytest.raises(
         InputError,
-        match="detector First answers a picture, filtered or not, differently when it is again, beside others",
+        match="detector First answers a picture, filtered or not, differently when it is asked",
     ):
         Testing(TargetDetector("toy", First()), found).test(kept, facts_for(found), "Deepfakes")
 
