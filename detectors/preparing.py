@@ -18,8 +18,14 @@ TRIES = 16
 FEW = 8
 """How many frames are each prepared by a copy that has prepared none; from then on, the 16th, the 32nd, ..."""
 
+CHANGE = 8
+"""By how many of 255 levels a mask's pixels are changed to see where they are in what is prepared."""
+
 GAIN = 0.2
 """How far the brightness of what is prepared may be stretched without a remark."""
+
+NO_GAIN = 1e-3
+"""Where the brightness of a trial picture is stretched by less, its bright place was cut out, and nothing is known."""
 
 _FRAMES: WeakKeyDictionary[Detector, int] = WeakKeyDictionary()
 """How many frames a detector with a `prepare` of its own gave the same each time."""
@@ -137,11 +143,11 @@ def _tried(detector: Detector, image: np.ndarray) -> Tensor:
     return made.clone()
 
 
-def prepared_mask(detector: Detector, mask: np.ndarray) -> np.ndarray:
+def prepared_mask(detector: Detector, mask: np.ndarray, image: np.ndarray | None = None) -> np.ndarray:
     """A frame's mask (H, W) bool as the detector moves its pixels, (S, S) bool.
 
     Raises InputError where it is none, and where `prepare` or `prepare_mask` is the detector's own and they move pixels
-    to different places: tried once for each detector.
+    to different places: tried once for each detector, and on the frame, `image` (H, W, 3) uint8, where that is given.
     """
     made, side = detector.prepare_mask(mask.copy()), detector.input_size
     made = made.copy() if isinstance(made, np.ndarray) else made  # it may give the same memory again
@@ -151,7 +157,28 @@ def prepared_mask(detector: Detector, mask: np.ndarray) -> np.ndarray:
             f"detector {type(detector).__name__}: its prepare_mask gave {got}; expected ({side}, {side}) bool"
         )
     _require_moved_alike(detector)
+    if image is not None and _moves_itself(detector) and mask.any() and _lies_elsewhere(detector, image, mask, made):
+        raise InputError(
+            f"detector {type(detector).__name__}: its prepare moves the pixels of this frame's mask elsewhere than its "
+            "prepare_mask, which does not know where it cut, say: prepare the faces before (`python -m data "
+            "preprocess`), or take the masks out of the index"
+        )
     return made
+
+
+def _lies_elsewhere(detector: Detector, image: np.ndarray, mask: np.ndarray, made: np.ndarray) -> bool:
+    """Whether what changes in a prepared frame, where its pixels are changed a little in its mask, lies elsewhere.
+
+    A quarter of the mask may, and its edge. Where the frame cannot be prepared so, nothing is known.
+    """
+    nearer_grey = np.where(image < 128, image + CHANGE, image - CHANGE).astype(np.uint8)
+    try:
+        changed, before = (_tried(detector, np.where(mask[..., None], each, image)) for each in (nearer_grey, image))
+    except FAILED:
+        return False
+    change = (changed - before).abs().amax(dim=0).numpy()
+    moved = change > change.max() / 2
+    return bool((moved != made).sum() > 2 * detector.input_size + made.sum() / 4)
 
 
 def _prepares_itself(detector: Detector) -> bool:
@@ -159,13 +186,18 @@ def _prepares_itself(detector: Detector) -> bool:
     return getattr(detector.prepare, "__func__", None) is not Detector.prepare
 
 
+def _moves_itself(detector: Detector) -> bool:
+    """Whether a detector has a `prepare` or a `prepare_mask` of its own."""
+    masks_itself = getattr(detector.prepare_mask, "__func__", None) is not Detector.prepare_mask
+    return masks_itself or _prepares_itself(detector)
+
+
 def _require_moved_alike(detector: Detector) -> None:
     """Refuses a `prepare` and a `prepare_mask`, one of them its own, that do not crop, turn and flip alike.
 
     Tried on a square, a wide and a high picture: of a square one a crop of its middle and a stretch are the same.
     """
-    masks_itself = getattr(detector.prepare_mask, "__func__", None) is not Detector.prepare_mask
-    if detector in _MOVED_ALIKE or not (_prepares_itself(detector) or masks_itself):
+    if detector in _MOVED_ALIKE or not _moves_itself(detector):
         return
     side = 2 * detector.input_size
     if any(_moves_otherwise(detector, shape) for shape in ((side, side), (side, 2 * side), (2 * side, side))):
@@ -186,7 +218,7 @@ def _remark_units(detector: Detector) -> None:
     except FAILED:
         return
     gain = (high - low) / ((int(bright.max()) - int(dark.max())) / 255)
-    if abs(gain - 1) > GAIN:
+    if gain > NO_GAIN and abs(gain - 1) > GAIN:
         warn(
             f"detector {type(detector).__name__}: its prepare makes differences of brightness {gain:.2g} times as "
             "large as they are; budgets and changes of attacks are in what it gives, not in the picture's own values"
@@ -209,7 +241,7 @@ def _moves_otherwise(detector: Detector, shape: tuple[int, int]) -> bool:
     """
     dark, place, bright = _trial(shape)
     try:
-        change = (prepared(detector, bright) - prepared(detector, dark)).abs().amax(dim=0).numpy()
+        change = (_tried(detector, bright) - _tried(detector, dark)).abs().amax(dim=0).numpy()
     except FAILED:
         return False
     moved, said = change > change.max() / 2, detector.prepare_mask(place)

@@ -119,7 +119,7 @@ class Scorer:
         self._unchanged.require()
         image = prepared(self.detector, frame.image)
         if frame.mask is not None:
-            frame = replace(frame, mask=prepared_mask(self.detector, frame.mask))
+            frame = replace(frame, mask=prepared_mask(self.detector, frame.mask, frame.image))
         spot_checks = SpotChecks(self.detector, self.batch_size, OF_A_FRAME, self.seed, frame.key)
 
         def begin(stage: str) -> None:

@@ -79,7 +79,9 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
         explanations=explanations,
         adversarial=None if adversarial is None else _picture(adversarial),
         adversarial_verdict="" if after is None else names[int(after.argmax())],
-        mask=None if frame.mask is None else at_size(prepared_mask(detector, frame.mask), tuple(image.shape[1:])),
+        mask=None
+        if frame.mask is None
+        else at_size(prepared_mask(detector, frame.mask, frame.image), tuple(image.shape[1:])),
         caption=f"{frame.key}\npredicted: {names[predicted]}, explained: {names[target]}",
     )
     label = detector.label_of(frame.family)

@@ -750,6 +750,38 @@ def test_a_prepare_that_knows_only_faces_is_taken_at_its_word() -> None:
     assert prepared_mask(Faces(), np.ones((64, 64), bool)).all()
 
 
+def test_a_mask_must_lie_where_the_face_of_its_own_frame_was_cut_out() -> None:
+    """A face is a place brighter than its dark surroundings; what has none is taken whole."""
+
+    class Crops(TwoClassPlanted):
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            return super().prepare(image[box(image)])
+
+    class CropsBoth(Crops):
+        at: tuple[slice, ...] = ()
+
+        def prepare(self, image: np.ndarray) -> torch.Tensor:
+            self.__dict__["at"] = box(image)
+            return super().prepare(image)
+
+        def prepare_mask(self, mask: np.ndarray) -> np.ndarray:
+            return super().prepare_mask(mask[self.at])
+
+    def box(image: np.ndarray) -> tuple[slice, ...]:
+        rows, columns = np.nonzero(image[..., 0] > 100)
+        found = len(rows) and len(rows) < 5000 and image[..., 0].min() < 32
+        return (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)) if found else ()
+
+    frame, mask = np.full((96, 96, 3), 20, np.uint8), np.zeros((96, 96), bool)
+    frame[10:70, 30:90] = picture("a/1.png", "FaceSwap").repeat(2, axis=0).repeat(2, axis=1)[:60, :60] // 2 + 110
+    mask[20:50, 40:70] = True
+    detector = CropsBoth()
+    assert prepared(detector, frame).shape == (3, SIZE, SIZE)
+    np.testing.assert_array_equal(prepared_mask(detector, mask, frame), detector.prepare_mask(mask))
+    with pytest.raises(InputError, match="its prepare moves the pixels of this frame's mask elsewhere"):
+        prepared_mask(Crops(), mask, frame)
+
+
 @pytest.mark.parametrize("made", [np.ones((5, 5), bool), np.full((SIZE, SIZE), 0.3), None])
 def test_a_mask_of_another_size_or_type_is_refused(made: Any) -> None:
     class Masks(TwoClassPlanted):
