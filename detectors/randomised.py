@@ -16,6 +16,10 @@ import torch
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from common.console import warn
 from common.errors import InputError
@@ -36,6 +40,7 @@ FOLLOWS = 0.01
 _SCALED = (nn.Conv2d, Conv2dSame, nn.Linear)  # exact types: a subclass may compute its weight anew in every forward
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _NORMS = (*_BATCH_NORMS, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_MAKERS = (WeightNorm, SpectralNorm, BasePruningMethod)  # pre-hooks that make a weight of others in every forward
 
 
 def randomised(detector: Detector, seed: int, layers: int | None = None) -> Detector:
@@ -48,15 +53,19 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
     of the paper's cascade. None draws all, and so does a number beyond `layer_count`. What is drawn for a layer depends
     on the seed and the layer's name alone, so that a longer cascade goes on from a shorter one.
 
+    A weight that each forward makes of others (weight norm, spectral norm, pruning, any parametrisation) is drawn as
+    what it comes to, and is a plain parameter of the copy.
+
     The copy is in evaluation mode, on the same device, of the same class, and prepares frames alike; its
     `weights_sha256` is None. PROBES images go through the original once and through the copy twice. Raises InputError
     for a detector without weights, for `layers` below 1, where the copy's logits are not finite, and where all weights
-    are drawn and its answers are still the original's.
+    are drawn and its answers are still the original's. One line warns of a layer that cannot be scaled.
     """
     name = type(detector).__name__
     if layers is not None and layers < 1:
         raise InputError(f"at least one layer must be randomised, got {layers}")
-    if not layer_count(detector):
+    count = layer_count(detector)
+    if not count:
         raise InputError(f"detector {name} has no weights that could be randomised")
     probe = _probe(detector)
     with torch.no_grad(), exact_float32():
@@ -64,6 +73,7 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
         chosen = _bottom_up(detector, runs)[-(layers or 0) :]
         other = copy.deepcopy(detector)
         other.eval()
+        _make_plain(other)
         for layer in chosen:
             _draw(other.get_submodule(layer), seed, layer)
         with _calibrating(other, chosen, runs), contextlib.suppress(NotFiniteError):
@@ -74,7 +84,7 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
             raise InputError(
                 f"detector {name} gives logits that are not finite once its weights are randomised"
             ) from None
-    if layers is None:
+    if layers is None or layers >= count:
         _require_other(name, before, after)
     other.weights_sha256 = None
     return other
@@ -91,7 +101,8 @@ def _require_other(name: str, before: Tensor, after: Tensor) -> None:
         raise InputError(
             f"detector {name} answers the same once all its weights are drawn anew, so that nothing can be compared "
             "with random weights: it computes by a function made in __init__ (a lambda, torch.compile of a method), "
-            "which a copy shares, or with weights that are no parameters; call its networks in forward"
+            "which a copy shares, with weights that are no parameters, or keeps its answers; call its networks in "
+            "forward"
         )
     moves = before.double() - before.double().mean(dim=0)
     if not varies or moves.shape[1] > len(moves) - 3:  # so many classes that any answers could be made of them
@@ -107,7 +118,7 @@ def _require_other(name: str, before: Tensor, after: Tensor) -> None:
 
 def layer_count(detector: Detector) -> int:
     """How many layers `randomised` can draw: modules with weights of their own that are not norms."""
-    return sum(_has_weights(module) for module in detector.modules())
+    return len(_layers(detector))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,17 +133,41 @@ _Runs = dict[str, _Moments | None]
 """Layers and norms in the order in which they finish; the moments are those of layers that can be rescaled."""
 
 
+def _layers(detector: Detector) -> list[str]:
+    """The names of the modules with weights of their own that are not norms."""
+    modules = detector.named_modules()
+    return [name for name, module in modules if "parametrizations" not in name.split(".") and _has_weights(module)]
+
+
 def _has_weights(module: nn.Module) -> bool:
     return not isinstance(module, _NORMS) and any(
-        parameter.numel() > 1 for parameter in module.parameters(recurse=False)
+        parameter.numel() > 1
+        for name, parameter in module.named_parameters()
+        if "." not in name or name.startswith("parametrizations.")
     )
+
+
+def _make_plain(detector: Detector) -> None:
+    """Makes parameters of the weights that every forward makes anew of others, which no scale would outlive."""
+    for module in list(detector.modules()):
+        for key, hook in reversed(list(module._forward_pre_hooks.items())):
+            if isinstance(hook, _MAKERS):
+                hook.remove(module)
+                del module._forward_pre_hooks[key]
+        if is_parametrized(module):
+            names = [name for name, _ in module.get_submodule("parametrizations").named_children()]
+            made = {name: getattr(module, name).detach() for name in names}
+            plain = type_before_parametrizations(module)
+            del module.parametrizations
+            module.__class__ = plain  # torch's own removal would change the class, which the original has, too
+            for name, weight in made.items():
+                module.register_parameter(name, nn.Parameter(weight))
 
 
 def _bottom_up(detector: Detector, runs: _Runs) -> list[str]:
     """The layers to draw by when they finish, the logits' last; those that no logit needs come first."""
-    names = [name for name, module in detector.named_modules() if _has_weights(module)]
     positions = {name: position for position, name in enumerate(runs)}
-    return sorted(names, key=lambda name: positions.get(name, -1))
+    return sorted(_layers(detector), key=lambda name: positions.get(name, -1))
 
 
 def _draw(module: nn.Module, seed: int, layer: str) -> None:
@@ -153,13 +188,15 @@ def _observe(detector: Detector, probe: Tensor) -> tuple[_Runs, Tensor]:
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if name not in runs:
-                runs[name] = _moments(output, _axis(module)) if type(module) in _SCALED else None
+                scaled = type_before_parametrizations(module) in _SCALED
+                runs[name] = _moments(output, _axis(module)) if scaled else None
 
         return hook
 
     with contextlib.ExitStack() as stack:
+        layers = {*_layers(detector)}
         for name, module in detector.named_modules():
-            if isinstance(module, _NORMS) or _has_weights(module):
+            if isinstance(module, _NORMS) or name in layers:
                 stack.callback(module.register_forward_hook(watch(name)).remove)
         with evaluating(detector):
             logits = detector(probe)
@@ -171,11 +208,18 @@ def _calibrating(detector: Detector, drawn: Sequence[str], runs: _Runs) -> Itera
     """In the forward pass inside, sets the scale of the drawn layers and the statistics of batch norms after them."""
     done: set[nn.Module] = set()
 
-    def rescale(like: _Moments) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
+    def rescale(layer: str, like: _Moments) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
         def hook(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
             if module in done or not isinstance(module, nn.Conv2d | nn.Linear):
                 return None
             done.add(module)
+            if "weight" not in module._parameters:
+                warn(
+                    f"detector {type(detector).__name__} makes the weight of its {layer} anew in each pass, so that "
+                    "random ones cannot be scaled as the former were: its answers with random weights may be far "
+                    "larger or smaller than its own"
+                )
+                return None
             return _rescale(module, output, like)
 
         return hook
@@ -192,7 +236,7 @@ def _calibrating(detector: Detector, drawn: Sequence[str], runs: _Runs) -> Itera
         for name in names[first:]:
             module, like = detector.get_submodule(name), runs[name]
             if like is not None and name in drawn:
-                stack.callback(module.register_forward_hook(rescale(like)).remove)
+                stack.callback(module.register_forward_hook(rescale(name, like)).remove)
             elif isinstance(module, _BATCH_NORMS):
                 stack.callback(module.register_forward_pre_hook(restate).remove)
         yield

@@ -1,11 +1,13 @@
 """A randomised detector forgets what the original learned, answers as livelily, and leaves the original alone."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations, prune
 
 from common.errors import InputError
 from detectors.base import Detector
@@ -237,6 +239,50 @@ def test_a_copy_that_follows_the_original_is_said(capsys: pytest.CaptureFixture[
     for seed in range(20):
         randomised(SmallNetwork().eval(), seed)
     assert "still follows" not in capsys.readouterr().err
+
+
+MAKERS = {
+    "weight norm": parametrizations.weight_norm,
+    "spectral norm": parametrizations.spectral_norm,
+    "old weight norm": nn.utils.weight_norm,
+    "old spectral norm": nn.utils.spectral_norm,
+    "pruned": lambda layer: prune.l1_unstructured(layer, "weight", 0.3),
+    "normed and pruned": lambda layer: prune.identity(nn.utils.weight_norm(layer), "weight_v"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_weights_that_are_made_anew_are_drawn_as_plain_ones_of_their_values(
+    make: Callable[[nn.Module], nn.Module],
+) -> None:
+    """Against a twin whose weights are the numbers that they come to."""
+    detector, twin, probe = SmallNetwork(), SmallNetwork(), images(4, 32)
+    for name in ("convolution", "linear"):
+        make(detector.get_submodule(name))
+    before = detector.eval()(probe)
+    with torch.no_grad():
+        for name in ("convolution", "linear"):
+            twin.get_submodule(name).weight.copy_(detector.get_submodule(name).weight)
+            twin.get_submodule(name).bias.copy_(detector.get_submodule(name).bias)
+    assert layer_count(detector) == layer_count(twin) == 2
+    for layers in (1, 2, None):
+        other, plain = randomised(detector, 0, layers), randomised(twin.eval(), 0, layers)
+        assert torch.allclose(other(probe), plain(probe), atol=1e-5)
+        assert type(other.linear) is nn.Linear
+    assert torch.equal(detector(probe), before)
+
+
+def test_a_layer_whose_scale_would_not_last_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    class Doubled(SmallNetwork):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear.half_weight = nn.Parameter(self.linear.weight.detach() / 2)
+            del self.linear.weight
+            self.linear.register_forward_pre_hook(lambda module, _: setattr(module, "weight", 2 * module.half_weight))
+
+    randomised(Doubled().eval(), seed=0)
+    assert "detector Doubled makes the weight of its linear anew in each pass" in capsys.readouterr().err
 
 
 def test_a_copy_of_a_copy_is_random_again() -> None:

@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from common.errors import InputError
 from detectors.randomised import layer_count, randomised
 from scoring.metrics.agreement import rank_correlation
 from scoring.metrics.base import CANNOT_EXPLAIN, About, Case, Undefined, Value, require, undefined
@@ -37,7 +36,7 @@ class ParameterRandomisation:
         require(self.stages >= 1, f"stages must be at least 1, got {self.stages}")
 
     def __call__(self, case: Case) -> dict[str, float]:
-        """The two absolute correlations in [0, 1]."""
+        """The two absolute correlations in [0, 1]. Raises InputError as `detectors.randomised`."""
         if case.explain is None:
             return undefined(self.about, CANNOT_EXPLAIN)
         total = layer_count(case.detector)
@@ -45,13 +44,10 @@ class ParameterRandomisation:
             return undefined(self.about, "the detector has no weights")
         seed = int(case.draws("parameter-randomisation").integers(2**63))
         depths = sorted({-(-total * stage // self.stages) for stage in range(1, self.stages + 1)})
-        correlations = []
-        for depth in depths:
-            try:
-                other = randomised(case.detector, seed, depth)
-            except InputError as error:
-                return undefined(self.about, str(error))
-            correlations.append(abs_correlation(case.saliency, case.explain(case.image, other)))
+        correlations: list[float] = []
+        for depth in reversed(depths):  # the whole first: what is refused there costs no explanation
+            other = randomised(case.detector, seed, depth)
+            correlations.insert(0, abs_correlation(case.saliency, case.explain(case.image, other)))
         missing = [correlation for correlation in correlations if isinstance(correlation, Undefined)]
         return {"whole": correlations[-1], "cascade": missing[0] if missing else float(np.mean(correlations))}
 
