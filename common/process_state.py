@@ -12,12 +12,12 @@ from common.console import warn
 
 
 @contextlib.contextmanager
-def kept_process_state(what: str) -> Iterator[None]:
+def kept_process_state(what: str, once: bool = False) -> Iterator[None]:
     """Puts back, with a warning, what of the process has changed inside: else all that follows would be another run.
 
     Kept are the working folder, torch's default type, gradients and threads, and how numpy takes errors. `what` is
-    happening, for the warning. Other threads see what happens inside, so that whatever they open must have an absolute
-    path.
+    happening, for the warning, which is said `once` of what happens again and again. Other threads see what happens
+    inside, so that whatever they open must have an absolute path.
     """
     before = [read() for _, read, _ in _STATE]
     try:
@@ -27,10 +27,10 @@ def kept_process_state(what: str) -> Iterator[None]:
             now = read()
             if value is not None and now != value:
                 put_back(value)
-                warn(
-                    f"own code has changed {name} ({what}) from {_shown(value)} to {_shown(now)}: it is put back; let "
-                    "that code put back what it changes"
-                )
+                told = f"own code has changed {name} ({what}) from {_shown(value)} to {_shown(now)}"
+                if not (once and told in _SAID):
+                    warn(f"{told}: it is put back; let that code put back what it changes")
+                _SAID.add(told)
 
 
 def _folder() -> str | None:
@@ -40,6 +40,9 @@ def _folder() -> str | None:
     except FileNotFoundError:
         return None
 
+
+_SAID: set[str] = set()
+"""What was warned of."""
 
 _STATE: tuple[tuple[str, Callable[[], Any], Callable[[Any], object]], ...] = (
     ("the working folder", _folder, os.chdir),

@@ -1,11 +1,15 @@
 """What a detector may answer: looked at in every pass, whoever asks."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from common.errors import InputError
+from common.errors import FAILED, InputError, described
+from common.memory import place
+from common.process_state import kept_process_state
+from detectors.memory import ran_out
 
 NO_CHANCE = 100.0
 """How far below the largest logit a class has no chance: its probability is 0 in float32."""
@@ -13,6 +17,32 @@ NO_CHANCE = 100.0
 
 class NotFiniteError(InputError):
     """A detector gave logits that are NaN or infinite: they say nothing, and `argmax` would make a class of them."""
+
+
+class ForwardError(InputError, RuntimeError):
+    """A detector's `forward` raised something, the cause; a RuntimeError, as torch raises what has no gradient."""
+
+
+@contextlib.contextmanager
+def asking(detector: nn.Module, images: Tensor) -> Iterator[None]:
+    """Puts back what a forward pass inside changes of the process, and says on one line what it raises.
+
+    Memory that runs out is left as it is, for who can ask about fewer images (N, 3, S, S).
+
+    Raises:
+        ForwardError: `forward` raised anything but an InputError.
+    """
+    name = type(detector).__name__
+    try:
+        with kept_process_state(f"asking detector {name}", once=True):
+            yield
+    except InputError:
+        raise
+    except FAILED as error:
+        if ran_out(error):
+            raise
+        told = f"{described(error)}, at {place(error)}"
+        raise ForwardError(f"detector {name} fails on {_pictures(len(images))} ({told}); mend its forward") from error
 
 
 def check_answer(detector: nn.Module, images: Tensor, logits: object, training: bool) -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from common.errors import InputError
 from data.masks import stretched
-from detectors.answers import check_answer
+from detectors.answers import asking, check_answer
 
 REAL = "Real"
 
@@ -77,9 +77,12 @@ class Detector(nn.Module):
         They are a copy: what gives each answer in the same memory (a graph captured on a GPU, an engine with a buffer
         for its outputs) would change those that were given before. A library's hooks may give more than one answer to
         an image, as captum's do: then who asks looks at it (`detectors.queries.answer` does).
+
+        Raises InputError for what is no logits, and where `forward` raises (`detectors.answers.ForwardError`).
         """
         training = self.training  # before the call, which might change it
-        logits: Tensor = super().__call__(images, *more, **named)
+        with asking(self, images):
+            logits: Tensor = super().__call__(images, *more, **named)
         if not (self._forward_pre_hooks and self._forward_hooks):
             check_answer(self, images, logits, training)
         return logits.clone() if isinstance(logits, Tensor) else logits

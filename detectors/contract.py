@@ -14,6 +14,7 @@ from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.global_generators import isolated
 from data.frames import CLASS_NAMES
+from detectors.answers import ForwardError
 from detectors.base import REAL, Detector
 from detectors.class_names import class_name
 from detectors.consistency import TOLERANCE, apart, probes, require_consistent, weights_seen
@@ -70,10 +71,9 @@ def check_contract(detector: Detector, name: str) -> None:
                 f"detector {name} changes its weights or buffers whenever it is asked (an observer of a quantisation, "
                 "statistics that go on): let it do so in training mode alone"
             )
-    except InputError:
-        raise
-    except FAILED as error:
-        if ran_out(error):
+    except FAILED as raised:
+        error = raised.__cause__ if isinstance(raised, ForwardError) and raised.__cause__ else raised
+        if isinstance(error, InputError) or ran_out(error):
             raise
         told = f"its weights are {' and '.join(sorted(kinds))}: call .float() on it" if kinds else "mend its forward"
         raise InputError(

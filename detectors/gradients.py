@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from common.errors import InputError
-from detectors.answers import in_float32, says
+from detectors.answers import asking, in_float32, says
 from detectors.base import Detector
 from detectors.queries import Queries, evaluating, exact_float32, tell
 
@@ -120,7 +120,9 @@ def require_gradient(detector: Detector, who: str) -> None:
     device, side = Queries(detector).device, detector.input_size
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
     with differentiable(device), untouched(detector):
-        if not detector.forward(image.requires_grad_()).requires_grad:  # past the hooks that count
+        with asking(detector, image):
+            logits = detector.forward(image.requires_grad_())  # past the hooks that count
+        if not logits.requires_grad:
             raise InputError(
                 f"{type(detector).__name__} gives no gradient, which {who} needs: take LIME, SHAP, SOBOL or RISE, or "
                 "let its forward run without no_grad and detach"

@@ -11,7 +11,7 @@ from attacks.derivatives import usable_attacks
 from attacks.pgd import PGD
 from attacks.registry import unusable
 from common.errors import InputError
-from detectors import Detector
+from detectors import Detector, Queries
 from detectors.preparing import prepared
 from runs.earlier_names import renamed_protocol
 from runs.selection import Selection
@@ -53,8 +53,8 @@ def usable_on_first_frame(
 ) -> UsableAttacks:
     """A run's attacks with finite differences, and without flip thresholds, where the detector's gradient is of no use.
 
-    The first frame of the whole selection that can be read decides, so that workers and shards agree. What cannot work
-    at all is refused here, before any frame is scored and all of it together.
+    The first frame of the whole selection that can be read and is answered decides, so that workers and shards agree.
+    What cannot work at all is refused here, before any frame is scored and all of it together.
 
     Args:
         asked: what the run is to attack with.
@@ -92,10 +92,22 @@ def usable_on_first_frame(
 
 
 def first_image(selection: Selection, detector: Detector) -> Tensor | None:
-    """The first frame that can be read, as the detector's input (3, S, S); None where none can."""
+    """The first frame that can be read and that the detector answers, as its input (3, S, S); None where none can.
+
+    Raises InputError where some can be read, and it answers none of them.
+    """
+    unanswered = []
     for index in range(len(selection.keys)):
         try:
-            return prepared(detector, selection.frame(index).image)
+            image = prepared(detector, selection.frame(index).image)
         except InputError:
             continue  # it becomes a failure of the run when its turn comes
+        try:
+            Queries(detector).logits(image[None])
+        except InputError as error:
+            unanswered.append(error)
+            continue
+        return image
+    if unanswered:
+        raise unanswered[0]
     return None

@@ -177,6 +177,24 @@ class Ends(LiesLater):
         return logits
 
 
+class KeyOnce(LiesLater):
+    """A KeyError, as of a face finder whose result has another key."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        if chosen.any():
+            raise KeyError("bbox")
+        return logits
+
+
+class Doubles(LiesLater):
+    """It changes the type in which torch makes tensors."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        if chosen.any():
+            torch.set_default_dtype(torch.float64)
+        return logits
+
+
 class Speechless(LiesLater):
     """An exception that cannot say what it is."""
 

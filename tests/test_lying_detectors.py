@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 import evaluate
 import examine
+import visualize
 from common import console
 from detectors.__main__ import app as detectors_app
 from runs.stored_run import read_stored_run
@@ -29,8 +31,8 @@ CASES = [
     ("KeepsTheBrightest", "asked about differently when it is asked again, beside others"),
     ("DrawsWhereMostIsHidden", "asked about differently when it is asked again, beside others"),
     ("OthersWhereMostIsHidden", "asked about differently when it is asked again, beside others"),
-    ("Ends", "GeneratorExit: enough"),
-    ("Speechless", "Mute\\x1b[2J Error: (its __str__ raises KeyError)"),
+    ("Ends", "detector Ends fails on 1 picture (GeneratorExit: enough, at lie in lying_detectors.py, line "),
+    ("Speechless", "detector Speechless fails on 1 picture (Mute\\x1b[2J Error: (its __str__ raises KeyError), at "),
 ]
 
 
@@ -63,6 +65,38 @@ def test_its_frames_are_left_out_with_the_reason(
     assert all(words in reason for reason in failures["reason"])
     expected = sound[sound["family"] != "FaceSwap"].reset_index(drop=True)
     pd.testing.assert_frame_equal(pd.read_csv(folder / "rows_LIME.csv"), expected)
+
+
+KEY_ERROR = "error: detector KeyOnce fails on 1 picture (KeyError: 'bbox', at lie in lying_detectors.py, line "
+
+
+def test_what_it_raises_for_the_first_frame_leaves_that_out_or_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = write_frames(tmp_path / "first", videos=1, families=("FaceSwap", "NeuralTextures"))
+    status, folder = run(first, tmp_path, "tests.lying_detectors:KeyOnce")
+    assert status == 0
+    assert pd.read_csv(folder / "failures.csv")["key"].str.contains("/FaceSwap/").tolist() == [True]
+    alone = write_frames(tmp_path / "alone", videos=1, families=FAMILIES[1:])
+    status, _ = run(alone, tmp_path / "results", "tests.lying_detectors:KeyOnce")
+    assert status == 1
+    assert KEY_ERROR in capsys.readouterr().err
+    (file,) = (tmp_path / "alone").rglob("*.png")
+    words = ["--detector", "tests.lying_detectors:KeyOnce", "--device", "cpu"]
+    assert console.status(examine.app, [str(file), "--whole", "--out", str(tmp_path / "case"), *words]) == 1
+    assert KEY_ERROR in capsys.readouterr().err
+    assert console.status(visualize.app, ["--image", str(file), "--no-crop", *words]) == 1
+    assert KEY_ERROR in capsys.readouterr().err
+
+
+def test_what_it_changes_of_the_process_is_put_back_and_said_once(
+    index: Path, sound: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, folder = run(index, tmp_path, "tests.lying_detectors:Doubles")
+    assert status == 0
+    assert torch.get_default_dtype() == torch.float32
+    assert capsys.readouterr().err.count("own code has changed torch's default type (asking detector Doubles)") == 1
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "rows_LIME.csv"), sound)
 
 
 def drifted(folder: Path) -> list[bool]:

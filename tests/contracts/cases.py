@@ -50,7 +50,7 @@ class SmallDetector(Detector):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, 5) of images (N, 3, SIZE, SIZE) in [0, 1]; raises BrokenDetectorError when it breaks down."""
+        """Logits (N, 5) of images (N, 3, SIZE, SIZE) in [0, 1]; fails when it breaks down."""
         if self.passes_left is not None:
             self.passes_left -= 1
             if self.passes_left < 0:

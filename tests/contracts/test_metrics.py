@@ -12,11 +12,11 @@ from torch import Tensor
 
 from common.seeds import derive_seed
 from detectors import Detector, Queries
+from detectors.answers import ForwardError
 from scoring.metrics import METRICS, About, Case, Metric, Undefined, Value, build_metric
 from scoring.metrics.base import CANNOT_EXPLAIN, CATEGORIES, NEEDS, NO_MASK
 from tests.contracts.cases import (
     SIZE,
-    BrokenDetectorError,
     SmallDetector,
     WatchedScore,
     blocks,
@@ -250,5 +250,5 @@ def test_nothing_else_changes(metric: Metric) -> None:
 def test_nothing_changes_where_the_detector_breaks_down(metric: Metric) -> None:
     detector = in_use(passes_left=1)
     case = a_case(detector, 4)
-    with without_a_trace(detector, case.image, case.saliency), contextlib.suppress(BrokenDetectorError):
+    with without_a_trace(detector, case.image, case.saliency), contextlib.suppress(ForwardError):
         metric(case)

@@ -135,7 +135,11 @@ def half_detached(images: Tensor) -> Tensor:
 FAULTS: dict[str, tuple[Callable[[Tensor], Tensor], str, bool]] = {
     "detached": (lambda x: x.detach(), "it gives no gradient", False),
     "bytes": (lambda x: (x * 255).byte().float() / 255, "it gives no gradient", False),
-    "numpy": (lambda x: torch.from_numpy(x.numpy().copy()), "it cannot be differentiated (Can't call numpy()", False),
+    "numpy": (
+        lambda x: torch.from_numpy(x.numpy().copy()),
+        "it cannot be differentiated (detector Behind fails on 1 picture (RuntimeError: Can't call numpy()",
+        False,
+    ),
     "no way back": (_OneWay.apply, "it cannot be differentiated (no way back)", False),
     "rounded": (lambda x: (x * 255).round() / 255, "its gradient is zero", False),
     "floored": (lambda x: (x * 255).floor() / 255, "its gradient is zero", False),
