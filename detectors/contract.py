@@ -2,7 +2,6 @@
 
 import math
 import random
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.global_generators import isolated
 from data.frames import CLASS_NAMES
-from detectors.answers import ForwardError
+from detectors.answers import NO_CHANCE, ForwardError
 from detectors.base import REAL, Detector
 from detectors.class_names import class_name
-from detectors.consistency import TOLERANCE, apart, probes, require_consistent, weights_seen
+from detectors.consistency import ROUNDING, TOLERANCE, probes, require_consistent, weights_seen
 from detectors.hidden_networks import require_networks_seen
 from detectors.memory import ran_out
 from detectors.queries import Queries
@@ -129,7 +128,7 @@ def require_draws_left_alone(detector: Detector, name: str, images: Tensor) -> N
 
 def _require_logits(detector: Detector, name: str) -> None:
     """Refuses probabilities: a softmax would be taken of them a second time."""
-    answers = Queries(detector, batch_size=3).logits(probes(detector))
+    answers = _possible(Queries(detector, batch_size=3).logits(probes(detector)))
     sums = answers.sum(dim=1)
     for total in (1.0, 100.0):
         if float(answers.min()) >= 0 and bool(((sums - total).abs() < 1e-5 * total).all()):
@@ -145,8 +144,8 @@ def _require_logits(detector: Detector, name: str) -> None:
             f"detector {name} answers numbers that add up to {total:.4g} for every picture of noise, and they are "
             "taken for logits: where they are probabilities, scaled or shifted, return their logit"
         )
-    first, second = answers.topk(2, dim=1).values.T
-    if (margin := float((first - second).min())) > MOST_MARGIN:
+    largest = answers.topk(min(2, answers.shape[1]), dim=1).values
+    if (margin := float((largest[:, 0] - largest[:, -1]).min())) > MOST_MARGIN:
         warn(
             f"detector {name} answers pictures of noise with logits that are {margin:.2g} and more apart: all its "
             "probabilities are 0 or 1, and what attacks and explanations measure is lost in that; see "
@@ -162,11 +161,29 @@ def _require_logits(detector: Detector, name: str) -> None:
             f"detector {name} answers numbers from {lowest:.2g} to {highest:.2g} for pictures of noise, and they are "
             "taken for logits: where they are probabilities (a sigmoid for each class), return their logit"
         )
-    if not any(apart(one[None], other[None], TOLERANCE) for one, other in combinations(answers, 2)):
+    if _alike(answers):
         warn(
             f"detector {name} answers three different pictures of noise alike: where it does so for frames, there is "
             "nothing to explain"
         )
+
+
+def _possible(logits: Tensor) -> Tensor:
+    """Logits (N, C) float64, without classes that are masked off: far below the largest, and always by as much."""
+    exact = logits.double()
+    below = exact.amax(dim=1, keepdim=True) - exact
+    spread = exact.amax(dim=0) - exact.amin(dim=0)
+    return exact[:, ~((below > NO_CHANCE).all(dim=0) & (spread < TOLERANCE * below.amin(dim=0)))]
+
+
+def _alike(logits: Tensor) -> bool:
+    """Whether logits (N, C) of all images are the same, but for a thousandth of the largest and what float32 rounds.
+
+    What all logits of an image share is taken away first.
+    """
+    own = logits - logits.mean(dim=1, keepdim=True)
+    spread = float((own.amax(dim=0) - own.amin(dim=0)).max())
+    return spread <= TOLERANCE * float(own.abs().max()) + ROUNDING * float(logits.abs().max())
 
 
 def _require_pictures_kept(detector: Detector, name: str) -> None:

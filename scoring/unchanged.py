@@ -28,8 +28,8 @@ class Unchanged:
         if self._detector_now() != self._detector_before:
             raise InputError(
                 f"detector {type(self.detector).__name__} is no longer as it was loaded: an explainer, attack or "
-                "metric of this run has changed its weights, its settings or its forward, or left a hook in it; leave "
-                "that part out, and score again"
+                "metric of this run, or its own forward, has changed its weights, its settings or its forward, or left "
+                "a hook in it; leave that part out, or mend the detector, and score again"
             )
         if changed := [name for name, said in self._parts_now().items() if self._parts_before[name] != said]:
             raise InputError(

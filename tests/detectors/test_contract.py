@@ -274,6 +274,8 @@ def test_shares_of_a_hundred_are_no_logits_either() -> None:
         (lambda logits: 10 * logits.softmax(dim=1), "answers numbers that add up to 10 for every picture of noise"),
         (lambda logits: -logits.softmax(dim=1), "answers numbers that add up to -1 for every picture of noise"),
         (lambda logits: logits - logits.mean(dim=1, keepdim=True), ""),
+        (lambda logits: 1e-6 * logits, ""),
+        (lambda logits: 1e-8 * logits + 1, "answers three different pictures of noise alike"),
         (lambda logits: logits, ""),
     ],
 )
@@ -287,6 +289,25 @@ def test_answers_that_may_be_no_verdicts_are_remarked_on(
     check_contract(Odd().eval(), "own")
     told = capsys.readouterr().err
     assert re.search(f"warning: detector own {words}", told) if words else told == ""
+
+
+@pytest.mark.parametrize("off", [-1e4, -1e9, torch.finfo(torch.float32).min])
+@pytest.mark.parametrize(
+    ("scale", "words"), [(1.0, ""), (0.01, ""), (0.0, "answers three different pictures of noise alike")]
+)
+def test_classes_that_are_masked_off_are_not_what_others_are_measured_by(
+    off: float, scale: float, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Masked(TwoClassPlanted):
+        class_names = (*TwoClassPlanted.class_names, "A", "B")
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits = scale * super().forward(images) - torch.tensor([0.0, 3.0])
+            return torch.cat([logits, (off - logits[:, :1]).clamp(min=off), off + 0 * logits[:, :1]], dim=1)
+
+    check_contract(Masked().eval(), "own")
+    told = capsys.readouterr().err
+    assert f"detector own {words}" in told if words else told == ""
 
 
 @pytest.mark.parametrize("shape", ["whole", "part"])
