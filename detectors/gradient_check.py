@@ -7,6 +7,7 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from common.console import warn
 from common.seeds import derive_seed
@@ -19,6 +20,7 @@ from detectors.memory import ran_out
 from detectors.queries import Queries, exact_float32, log_odds
 
 DIRECTIONS = 8
+CELLS = 6
 SIGMAS = (1e-3, 1e-4, 1e-5)
 """Standard deviations of the probes in pixel units: that of NES, and shorter ones where it disagrees.
 
@@ -53,7 +55,9 @@ class GradientFault:
     misleads: bool = False
 
 
-def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> GradientFault | None:
+def gradient_fault(
+    detector: Detector, image: Tensor, batch_size: int = 32, coarse: bool = False
+) -> GradientFault | None:
     """What is wrong with a detector's gradient at an image; None where finite differences agree with it.
 
     Compared are derivatives of the log-odds of Real along DIRECTIONS fixed random directions, which the channels
@@ -74,13 +78,15 @@ def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> G
         detector: whose gradient is checked.
         image: (3, S, S) float32 in [0, 1], as `detector.prepare` makes it.
         batch_size: images in a forward pass.
+        coarse: whether the pixels of a direction are alike in each of CELLS x CELLS cells. What sums over segments, as
+            maps do, hangs on such; of all that moves a detector along fine ones, they may be a hundredth.
 
     Raises:
         RuntimeError: the detector fails without gradients, too, or its memory runs out.
     """
     queries = Queries(detector, batch_size)
     point = image.detach().clamp(EDGE, 1 - EDGE).cpu()
-    directions = _directions(point)
+    directions = _directions(point, coarse)
     short = _log_odds(queries, torch.cat([point[None], point + _ROUNDING_STEP * directions]))
     here = short.values[0]
     gradient = _gradient(queries, point[None])
@@ -109,26 +115,44 @@ def gradient_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> G
 
 
 _TRIED: WeakSet[Detector] = WeakSet()
-"""The detectors whose gradient was tried for maps."""
+"""The detectors whose gradient was tried for maps, at noise."""
+
+_TRIED_ON_FRAME: WeakSet[Detector] = WeakSet()
+"""The same at a frame, or which were warned of before."""
 
 
-def remark_on_gradient(detector: Detector, names: Sequence[str]) -> None:
+def remark_on_gradient(detector: Detector, names: Sequence[str], image: Tensor | None = None) -> None:
     """Warns, once for a detector, that its gradient is not what moves its verdict, which maps by gradients then miss.
 
-    It is tried at a picture of noise, where the detector computes in float32; what that takes is in no cost.
+    It is tried at a picture of noise, and at the first frame that is given, as a detector may treat faces otherwise;
+    along fine directions and coarse ones, where it computes in float32. What that takes is in no cost.
 
     Args:
         detector: that is explained.
         names: of the methods that follow its gradient; nothing is tried where there are none.
+        image: (3, S, S) float32 in [0, 1], a frame; None to try noise alone.
     """
-    if not names or detector in _TRIED:
+    if not names:
         return
-    _TRIED.add(detector)
-    image = probes(detector)[1]
-    fault = None if half_types(detector, image) else gradient_fault(detector, image)
+    if detector not in _TRIED:
+        _TRIED.add(detector)
+        _remark_at(probes(detector)[1], "", detector, names)
+    if image is not None and detector not in _TRIED_ON_FRAME:
+        _TRIED_ON_FRAME.add(detector)
+        _remark_at(image, " on the first frame", detector, names)
+
+
+def _remark_at(image: Tensor, where: str, detector: Detector, names: Sequence[str]) -> None:
+    if half_types(detector, image):
+        return
+    fault = gradient_fault(detector, image) or gradient_fault(detector, image, coarse=True)
     if fault is not None:
+        _TRIED_ON_FRAME.add(detector)
         what = ", ".join(names)
-        warn(f"{type(detector).__name__}: {fault.reason}; {what} follow it, and may not show what moves the verdict")
+        warn(
+            f"{type(detector).__name__}: {fault.reason}{where}; {what} follow it, and may not show what moves the "
+            "verdict"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,10 +163,11 @@ class _LogOdds:
     largest: float
 
 
-def _directions(image: Tensor) -> Tensor:
-    """Fixed random directions (DIRECTIONS, 1, S, S), one draw for the three channels of a pixel."""
+def _directions(image: Tensor, coarse: bool) -> Tensor:
+    """Fixed random directions (DIRECTIONS, 1, S, S), one draw for the three channels of a pixel, or for a cell."""
     draws = torch.Generator().manual_seed(derive_seed(0, "gradient check"))
-    return torch.randn(DIRECTIONS, 1, *image.shape[1:], generator=draws)
+    drawn = torch.randn(DIRECTIONS, 1, *([CELLS] * 2 if coarse else image.shape[1:]), generator=draws)
+    return functional.interpolate(drawn, image.shape[1:]) if coarse else drawn
 
 
 def _log_odds(queries: Queries, images: Tensor) -> _LogOdds:

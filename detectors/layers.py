@@ -1,10 +1,8 @@
 """Which layers of a detector give feature maps, and which of them is the last that everything passes through."""
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,18 +10,15 @@ from torch import Tensor, nn
 from common.console import warn
 from common.errors import InputError
 from detectors.base import Detector
+from detectors.map_place import hooked, require_in_place, slightly_changed
 from detectors.queries import Queries, log_odds
-
-BORDER = 16
-"""A layer must see a border of one in so many parts of the image's side: that of 224 pixels cut out of 256."""
-
-ASIDE = 0.1
-"""How far, of half the map, changes may lie aside: in 31 networks of timm with random weights it is 0.05 at most, in
-six that get the image mirrored, turned or rolled from 0.08 to 1.2."""
 
 FOLLOWS = 0.15
 """Where changes follow by less, a remark is made: tokens reshaped without a transpose follow by 0.1, and so do four of
-those 31, with random weights, by less."""
+31 networks of timm with random weights, by less."""
+
+MapsOf = Callable[[Tensor], Tensor | None]
+"""Makes feature maps of a layer's output, or None of one that holds none."""
 
 _MOST_PREFIX_TOKENS = 8  # class, distillation and register tokens before those of the image's patches
 
@@ -49,7 +44,7 @@ def feature_layer(detector: Detector, layer: str | None, option: str, transforme
     """
     probe = torch.rand(1, 3, detector.input_size, detector.input_size, generator=torch.Generator().manual_seed(0))
     probe = probe.to(Queries(detector).device)
-    maps_of = as_maps if transformers else _plain
+    maps_of = _maps_of(transformers)
     candidates = _feature_maps(detector, probe, maps_of)
     if layer is not None:
         module(detector, layer)
@@ -65,6 +60,40 @@ def feature_layer(detector: Detector, layer: str | None, option: str, transforme
     raise InputError(
         f"{type(detector).__name__} has no feature map that everything passes through; name a layer with {option}"
     )
+
+
+def require_layer_on_frame(
+    detector: Detector, layer: str, image: Tensor, option: str, transformers: bool = False, is_named: bool = False
+) -> None:
+    """Refuses a layer that serves for noise, by which it was found, and not for a frame, as where faces are aligned.
+
+    The frame must pass it once, its verdict not go past it, and its map lie over the frame. Nine passes, under the
+    caller's autograd mode and the detector's own.
+
+    Args:
+        detector: whose layer it is.
+        layer: its dotted name, as `feature_layer` gives it.
+        image: (3, S, S) in [0, 1], the first frame.
+        option: how the user names a layer, for messages.
+        transformers: as `feature_layer` was told.
+        is_named: whether the user named it, who may want one that not everything passes through.
+
+    Raises:
+        InputError: it does not serve for the frame.
+    """
+    frame, maps_of = image[None].to(Queries(detector).device), _maps_of(transformers)
+    if layer not in _feature_maps(detector, frame, maps_of):
+        raise InputError(
+            f"the layer {layer!r} gives one feature map of noise, and not of the first frame: what runs again or not "
+            f"at all for a face has no one map of it; name another layer by {option}"
+        )
+    _, past = _slopes(detector, layer, frame)
+    if not is_named and past is not None and bool(past.any()):
+        raise InputError(
+            f"everything passes through the layer {layer!r} where the detector is asked about noise, and not for the "
+            f"first frame: its map would lack what the verdict is made of; name another layer by {option}"
+        )
+    require_in_place(detector, layer, frame, slightly_changed(frame), maps_of, "first frame")
 
 
 def as_maps(output: Tensor) -> Tensor | None:
@@ -108,7 +137,7 @@ def module(detector: Detector, name: str) -> nn.Module:
         ) from error
 
 
-def _feature_maps(detector: Detector, probe: Tensor, maps_of: Callable[[Tensor], Tensor | None]) -> list[str]:
+def _feature_maps(detector: Detector, probe: Tensor, maps_of: MapsOf) -> list[str]:
     """The names of the modules that ran once and gave a feature map of more than one cell, as they finished."""
     finished: list[str] = []
     runs: dict[str, int] = {}
@@ -119,13 +148,20 @@ def _feature_maps(detector: Detector, probe: Tensor, maps_of: Callable[[Tensor],
         if maps is not None and len(maps) == len(probe):  # windows of an image stand where images do
             finished.append(name)
 
-    with _hooked(detector, [name for name, _ in detector.named_modules() if name], watch):
+    with hooked(detector, [name for name, _ in detector.named_modules() if name], watch):
         detector(probe)
     return [name for name in finished if runs[name] == 1]
 
 
-def _decides(detector: Detector, name: str, probe: Tensor, maps_of: Callable[[Tensor], Tensor | None]) -> bool:
+def _decides(detector: Detector, name: str, probe: Tensor, maps_of: MapsOf) -> bool:
     """Whether the verdict depends on the layer's map, and no longer on the image where the layer is cut off."""
+    through, past = _slopes(detector, name, probe)
+    gradient_maps = None if through is None else maps_of(through)
+    return gradient_maps is not None and bool(gradient_maps.any()) and (past is None or not bool(past.any()))
+
+
+def _slopes(detector: Detector, name: str, probe: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """The verdict's gradient by the layer's output, and by the image past it; None where it does not depend on it."""
     image = probe.clone().requires_grad_()
     outputs: list[Tensor] = []
 
@@ -139,77 +175,20 @@ def _decides(detector: Detector, name: str, probe: Tensor, maps_of: Callable[[Te
     finally:
         handle.remove()
     if not verdict.requires_grad:
-        return False
+        return None, None
     through, past = torch.autograd.grad(verdict, [outputs[0], image], allow_unused=True)
-    gradient_maps = None if through is None else maps_of(through)
-    return gradient_maps is not None and bool(gradient_maps.any()) and (past is None or not bool(past.any()))
+    return through, past
 
 
-def _require_in_place(
-    detector: Detector, name: str, probe: Tensor, maps_of: Callable[[Tensor], Tensor | None], option: str
-) -> None:
-    """Refuses a layer whose map does not lie over the image: a forward that mirrors, turns, rolls or crops.
-
-    Each quarter of the probe is changed: the middle of what that changes in the layer must not lie further to the left
-    for the right quarters than for the left ones, or rather above it, and so on. A change of the probe's border must be
-    seen. What is moved or cropped by less is not noticed.
-    """
-    size, maps = probe.shape[-1], list[Tensor]()
-
-    def watch(_name: str, output: Tensor) -> None:
-        maps.append(cast(Tensor, maps_of(output)).detach())
-
-    middle, edge = size // 2, max(1, size // BORDER)
-    halves = slice(middle), slice(middle, None)
-    changed = probe.repeat(5, 1, 1, 1)
-    for picture, (rows, columns) in zip(changed, itertools.product(halves, halves), strict=False):
-        picture[:, rows, columns] = 1 - picture[:, rows, columns]
-    inside = slice(edge, size - edge)
-    changed[-1] = 1 - changed[-1]
-    changed[-1][:, inside, inside] = probe[0][:, inside, inside]
-    with torch.no_grad(), _hooked(detector, [name], watch):
-        for picture in torch.cat([probe, changed]).split(1):
-            detector(picture)
-    changes = (torch.cat(maps[1:]) - maps[0]).abs().sum(dim=1).double().cpu()
-    if changes[:-1].any() and not changes[-1].any():  # a layer in which nothing moves says nothing
-        raise InputError(
-            f"the layer {name!r} does not see the image's border: the detector crops it in forward, so that its map "
-            "would be laid over other pixels than it is of; crop in prepare, with a prepare_mask"
-        )
-    leans = torch.tensor([[_lean(change.sum(dim=axis)) for change in changes[:-1]] for axis in (1, 0)]).view(2, 2, 2)
-    moved = torch.stack([leans.diff(dim=axis).mean(dim=(1, 2)) for axis in (1, 2)], dim=1)  # by a quarter below, right
-    along, across = moved.diagonal(), moved.flip(1).diagonal()
-    if float(along.min()) < -ASIDE or bool((across.abs() > along.clamp_min(0) + ASIDE).any()):
-        raise InputError(
-            f"the layer {name!r} sees the image elsewhere than it is: the detector mirrors, turns or moves it in "
-            "forward, so that its map would be laid over other pixels than it is of; do so in prepare, with a "
-            "prepare_mask"
-        )
-    is_own = not type(detector).__module__.startswith(f"{__package__}.")
-    if is_own and changes.any() and float(along.min()) < FOLLOWS:
+def _require_in_place(detector: Detector, name: str, probe: Tensor, maps_of: MapsOf, option: str) -> None:
+    """Refuses a layer whose map does not lie over the image; remarks on one that hardly follows it."""
+    follows = require_in_place(detector, name, probe, 1 - probe, maps_of, "image")
+    if not type(detector).__module__.startswith(f"{__package__}.") and follows < FOLLOWS:
         warn(
-            f"the layer {name!r} hardly follows where the image changes ({float(along.min()):.2f} of 1): its map may "
-            f"lie elsewhere (as of tokens that were reshaped without a transpose); name another layer by {option}"
+            f"the layer {name!r} hardly follows where the image changes ({follows:.2f} of 1): its map may lie "
+            f"elsewhere (as of tokens that were reshaped without a transpose); name another layer by {option}"
         )
 
 
-def _lean(weights: Tensor) -> float:
-    """How far the middle of N weights is from the middle of their row, from -1 (the first) to 1 (the last)."""
-    places = torch.linspace(-1, 1, len(weights), dtype=weights.dtype)
-    return float((weights * places).sum() / weights.sum().clamp_min(1e-300))
-
-
-@contextmanager
-def _hooked(detector: Detector, names: Sequence[str], watch: Any) -> Iterator[None]:
-    """Calls `watch(name, output)` whenever one of the modules has run."""
-    handles = [
-        detector.get_submodule(name).register_forward_hook(
-            lambda _module, _inputs, output, name=name: watch(name, output)
-        )
-        for name in names
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def _maps_of(transformers: bool) -> MapsOf:
+    return as_maps if transformers else _plain

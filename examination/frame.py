@@ -30,7 +30,7 @@ from scoring.attempts import Attempts, StageFailure
 from scoring.region_attacker import RegionAttacker, Verdict
 from scoring.unchanged import Unchanged
 from xai.explanation import Explanation, FrameExplanations, explained_class
-from xai.explanation_settings import ExplanationSettings
+from xai.explanation_settings import ExplanationSettings, check_settings
 from xai.methods import Method
 from xai.stability import is_flat
 
@@ -232,15 +232,16 @@ def usable_examination(
     Args:
         detector: what is examined.
         settings: of the explanations.
-        picture: at which the gradient is tried.
+        picture: at which the gradient and the methods are tried.
         batch_size: images in a forward pass.
         budget: L-infinity, in (0, 1], of the attack on regions.
 
     Raises:
-        InputError: the detector computes in half precision.
+        InputError: the detector computes in half precision, or a method does not suit it for that picture.
     """
     image, step = prepared(detector, picture), PGD_REACH * budget / STEPS
     require_float32(detector, image)
+    check_settings(settings, detector, image)
     fault = gradient_fault(detector, image, batch_size)
     if fault is None:
         return settings, PGD(epsilon=budget, alpha=step, steps=STEPS, random_start=False)

@@ -42,7 +42,14 @@ from runs.run_names import files_name
 from runs.run_options import DEFAULT_ATTACKS, EvaluationOptions
 from runs.selection import Selection
 from runs.unused_settings import warn_of_unused, warn_of_unused_protocol
-from runs.usable_attacks import PROTOCOL, WITHOUT_THRESHOLDS, UsableAttacks, names_thresholds, usable_on_first_frame
+from runs.usable_attacks import (
+    PROTOCOL,
+    WITHOUT_THRESHOLDS,
+    UsableAttacks,
+    first_image,
+    names_thresholds,
+    usable_on_first_frame,
+)
 from scoring.frame import Scorer
 from scoring.metrics.registry import METRICS, build_metrics, describe_metric
 from scoring.protocol import NONE
@@ -133,7 +140,8 @@ def prepare_run(
         thresholds = bool(options.attacks) and protocol.finds_thresholds
         optional = DEFAULT_ATTACKS[1:] if tuple(options.attacks) == DEFAULT_ATTACKS else ()
         wanted = UsableAttacks(attacks, settings.adversarial if filled else None, thresholds, optional)
-        usable = usable_on_first_frame(wanted, selection, detector, batch_size, unsuitable(settings, detector))
+        image = None if keep_real else first_image(selection, detector)  # else `inspect_frame` is shown the very frame
+        usable = usable_on_first_frame(wanted, selection, detector, batch_size, unsuitable(settings, detector, image))
         attacks = dict(usable.attacks)
         settings = replace(settings, adversarial=usable.adversarial or settings.adversarial)
         if thresholds and not usable.flip_thresholds:

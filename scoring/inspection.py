@@ -1,21 +1,27 @@
 """One frame in detail: its verdict, its explanations, the adversarial image and what changed with it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from common.errors import FAILED, InputError, described
+from common.memory import place
 from common.process_state import kept_process_state
 from data.frames import Frame
 from data.masks import at_size
-from detectors import Queries
+from detectors import Detector, Queries
 from detectors.answers import require_unequal
+from detectors.memory import ran_out
 from detectors.preparing import prepared, prepared_mask
 from detectors.queries import probabilities
 from detectors.spot_checks import SpotChecks
 from scoring.asked_again import OF_A_FRAME, AskedAgain, changed_pictures
 from scoring.frame import Scorer
 from xai.explanation import Explanation, FrameExplanations, explained_class
+from xai.explanation_settings import check_settings
 from xai.figure import View
 from xai.methods import ADVERSARIAL
 
@@ -50,12 +56,33 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
     """Asks a scorer's detector about a frame and explains its verdict by each of its methods.
 
     At the end it is asked again, about the frame and changed pictures of it. Raises InputError where the detector gives
-    no verdict, or two, or a method cannot explain it.
+    no verdict, or two, or a method cannot explain it; also where their code fails.
     """
+    with _in_one_line(f"looking at {frame.key}", scorer.detector):
+        return _inspected(frame, scorer)
+
+
+@contextmanager
+def _in_one_line(what: str, detector: Detector) -> Iterator[None]:
+    """Turns what a user's own code or a library raises into one line; memory that runs out has one of its own."""
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except FAILED as error:
+        if ran_out(error):
+            raise
+        raise InputError(
+            f"{what} fails with {type(detector).__name__} ({described(error)}, at {place(error)})"
+        ) from error
+
+
+def _inspected(frame: Frame, scorer: Scorer) -> FrameInspection:
     detector = scorer.detector
     queries = Queries(detector, scorer.batch_size)
     spot_checks = SpotChecks(detector, scorer.batch_size, OF_A_FRAME, scorer.seed, frame.key)
     image = prepared(detector, frame.image)
+    check_settings(scorer.settings, detector, image)
     explanations, adversarial, after = {}, None, None
     with spot_checks.listening():
         logits = queries.logits(image[None])
@@ -66,7 +93,8 @@ def inspect_frame(frame: Frame, scorer: Scorer) -> FrameInspection:
         )
         for method in scorer.methods:
             spot_checks.begin(method.name)
-            explanations[method.name] = shared.explain(method)
+            with _in_one_line(f"method {method.name}", detector):
+                explanations[method.name] = shared.explain(method)
         if any(method.fill == ADVERSARIAL for method in scorer.methods):
             adversarial = shared.adversarial.image
             after = queries.probabilities(adversarial[None])[0]

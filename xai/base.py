@@ -121,6 +121,15 @@ class DetectorSpecificExplainer(Protocol):
 
 
 @runtime_checkable
+class FrameSpecificExplainer(Protocol):
+    """An explainer that may suit a detector for noise, by which `DetectorSpecificExplainer.check` tries it, alone."""
+
+    def check_on_frame(self, detector: Detector, image: Tensor) -> None:
+        """Raises InputError where a frame (3, S, S) cannot be explained by it; once for a detector."""
+        ...
+
+
+@runtime_checkable
 class CompiledExplainer(Protocol):
     """An explainer of whose work some is done once in a process, and so belongs to no frame's cost."""
 

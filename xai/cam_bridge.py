@@ -22,7 +22,7 @@ from common.errors import InputError
 from common.global_generators import isolated
 from detectors.base import Detector
 from detectors.gradients import differentiable, require_gradient, untouched
-from detectors.layers import as_maps, feature_layer, module
+from detectors.layers import as_maps, feature_layer, module, require_layer_on_frame
 from detectors.queries import Queries, exact_float32
 from xai.base import Fill, Score, background
 from xai.libraries import LogOdds, one_line_errors, unknown
@@ -31,6 +31,9 @@ FAMILY = "cam"
 
 _LAYERS: WeakKeyDictionary[Detector, dict[tuple[str, bool], str]] = WeakKeyDictionary()
 """The layer of each detector by the one asked for: looking for it takes forwards that no single frame should pay."""
+
+_TRIED_ON_FRAME: WeakKeyDictionary[Detector, set[tuple[str, bool]]] = WeakKeyDictionary()
+"""Which of these layers were seen to serve for a frame."""
 
 _TRIED: WeakKeyDictionary[Detector, set["ClassActivationMap"]] = WeakKeyDictionary()
 """The maps that need second derivatives and were seen to work, by detector."""
@@ -92,6 +95,17 @@ class ClassActivationMap:
             self._explained(detector, detector.real, image, torch.full_like(image, 0.5), seed=0, batch_size=1)
             tried.add(self)
 
+    def check_on_frame(self, detector: Detector, image: Tensor) -> None:
+        """Raises InputError where the layer, which was found by noise, does not serve for the first frame."""
+        wanted, tried = (self.layer, self._takes_transformers), _TRIED_ON_FRAME.setdefault(detector, set())
+        if wanted not in tried:
+            layer = self._layer(detector)
+            with differentiable(Queries(detector).device), untouched(detector):
+                require_layer_on_frame(
+                    detector, layer, image, self._option, self._takes_transformers, is_named=bool(self.layer)
+                )
+            tried.add(wanted)
+
     def _explained(
         self, detector: Detector, target: int, image: Tensor, hidden: Tensor, seed: int, batch_size: int
     ) -> np.ndarray:
@@ -115,7 +129,7 @@ class ClassActivationMap:
         if (self.layer, self._takes_transformers) not in known:
             with differentiable(Queries(detector).device), untouched(detector):
                 known[self.layer, self._takes_transformers] = feature_layer(
-                    detector, self.layer or None, f"--set {self._name}.layer=NAME", self._takes_transformers
+                    detector, self.layer or None, self._option, self._takes_transformers
                 )
         return known[self.layer, self._takes_transformers]
 
@@ -127,6 +141,11 @@ class ClassActivationMap:
     @property
     def _name(self) -> str:
         return f"{FAMILY}:{self.algorithm.__name__}"
+
+    @property
+    def _option(self) -> str:
+        """How the user names a layer."""
+        return f"--set {self._name}.layer=NAME"
 
     def _map(self, function: LogOdds, layer: str, difference: Tensor, batch_size: int) -> np.ndarray:
         """The package's map (1, H, W); the detector keeps its hooks and layers, whatever happens."""

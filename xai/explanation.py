@@ -300,6 +300,7 @@ def explain(
     settings = build_settings(preset, overrides, [chosen])
     check_settings(settings, detector)
     seen = prepared(detector, image)
+    check_settings(settings, detector, seen)
     settings = with_usable_fill(settings, chosen, detector, seen, batch_size)
     if target is None:
         target = explained_class(Queries(detector, precision=precision).logits(seen[None])[0], detector.real)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from attacks.nes import NES
 from common.errors import FAILED, InputError, described
 from common.memory import place
@@ -12,7 +14,7 @@ from common.settings import override
 from detectors.base import Detector
 from detectors.gradient_check import remark_on_gradient
 from detectors.memory import ran_out
-from xai.base import DetectorSpecificExplainer, Explainer, FrameExplainer
+from xai.base import DetectorSpecificExplainer, Explainer, FrameExplainer, FrameSpecificExplainer
 from xai.designs import BALANCED
 from xai.fills import Background, Blur, Mean, SegmentMean, Zero
 from xai.lime import LIME
@@ -143,14 +145,22 @@ def build_settings(
     return settings
 
 
-def check_settings(settings: ExplanationSettings, detector: Detector) -> None:
-    """Raises InputError where explainers do not suit the detector; it names all of them."""
-    if problems := unsuitable(settings, detector):
+def check_settings(settings: ExplanationSettings, detector: Detector, image: Tensor | None = None) -> None:
+    """Raises InputError where explainers do not suit the detector; it names all of them. Arguments as `unsuitable`."""
+    if problems := unsuitable(settings, detector, image):
         raise InputError("; ".join(problems))
 
 
-def unsuitable(settings: ExplanationSettings, detector: Detector) -> list[str]:
-    """What does not suit a detector: a sentence for each such explainer. Warns of a gradient that misleads."""
+def unsuitable(settings: ExplanationSettings, detector: Detector, image: Tensor | None = None) -> list[str]:
+    """What does not suit a detector: a sentence for each such explainer. Warns of a gradient that misleads.
+
+    Args:
+        settings: with the explainers.
+        detector: what they are to explain.
+        image: (3, S, S) float32 in [0, 1], a frame as the detector prepares it: what is tried at noise is tried at the
+            first one, too, once for a detector, and a detector that fails there is left to fail when the frame's turn
+            comes. None to try noise alone.
+    """
     problems, following = list[str](), list[str]()
     for name, explainer in settings.explainers.items():
         if isinstance(explainer, DetectorSpecificExplainer):
@@ -165,6 +175,26 @@ def unsuitable(settings: ExplanationSettings, detector: Detector) -> list[str]:
                 problems.append(f"method {name}: its check fails ({described(error)}, at {place(error)})")
     if not problems:
         remark_on_gradient(detector, following)
+    if not problems and image is not None:
+        problems = _unsuitable_on_frame(settings, detector, image, following)
+    return problems
+
+
+def _unsuitable_on_frame(
+    settings: ExplanationSettings, detector: Detector, image: Tensor, following: Sequence[str]
+) -> list[str]:
+    problems = list[str]()
+    try:
+        remark_on_gradient(detector, following, image)
+        for explainer in settings.explainers.values():
+            if isinstance(explainer, FrameSpecificExplainer):
+                try:
+                    explainer.check_on_frame(detector, image)
+                except InputError as error:
+                    problems.append(str(error))
+    except FAILED as error:
+        if ran_out(error):
+            raise
     return problems
 
 

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from common.errors import InputError
+from common.errors import FAILED, InputError, described
 from detectors.answers import in_float32
 from detectors.base import Detector
 from detectors.queries import log_odds
+
+_SAY_ALL = (AssertionError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError)
+"""Errors whose first line says what is wrong; that of others, as of a KeyError, says little without their type."""
 
 
 class LogOdds(nn.Module):
@@ -46,11 +49,13 @@ def one_line_errors(method: str, detector: Detector) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=UserWarning, module="captum|pytorch_grad_cam")
             yield
-    except InputError:
+    except (InputError, MemoryError):
         raise
-    except (AssertionError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{method} cannot explain {type(detector).__name__}: {first[0]}") from error
+    except FAILED as error:
+        first = str(error).strip().splitlines() if isinstance(error, _SAY_ALL) else []
+        raise InputError(
+            f"{method} cannot explain {type(detector).__name__}: {first[0] if first else described(error)}"
+        ) from error
 
 
 def unknown(name: str, known: Sequence[str], library: str) -> InputError:

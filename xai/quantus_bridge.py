@@ -78,8 +78,8 @@ def explain_func(
         )
     chosen = parse_method(method)
     settings = build_settings(preset, overrides, [chosen])
-    check_settings(settings, model)
     images = images.clamp(0.0, 1.0)
+    check_settings(settings, model, images[0] if len(images) else None)
     if len(images):
         settings = with_usable_fill(settings, chosen, model, images[0], batch_size)
     maps = []
