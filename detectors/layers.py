@@ -67,7 +67,7 @@ def require_layer_on_frame(
 ) -> None:
     """Refuses a layer that serves for noise, by which it was found, and not for a frame, as where faces are aligned.
 
-    The frame must pass it once, its verdict not go past it, and its map lie over the frame. Nine passes, under the
+    The frame must pass it once, its verdict not go past it, and its map lie over the frame. Eight passes, under the
     caller's autograd mode and the detector's own.
 
     Args:
