@@ -20,6 +20,7 @@ from reporting.replication import compare_with_published, doubts, show_replicati
 from reporting.run_comparison import show_run_comparison
 from reporting.terminal import introduce_run, show_black_masks, show_missing, show_results
 from runs.drift import ask_about_first, keep_drift
+from runs.first_given import keep_given
 from runs.replication import OF_REPLICATION, PUBLISHED, replicated_runs
 from runs.run import WHOLE_RUN, score_frames
 from runs.run_folder import RunFolder, Shard
@@ -180,6 +181,8 @@ def score_detector(
     run_folder, selection = RunFolder(folder), setup.selection
     with worker_pool(workers, setup, settled(options, setup), folder) as pool, run_folder.locked(part):
         run_folder.bind(setup.configuration)
+        if setup.given is not None:
+            keep_given(run_folder, setup.given, selection.keys, part.whole)
         if drift := ask_about_first(run_folder, selection, setup.scorer.detector):
             keep_drift(run_folder, drift)
         outcome = score_frames(run_folder, setup.configuration, selection, setup.scorer, part, pool)

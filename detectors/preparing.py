@@ -56,7 +56,7 @@ def prepared(detector: Detector, image: np.ndarray) -> Tensor:
     two is refused from then on. The base's own `prepare` is asked once.
     """
     require_picture(image)
-    if not _prepares_itself(detector):
+    if not prepares_itself(detector):
         return _tried(detector, image)
     unused = _UNUSED.setdefault(detector, _unused_copy(detector))
     earlier = _EARLIER.get(detector)
@@ -181,7 +181,7 @@ def _lies_elsewhere(detector: Detector, image: np.ndarray, mask: np.ndarray, mad
     return bool((moved != made).sum() > 2 * detector.input_size + made.sum() / 4)
 
 
-def _prepares_itself(detector: Detector) -> bool:
+def prepares_itself(detector: Detector) -> bool:
     """Whether a detector has a `prepare` of its own."""
     return getattr(detector.prepare, "__func__", None) is not Detector.prepare
 
@@ -189,7 +189,7 @@ def _prepares_itself(detector: Detector) -> bool:
 def _moves_itself(detector: Detector) -> bool:
     """Whether a detector has a `prepare` or a `prepare_mask` of its own."""
     masks_itself = getattr(detector.prepare_mask, "__func__", None) is not Detector.prepare_mask
-    return masks_itself or _prepares_itself(detector)
+    return masks_itself or prepares_itself(detector)
 
 
 def _require_moved_alike(detector: Detector) -> None:
@@ -210,7 +210,7 @@ def _require_moved_alike(detector: Detector) -> None:
 
 def _remark_units(detector: Detector) -> None:
     """Warns of an own `prepare` that makes differences of brightness larger or smaller than they are in the frame."""
-    if not _prepares_itself(detector):
+    if not prepares_itself(detector):
         return
     dark, _, bright = _trial((2 * detector.input_size, 2 * detector.input_size))
     try:

@@ -14,14 +14,20 @@ RECORDS, SEAL = "records", "seal"
 
 
 def save_records(
-    path: Path, records: Sequence[Mapping[str, Any]], seals: Seals, beside: Mapping[str, Any] | None = None
+    path: Path,
+    records: Sequence[Mapping[str, Any]],
+    seals: Seals,
+    beside: Mapping[str, Any] | None = None,
+    first: bool = False,
 ) -> None:
     """Writes records as JSON, whole or not at all, with what else is to be kept `beside` them, by name.
+
+    With `first`, a file that another process wrote by then stays.
 
     Raises OSError where the folder cannot be written.
     """
     content = {**(beside or {}), RECORDS: list(records), SEAL: seals.blank(path, len(records))}
-    with atomic_write(path, "wb") as file:
+    with atomic_write(path, "wb", first) as file:
         file.write(closed(json.dumps(content).encode()))
 
 

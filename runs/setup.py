@@ -36,6 +36,7 @@ from runs.chosen_parts import (
 from runs.configuration import Configuration, describe_device, identify_detector, versions
 from runs.earlier_names import renamed_protocol
 from runs.filter_training import trained_attack
+from runs.first_given import FirstGiven
 from runs.own_code import own_code
 from runs.own_parts import try_own_parts
 from runs.run_names import files_name
@@ -46,7 +47,7 @@ from runs.usable_attacks import (
     PROTOCOL,
     WITHOUT_THRESHOLDS,
     UsableAttacks,
-    first_image,
+    first_frame,
     names_thresholds,
     usable_on_first_frame,
 )
@@ -64,13 +65,23 @@ from xai.methods import ADVERSARIAL
 
 @dataclass(frozen=True, eq=False)
 class RunSetup:
-    """A run that is ready to start."""
+    """A run that is ready to start.
+
+    Attributes:
+        name: what its files are called.
+        configuration: for its folder.
+        selection: of its frames.
+        scorer: of a frame.
+        on_demo: whether the frames are the demo's.
+        given: what its own parts gave of the first frame; None without own parts, and where they were not tried.
+    """
 
     name: str
     configuration: Configuration
     selection: Selection
     scorer: Scorer
     on_demo: bool
+    given: FirstGiven | None = None
 
 
 @kept_process_state("preparing the run")
@@ -140,8 +151,9 @@ def prepare_run(
         thresholds = bool(options.attacks) and protocol.finds_thresholds
         optional = DEFAULT_ATTACKS[1:] if tuple(options.attacks) == DEFAULT_ATTACKS else ()
         wanted = UsableAttacks(attacks, settings.adversarial if filled else None, thresholds, optional)
-        image = None if keep_real else first_image(selection, detector)  # else `inspect_frame` is shown the very frame
-        usable = usable_on_first_frame(wanted, selection, detector, batch_size, unsuitable(settings, detector, image))
+        first = None if keep_real else first_frame(selection, detector)  # else `inspect_frame` is shown the very frame
+        problems = unsuitable(settings, detector, None if first is None else first[1])
+        usable = usable_on_first_frame(wanted, selection, detector, batch_size, problems)
         attacks = dict(usable.attacks)
         settings = replace(settings, adversarial=usable.adversarial or settings.adversarial)
         if thresholds and not usable.flip_thresholds:
@@ -151,8 +163,7 @@ def prepare_run(
         divided(settings, options.segments, others.get("segments", {})), budgets, batch_size, options.precision,
         transforms, published.mark,
     )  # fmt: skip
-    if not as_written:
-        try_own_parts(scorer, selection)
+    given = None if as_written else try_own_parts(scorer, selection)
     if not (as_written or like):
         warn_of_unused(others, methods, settings, settings.fills if metrics else ())
         warn_of_unused_protocol(asked_of_protocol, planned)
@@ -182,7 +193,8 @@ def prepare_run(
         threads=torch.get_num_threads(),
         versions=versions((name, *(method.explainer for method in methods))),
     )
-    setup = RunSetup(files_name(options.every_method), configuration, selection, scorer, options.frames is None)
+    on_demo = options.frames is None
+    setup = RunSetup(files_name(options.every_method), configuration, selection, scorer, on_demo, given)
     if folder is not None and MALAFIDE in options.attacks:
         return with_trained_filter(setup, options, folder, own.get(MALAFIDE, {}))
     return setup

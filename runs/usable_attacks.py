@@ -10,7 +10,7 @@ from attacks import NES, RegionAttack
 from attacks.derivatives import usable_attacks
 from attacks.pgd import PGD
 from attacks.registry import unusable
-from common.errors import InputError
+from common.errors import FAILED, InputError
 from detectors import Detector, Queries
 from detectors.preparing import prepared
 from runs.earlier_names import renamed_protocol
@@ -75,11 +75,11 @@ def usable_on_first_frame(
     others = " ".join(f"--attack {name}" for name in asked.attacks if name not in asked.optional)
     without = _WITHOUT | dict.fromkeys(asked.optional, others)
     found = [*problems, *unusable(every, detector)]
-    image = first_image(selection, detector) if every else None
+    first = first_frame(selection, detector) if every else None
     usable = every
-    if image is not None:
+    if first is not None:
         try:
-            usable = usable_attacks(every, detector, image, batch_size, without)
+            usable = usable_attacks(every, detector, first[1], batch_size, without)
         except InputError as error:
             found.append(str(error))
     if found:
@@ -91,23 +91,23 @@ def usable_on_first_frame(
     )
 
 
-def first_image(selection: Selection, detector: Detector) -> Tensor | None:
-    """The first frame that can be read and that the detector answers, as its input (3, S, S); None where none can.
+def first_frame(selection: Selection, detector: Detector) -> tuple[str, Tensor] | None:
+    """The key of the first frame that can be prepared and that the detector answers, and its input (3, S, S).
 
-    Raises InputError where some can be read, and it answers none of them.
+    None where none can be prepared. Raises InputError where some can, and it answers none of them.
     """
-    unanswered = []
-    for index in range(len(selection.keys)):
+    unanswered: InputError | None = None
+    for index, key in enumerate(selection.keys):
         try:
             image = prepared(detector, selection.frame(index).image)
-        except InputError:
+        except FAILED:
             continue  # it becomes a failure of the run when its turn comes
         try:
             Queries(detector).logits(image[None])
         except InputError as error:
-            unanswered.append(error)
+            unanswered = unanswered or error
             continue
-        return image
-    if unanswered:
-        raise unanswered[0]
+        return key, image
+    if unanswered is not None:
+        raise unanswered
     return None

@@ -564,3 +564,40 @@ class WritesOver:
             case.image.zero_()
             case.background.zero_()
         return {"writes": 0.5}
+
+
+DRAWN_AT_IMPORT = np.random.default_rng().random((48, 48)).astype(np.float32)
+"""Another in each process."""
+
+
+def draws_at_import(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Smooths its map with what was drawn when this file was imported."""
+    grey: np.ndarray = image.mean(dim=0).cpu().numpy()
+    return grey + DRAWN_AT_IMPORT
+
+
+@dataclass(frozen=True)
+class DrawsItsDirection(Seeded):
+    """An attack along what was drawn when this file was imported."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        return batch.images + 4 / 255 * (torch.from_numpy(DRAWN_AT_IMPORT) - 0.5).sign()
+
+
+class WeighsByADraw(DrawsItsValue):
+    """A metric that weighs a map by what was drawn when this file was imported."""
+
+    def __call__(self, case: Case) -> Mapping[str, float]:
+        return {"drawn": float((case.saliency * DRAWN_AT_IMPORT).mean())}
+
+
+class MirrorsByADraw(TwoClassPlanted):
+    """A detector that mirrors frames, or not, by what was drawn when this file was imported."""
+
+    def prepare(self, image: np.ndarray) -> Tensor:
+        return super().prepare(image[:, ::-1].copy() if DRAWN_AT_IMPORT.mean() > 0.5 else image)
+
+    def prepare_mask(self, mask: np.ndarray) -> np.ndarray:
+        return super().prepare_mask(mask[:, ::-1].copy() if DRAWN_AT_IMPORT.mean() > 0.5 else mask)

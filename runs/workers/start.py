@@ -18,6 +18,8 @@ from detectors import Detector, Queries
 from detectors.consistency import differs, probes
 from detectors.devices import resolve_device
 from detectors.half_precision import half_types
+from runs.asked_own_parts import given_here
+from runs.first_given import FirstGiven, require_same_given
 from runs.run_options import EvaluationOptions
 from runs.selection import Selection
 from runs.setup import RunSetup, prepare_run
@@ -85,6 +87,7 @@ class PreparedRun:
             that was lost, or elsewhere, must find the same.
         stamps: of the pictures.
         answers: (3, C), what the detector of the run's process says of pictures of noise.
+        given: what the own parts of the run's process give of its first frame; None without such parts.
     """
 
     options: EvaluationOptions
@@ -93,9 +96,13 @@ class PreparedRun:
     parts: Mapping[str, str]
     stamps: Stamps
     answers: Tensor
+    given: FirstGiven | None = None
 
     def __call__(self, slot: int) -> tuple[Selection, Score]:
-        """See `WorkerPlan`. Raises InputError where the detector, code or frames are others than the run's by now."""
+        """See `WorkerPlan`.
+
+        Raises InputError where the detector, code, frames or what own parts give are others than the run's by now.
+        """
         torch.set_num_threads(self.threads)
         options = replace(self.options, device=device_of(self.options.device, slot))
         setup = prepare_run(options, folder=self.folder, as_written=True)
@@ -107,6 +114,8 @@ class PreparedRun:
             )
         _require_same(setup.scorer.detector, self.answers)
         setup.selection.expect(self.stamps)
+        if self.given is not None:
+            require_same_given(self.given, given_here(setup.scorer, setup.selection, self.given))
         return setup.selection, setup.scorer
 
 
@@ -160,7 +169,7 @@ def worker_pool(
     threads = setup.configuration.threads  # as measured before this process took its share
     detector = setup.scorer.detector
     answers = Queries(detector).logits(probes(detector))
-    plan = PreparedRun(options, folder, threads, prepared_parts(setup), setup.selection.stamps, answers)
+    plan = PreparedRun(options, folder, threads, prepared_parts(setup), setup.selection.stamps, answers, setup.given)
     pool = _pool(worker_options, plan)
     try:
         yield pool

@@ -31,7 +31,9 @@ def prepared(keys: tuple[str, ...] = ("x.png",), **changed: Any) -> Any:
     entries = [Entry(key, True, 3) for key in keys]
     selection = SimpleNamespace(keys=keys, entries=entries, stamps={"x.png": b"of the run"}, told=told)
     selection.expect = told.append
-    return SimpleNamespace(configuration=replace(CONFIGURATION, **changed), selection=selection, scorer=SCORER)
+    return SimpleNamespace(
+        configuration=replace(CONFIGURATION, **changed), selection=selection, scorer=SCORER, given=None
+    )
 
 
 OTHER_DETECTOR = replace(CONFIGURATION.detector, weights="other")

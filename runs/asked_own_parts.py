@@ -1,0 +1,194 @@
+"""Users' own explainers, attacks, metrics and `prepare`, asked about a run's first frame."""
+
+import contextlib
+import copy
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import attacks.registry
+import xai.methods
+from attacks import Batch, Proposal, RegionAttack
+from common.errors import FAILED
+from common.process_state import kept_process_state
+from common.seeds import generator
+from detectors import Detector, Queries
+from detectors.preparing import prepares_itself
+from runs.first_given import ATTACK, DETECTOR, METHOD, METRIC, FirstGiven, sampled
+from runs.selection import Selection
+from scoring.frame import Scorer
+from scoring.metrics import Case, Metric
+from scoring.metrics.measuring import Measurement, measure_case
+from xai.explanation import Explanation, FrameExplanations, explained_class
+from xai.methods import ADVERSARIAL, Method
+
+Given = Mapping[str, np.ndarray]
+"""What parts give, as in `runs.first_given.FirstGiven`."""
+
+
+@dataclass(frozen=True)
+class OwnParts:
+    """Those of a run that are users' own.
+
+    Attributes:
+        methods: with an explainer of a user's, by that; none with the adversarial fill, which would cost an attack.
+        attacks: by name.
+        metrics: by name.
+        prepares: whether the detector prepares frames by a user's own code.
+    """
+
+    methods: Mapping[str, Method]
+    attacks: Mapping[str, RegionAttack]
+    metrics: Mapping[str, Metric]
+    prepares: bool
+
+    @classmethod
+    def of(cls, scorer: Scorer) -> "OwnParts":
+        """Those of a scorer."""
+        methods = {each.explainer: each for each in scorer.methods if _is_own(each.explainer, xai.methods.FAMILIES)}
+        where = str(getattr(scorer.detector.prepare, "__module__", ""))
+        return cls(
+            {
+                name: replace(method, fill="mean") if method.fill == ADVERSARIAL else method
+                for name, method in methods.items()
+            },
+            {name: each for name, each in scorer.attacks.items() if _is_own(name, attacks.registry.FAMILIES)},
+            {name: each for name, each in scorer.metrics.items() if _is_own(name, ())},
+            prepares_itself(scorer.detector) and not where.startswith("detectors."),
+        )
+
+    @property
+    def explain_or_attack(self) -> bool:
+        """Whether there are others than a `prepare`."""
+        return bool(self.methods or self.attacks or self.metrics)
+
+
+@kept_process_state("trying own parts")
+def given_here(scorer: Scorer, selection: Selection, elsewhere: FirstGiven) -> FirstGiven:
+    """What the parts of a run give here of the frame that another process of it asked them about, each asked once.
+
+    What fails here, or cannot be read, is left out, to fail when its frame's turn comes.
+    """
+    own, given = OwnParts.of(scorer), dict[str, np.ndarray]()
+    image = prepared_again(scorer.detector, selection, elsewhere.key)
+    if image is None or not elsewhere.parts:
+        return FirstGiven(elsewhere.key, given)
+    if own.prepares:
+        given |= of_prepare(scorer.detector, image)
+    asked: list[Callable[[FrameExplanations], Given]] = [
+        *(partial(_explained, method) for method in own.methods.values()),
+        *(partial(of_attack, name, attack, scorer.batch_size) for name, attack in own.attacks.items()),
+        *(partial(_measured, name, metric) for name, metric in own.metrics.items()),
+    ]
+    for ask in asked:
+        with contextlib.suppress(*FAILED):
+            given |= ask(trial(scorer, image))
+    return FirstGiven(elsewhere.key, given)
+
+
+def prepared_again(detector: Detector, selection: Selection, key: str) -> Tensor | None:
+    """A frame as the detector prepares it, (3, S, S), copied; None where it cannot be."""
+    try:
+        return detector.prepare(selection.frame(selection.keys.index(key)).image).clone()
+    except FAILED:
+        return None
+
+
+def trial(scorer: Scorer, image: Tensor, seed: int = 0) -> FrameExplanations:
+    """The frame (3, S, S) that own parts are tried on."""
+    target = explained_class(Queries(scorer.detector).logits(image[None])[0], scorer.detector.real)
+    return FrameExplanations(scorer.detector, image, target, scorer.settings, seed, "trial", scorer.batch_size)
+
+
+def attack_quarters(
+    attack: RegionAttack, frame: FrameExplanations, batch_size: int, pairs: Collection[int] = (0,)
+) -> Tensor:
+    """What an attack makes of quarters of a frame, the one in its middle (0) and another (1), (N, 3, S, S).
+
+    Raises whatever the attack raises.
+    """
+    regions = torch.from_numpy(np.stack([quarter(frame.image), np.roll(quarter(frame.image), -7, axis=(0, 1))]))
+    images = frame.image[None].expand(len(pairs), -1, -1, -1)
+    return attack(frame.detector, images, regions[list(pairs)], list(pairs), batch_size).images
+
+
+def measure(name: str, metric: Metric, frame: FrameExplanations) -> list[Measurement]:
+    """What a metric says of a frame's brightness as a map. Raises whatever the metric raises."""
+    case = Case(
+        score=frame.score,
+        image=frame.image,
+        saliency=_brightness(frame.image),
+        segments=frame.segments,
+        mask=quarter(frame.image),
+        background=frame.image.mean(dim=(1, 2), keepdim=True).expand_as(frame.image),
+        explain=lambda image, _: _brightness(image),
+        draws=partial(generator, 0, "trial"),
+    )
+    return measure_case(case, {name: metric})
+
+
+def of_prepare(detector: Detector, image: Tensor) -> Given:
+    """What is kept of a frame that the detector prepared."""
+    return {f"{DETECTOR} {type(detector).__name__}'s prepare": sampled(image.cpu().numpy())}
+
+
+def of_map(method: Method, made: Explanation) -> Given:
+    """What is kept of an explanation."""
+    return {f"{METHOD} {method.name}": sampled(made.saliency)}
+
+
+def of_values(measured: Collection[Measurement]) -> Given:
+    """What is kept of a metric's values."""
+    return {f"{METRIC} {each.full_name}": sampled(np.array([each.value])) for each in measured}
+
+
+def _explained(method: Method, frame: FrameExplanations) -> Given:
+    return of_map(method, frame.explain(method))
+
+
+def of_attack(name: str, attack: RegionAttack, batch_size: int, frame: FrameExplanations) -> Given:
+    """What is kept of an attack on a quarter, by a copy: what changes there, and its first proposal and its last.
+
+    Proposals, since where none is better than the frame, the frame is what comes out. Nothing where it proposes none,
+    as of a frame that the detector calls real. Raises whatever the attack raises.
+    """
+    attack = copy.deepcopy(attack)
+    propose, proposals = attack.propose, list[Tensor]()
+
+    def kept(queries: Queries, batch: Batch) -> Tensor | Proposal:
+        made = propose(queries, batch)
+        proposals.append((made.images if isinstance(made, Proposal) else made).detach().cpu().float().clone())
+        return made
+
+    object.__setattr__(attack, "propose", kept)
+    images = attack_quarters(attack, frame, batch_size)
+    if not proposals:
+        return {}
+    changes = torch.cat([images, proposals[0], proposals[-1]]).nan_to_num(0, 0, 0) - frame.image.cpu()
+    return {f"{ATTACK} {name}": sampled(changes.numpy()[..., quarter(frame.image)])}
+
+
+def _measured(name: str, metric: Metric, frame: FrameExplanations) -> Given:
+    return of_values(measure(name, metric, frame))
+
+
+def quarter(image: Tensor) -> np.ndarray:
+    """The middle of a picture, half as wide and high, (H, W) bool."""
+    middle, edge = np.zeros(image.shape[1:], dtype=bool), image.shape[-1] // 4
+    middle[edge:-edge, edge:-edge] = True
+    return middle
+
+
+def _brightness(image: Tensor) -> np.ndarray:
+    """A map that follows the picture at no cost, (H, W)."""
+    return image.mean(dim=0).cpu().numpy()
+
+
+def _is_own(name: str, families: Collection[str]) -> bool:
+    """Whether a name is of a user's own code, `package.module:Name`."""
+    family, separator, _ = name.partition(":")
+    return bool(separator) and family not in families
