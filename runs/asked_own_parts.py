@@ -29,6 +29,9 @@ from xai.methods import ADVERSARIAL, Method
 Given = Mapping[str, np.ndarray]
 """What parts give, as in `runs.first_given.FirstGiven`."""
 
+MOVES = 8
+"""How many pictures an own `prepare` is asked about: the first frame, and it moved."""
+
 
 @dataclass(frozen=True)
 class OwnParts:
@@ -78,7 +81,7 @@ def given_here(scorer: Scorer, selection: Selection, elsewhere: FirstGiven) -> F
     if image is None or not elsewhere.parts:
         return FirstGiven(elsewhere.key, given)
     if own.prepares:
-        given |= of_prepare(scorer.detector, image)
+        given |= of_prepare(scorer.detector, selection, elsewhere.key)
     asked: list[Callable[[FrameExplanations], Given]] = [
         *(partial(_explained, method) for method in own.methods.values()),
         *(partial(of_attack, name, attack, scorer.batch_size) for name, attack in own.attacks.items()),
@@ -131,9 +134,18 @@ def measure(name: str, metric: Metric, frame: FrameExplanations) -> list[Measure
     return measure_case(case, {name: metric})
 
 
-def of_prepare(detector: Detector, image: Tensor) -> Given:
-    """What is kept of a frame that the detector prepared."""
-    return {f"{DETECTOR} {type(detector).__name__}'s prepare": sampled(image.cpu().numpy())}
+def of_prepare(detector: Detector, selection: Selection, key: str) -> Given:
+    """What is kept of a frame as the detector prepares it, as it is and moved; zeros where it cannot be prepared.
+
+    Mirrored by the parity of a hash, one picture is the same in every second process.
+    """
+    made = np.zeros((MOVES, 3, detector.input_size, detector.input_size), dtype=np.float32)
+    for move, picture in enumerate(made):
+        with contextlib.suppress(*FAILED):
+            image = selection.frame(selection.keys.index(key)).image
+            places = [move * side // MOVES for side in image.shape[:2]]
+            picture[:] = detector.prepare(np.roll(image, places, axis=(0, 1))).cpu().numpy()
+    return {f"{DETECTOR} {type(detector).__name__}'s prepare": sampled(made)}
 
 
 def of_map(method: Method, made: Explanation) -> Given:

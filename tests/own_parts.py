@@ -566,6 +566,9 @@ class WritesOver:
         return {"writes": 0.5}
 
 
+SALT = 0
+"""As Python has one for the hashes of texts and bytes."""
+
 DRAWN_AT_IMPORT = np.random.default_rng().random((48, 48)).astype(np.float32)
 """Another in each process."""
 
@@ -591,6 +594,13 @@ class WeighsByADraw(DrawsItsValue):
 
     def __call__(self, case: Case) -> Mapping[str, float]:
         return {"drawn": float((case.saliency * DRAWN_AT_IMPORT).mean())}
+
+
+class MirrorsByHash(TwoClassPlanted):
+    """A detector that mirrors every second frame, by Python's hash of what it shows."""
+
+    def prepare(self, image: np.ndarray) -> Tensor:
+        return super().prepare(image[:, ::-1].copy() if hash((SALT, image.tobytes())) % 2 else image)
 
 
 class MirrorsByADraw(TwoClassPlanted):

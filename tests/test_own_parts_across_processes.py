@@ -1,7 +1,9 @@
 """What own parts give of the first frame is the same in every process of a run, or the run is not gone on with."""
 
+import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -232,6 +234,23 @@ def test_a_part_that_failed_at_first_is_kept_from_the_first_time_it_gives_someth
     keep_given(folder, FirstGiven("another frame", {}), keys, alone=False)
     with pytest.raises(InputError, match="draws_at_import gives otherwise"):
         keep_given(folder, FirstGiven(given.key, {part: v + 1 for part, v in given.parts.items()}), keys, alone=False)
+
+
+def test_a_prepare_that_mirrors_by_a_hash_is_seen_though_it_may_not_mirror_the_first_frame(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one of two processes the first frame is the same, of eight pictures all are in one of 256."""
+    options = EvaluationOptions(frames=index, preset="quick", device="cpu", baselines=("none",), attacks=("pgd",))
+    setup = prepare_run(replace(options, methods=("captum:Saliency",), detector=f"{OWN}:MirrorsByHash"))
+    assert setup.given is not None
+    refused = 0
+    for salt in range(1, 9):
+        monkeypatch.setattr(own_parts, "SALT", salt)
+        with contextlib.suppress(InputError):
+            require_same_given(setup.given, given_here(setup.scorer, setup.selection, setup.given))
+            continue
+        refused += 1
+    assert refused >= 7
 
 
 def test_what_fails_in_a_worker_is_left_to_fail(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
