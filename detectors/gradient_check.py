@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from common.console import warn
+from common.errors import words
 from common.seeds import derive_seed
 from detectors.answers import in_float32, with_chances
 from detectors.base import Detector
@@ -199,7 +200,8 @@ def _gradient(queries: Queries, images: Tensor) -> Tensor | GradientFault:
         except RuntimeError as error:
             if ran_out(error):
                 raise
-            return GradientFault(f"it cannot be differentiated ({str(error).splitlines()[0]})")
+            reason = words(error.__cause__ or error)  # a detector's forward says who fails in its own line
+            return GradientFault(f"it cannot be differentiated ({reason})")
     if gradient is None:
         return GradientFault("it gives no gradient")
     if not gradient.isfinite().all():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from common.console import warn
-from common.errors import FAILED, InputError
+from common.errors import FAILED, InputError, described
 from detectors.base import Detector, require_picture
 
 TRIES = 16
@@ -131,7 +131,13 @@ def _written(detector: Detector) -> set[tuple[str, int]]:
 
 def _tried(detector: Detector, image: np.ndarray) -> Tensor:
     """What `prepare` gives, copied, as it may give the same memory again. Raises InputError where it is no input."""
-    who, side, made = f"detector {type(detector).__name__}", detector.input_size, detector.prepare(image.copy())
+    who, side = f"detector {type(detector).__name__}", detector.input_size
+    try:
+        made = detector.prepare(image.copy())
+    except InputError:
+        raise
+    except FAILED as error:
+        raise InputError(f"{who}: its prepare fails on a frame ({described(error)})") from error
     if not isinstance(made, Tensor) or made.shape != (3, side, side) or made.dtype != torch.float32:
         got = f"{tuple(made.shape)} {made.dtype}" if isinstance(made, Tensor) else f"a {type(made).__name__}"
         raise InputError(f"{who}: its prepare gave {got}; expected (3, {side}, {side}) float32")

@@ -137,7 +137,7 @@ FAULTS: dict[str, tuple[Callable[[Tensor], Tensor], str, bool]] = {
     "bytes": (lambda x: (x * 255).byte().float() / 255, "it gives no gradient", False),
     "numpy": (
         lambda x: torch.from_numpy(x.numpy().copy()),
-        "it cannot be differentiated (detector Behind fails on 1 picture (RuntimeError: Can't call numpy()",
+        "it cannot be differentiated (Can't call numpy()",
         False,
     ),
     "no way back": (_OneWay.apply, "it cannot be differentiated (no way back)", False),
