@@ -124,7 +124,7 @@ def test_looking_at_one_frame(index: Path, tmp_path: Path, capsys: pytest.Captur
         ("Reversed", GRADIENT, "on the first frame; captum:InputXGradient follow it"),
         ("Mirrored", CAM, "sees the first frame elsewhere"),
         ("Remembering", "cam:AblationCAM", "error: cam:AblationCAM cannot explain Remembering: AttributeError: "),
-        ("Fails", "LIME", "png fails with Fails (KeyError: 'box', at forward in face_detectors.py, line "),
+        ("Fails", "LIME", "detector Fails fails on 1 picture (KeyError: 'box', at forward in face_detectors.py, line "),
     ):
         asked = ["--device", "cpu", "--threads", "1", "--preset", "quick", "--adversarial-mask", "No"]
         asked += ["--frames", str(index), "--detector", f"tests.face_detectors:{name}", "--method", method]
