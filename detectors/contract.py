@@ -48,6 +48,8 @@ def check_contract(detector: Detector, name: str) -> None:
     _require_labels(detector, name)
     if type(detector).__call__ is not Detector.__call__:
         raise InputError(f"detector {name} has a __call__ of its own, past which nothing is looked at: name it forward")
+    if type(detector).__hash__ is None:
+        raise InputError(f"detector {name} has an __eq__ and no __hash__, without which torch cannot keep it: add one")
     require_networks_seen(detector, name)
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:

@@ -112,16 +112,17 @@ def _remark_writing(detector: Detector, names: set[str]) -> None:
 
 
 def _unused_copy(detector: Detector) -> Detector:
-    """A detector of the same networks with attributes of its own: what one keeps, the other does not."""
+    """A detector of the same weights, and of nothing else that is another's: what one keeps, the other does not.
+
+    Where it cannot be copied so (it holds a lock, say), its attributes alone are its own.
+    """
+    weights = [*detector.parameters(), *detector.buffers()]
     try:
-        unused = copy.copy(detector)
+        return copy.deepcopy(detector, {id(weight): weight for weight in weights})
     except FAILED:
+        with contextlib.suppress(*FAILED):
+            return copy.copy(detector)
         return detector
-    for name, value in vars(detector).items():
-        if not name.startswith("_") and isinstance(value, (dict, list, set, bytearray, np.ndarray)):
-            with contextlib.suppress(*FAILED):
-                vars(unused)[name] = copy.deepcopy(value)
-    return unused
 
 
 def _written(detector: Detector) -> set[tuple[str, int]]:

@@ -543,6 +543,27 @@ class FirstBox(TwoClassPlanted):
         return super().prepare(np.roll(image, [-side for side in self.box or ()], axis=(0, 1)))
 
 
+class Cropper:
+    """Keeps the place of the first picture, for whoever asks."""
+
+    box: tuple[int, ...] = ()
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        self.box = self.box or tuple(int(at) for at in np.unravel_index(image[..., 0].argmax(), image.shape[:2]))
+        return np.roll(image, [-side for side in self.box], axis=(0, 1))
+
+
+class FirstBoxOfAnObject(TwoClassPlanted):
+    """The same in an object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cropper = Cropper()
+
+    def prepare(self, image: np.ndarray) -> torch.Tensor:
+        return super().prepare(self._cropper(image))
+
+
 class ByShape(TwoClassPlanted):
     """Remembers what it prepared by the picture's shape."""
 
@@ -570,6 +591,7 @@ class RunningMean(TwoClassPlanted):
     ("kind", "words"),
     [
         (FirstBox, "prepares a frame otherwise each time, or after another"),
+        (FirstBoxOfAnObject, "prepares a frame otherwise each time, or after another"),
         (ByShape, "prepares two different pictures alike"),
         (RunningMean, "prepares a frame otherwise each time, or after another"),
     ],
