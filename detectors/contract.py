@@ -25,6 +25,17 @@ MOST_MARGIN = 1e4
 """Between the two largest logits of every picture of noise: a hundred times what float32's softmax can tell."""
 
 
+def require_hashable(detector: Detector, name: str) -> None:
+    """Raises InputError where a detector or a network in it has no hash, by which torch goes through them."""
+    try:
+        list(detector.named_modules())
+    except TypeError as error:
+        raise InputError(
+            f"detector {name} has an __eq__ and no __hash__, or a network in it has, so that torch cannot go through "
+            f"its networks ({described(error)}): add a __hash__"
+        ) from error
+
+
 def check_contract(detector: Detector, name: str) -> None:
     """Raises InputError, saying what is wrong, where a detector does not do what the Detector class says."""
     for attribute in ("input_size", "class_names", "real"):
@@ -48,8 +59,6 @@ def check_contract(detector: Detector, name: str) -> None:
     _require_labels(detector, name)
     if type(detector).__call__ is not Detector.__call__:
         raise InputError(f"detector {name} has a __call__ of its own, past which nothing is looked at: name it forward")
-    if type(detector).__hash__ is None:
-        raise InputError(f"detector {name} has an __eq__ and no __hash__, without which torch cannot keep it: add one")
     require_networks_seen(detector, name)
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:

@@ -19,7 +19,7 @@ from common.registry import resolve
 from detectors import caddm, ff_attribution, hugging_face, sbi, timm_source, xception
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint, read
-from detectors.contract import check_contract
+from detectors.contract import check_contract, require_hashable
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.devices import resolve_device
 from detectors.hugging_face_source import build_hugging_face
@@ -116,6 +116,7 @@ def load(
         detector, digest, remarks = _own(name, checkpoint)
     else:
         detector, digest = _known(name, checkpoint, conventions)
+    require_hashable(detector, name)
     try:
         detector.eval()  # what it returns is not looked at: a user's own may return nothing
     except NotImplementedError as error:  # as networks of torch.export raise it, which have no modes

@@ -302,3 +302,20 @@ class EndsAtOnce(PlantedDetector):
 
     def __init__(self) -> None:
         raise SystemExit(0)
+
+
+class Unhashable(PlantedDetector):
+    """Has an __eq__ of its own, and so no hash."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unhashable)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class HoldsUnhashable(PlantedDetector):
+    """Holds such a network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Unhashable()

@@ -232,3 +232,12 @@ def test_testing_a_detector_asks_again_about_frames_anywhere_in_a_batch(
     assert console.status(detectors_app, [*words, "--batch-size", "16"]) == 1
     told = capsys.readouterr().err
     assert "OthersOfTheBatch answers a frame of this test differently when it is asked again, beside others" in told
+
+
+@pytest.mark.parametrize("name", ["Unhashable", "HoldsUnhashable"])
+def test_one_that_torch_cannot_go_through_is_refused(
+    name: str, index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _ = run(index, tmp_path, f"tests.lying_detectors:{name}")
+    assert status == 1
+    assert f"detector tests.lying_detectors:{name} has an __eq__ and no __hash__" in capsys.readouterr().err

@@ -56,17 +56,6 @@ def test_a_call_of_its_own_is_refused() -> None:
         check_contract(Calls(), "own")
 
 
-def test_one_that_cannot_be_hashed_is_refused() -> None:
-    class Equal(PlantedDetector):
-        def __eq__(self, other: object) -> bool:
-            return isinstance(other, Equal)
-
-        __hash__ = None  # type: ignore[assignment]
-
-    with pytest.raises(InputError, match="has an __eq__ and no __hash__"):
-        check_contract(Equal(), "own")
-
-
 class Predictor:
     """As a library's object round a network is."""
 
