@@ -1,5 +1,6 @@
 """Explainers, attacks and metrics that write where they should not, or give what they should not."""
 
+import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -597,10 +598,11 @@ class WeighsByADraw(DrawsItsValue):
 
 
 class MirrorsByHash(TwoClassPlanted):
-    """A detector that mirrors every second frame, by Python's hash of what it shows."""
+    """A detector that mirrors every second frame, by a hash of what it shows that is salted as Python's own."""
 
     def prepare(self, image: np.ndarray) -> Tensor:
-        return super().prepare(image[:, ::-1].copy() if hash((SALT, image.tobytes())) % 2 else image)
+        digest = hashlib.sha256(bytes([SALT]) + image.tobytes()).digest()
+        return super().prepare(image[:, ::-1].copy() if digest[0] % 2 else image)
 
 
 class MirrorsByADraw(TwoClassPlanted):
