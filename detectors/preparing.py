@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
@@ -27,20 +28,27 @@ GAIN = 0.2
 NO_GAIN = 1e-3
 """Where the brightness of a trial picture is stretched by less, its bright place was cut out, and nothing is known."""
 
-_FRAMES: WeakKeyDictionary[Detector, int] = WeakKeyDictionary()
-"""How many frames a detector with a `prepare` of its own gave the same each time."""
 
-_UNSETTLED: WeakSet[Detector] = WeakSet()
-"""Those whose `prepare` gave one frame two ways."""
+@dataclass
+class _Watched:
+    """What is known of a detector with a `prepare` of its own.
 
-_EARLIER: WeakKeyDictionary[Detector, np.ndarray] = WeakKeyDictionary()
-"""The frame that a detector with a `prepare` of its own prepared last."""
+    Attributes:
+        unused: a copy of it, with the same weights, as it was before its first frame.
+        frames: how many frames it gave the same each time.
+        last: the frame that it prepared last, (H, W, 3) uint8.
+        is_unsettled: whether it gave one frame two ways.
+        is_told: whether it was said to write to itself whenever it prepares a frame.
+    """
 
-_UNUSED: WeakKeyDictionary[Detector, Detector] = WeakKeyDictionary()
-"""A copy of such a detector, with the same weights, as it was before its first frame."""
+    unused: Detector
+    frames: int = 0
+    last: np.ndarray | None = None
+    is_unsettled: bool = False
+    is_told: bool = False
 
-_WRITES: WeakSet[Detector] = WeakSet()
-"""The detectors that were said to write to themselves whenever they prepare a frame."""
+
+_WATCHED: WeakKeyDictionary[Detector, _Watched] = WeakKeyDictionary()
 
 _MOVED_ALIKE: WeakSet[Detector] = WeakSet()
 """The detectors whose `prepare_mask` is not known to move pixels elsewhere than their `prepare`."""
@@ -58,36 +66,37 @@ def prepared(detector: Detector, image: np.ndarray) -> Tensor:
     require_picture(image)
     if not prepares_itself(detector):
         return _tried(detector, image)
-    unused = _UNUSED.setdefault(detector, _unused_copy(detector))
-    earlier = _EARLIER.get(detector)
-    frames = _FRAMES.get(detector, 0) + (earlier is None or not np.array_equal(image, earlier))
-    if detector not in _FRAMES:
+    if detector not in _WATCHED:
+        _WATCHED[detector] = _Watched(_unused_copy(detector))
         _remark_units(detector)
+    watched = _WATCHED[detector]
+    is_first = not watched.frames
+    frames = watched.frames + (watched.last is None or not np.array_equal(image, watched.last))
     before = _written(detector)
     made = _tried(detector, image)
-    if detector in _FRAMES:
-        _remark_writing(detector, {name for name, _ in _written(detector) ^ before})
-    others = [_tried(detector, image) for _ in range(0 if detector in _FRAMES else TRIES - 2)]
-    others += [_tried(_unused_copy(unused), image)] if frames <= FEW or frames & (frames - 1) == 0 else []
-    others += [_after_others(detector, image, made)]
-    if detector in _UNSETTLED or any(not torch.equal(made, other) for other in others):
-        _UNSETTLED.add(detector)
+    if not is_first:
+        _remark_writing(detector, watched, {name for name, _ in _written(detector) ^ before})
+    others = [_tried(detector, image) for _ in range(TRIES - 2 if is_first else 0)]
+    others += [_tried(_unused_copy(watched.unused), image)] if frames <= FEW or frames & (frames - 1) == 0 else []
+    others += [_after_others(detector, watched, image, made)]
+    if watched.is_unsettled or any(not torch.equal(made, other) for other in others):
+        watched.is_unsettled = True
         raise InputError(
             f"detector {type(detector).__name__} prepares a frame otherwise each time, or after another: leave what "
             "draws, or keeps a state, out of prepare"
         )
-    _FRAMES[detector] = frames
+    watched.frames = frames
     return made
 
 
-def _after_others(detector: Detector, image: np.ndarray, made: Tensor) -> Tensor:
+def _after_others(detector: Detector, watched: _Watched, image: np.ndarray, made: Tensor) -> Tensor:
     """What `prepare` gives of a frame after others: the frame before it, moved by a sixth, and mirrored and darker.
 
     Raises InputError where the frame and the latter are prepared alike.
     """
-    earlier = _EARLIER.get(detector, image)
+    earlier = image if watched.last is None else watched.last
     moved = np.roll(earlier, [side // 6 for side in earlier.shape[:2]], axis=(0, 1))
-    _EARLIER[detector] = image.copy()
+    watched.last = image.copy()
     alike = False
     with contextlib.suppress(*FAILED):  # it may find no face
         alike = torch.equal(_tried(detector, (0.9 * moved[:, ::-1]).astype(np.uint8)), made)
@@ -101,10 +110,10 @@ def _after_others(detector: Detector, image: np.ndarray, made: Tensor) -> Tensor
     return _tried(detector, image)
 
 
-def _remark_writing(detector: Detector, names: set[str]) -> None:
+def _remark_writing(detector: Detector, watched: _Watched, names: set[str]) -> None:
     """Warns, once, of attributes that a detector sets anew where it prepares another frame than its first."""
-    if names and detector not in _WRITES:
-        _WRITES.add(detector)
+    if names and not watched.is_told:
+        watched.is_told = True
         warn(
             f"detector {type(detector).__name__} keeps {' and '.join(sorted(names))} whenever it prepares a frame: "
             "pictures are prepared before they are asked about, so its forward would read what is of another"
@@ -217,8 +226,6 @@ def _require_moved_alike(detector: Detector) -> None:
 
 def _remark_units(detector: Detector) -> None:
     """Warns of an own `prepare` that makes differences of brightness larger or smaller than they are in the frame."""
-    if not prepares_itself(detector):
-        return
     dark, _, bright = _trial((2 * detector.input_size, 2 * detector.input_size))
     try:
         low, high = np.quantile(_tried(detector, bright), (0.05, 0.95))

@@ -27,7 +27,7 @@ DARKER = 0.7
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
+class _Answered:
     """A picture (3, S, S) and the logits (C,) that it was answered with, on the CPU, in which precision."""
 
     picture: Tensor
@@ -40,7 +40,7 @@ class _Stage:
     """What a stage has asked about: how many pictures, and a random sample of them (Vitter's algorithm R, 1985)."""
 
     asked: int = 0
-    kept: list[Answered] = field(default_factory=list)
+    kept: list[_Answered] = field(default_factory=list)
 
 
 class SpotChecks:
@@ -116,14 +116,14 @@ class SpotChecks:
         stage.asked += len(images)
         for index, place in zip(chosen.tolist(), places[chosen].tolist(), strict=True):
             picture, answer = (tensor[index].detach().cpu().clone() for tensor in (images, logits))
-            stage.kept[place : place + 1] = [Answered(picture, answer, precision)]
+            stage.kept[place : place + 1] = [_Answered(picture, answer, precision)]
 
     def _trim(self, share: int) -> None:
         for stage in self._stages.values():
             if len(stage.kept) > share:
                 stage.kept = self._shuffled(stage.kept)[:share]
 
-    def _shuffled(self, kept: list[Answered]) -> list[Answered]:
+    def _shuffled(self, kept: list[_Answered]) -> list[_Answered]:
         return [kept[i] for i in self._draws.permutation(len(kept))]
 
     def _hooks_of_layers(self) -> int:

@@ -28,7 +28,7 @@ from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack, check_aim, whole_frame_attacks
 from runs.configuration import Configuration, describe_device, identify_detector, versions
 from runs.own_code import own_code
-from runs.usable_attacks import UsableAttacks, usable_on_first_frame
+from runs.usable_attacks import UsableAttacks, first_frame, usable_on_first_frame
 from xai.explanation_settings import parse_override
 
 ELSEWHERE = 128
@@ -237,7 +237,9 @@ def _usable_overrides(
     """
     by_name = {frame_attack.name: frame_attack.attack for frame_attack in planned}
     exact = {name: attack for name, attack in by_name.items() if isinstance(attack, NES)}
-    usable = usable_on_first_frame(UsableAttacks(exact), chosen.selection, source, batch_size).attacks
+    first = first_frame(chosen.selection, source) if exact else None
+    image = None if first is None else first[1]
+    usable = usable_on_first_frame(UsableAttacks(exact), image, source, batch_size).attacks
     finite = {
         name: {"derivatives": FINITE, "sigma": str(attack.sigma)}
         for name, attack in usable.items()

@@ -140,9 +140,9 @@ def of_prepare(detector: Detector, selection: Selection, key: str) -> Given:
     Mirrored by the parity of a hash, one picture is the same in every second process.
     """
     made = np.zeros((MOVES, 3, detector.input_size, detector.input_size), dtype=np.float32)
+    image = selection.frame(selection.keys.index(key)).image
     for move, picture in enumerate(made):
         with contextlib.suppress(*FAILED):
-            image = selection.frame(selection.keys.index(key)).image
             places = [move * side // MOVES for side in image.shape[:2]]
             picture[:] = detector.prepare(np.roll(image, places, axis=(0, 1))).cpu().numpy()
     return {f"{DETECTOR} {type(detector).__name__}'s prepare": sampled(made)}

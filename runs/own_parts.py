@@ -27,7 +27,6 @@ from runs.asked_own_parts import (
 )
 from runs.first_given import TOGETHER_TOLERANCE, TOLERANCE, FirstGiven
 from runs.selection import Selection
-from runs.usable_attacks import first_frame
 from scoring.frame import Scorer
 from scoring.metrics import Metric
 from scoring.unchanged import Unchanged
@@ -44,7 +43,7 @@ _DEPENDS = (
 )
 
 
-def try_own_parts(scorer: Scorer, selection: Selection) -> FirstGiven | None:
+def try_own_parts(scorer: Scorer, selection: Selection, key: str, image: Tensor) -> FirstGiven | None:
     """Refuses users' own explainers that say they draw nothing and do; warns of parts that do not repeat themselves.
 
     An explainer says so by `deterministic = True`, or by a covariance of zeros from `sampled`. Warned of are those
@@ -53,16 +52,22 @@ def try_own_parts(scorer: Scorer, selection: Selection) -> FirstGiven | None:
     that give two values to its brightness as a map. What that takes, three or four explanations, six attacks on a
     quarter of the frame and two values, is in no cost. What fails there is left to fail when its frame's turn comes.
 
-    Returns what those that repeat themselves gave of the frame, a detector's own `prepare` among them; None where the
-    run has no own parts, or no frame can be read.
+    Args:
+        scorer: with the parts.
+        selection: of the run's frames.
+        key: of the frame, the run's first that can be prepared and is answered.
+        image: (3, S, S), that frame as the detector prepares it.
 
-    Raises InputError, naming the method, or where one of them changes the detector or its own settings.
+    Returns:
+        What those that repeat themselves gave of the frame, a detector's own `prepare` among them; None where the run
+        has no own parts.
+
+    Raises:
+        InputError: naming the method, or where one of them changes the detector or its own settings.
     """
     own = OwnParts.of(scorer)
-    first = first_frame(selection, scorer.detector) if own.prepares or own.explain_or_attack else None
-    if first is None:
+    if not (own.prepares or own.explain_or_attack):
         return None
-    key, image = first[0], first[1].clone()  # its memory may be used again
     given: dict[str, np.ndarray] = {}
     if own.prepares:
         one, two = (of_prepare(scorer.detector, selection, key) for _ in range(2))

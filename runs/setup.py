@@ -147,13 +147,15 @@ def prepare_run(
     if reason := no_random_model(options, protocol, detector, methods, settings):
         protocol = without_random_model(protocol, options, reason, silent=as_written)
     filled = any(method.fill == ADVERSARIAL for method in methods)
+    first = None
     if not as_written:
         thresholds = bool(options.attacks) and protocol.finds_thresholds
         optional = DEFAULT_ATTACKS[1:] if tuple(options.attacks) == DEFAULT_ATTACKS else ()
         wanted = UsableAttacks(attacks, settings.adversarial if filled else None, thresholds, optional)
-        first = None if keep_real else first_frame(selection, detector)  # else `inspect_frame` is shown the very frame
-        problems = unsuitable(settings, detector, None if first is None else first[1])
-        usable = usable_on_first_frame(wanted, selection, detector, batch_size, problems)
+        first = first_frame(selection, detector)
+        image = None if first is None else first[1]
+        problems = unsuitable(settings, detector, None if keep_real else image)  # `inspect_frame` tries the very frame
+        usable = usable_on_first_frame(wanted, image, detector, batch_size, problems)
         attacks = dict(usable.attacks)
         settings = replace(settings, adversarial=usable.adversarial or settings.adversarial)
         if thresholds and not usable.flip_thresholds:
@@ -163,7 +165,7 @@ def prepare_run(
         divided(settings, options.segments, others.get("segments", {})), budgets, batch_size, options.precision,
         transforms, published.mark,
     )  # fmt: skip
-    given = None if as_written else try_own_parts(scorer, selection)
+    given = None if first is None else try_own_parts(scorer, selection, *first)
     if not (as_written or like):
         warn_of_unused(others, methods, settings, settings.fills if metrics else ())
         warn_of_unused_protocol(asked_of_protocol, planned)

@@ -49,16 +49,16 @@ def names_thresholds(override_text: str) -> bool:
 
 
 def usable_on_first_frame(
-    asked: UsableAttacks, selection: Selection, detector: Detector, batch_size: int, problems: Sequence[str] = ()
+    asked: UsableAttacks, image: Tensor | None, detector: Detector, batch_size: int, problems: Sequence[str] = ()
 ) -> UsableAttacks:
     """A run's attacks with finite differences, and without flip thresholds, where the detector's gradient is of no use.
 
-    The first frame of the whole selection that can be read and is answered decides, so that workers and shards agree.
     What cannot work at all is refused here, before any frame is scored and all of it together.
 
     Args:
         asked: what the run is to attack with.
-        selection: the frames of the run, not of a shard alone.
+        image: (3, S, S), the `first_frame` of the whole selection, not of a shard alone, so that workers and shards
+            agree; None where there is none, and then nothing is tried.
         detector: what is attacked.
         batch_size: images in a forward pass.
         problems: what else of the run cannot work on the detector, a sentence each.
@@ -75,11 +75,10 @@ def usable_on_first_frame(
     others = " ".join(f"--attack {name}" for name in asked.attacks if name not in asked.optional)
     without = _WITHOUT | dict.fromkeys(asked.optional, others)
     found = [*problems, *unusable(every, detector)]
-    first = first_frame(selection, detector) if every else None
     usable = every
-    if first is not None:
+    if every and image is not None:
         try:
-            usable = usable_attacks(every, detector, first[1], batch_size, without)
+            usable = usable_attacks(every, detector, image, batch_size, without)
         except InputError as error:
             found.append(str(error))
     if found:

@@ -101,15 +101,15 @@ def _inspected(frame: Frame, scorer: Scorer) -> FrameInspection:
     changed = changed_pictures(detector, image, shared.segments, [] if adversarial is None else [adversarial])
     AskedAgain(detector, scorer.batch_size)(frame.key, image, logits, changed)
     spot_checks.require()
-    names = detector.class_names
+    names, mask = detector.class_names, frame.mask
+    if mask is not None:
+        mask = at_size(prepared_mask(detector, mask, frame.image), tuple(image.shape[1:]))
     view = View(
         image=_picture(image),
         explanations=explanations,
         adversarial=None if adversarial is None else _picture(adversarial),
         adversarial_verdict="" if after is None else names[int(after.argmax())],
-        mask=None
-        if frame.mask is None
-        else at_size(prepared_mask(detector, frame.mask, frame.image), tuple(image.shape[1:])),
+        mask=mask,
         caption=f"{frame.key}\npredicted: {names[predicted]}, explained: {names[target]}",
     )
     label = detector.label_of(frame.family)

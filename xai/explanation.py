@@ -298,7 +298,6 @@ def explain(
     """
     chosen = parse_method(method)
     settings = build_settings(preset, overrides, [chosen])
-    check_settings(settings, detector)
     seen = prepared(detector, image)
     check_settings(settings, detector, seen)
     settings = with_usable_fill(settings, chosen, detector, seen, batch_size)
