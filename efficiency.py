@@ -42,6 +42,7 @@ def efficiency(
         torch.set_num_threads(options.threads)
     folder = RunFolder(results / folder_name(name))
     setup = prepare_run(replace(options, limit=frame_count), folder=folder.path)
+    setup.require_same_in_fresh_process()
     log.open_in(folder.path)
     with folder.locked(Shard()):
         measured = measure_costs(folder, setup)

@@ -70,6 +70,7 @@ def replicate(
     setups: dict[str, RunSetup] = {}
     for run, own in runs.items():  # mistakes come first
         setups[run] = prepare_run(own, folder=folder / run, like=setups.get(PUBLISHED))
+    setups[PUBLISHED].require_same_in_fresh_process()
     scores: dict[str, ScoreTable] = {}
     in_doubt: list[str] = []
     for run, own in runs.items():
@@ -126,7 +127,9 @@ def evaluate(
     part, folder = Shard.parse(shard), results / run_name(name, options)
     if detectors is None or len(detectors) == 1:
         options = replace(options, detector=detectors[0] if detectors else None)
-        score_detector(prepare_run(options, folder=folder), options, folder, part, workers)
+        setup = prepare_run(options, folder=folder)
+        setup.require_same_in_fresh_process()
+        score_detector(setup, options, folder, part, workers)
     else:
         score_detectors(detectors, options, folder, part, workers)
 
@@ -151,6 +154,8 @@ def score_detectors(
     folders = {short: folder / short for short in short_names(detectors)}
     own = {short: replace(options, detector=detector) for short, detector in zip(folders, detectors, strict=True)}
     setups = {short: prepare_run(own[short], folder=folders[short]) for short in folders}  # mistakes come first
+    for setup in setups.values():  # now that all are made, as one may change what another is made of
+        setup.require_same_in_fresh_process()
     scored = {short: score_detector(setups[short], own[short], folders[short], part, workers) for short in folders}
     finished = {short: results for short, results in scored.items() if results is not None}
     if len(finished) == len(scored):

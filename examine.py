@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +17,7 @@ from common.config_file import ConfigOption, SaveConfigOption, save_config
 from common.errors import InputError
 from common.files import sha256
 from data.preprocess.face_detection import face_detector
+from detectors.fresh_process import PICTURES, require_same_in_fresh_process
 from examination.answer import answer
 from examination.examining import examine_subject
 from examination.faces import FaceChoice
@@ -90,28 +93,41 @@ def examine(
     paths = files_of(file)
     named = tuple(method or ()) or (() if options.saliency else METHODS)
     setup = prepare_examination(replace(options, methods=named), regions, budget)
-    failed = 0
+    failed: list[Path] = []
+    asked = False
     for path in paths:
-        folder = out or Path("results") / "examine" / file.stem
-        try:
+        of_file = (out or Path("results") / "examine" / file.stem) / (path.name if file.is_dir() else "")
+        subjects: list[Subject] = []
+        with _failing(path, failed, of_several=file.is_dir()):
             digest = sha256(path)
             subjects = subjects_of(path, looking, choice, bool(times) or frames is not None)
             if sha256(path) != digest:
                 raise InputError(f"{path} changed while it was read: examine it again once nothing writes to it")
-            of_file = folder / path.name if file.is_dir() else folder
+        if subjects and not asked:
+            pictures = [shot.picture for shot in subjects[0].shots[:PICTURES]]
+            require_same_in_fresh_process(setup.detector, pictures)  # outside, as no file could be examined
+            asked = True
+        with _failing(path, failed, of_several=file.is_dir()):
             folders = [of_file / f"face-{each.face}" if len(subjects) > 1 else of_file for each in subjects]
             for subject, own in zip(subjects, folders, strict=True):
                 _examine(path, digest, subject, setup, None if whole else detector_of_faces, own)
-            for other in other_cases(of_file, folders):
+            for other in other_cases(of_file, folders) if subjects else ():
                 console.say(f"Note: {other} holds a case that was examined earlier, not now")
-        except InputError as error:
-            if not file.is_dir():
-                raise
-            console.fail(str(error))
-            failed += 1
     if failed:
-        console.say(f"{failed} of {len(paths)} files could not be examined.")
+        console.say(f"{len(failed)} of {len(paths)} files could not be examined.")
     return 1 if failed else 0
+
+
+@contextmanager
+def _failing(path: Path, failed: list[Path], of_several: bool) -> Iterator[None]:
+    """Where a file is one of several, what is wrong with it is said, and the others go on."""
+    try:
+        yield
+    except InputError as error:
+        if not of_several:
+            raise
+        console.fail(str(error))
+        failed.append(path)
 
 
 def _examine(

@@ -12,6 +12,7 @@ import typer
 from common import console
 from common.commands import with_options
 from common.errors import InputError
+from detectors.fresh_process import require_same_in_fresh_process
 from examination.faces import FaceChoice, without_surroundings
 from reporting.frame_inspection import (
     describe_inspection,
@@ -102,6 +103,7 @@ def visualize(
     if image is not None and crop is not False:
         frame, remark = without_surroundings(frame, chosen_face)
         console.say(f"Note: {remark}")
+    require_same_in_fresh_process(setup.scorer.detector, [frame.image])
     inspection = inspect_frame(frame, setup.scorer)
     for line in describe_inspection(inspection):
         console.say(line)

@@ -9,6 +9,7 @@ import numpy as np
 from common.console import say, table, warn
 from data.frames import Frame
 from detectors.base import REAL, Detector
+from detectors.fresh_process import pictures_of, require_same_in_fresh_process
 from detectors.predictions import Predictions, predict, report_left_out
 from detectors.rates import auc, auc_interval, equal_error_rate, error_rates
 from detectors.report_files import write_report_files
@@ -90,9 +91,11 @@ def run_test(detector: Detector, frames: Sequence[Frame], out: Path, batch_size:
         batch_size: how many frames pass through the detector at a time, at least 1.
 
     Raises:
-        InputError: no frame is left, or a verdict is not a number.
+        InputError: no frame is left, a verdict is not a number, or it is another in another process
+            (`detectors.fresh_process`).
         OSError: the files cannot be written.
     """
+    require_same_in_fresh_process(detector, pictures_of(len(frames), frames.__getitem__))
     report = measure_detector(detector, frames, batch_size)
     write_report(out, detector, report)
     show_report(report)

@@ -68,7 +68,6 @@ def prepared(detector: Detector, image: np.ndarray) -> Tensor:
         return _tried(detector, image)
     if detector not in _WATCHED:
         _WATCHED[detector] = _Watched(_unused_copy(detector))
-        _remark_units(detector)
     watched = _WATCHED[detector]
     is_first = not watched.frames
     frames = watched.frames + (watched.last is None or not np.array_equal(image, watched.last))
@@ -85,6 +84,8 @@ def prepared(detector: Detector, image: np.ndarray) -> Tensor:
             f"detector {type(detector).__name__} prepares a frame otherwise each time, or after another: leave what "
             "draws, or keeps a state, out of prepare"
         )
+    if is_first:
+        _remark_units(detector)  # last, as what it may keep of a trial picture must not be in its first frame
     watched.frames = frames
     return made
 

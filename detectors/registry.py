@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -75,6 +76,27 @@ _WHOLE: Mapping[str, Callable[[str, Conventions], Detector]] = {
 }
 """Detectors named `family:PLACE`, where the place holds weights and settings together, by what makes them."""
 
+
+@dataclass(frozen=True)
+class LoadedAs:
+    """How a user's own detector was loaded, so that another process can load it, too.
+
+    Attributes:
+        name: `package.module:Name`.
+        checkpoint: the file of its weights, or None.
+        device: as it was asked for.
+        draws: whether it draws weights when it is made.
+    """
+
+    name: str
+    checkpoint: str | Path | None
+    device: str
+    draws: bool
+
+
+_LOADED: WeakKeyDictionary[Detector, LoadedAs] = WeakKeyDictionary()
+"""Users' own detectors."""
+
 _SUFFIXES = {".ckpt", ".pt", ".pth", ".pkl", ".tar", ".bin", ".safetensors"}
 _TIMM = "timm:"
 _GENERIC = ("model", "best", "last")
@@ -129,9 +151,16 @@ def load(
     for remark in remarks:
         warn(remark)
     detector.weights_sha256 = digest or detector.weights_sha256 or weights_digest(detector)
-    if optimise and not _is_own(name):
+    if _is_own(name):
+        _LOADED[detector] = LoadedAs(name, checkpoint, device, bool(remarks))
+    elif optimise:
         detector = optimised(detector)
     return detector.to(torch_device)
+
+
+def loaded_as(detector: Detector) -> LoadedAs | None:
+    """How a user's own detector was loaded; None for any other, and for one that `load` did not make."""
+    return _LOADED.get(detector)
 
 
 def short_name(name: str) -> str:

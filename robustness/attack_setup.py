@@ -15,6 +15,7 @@ from detectors import Detector
 from detectors.batch_size import AUTO, ON_CPU, fastest, read_batch_size
 from detectors.consistency import probes, require_same_beside
 from detectors.devices import resolve_device
+from detectors.fresh_process import pictures_of, require_same_in_fresh_process
 from detectors.memory import keep_freed_memory
 from detectors.queries import gradient_batch
 from robustness.attack_options import AttackOptions, NamedDetector
@@ -99,6 +100,8 @@ def prepare_attack(
     defence = options.dip_defence
     _try_out(source, planned, check, device)
     overrides = _usable_overrides(overrides, planned, source, chosen, batch_size)
+    for asked in {detector, source}:
+        require_same_in_fresh_process(asked, pictures_of(len(chosen.selection.keys), chosen.selection.frame))
     planned = whole_frame_attacks(options.attacks, options.budgets, options.steps, options.seed, overrides)
     stages = _stages(options, planned, check, chosen, overrides)
     configuration = Configuration(

@@ -17,6 +17,7 @@ from data.picture_transforms import parse_transforms
 from detectors import Queries
 from detectors.consistency import probes, require_same_beside, require_same_in
 from detectors.devices import resolve_device
+from detectors.fresh_process import pictures_of, require_same_in_fresh_process
 from detectors.memory import keep_freed_memory
 from runs.as_published import parse_differences
 from runs.chosen_parts import (
@@ -82,6 +83,11 @@ class RunSetup:
     scorer: Scorer
     on_demo: bool
     given: FirstGiven | None = None
+
+    def require_same_in_fresh_process(self) -> None:
+        """Raises InputError where the detector says of some of the frames otherwise in a process that knows none."""
+        pictures = pictures_of(len(self.selection.keys), self.selection.frame)
+        require_same_in_fresh_process(self.scorer.detector, pictures)
 
 
 @kept_process_state("preparing the run")

@@ -15,6 +15,7 @@ from attacks.malafide.open_videos import open_videos
 from common.errors import InputError
 from detectors.consistency import probes, require_same_beside
 from detectors.conventions import Conventions
+from detectors.fresh_process import pictures_of, require_same_in_fresh_process
 from detectors.registry import load as load_detector
 from detectors.registry import short_name
 
@@ -47,6 +48,12 @@ def open_target(
     loaded = load_detector(detector, checkpoint, device, conventions=conventions)
     require_same_beside(loaded, probes(loaded), batch_size)
     return TargetDetector(name_of(detector, name), loaded, batch_size)
+
+
+def require_same_of(target: TargetDetector, dataset: FilterDataset) -> None:
+    """Raises InputError where a detector says of some of the frames otherwise in another process."""
+    pictures = pictures_of(len(dataset.frames), dataset.frames.__getitem__)
+    require_same_in_fresh_process(target.detector, pictures)
 
 
 def name_of(detector: str, name: str | None) -> str:

@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from attacks.malafide import table as tables
-from attacks.malafide.choosing import by_manipulation, chosen_filters, frames_to_show, name_of, open_target
+from attacks.malafide.choosing import (
+    by_manipulation,
+    chosen_filters,
+    frames_to_show,
+    name_of,
+    open_target,
+    require_same_of,
+)
 from attacks.malafide.filter_dataset import open_dataset, split
 from attacks.malafide.filter_files import Facts, StoredFilter
 from attacks.malafide.filter_options import (
@@ -72,6 +79,7 @@ def train_filters(
     detector = target.open(conventions)
     dataset = open_dataset(target.frames, target.images)
     warn_of_doubt(dataset.entries)
+    require_same_of(detector, dataset)
     manipulations = dataset.chosen(options.manipulation)
     halves = split(dataset.entries, options.split_by, options.seed)
     say(
@@ -124,6 +132,7 @@ def run_test(
     target_detector = open_target(detector, checkpoint, conventions, name, device, batch_size, threads)
     dataset = open_dataset(frames, images)
     warn_of_doubt(dataset.entries)
+    require_same_of(target_detector, dataset)
     testing = Testing(target_detector, dataset, limit)
     rows: dict[str, list[list[str]]] = {}
     for stored, facts in chosen:
@@ -182,6 +191,7 @@ def make_images(
     chosen = chosen_filters(out, filters, manipulation, size, trained_on=None if filters else name_of(detector, name))
     target_detector = open_target(detector, checkpoint, conventions, name, device, 16, threads)
     dataset, positions = frames_to_show(frames, images, videos, face_detector, count, out, chosen)
+    require_same_of(target_detector, dataset)
     for family, kept in by_manipulation(dataset, chosen, manipulation).items():
         shown = filtered_frames(dataset, positions, family, target_detector, kept, count)
         folder = out / "images" / target_detector.name / family
@@ -219,6 +229,7 @@ def make_maps(
     target_detector = open_target(detector, checkpoint, conventions, name, device, 16, threads)
     cam = grad_cam(target_detector.detector, layer)
     dataset, positions = frames_to_show(frames, images, videos, face_detector, count, out, chosen)
+    require_same_of(target_detector, dataset)
     for family, kept in by_manipulation(dataset, chosen, manipulation).items():
         shown = filtered_frames(dataset, positions, family, target_detector, kept, count)
         title = f"{family}: what speaks for fake, to {target_detector.name} at {cam.layer}"

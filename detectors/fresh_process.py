@@ -1,0 +1,220 @@
+"""Asks a user's own detector in another process, in another order: it must say of a frame what it says here.
+
+What it keeps for good of the first picture (a face box, an exposure; in a module, a class, a cache), what two detectors
+of one module share, and what follows from Python's hash of a text or the order of a set is the same at every question
+as long as a process lives. In a process that has asked it nothing yet it is something else.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from common.console import warn, withheld
+from common.errors import FAILED, InputError, described
+from data.frames import Frame
+from data.sample import spread
+from detectors.base import Detector
+from detectors.consistency import answers_differ
+from detectors.queries import Queries
+from detectors.registry import LoadedAs, load, loaded_as
+
+PICTURES = 4
+"""How many frames it is asked about at most, besides another picture before them."""
+
+LIMIT = 300.0
+"""Seconds that the other process may take: a detector that waits for what this process holds would wait for ever."""
+
+TOLERANCE = 1e-3
+"""Of the range of what is prepared, in the mean over its pixels."""
+
+DARKER = 0.7
+"""What every pixel of that other picture is, of the last frame's."""
+
+_SERVE = """import pickle, sys
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from detectors.fresh_process import serve
+serve()"""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A detector as it was loaded, pictures (H, W, 3) uint8 in the order in which it is asked, and CPU threads."""
+
+    loaded: LoadedAs
+    pictures: Sequence[np.ndarray]
+    threads: int
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a detector makes of a picture.
+
+    Attributes:
+        prepared: (3, S, S) float32, or why it cannot be prepared.
+        logits: (C,) float32, or why there are none.
+    """
+
+    prepared: np.ndarray | str
+    logits: np.ndarray | str
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The names of a detector's classes, and what it says of each picture."""
+
+    class_names: tuple[str, ...]
+    said: Sequence[_Said]
+
+
+def pictures_of(count: int, read: Callable[[int], Frame]) -> list[np.ndarray]:
+    """The pictures (H, W, 3) uint8 of PICTURES of `count` frames, evenly spread, without those that cannot be read."""
+    pictures = []
+    for index in spread(count, PICTURES):
+        try:
+            pictures.append(read(index).image)
+        except InputError:
+            continue  # said when its turn comes
+    return pictures
+
+
+def require_same_in_fresh_process(detector: Detector, pictures: Sequence[np.ndarray]) -> None:
+    """Refuses a user's own detector that says of frames otherwise in another process, asked in the opposite order.
+
+    Here all are prepared, then all are asked about; there each is asked about once it is prepared, after the last one
+    mirrored and darker. Where the other process cannot be had, or makes no detector, one line says that nothing is
+    known. Any other detector than a user's own, and one that no `detectors.load` made, is not asked.
+
+    Args:
+        detector: loaded, and maybe asked before.
+        pictures: (H, W, 3) uint8 each, of frames that it is to judge; nothing is asked where there are none.
+
+    Raises:
+        InputError: the classes, what is prepared of a frame, or a frame's logits are others there.
+    """
+    loaded = loaded_as(detector)
+    if loaded is None or not pictures:
+        return
+    prepared = [_prepared(detector, picture) for picture in pictures]
+    here = [_Said(made, _logits(detector, made)) for made in prepared]
+    other = (pictures[-1][:, ::-1] * DARKER).astype(np.uint8)
+    found = _ask(_Task(loaded, [other, *reversed(pictures)], torch.get_num_threads()))
+    name = f"detector {loaded.name}"
+    if isinstance(found, str):
+        warn(f"{name} could not be asked in another process ({found}): whether it says the same there is not known")
+        return
+    if found.class_names != tuple(detector.class_names):
+        raise InputError(
+            f"{name} names its classes {', '.join(detector.class_names)} here and {', '.join(found.class_names)} in "
+            "another process: write them as a tuple, and not by what changes with the process, as the order of a set"
+        )
+    for one, two in zip(here, reversed(found.said[1:]), strict=True):
+        if difference := _prepared_otherwise(one, two) or (
+            "" if loaded.draws else _answered_otherwise(detector, one, two)
+        ):
+            raise InputError(
+                f"{name} {difference} in another process, where it is asked in another order: it keeps something of "
+                "the first picture, shares what another detector sets up, or depends on its process (hash(), the order "
+                "of a set, draws); let prepare and forward follow from the picture and the weights alone"
+            )
+
+
+def serve() -> None:
+    """What the other process does: reads a task from stdin and writes answers, or why there are none, to stdout.
+
+    What else it would print goes nowhere.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    task = pickle.load(sys.stdin.buffer)
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        pickle.dump(_answers(task), answers)
+
+
+def _answers(task: _Task) -> _Answers | str:
+    torch.set_num_threads(task.threads)
+    loaded = task.loaded
+    with withheld():
+        try:
+            detector = load(loaded.name, loaded.checkpoint, loaded.device)
+        except FAILED as error:
+            return described(error)
+        said = []
+        for picture in task.pictures:
+            made = _prepared(detector, picture)
+            said.append(_Said(made, _logits(detector, made)))
+    return _Answers(tuple(detector.class_names), said)
+
+
+def _ask(task: _Task) -> _Answers | str:
+    """What is said in another process, or why nothing is."""
+    sent = pickle.dumps(sys.path) + pickle.dumps(task)
+    command = [sys.executable, "-c", _SERVE]
+    try:
+        ended = subprocess.run(
+            command, input=sent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=LIMIT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return described(error)
+    if ended.returncode or not ended.stdout:
+        return f"it ended with status {ended.returncode}"
+    found: _Answers | str = pickle.loads(ended.stdout)
+    return found
+
+
+def _prepared(detector: Detector, picture: np.ndarray) -> np.ndarray | str:
+    try:
+        return detector.prepare(picture).cpu().numpy().copy()
+    except FAILED as error:
+        return described(error)
+
+
+def _logits(detector: Detector, prepared: np.ndarray | str) -> np.ndarray | str:
+    if isinstance(prepared, str):
+        return prepared
+    try:
+        return Queries(detector).logits(torch.from_numpy(prepared)[None])[0].float().cpu().numpy()
+    except FAILED as error:
+        return described(error)
+
+
+def _prepared_otherwise(here: _Said, there: _Said) -> str:
+    """How a frame is prepared otherwise, in words; "" for not at all."""
+    one, two = here.prepared, there.prepared
+    if isinstance(one, str) or isinstance(two, str):
+        return _failed_otherwise(one, two, "prepare")
+    if one.shape != two.shape:
+        return "prepares a frame at another size"
+    apart, values = float(np.abs(one - two).mean()), float(np.ptp(one))
+    return (
+        f"prepares a frame otherwise (by {apart:.2g} where its values span {values:.2g})"
+        if apart > TOLERANCE * values
+        else ""
+    )
+
+
+def _answered_otherwise(detector: Detector, here: _Said, there: _Said) -> str:
+    """How a frame is answered otherwise, in words; "" for not at all."""
+    one, two = here.logits, there.logits
+    if isinstance(one, str) or isinstance(two, str):
+        return _failed_otherwise(one, two, "answer")
+    image, before, now = (torch.from_numpy(np.asarray(values)) for values in (here.prepared, one, two))
+    difference = answers_differ(detector, image, before[None], now[None])
+    return f"answers a frame otherwise (a logit differs by {difference:.2g})" if difference else ""
+
+
+def _failed_otherwise(one: np.ndarray | str, two: np.ndarray | str, verb: str) -> str:
+    """What fails in one process alone, in words; "" where it fails in both."""
+    if isinstance(one, str) == isinstance(two, str):
+        return ""
+    return (
+        f"does not {verb} a frame here ({one}), and does"
+        if isinstance(one, str)
+        else f"does not {verb} a frame ({two})"
+    )
