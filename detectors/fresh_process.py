@@ -23,7 +23,7 @@ from data.sample import spread
 from detectors.base import Detector
 from detectors.consistency import answers_differ
 from detectors.queries import Queries
-from detectors.registry import LoadedAs, load, loaded_as
+from detectors.registry import LoadedAs, loaded_as, made_again
 
 PICTURES = 4
 """How many frames it is asked about at most, besides another picture before them."""
@@ -87,7 +87,7 @@ def pictures_of(count: int, read: Callable[[int], Frame]) -> list[np.ndarray]:
 def require_same_in_fresh_process(detector: Detector, pictures: Sequence[np.ndarray]) -> None:
     """Refuses a user's own detector that says of frames otherwise in another process, asked in the opposite order.
 
-    Here all are prepared, then all are asked about; there each is asked about once it is prepared, after the last one
+    Here all are prepared, then all are asked about, twice; there each is asked about once it is prepared, after the last one
     mirrored and darker. Where the other process cannot be had, or makes no detector, one line says that nothing is
     known. Any other detector than a user's own, and one that no `detectors.load` made, is not asked.
 
@@ -101,8 +101,7 @@ def require_same_in_fresh_process(detector: Detector, pictures: Sequence[np.ndar
     loaded = loaded_as(detector)
     if loaded is None or not pictures:
         return
-    prepared = [_prepared(detector, picture) for picture in pictures]
-    here = [_Said(made, _logits(detector, made)) for made in prepared]
+    here, again = (_said_together(detector, pictures) for _ in range(2))
     other = (pictures[-1][:, ::-1] * DARKER).astype(np.uint8)
     found = _ask(_Task(loaded, [other, *reversed(pictures)], torch.get_num_threads()))
     name = f"detector {loaded.name}"
@@ -114,10 +113,10 @@ def require_same_in_fresh_process(detector: Detector, pictures: Sequence[np.ndar
             f"{name} names its classes {', '.join(detector.class_names)} here and {', '.join(found.class_names)} in "
             "another process: write them as a tuple, and not by what changes with the process, as the order of a set"
         )
-    for one, two in zip(here, reversed(found.said[1:]), strict=True):
-        if difference := _prepared_otherwise(one, two) or (
-            "" if loaded.draws else _answered_otherwise(detector, one, two)
-        ):
+    for one, two, there in zip(here, again, reversed(found.said[1:]), strict=True):
+        if _otherwise(detector, one, two):
+            continue  # here already, and so the frame is left out when its turn comes
+        if difference := _otherwise(detector, one, there, loaded.draws):
             raise InputError(
                 f"{name} {difference} in another process, where it is asked in another order: it keeps something of "
                 "the first picture, shares what another detector sets up, or depends on its process (hash(), the order "
@@ -139,10 +138,9 @@ def serve() -> None:
 
 def _answers(task: _Task) -> _Answers | str:
     torch.set_num_threads(task.threads)
-    loaded = task.loaded
     with withheld():
         try:
-            detector = load(loaded.name, loaded.checkpoint, loaded.device)
+            detector = made_again(task.loaded)
         except FAILED as error:
             return described(error)
         said = []
@@ -168,6 +166,12 @@ def _ask(task: _Task) -> _Answers | str:
     return found
 
 
+def _said_together(detector: Detector, pictures: Sequence[np.ndarray]) -> list[_Said]:
+    """What a detector makes of pictures that are all prepared before it is asked about any."""
+    prepared = [_prepared(detector, picture) for picture in pictures]
+    return [_Said(made, _logits(detector, made)) for made in prepared]
+
+
 def _prepared(detector: Detector, picture: np.ndarray) -> np.ndarray | str:
     try:
         return detector.prepare(picture).cpu().numpy().copy()
@@ -182,6 +186,14 @@ def _logits(detector: Detector, prepared: np.ndarray | str) -> np.ndarray | str:
         return Queries(detector).logits(torch.from_numpy(prepared)[None])[0].float().cpu().numpy()
     except FAILED as error:
         return described(error)
+
+
+def _otherwise(detector: Detector, here: _Said, there: _Said, draws: bool = False) -> str:
+    """How a frame is prepared or answered otherwise, in words; "" for not at all.
+
+    Answers are not compared where it `draws` its weights when it is made, which is said when it is loaded.
+    """
+    return _prepared_otherwise(here, there) or ("" if draws else _answered_otherwise(detector, here, there))
 
 
 def _prepared_otherwise(here: _Said, there: _Said) -> str:

@@ -163,6 +163,14 @@ def loaded_as(detector: Detector) -> LoadedAs | None:
     return _LOADED.get(detector)
 
 
+@kept_process_state("loading the detector")
+def made_again(loaded: LoadedAs) -> Detector:
+    """A user's own detector as `load` makes it, but asked about no picture yet. Raises InputError as `load` does."""
+    detector = _made(loaded.name, loaded.checkpoint)
+    detector.eval()
+    return detector.to(resolve_device(loaded.device))
+
+
 def short_name(name: str) -> str:
     """What a detector is called in folders and tables: its own name, of a file its stem.
 
@@ -280,6 +288,15 @@ def _lacking(checkpoint: Checkpoint) -> str:
 
 def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None, list[str]]:
     """A user's detector, its checkpoint's SHA-256, and where its weights are from (`detectors.own_weights`)."""
+    detector = _made(name, checkpoint)
+    make: Any = resolve(name, {}, "detector")
+    again = make if checkpoint is None else partial(make, checkpoint)
+    remarks = weights_remarks(detector, name, again, checkpoint)
+    return detector, None if checkpoint is None else sha256(checkpoint), remarks
+
+
+def _made(name: str, checkpoint: str | Path | None) -> Detector:
+    """A user's detector. Raises InputError where it is none, or cannot be made."""
     make: Any = resolve(name, {}, "detector")
     if not callable(make):
         raise InputError(f"detector {name} is neither a Detector class nor a function that returns one")
@@ -298,9 +315,7 @@ def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None
         ) from error
     if not isinstance(detector, Detector):
         raise InputError(f"detector {name} made a {type(detector).__name__}; expected a detectors.Detector")
-    again = make if checkpoint is None else partial(make, checkpoint)
-    remarks = weights_remarks(detector, name, again, checkpoint)
-    return detector, None if checkpoint is None else sha256(checkpoint), remarks
+    return detector
 
 
 def weights_digest(detector: Detector) -> str:

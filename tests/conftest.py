@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from detectors import fresh_process
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -12,6 +14,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 def _one_thread() -> None:
     """Images and networks are tiny here: more threads than one only wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_fresh_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users' own detectors are asked in another process where a test is marked so: it takes seconds to import torch."""
+    if "fresh_process" not in request.keywords:
+        monkeypatch.setattr(fresh_process, "loaded_as", lambda detector: None)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,146 @@
+"""A user's own detector says of a frame in another process, asked in another order, what it says here."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import efficiency
+import evaluate
+import examine
+import visualize
+from attacks.__main__ import app as attacks_app
+from common import console
+from common.errors import InputError
+from data.frames import Frame
+from detectors import Detector, fresh_process, load
+from detectors.__main__ import app as detectors_app
+from detectors.fresh_process import PICTURES, pictures_of, require_same_in_fresh_process
+from robustness.__main__ import app as robustness_app
+from tests.process_bound import EndsElsewhere
+from tests.scoring.stand_ins import picture, save, write_frames
+
+MODULE = "tests.process_bound"
+FRAMES = [picture(f"v/{n}.png", family) for n, family in enumerate(("Deepfakes", "FaceSwap", "NeuralTextures"))]
+LIARS = {
+    "KeptInModule": "prepares a frame otherwise (by ",
+    "KeptInClass": "prepares a frame otherwise (by ",
+    "KeptBesideALock": "prepares a frame otherwise (by ",
+    "KeepsTheFirstFace": "answers a frame otherwise (a logit differs by ",
+    "ReadsWhatPrepareLeft": "answers a frame otherwise (a logit differs by ",
+    "ByItsProcess": "answers a frame otherwise (a logit differs by ",
+    "FailsElsewhere": "does not answer a frame (ForwardError: detector FailsElsewhere fails on 1 picture (KeyE",
+    "NamesByItsProcess": "names its classes Real, Fake here and Fake, Real in another process: write them as a tuple",
+}
+
+
+@pytest.fixture(autouse=True)
+def _first_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRST_PROCESS", str(os.getpid()))
+
+
+@pytest.mark.fresh_process
+@pytest.mark.parametrize("name", LIARS)
+def test_what_follows_from_more_than_the_picture_and_the_weights_is_refused(name: str) -> None:
+    detector = load(f"{MODULE}:{name}")
+    with pytest.raises(InputError) as raised:
+        require_same_in_fresh_process(detector, FRAMES)
+    assert str(raised.value).startswith(f"detector {MODULE}:{name} {LIARS[name]}")
+
+
+@pytest.mark.fresh_process
+def test_two_detectors_that_share_what_they_set_up_are_refused_once_both_are_made() -> None:
+    first = load(f"{MODULE}:OneOfTwo")
+    require_same_in_fresh_process(first, FRAMES)
+    second = load(f"{MODULE}:OtherOfTwo")
+    require_same_in_fresh_process(second, FRAMES)
+    with pytest.raises(InputError, match="OneOfTwo answers a frame otherwise"):
+        require_same_in_fresh_process(first, FRAMES)
+
+
+@pytest.mark.fresh_process
+@pytest.mark.parametrize("name", ["DrawsItsHead", "DrawsForFakes", "FailsEverywhere"])
+def test_what_is_said_elsewhere_or_in_the_frame_itself_is_not_refused(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector = load(f"{MODULE}:{name}")
+    capsys.readouterr()
+    require_same_in_fresh_process(detector, FRAMES)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.fresh_process
+def test_a_process_that_ends_is_a_warning(capfd: pytest.CaptureFixture[str]) -> None:
+    require_same_in_fresh_process(load(f"{MODULE}:EndsElsewhere"), FRAMES)
+    out, error = capfd.readouterr()
+    assert not out
+    assert error.splitlines() == [
+        f"warning: detector {MODULE}:EndsElsewhere could not be asked in another process (it ended with status 7): "
+        "whether it says the same there is not known"
+    ]
+
+
+@pytest.mark.fresh_process
+def test_what_no_user_brought_and_no_load_made_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fresh_process, "_ask", lambda task: pytest.fail("it was asked"))
+    for detector in (load("demo"), EndsElsewhere()):
+        require_same_in_fresh_process(detector, FRAMES)
+    require_same_in_fresh_process(load(f"{MODULE}:ByItsProcess"), [])
+
+
+def test_the_pictures_are_spread_and_those_that_cannot_be_read_are_left_out() -> None:
+    def read(index: int) -> Frame:
+        if index == 4:
+            raise InputError("gone")
+        return Frame(str(index), np.full((4, 4, 3), index, np.uint8), 1, "Fake", "v")
+
+    assert [int(image[0, 0, 0]) for image in pictures_of(13, read)] == [0, 8, 12]
+    assert len(pictures_of(100, read)) == PICTURES
+    assert pictures_of(0, read) == []
+
+
+COMMANDS = {
+    "evaluate": (evaluate.app, "--frames I --method LIME --attack nes --preset quick --results O"),
+    "two detectors": (
+        evaluate.app,
+        f"--frames I --method LIME --attack nes --preset quick --results O --detector {MODULE}:OtherOfTwo",
+    ),
+    "replicate": (evaluate.app, "replicate --frames I --results O --preset quick"),
+    "visualize": (visualize.app, "--frames I --method LIME --preset quick --out O/v.png"),
+    "efficiency": (efficiency.app, "--frames I --method LIME --results O"),
+    "examine": (examine.app, "P --whole --method LIME --out O"),
+    "test": (detectors_app, "test --frames I --split all --out O"),
+    "robustness": (robustness_app, "attack --frames I --attack fgsm --results O"),
+    "malafide": (attacks_app, "malafide train --frames I --out O --size 3 --epochs 1"),
+}
+
+
+@pytest.mark.fresh_process
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_asks_before_it_judges(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(detector: Detector, one: object, two: object, draws: bool = False) -> str:
+        return "answers otherwise" if two is elsewhere else ""
+
+    elsewhere = object()
+    monkeypatch.setattr(fresh_process, "_otherwise", refuse)
+    monkeypatch.setattr(
+        fresh_process,
+        "_ask",
+        lambda task: fresh_process._Answers(("Real", "Fake"), [elsewhere] * len(task.pictures)),
+    )
+    index = write_frames(tmp_path / "frames", videos=1, families=("Deepfakes", "FaceSwap"))
+    app, words = COMMANDS[command]
+    for path in sorted(index.parent.rglob("*.png")):
+        save(tmp_path / "pictures", f"{path.parts[-5]}.png", np.array(Image.open(path)))
+    places = {"I": str(index), "O": str(tmp_path / "out"), "P": str(tmp_path / "pictures")}
+    given = [places.get(word, word.replace("O/", f"{tmp_path}/out/")) for word in words.split()]
+    status = console.status(app, [*given, "--device", "cpu", "--detector", f"{MODULE}:OneOfTwo"])
+    captured = capsys.readouterr()
+    assert status == 1, captured
+    assert captured.err.count("error: ") == 1
+    assert f"error: detector {MODULE}:O" in captured.err.splitlines()[-1]
+    assert not list((tmp_path / "out").rglob("*.csv"))
