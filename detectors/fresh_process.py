@@ -87,9 +87,10 @@ def pictures_of(count: int, read: Callable[[int], Frame]) -> list[np.ndarray]:
 def require_same_in_fresh_process(detector: Detector, pictures: Sequence[np.ndarray]) -> None:
     """Refuses a user's own detector that says of frames otherwise in another process, asked in the opposite order.
 
-    Here all are prepared, then all are asked about, twice; there each is asked about once it is prepared, after the last one
-    mirrored and darker. Where the other process cannot be had, or makes no detector, one line says that nothing is
-    known. Any other detector than a user's own, and one that no `detectors.load` made, is not asked.
+    Here all are prepared, then all are asked about, twice; there each is asked about once it is prepared, after the
+    last one mirrored and darker. A frame that is not said the same twice here is left to its turn. Where the other
+    process cannot be had, or makes no detector, one line says that nothing is known. Any other detector than a user's
+    own, and one that no `detectors.load` made, is not asked.
 
     Args:
         detector: loaded, and maybe asked before.

@@ -136,7 +136,8 @@ class _Work:
             checked = spot_checked(asked, threat_model.batch_size, what, stage.name, first)
             with kept_process_state(stage.name), checked:
                 records = tuple(stage.work(sample))
-            part = Part(records, time.perf_counter() - started)
+                seconds = time.perf_counter() - started  # of the work, not of what is asked again after it
+            part = Part(records, seconds)
             self.parts.save(stage.name, first, part)
             if stage.name == CLEAN:
                 self.judged.update(keys)
