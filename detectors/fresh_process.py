@@ -5,16 +5,18 @@ of one module share, and what follows from Python's hash of a text or the order 
 as long as a process lives. In a process that has asked it nothing yet it is something else.
 """
 
+import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors.numpy import load, save
 
 from common.console import warn, withheld
 from common.errors import FAILED, InputError, described
@@ -34,11 +36,13 @@ LIMIT = 300.0
 TOLERANCE = 1e-3
 """Of the range of what is prepared, in the mean over its pixels."""
 
+_TOLD = "told"
+
 DARKER = 0.7
 """What every pixel of that other picture is, of the last frame's."""
 
-_SERVE = """import pickle, sys
-sys.path[:] = pickle.load(sys.stdin.buffer)
+_SERVE = """import json, sys
+sys.path[:] = json.loads(sys.argv.pop())
 from detectors.fresh_process import serve
 serve()"""
 
@@ -131,10 +135,18 @@ def serve() -> None:
     What else it would print goes nowhere.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    task = pickle.load(sys.stdin.buffer)
+    told, pictures = _unpacked(sys.stdin.buffer.read())
+    task = _Task(LoadedAs(**told["loaded"]), pictures, told["threads"])
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        pickle.dump(_answers(task), answers)
+        found = _answers(task)
+        if isinstance(found, str):
+            answers.write(_packed({"failed": found}, []))
+            return
+        parts = [part for said in found.said for part in (said.prepared, said.logits)]
+        reasons = [part if isinstance(part, str) else None for part in parts]
+        arrays = [part for part in parts if not isinstance(part, str)]
+        answers.write(_packed({"class_names": found.class_names, "reasons": reasons}, arrays))
 
 
 def _answers(task: _Task) -> _Answers | str:
@@ -153,8 +165,8 @@ def _answers(task: _Task) -> _Answers | str:
 
 def _ask(task: _Task) -> _Answers | str:
     """What is said in another process, or why nothing is."""
-    sent = pickle.dumps(sys.path) + pickle.dumps(task)
-    command = [sys.executable, "-c", _SERVE]
+    sent = _packed({"loaded": asdict(task.loaded), "threads": task.threads}, task.pictures)
+    command = [sys.executable, "-c", _SERVE, json.dumps(sys.path)]
     try:
         ended = subprocess.run(
             command, input=sent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=LIMIT, check=False
@@ -163,8 +175,24 @@ def _ask(task: _Task) -> _Answers | str:
         return described(error)
     if ended.returncode or not ended.stdout:
         return f"it ended with status {ended.returncode}"
-    found: _Answers | str = pickle.loads(ended.stdout)
-    return found
+    told, arrays = _unpacked(ended.stdout)
+    if "failed" in told:
+        return str(told["failed"])
+    left = iter(arrays)
+    parts = [next(left) if reason is None else str(reason) for reason in told["reasons"]]
+    return _Answers(tuple(told["class_names"]), list(map(_Said, parts[::2], parts[1::2])))
+
+
+def _packed(told: Mapping[str, object], arrays: Sequence[np.ndarray]) -> bytes:
+    """What can be written as JSON, and arrays, as the bytes of a safetensors file."""
+    numbered = {str(number): np.ascontiguousarray(array) for number, array in enumerate(arrays)}
+    return save(numbered | {_TOLD: np.frombuffer(json.dumps(told).encode(), np.uint8)})
+
+
+def _unpacked(message: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
+    tensors = load(message)
+    told = json.loads(tensors.pop(_TOLD).tobytes())
+    return told, [tensors[str(number)] for number in range(len(tensors))]
 
 
 def _said_together(detector: Detector, pictures: Sequence[np.ndarray]) -> list[_Said]:

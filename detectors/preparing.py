@@ -77,6 +77,8 @@ def prepared(detector: Detector, image: np.ndarray) -> Tensor:
         _remark_writing(detector, watched, {name for name, _ in _written(detector) ^ before})
     others = [_tried(detector, image) for _ in range(TRIES - 2 if is_first else 0)]
     others += [_tried(_unused_copy(watched.unused), image)] if frames <= FEW or frames & (frames - 1) == 0 else []
+    if is_first:
+        _remark_units(detector)  # after its first frame, which what it may keep of a trial picture must not be in
     others += [_after_others(detector, watched, image, made)]
     if watched.is_unsettled or any(not torch.equal(made, other) for other in others):
         watched.is_unsettled = True
@@ -84,8 +86,6 @@ def prepared(detector: Detector, image: np.ndarray) -> Tensor:
             f"detector {type(detector).__name__} prepares a frame otherwise each time, or after another: leave what "
             "draws, or keeps a state, out of prepare"
         )
-    if is_first:
-        _remark_units(detector)  # last, as what it may keep of a trial picture must not be in its first frame
     watched.frames = frames
     return made
 

@@ -89,7 +89,7 @@ class LoadedAs:
     """
 
     name: str
-    checkpoint: str | Path | None
+    checkpoint: str | None
     device: str
     draws: bool
 
@@ -152,7 +152,7 @@ def load(
         warn(remark)
     detector.weights_sha256 = digest or detector.weights_sha256 or weights_digest(detector)
     if _is_own(name):
-        _LOADED[detector] = LoadedAs(name, checkpoint, device, bool(remarks))
+        _LOADED[detector] = LoadedAs(name, None if checkpoint is None else str(checkpoint), device, bool(remarks))
     elif optimise:
         detector = optimised(detector)
     return detector.to(torch_device)
