@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from detectors.base import Detector
+from detectors.contract import check_contract
 from detectors.memory import ran_out
 from detectors.queries import Queries, counting
 
@@ -96,3 +97,29 @@ print(faults() if kept else "not glibc")
     if "not glibc" in done.stdout:
         pytest.skip("the C library is not glibc")
     assert int(done.stdout) < 500  # of 10 x 36864 pages
+
+
+class ByItsGradient(Detector):
+    """Its logit is 3 s + |ds/dx| of the images' mean square s, by a gradient that its forward takes itself."""
+
+    class_names = ("Real", "Fake")
+    real = 0
+    input_size = 4
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.enable_grad():
+            given = images if images.requires_grad else images.detach().requires_grad_()
+            score = given.square().mean(dim=(1, 2, 3))
+            (slope,) = torch.autograd.grad(score.sum(), given, create_graph=True)
+        logit = 3 * score + slope.flatten(1).norm(dim=1)
+        return torch.stack([torch.zeros_like(logit), logit], dim=1)
+
+
+def test_a_forward_may_take_gradients_of_its_own() -> None:
+    images = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    detector = ByItsGradient()
+    logits = Queries(detector, 2).logits(images)
+    norm = images.flatten(1).norm(dim=1)
+    assert torch.allclose(logits[:, 1], 3 * norm.square() / 48 + 2 * norm / 48)
+    assert not logits.requires_grad
+    check_contract(detector, "ByItsGradient")
