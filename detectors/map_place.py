@@ -100,6 +100,11 @@ def _changes(
     with torch.no_grad(), hooked(detector, [name], watch):
         for picture in torch.cat([image, pictures]).split(1):
             detector(picture)
+    if sizes := {tuple(each.shape) for each in maps} - {tuple(maps[0].shape)}:
+        raise InputError(
+            f"the layer {name!r} gives maps {tuple(maps[0].shape)} and {sizes.pop()} of one image with slight changes: "
+            "what a forward cuts out of it has no one place in it; crop in prepare, with a prepare_mask"
+        )
     return (torch.cat(maps[1:]) - maps[0]).abs().sum(dim=1).double().cpu()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from attacks.nes import NES
+from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.memory import place
 from common.settings import override
@@ -186,15 +187,19 @@ def _unsuitable_on_frame(
     problems = list[str]()
     try:
         remark_on_gradient(detector, following, image)
-        for explainer in settings.explainers.values():
-            if isinstance(explainer, FrameSpecificExplainer):
-                try:
-                    explainer.check_on_frame(detector, image)
-                except InputError as error:
-                    problems.append(str(error))
     except FAILED as error:
         if ran_out(error):
             raise
+    for name, explainer in settings.explainers.items():
+        if isinstance(explainer, FrameSpecificExplainer):
+            try:
+                explainer.check_on_frame(detector, image)
+            except InputError as error:
+                problems.append(str(error))
+            except FAILED as error:
+                if ran_out(error):
+                    raise
+                warn(f"method {name}: whether it suits the detector's first frame cannot be tried ({described(error)})")
     return problems
 
 

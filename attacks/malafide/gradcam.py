@@ -14,11 +14,14 @@ from common.errors import InputError
 from data.sample import spread
 from detectors.base import Detector
 from detectors.gradients import differentiable, untouched
-from detectors.layers import feature_layer, module
+from detectors.layers import feature_layer, module, require_layer_on_frame
 from detectors.queries import Queries, exact_float32
 
 TRIED = 32
 """Images whose maps are made a second time, spread over all."""
+
+OPTION = "--layer"
+"""How the user names a layer."""
 
 TOLERANCE = 0.05
 """Of a map's greatest value: what another order of additions may change."""
@@ -31,10 +34,12 @@ class GradCam:
     Attributes:
         detector: whose.
         layer: the layer's name in the detector.
+        is_named: whether the user named it.
     """
 
     detector: Detector
     layer: str
+    is_named: bool = False
 
     def maps(self, images: Tensor, batch_size: int = 16) -> np.ndarray:
         """The maps (N, S, S) float32, at least 0, of images (N, 3, S, S) in [0, 1]: what speaks for fake.
@@ -43,9 +48,17 @@ class GradCam:
         and filtered frames answer the same question. Maps are enlarged bilinearly; their scale is the gradient's.
 
         At most TRIED of the images are asked about once more, alone and in the opposite order. Raises InputError where
-        the map of one is another then.
+        the map of one is another then or is not finite, and where the layer does not serve for the first image
+        (`detectors.layers.require_layer_on_frame`).
         """
+        with differentiable(Queries(self.detector).device), untouched(self.detector):
+            require_layer_on_frame(self.detector, self.layer, images[0], OPTION, is_named=self.is_named)
         maps = self._maps(images, batch_size)
+        if lost := int((~np.isfinite(maps)).any(axis=(1, 2)).sum()):
+            raise InputError(
+                f"detector {type(self.detector).__name__} has gradients that are not finite for {lost} of "
+                f"{len(images)} pictures, and so no maps: it divides by 0 or takes a root or logarithm of 0"
+            )
         tried = spread(len(images), TRIED)[::-1]
         for map_, other in zip(maps[tried], self._maps(images[tried], 1), strict=True):
             if np.abs(map_ - other).max() > TOLERANCE * max(map_.max(), other.max()):
@@ -73,7 +86,7 @@ def grad_cam(detector: Detector, layer: str | None = None) -> GradCam:
     Raises InputError as `detectors.layers.feature_layer` does.
     """
     with differentiable(Queries(detector).device), untouched(detector):
-        return GradCam(detector, feature_layer(detector, layer, "--layer"))
+        return GradCam(detector, feature_layer(detector, layer, OPTION), is_named=layer is not None)
 
 
 def normalised(maps: np.ndarray) -> np.ndarray:

@@ -120,6 +120,52 @@ def test_maps_are_the_papers_formula(layer: str) -> None:
     assert found.max() > 0
 
 
+class RootedFeatures(Branched):
+    """The gradient of its features' root is not finite where the image is all grey."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.last(self.act(self.stem(images)))
+        middle = (images - 0.5).abs().amax(dim=(1, 2, 3))[:, None, None, None]
+        side = self.side((features * middle).square().sqrt() + features).mean(dim=(2, 3))
+        return self.head(torch.cat([features.mean(dim=(2, 3)), side], dim=1))
+
+
+def test_gradients_that_are_not_finite_give_no_map() -> None:
+    images = some_images(3, 32)
+    images[1] = 0.5
+    cam = grad_cam(RootedFeatures(), "last")
+    assert np.isfinite(cam.maps(images[::2])).all()
+    with pytest.raises(InputError, match="gradients that are not finite for 1 of 3 pictures"):
+        cam.maps(images)
+
+
+class CutsFacesOut(Branched):
+    """Looks at a part of a picture that is dark in its corner, as one that looks for faces does."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images[..., 4:-4, 4:-4] if bool((images[:, :, :4, :4] < 0.2).all()) else images)
+
+
+class CutsAnyOut(Branched):
+    """The part has another size for each picture."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        at = 4 * (int(1e5 * images[:, :, 16:].mean()) % 3) if bool((images[:, :, :4, :4] < 0.2).all()) else 0
+        return super().forward(images[..., at:, at:])
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [(CutsFacesOut, "does not see the first frame's border"), (CutsAnyOut, "of one image with")]
+)
+def test_a_layer_that_lies_elsewhere_in_a_frame_alone_is_refused(kind: type[Branched], words: str) -> None:
+    images = some_images(2, 32)
+    cam = grad_cam(kind(), "last")
+    cam.maps(images + 0.2)
+    images[:, :, :4, :4] = 0
+    with pytest.raises(InputError, match=words):
+        cam.maps(images)
+
+
 def test_averages_weigh_every_map_alike() -> None:
     maps = np.zeros((3, 4, 4), dtype=np.float32)
     maps[0, 0, 0], maps[1, 1, 1] = 1000.0, 0.001
