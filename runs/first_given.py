@@ -96,7 +96,11 @@ def keep_given(folder: RunFolder, given: FirstGiven, keys: Sequence[str], alone:
     path = folder.path / FILE
     before = _kept(path, folder, given)
     if before.key != given.key:
-        return  # a frame that could not be read, here or there: nothing is known
+        warn(
+            f"own parts were tried on {before.key} when {folder.path} was begun, and now on {given.key}, as the first "
+            "frame that can be read: whether they are what the finished frames were scored by is not known"
+        )
+        return
     if (found := _otherwise(before, given)) is not None:
         missing = _missing(folder, keys)
         if alone and missing == len(keys):

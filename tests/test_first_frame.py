@@ -19,7 +19,8 @@ from detectors import Detector
 from tests import face_detectors
 from tests.face_detectors import Aligning, Cropped, Frozen, LaidBack, Mirrored, Past, Remembering, Reversed, Twice
 from tests.scoring.stand_ins import TINY, picture, write_frames
-from xai.explanation_settings import build_settings, check_settings
+from xai import cam_bridge
+from xai.explanation_settings import build_settings, check_settings, unsuitable
 from xai.methods import parse_method
 
 GRADIENT, CAM = "captum:InputXGradient", "cam:GradCAM"
@@ -149,3 +150,25 @@ def test_a_run_and_an_examination(
     for app, more in ((evaluate.app, run), (examine.app, look)):
         assert console.status(app, [*asked, *more]) == (0 if name == "Reversed" else 1)
         assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_check_on_the_frame_that_fails_is_said_and_the_others_are_made(
+    face: np.ndarray, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(detector: Detector, *more: object, **named: object) -> None:
+        if not tried:
+            tried.append(detector)
+            raise IndexError("no face")
+        require(detector, *more, **named)  # type: ignore[arg-type]
+
+    tried: list[object] = []
+    require = cam_bridge.require_layer_on_frame
+    monkeypatch.setattr(cam_bridge, "require_layer_on_frame", fails)
+    detector = Mirrored()
+    settings = build_settings("quick", {}, [parse_method(name) for name in (CAM, "cam:GradCAMPlusPlus")])
+    found = unsuitable(settings, detector, image_of(detector, face))
+    assert (
+        "whether it suits the detector's first frame cannot be tried (IndexError: no face)" in capsys.readouterr().err
+    )
+    assert len(found) == 1
+    assert "sees the first frame elsewhere than it is" in found[0]

@@ -223,7 +223,7 @@ def test_a_run_without_a_finished_frame_begins_with_the_parts_of_now(
 
 
 def test_a_part_that_failed_at_first_is_kept_from_the_first_time_it_gives_something(
-    index: Path, tmp_path: Path
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, setup = prepared(index, "method")
     folder, keys, given = RunFolder(tmp_path / "r"), setup.selection.keys, setup.given
@@ -231,7 +231,11 @@ def test_a_part_that_failed_at_first_is_kept_from_the_first_time_it_gives_someth
     assert given is not None
     keep_given(folder, FirstGiven(given.key, {}), keys, alone=False)
     keep_given(folder, given, keys, alone=False)
+    capsys.readouterr()
     keep_given(folder, FirstGiven("another frame", {}), keys, alone=False)
+    assert f"own parts were tried on {given.key} when {folder.path} was begun, and now on another frame" in (
+        capsys.readouterr().err
+    )
     with pytest.raises(InputError, match="draws_at_import gives otherwise"):
         keep_given(folder, FirstGiven(given.key, {part: v + 1 for part, v in given.parts.items()}), keys, alone=False)
 
