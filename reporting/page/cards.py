@@ -97,11 +97,18 @@ def cards(
 ) -> tuple[Card, ...]:
     """A card for every frame that has an album in the run's folder, in the order of the scores.
 
-    An album that is damaged, or of another run, is left out with a warning; so is the link to a figure that the run did
-    not draw. `frames` are what is known of each frame (`runs.frame_table`); without them none is called unattackable.
+    An album that is damaged, or of another run, is left out with a warning, and one that is gone beside its figure is
+    said; the link to a figure that the run did not draw is left out, too. `frames` are what is known of each frame
+    (`runs.frame_table`); without them none is called unattackable.
     """
     kept = {path.stem for path in (folder / "gallery").glob("*.npz")}
     scores = as_score_table(rows)
+    drawn = {path.stem for path in (folder / "figures").glob("*.webp")}
+    if gone := [key for key in scores.frames["key"] if stem(str(key)) in drawn - kept]:
+        warn(
+            f"{folder / 'gallery'} has lost the pictures of {count(len(gone), 'frame')}, as of {gone[0]}, whose "
+            "figures are still there: the report leaves them out of its gallery"
+        )
     pictured = scores.with_frames(np.array([stem(key) in kept for key in scores.frames["key"]], dtype=bool))
     names = (*methods(scores), *baselines(scores))
     flips = {attack: first_flip(pictured, attack) for attack in attacks(scores)}

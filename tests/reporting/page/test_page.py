@@ -170,6 +170,10 @@ def test_a_damaged_album_leaves_its_frame_out_with_a_warning(
         assert "leaves the frame out" in told
         assert ("the report does not show it" in told) == (not link)
     assert "full-size figure" in write_page(tmp_path, run, plausible.headlines(run)).read_text("utf-8")
+    sprite_file(tmp_path, keys[1]).rename(tmp_path / "elsewhere")
+    assert cards(run.rows, tmp_path) == ()
+    assert f"has lost the pictures of 1 frame, as of {keys[1]}, whose figures are" in capsys.readouterr().err
+    (tmp_path / "elsewhere").rename(sprite_file(tmp_path, keys[1]))
     figure.unlink()
     assert "full-size figure" not in write_page(tmp_path, run, plausible.headlines(run)).read_text("utf-8")
 
