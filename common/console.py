@@ -301,4 +301,6 @@ def _explain(error: OSError) -> str:
         return f"a folder lies where a file belongs{where}: give a file, or move the folder away, and try again"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return f"a file lies where a folder belongs{where}: move it away, and try again"
+    if error.errno is None:  # no fault of a file, as a TimeoutError that a user's own alarm raises
+        return f"{described(error.__cause__ or error)}{where}"
     return f"{error.strerror or error}{where}"

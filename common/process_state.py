@@ -15,8 +15,8 @@ from common.console import warn
 def kept_process_state(what: str, once: bool = False) -> Iterator[None]:
     """Puts back, with a warning, what of the process has changed inside: else all that follows would be another run.
 
-    Kept are the working folder, torch's default type, gradients and threads, and how numpy takes errors. `what` is
-    happening, for the warning, which is said `once` of what happens again and again. Other threads see what happens
+    Kept are the working folder, torch's default type, device, gradients and threads, and how numpy takes errors. `what`
+    is happening, for the warning, which is said `once` of what happens again and again. Other threads see what happens
     inside, so that whatever they open must have an absolute path.
     """
     before = [read() for _, read, _ in _STATE]
@@ -41,12 +41,18 @@ def _folder() -> str | None:
         return None
 
 
+def _usual(device: torch.device) -> torch.device | None:
+    """None, which sets none, for the CPU."""
+    return None if device.type == "cpu" else device
+
+
 _SAID: set[str] = set()
 """What was warned of."""
 
 _STATE: tuple[tuple[str, Callable[[], Any], Callable[[Any], object]], ...] = (
     ("the working folder", _folder, os.chdir),
     ("torch's default type", torch.get_default_dtype, torch.set_default_dtype),
+    ("torch's default device", torch.get_default_device, lambda device: torch.set_default_device(_usual(device))),
     ("whether torch keeps gradients", torch.is_grad_enabled, torch.set_grad_enabled),
     ("torch's threads", torch.get_num_threads, torch.set_num_threads),
     ("how numpy takes errors", np.geterr, lambda kinds: np.seterr(**kinds)),

@@ -166,10 +166,20 @@ def refuse_size(size: int, name: str) -> None:
 
 
 @contextmanager
+def _whole_alone() -> Iterator[None]:
+    """Lets Pillow decode whole pictures alone, whatever users' own code has set in it for the whole process."""
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+@contextmanager
 def _explained(name: str) -> Iterator[None]:
     """Turns what Pillow raises for bytes that it cannot decode into InputError."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _whole_alone():
             warnings.simplefilter("ignore")  # Pillow warns of what it could repair; our own limit holds
             yield
     except InputError:

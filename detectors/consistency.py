@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules import module as torch_module
 
 from common.errors import InputError
 from common.seeds import derive_seed
@@ -136,13 +137,21 @@ def hooks_of(module: nn.Module) -> int:
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in module.modules())
 
 
+def hooks_of_every_module() -> int:
+    """How many hooks torch calls for every module of the process (`register_module_forward_hook` and the like)."""
+    names = [name for name in vars(torch_module) if name.startswith("_global_") and name.endswith("hooks")]
+    return sum(len(getattr(torch_module, name)) for name in names)
+
+
 def settings_of(detector: Detector) -> tuple[object, ...]:
     """What a detector says of itself, the modes of its modules, and which methods are others than its class's."""
     said = (
         getattr(detector, name)
         for name in ("class_names", "real", "input_size", "mean", "std", "antialias", "least_noise")
     )
-    parts = tuple((module.training, id(vars(module).get("forward"))) for module in detector.modules())
+    parts = tuple(
+        (module.training, id(vars(module).get("forward")), type(module).forward) for module in detector.modules()
+    )
     methods = ("forward", "prepare", "prepare_mask", "label_of")
     own = tuple((id(vars(detector).get(name)), id(getattr(type(detector), name))) for name in methods)
     return (*map(repr, said), own, parts)

@@ -90,10 +90,10 @@ def gradient_fault(
     directions = _directions(point, coarse)
     short = _log_odds(queries, torch.cat([point[None], point + _ROUNDING_STEP * directions]))
     here = short.values[0]
-    gradient = _gradient(queries, point[None])
+    gradient = gradient_at(queries, point[None])
     if isinstance(gradient, GradientFault):
         return gradient
-    again = _gradient(queries, torch.stack([point, point.flip(-1), 1 - point]))
+    again = gradient_at(queries, torch.stack([point, point.flip(-1), 1 - point]))
     if isinstance(again, GradientFault) or _relative_difference(gradient, again) > _SAME:
         return GradientFault("its gradient is another one the second time, beside other pictures", True)
     derivatives = (gradient.double() * directions).flatten(1).sum(dim=1)
@@ -186,7 +186,7 @@ def _differences(
     return (above - below) / (2 * sigma), float((values - here).abs().max())
 
 
-def _gradient(queries: Queries, images: Tensor) -> Tensor | GradientFault:
+def gradient_at(queries: Queries, images: Tensor) -> Tensor | GradientFault:
     """The gradient (3, S, S) of the log-odds of Real at the first of images, on the CPU, or why there is none."""
     detector = queries.detector
     with differentiable(queries.device), untouched(detector), exact_float32():

@@ -14,6 +14,9 @@ from torch import Tensor
 from attacks import RegionAttack
 from common.console import warn
 from common.errors import FAILED, InputError, described
+from detectors import Detector, Queries
+from detectors.consistency import answers_differ
+from detectors.gradient_check import GradientFault, gradient_at
 from runs.asked_own_parts import (
     Given,
     OwnParts,
@@ -37,6 +40,9 @@ from xai.methods import Method
 ATTACK_TOLERANCE = 0.05
 """Of what an attack changes: a step along the sign of a gradient may turn in many pixels by rounding."""
 
+GRADIENT_TOLERANCE = 0.05
+"""Of a gradient's length: what another order of additions may change."""
+
 _DEPENDS = (
     "by the same draws: it draws by a generator of its own, or keeps something from call to call. No run is the same "
     "again, and its numbers depend on what it saw before; draw from the generator that it is given, and keep nothing"
@@ -46,11 +52,12 @@ _DEPENDS = (
 def try_own_parts(scorer: Scorer, selection: Selection, key: str, image: Tensor) -> FirstGiven | None:
     """Refuses users' own explainers that say they draw nothing and do; warns of parts that do not repeat themselves.
 
-    An explainer says so by `deterministic = True`, or by a covariance of zeros from `sampled`. Warned of are those
-    that give two maps of the frame by the same draws, with its mirror image, moved, in between, or one map of both,
-    attacks that make two pictures of it, or others of two of its regions together than of each alone, and metrics
-    that give two values to its brightness as a map. What that takes, three or four explanations, six attacks on a
-    quarter of the frame and two values, is in no cost. What fails there is left to fail when its frame's turn comes.
+    An explainer says so by `deterministic = True`, or by a covariance of zeros from `sampled`. Warned of are those that
+    give two maps of the frame by the same draws, with its mirror image, moved, in between, or one map of both, or one
+    for the detector and for one that sees it upside down, attacks that make two pictures of it, or others of two of its
+    regions together than of each alone, and metrics that give two values to its brightness as a map. What that takes,
+    four or five explanations, six attacks on a quarter of the frame and two values, is in no cost. What fails there is
+    left to fail when its frame's turn comes.
 
     Args:
         scorer: with the parts.
@@ -63,7 +70,8 @@ def try_own_parts(scorer: Scorer, selection: Selection, key: str, image: Tensor)
         has no own parts.
 
     Raises:
-        InputError: naming the method, or where one of them changes the detector or its own settings.
+        InputError: naming the method, or where one of them changes the detector, what it says of the frame, its
+            gradient there, or its own settings.
     """
     own = OwnParts.of(scorer)
     if not (own.prepares or own.explain_or_attack):
@@ -74,20 +82,68 @@ def try_own_parts(scorer: Scorer, selection: Selection, key: str, image: Tensor)
         given |= {name: made for name, made in one.items() if np.array_equal(made, two[name])}
     if not own.explain_or_attack:
         return FirstGiven(key, given)
-    unchanged = Unchanged(scorer.detector, scorer.settings, scorer.metrics)
+    unchanged, as_before = (
+        Unchanged(scorer.detector, scorer.settings, scorer.metrics),
+        _AsBefore(scorer.detector, image),
+    )
     frame, other = (trial(scorer, image, seed) for seed in (0, 1))
     for method in own.methods.values():
         given |= _try_explainer(method, frame, other)
         unchanged.require()
+        as_before.require(f"method {method.name}")
     for name, attack in own.attacks.items():
         if _try_attack(name, attack, frame, scorer.batch_size):
             with contextlib.suppress(*FAILED):
                 given |= of_attack(name, attack, scorer.batch_size, frame)
         unchanged.require()
+        as_before.require(f"attack {name}")
     for name, metric in own.metrics.items():
         given |= _try_metric(name, metric, frame)
         unchanged.require()
+        as_before.require(f"metric {name}")
     return FirstGiven(key, given)
+
+
+class _AsBefore:
+    """What a detector says of an image (3, S, S), and its gradient there: no part may change it for the process.
+
+    A function of torch's, or a layer's class, that a part replaces is the detector's, too.
+    """
+
+    def __init__(self, detector: Detector, image: Tensor) -> None:
+        self._queries, self._image = Queries(detector), image
+        self._logits, self._gradient = self._now()
+
+    def require(self, part: str) -> None:
+        """Raises InputError where it is otherwise since `part` was tried."""
+        logits, gradient = self._now()
+        changed = bool(answers_differ(self._queries.detector, self._image, self._logits, logits))
+        if isinstance(gradient, Tensor) and isinstance(self._gradient, Tensor):
+            apart, longer = (gradient - self._gradient).norm(), max(gradient.norm(), self._gradient.norm())
+            changed |= bool(apart > GRADIENT_TOLERANCE * longer)
+        else:
+            changed |= type(gradient) is not type(self._gradient)
+        if changed:
+            raise InputError(
+                f"{part} has changed what the detector answers, or its gradient, for the whole process (a hook, a "
+                "layer's class, a function or a setting of torch's): let it put back what it changes"
+            )
+
+    def _now(self) -> tuple[Tensor, Tensor | GradientFault]:
+        return self._queries.logits(self._image[None]), gradient_at(self._queries, self._image[None])
+
+
+class _UpsideDown(Detector):
+    """A detector that sees pictures upside down."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+        self.class_names, self.real, self.input_size = detector.class_names, detector.real, detector.input_size
+        self.mean, self.std = detector.mean, detector.std
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.detector(images.flip(-2))
 
 
 def _try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanations) -> Given:
@@ -100,10 +156,11 @@ def _try_explainer(method: Method, frame: FrameExplanations, other: FrameExplana
     except FAILED:
         return {}
     given: Given = of_map(method, first)
+    is_alike = np.array_equal(first.saliency, elsewhere.saliency) and not torch.equal(image, moved)
     if spread := _differ(first, again):
         warn(f"method {method.name} gave two maps of the first frame, which differ by {spread}, {_DEPENDS}")
         given = {}
-    elif np.array_equal(first.saliency, elsewhere.saliency) and not torch.equal(image, moved):
+    elif is_alike:
         warn(
             f"method {method.name} gave the same map of the first frame and of its mirror image, moved: it does not "
             "look at the picture, or gives what it made of an earlier one"
@@ -115,19 +172,39 @@ def _try_explainer(method: Method, frame: FrameExplanations, other: FrameExplana
             f"method {method.name} gave the same map {repeats} times, by other draws: it does not draw by "
             "the generator that it is given, and how far its maps would move is not known"
         )
-    if not _claims(explainer, first):
-        return given
+    if _claims(explainer, first):
+        _require_same(method, first, other)
+    if given and not is_alike and _same_for_another(method, frame, first):
+        warn(
+            f"method {method.name} gave the same map of the first frame for the detector and for one that sees it "
+            "upside down: it does not ask the detector, or gives what it made of a picture before, whatever is asked"
+        )
+    return given
+
+
+def _require_same(method: Method, made: Explanation, other: FrameExplanations) -> None:
+    """Refuses a method that says it draws nothing, and gives another map by other draws."""
     try:
         drawn_anew = other.explain(method)
     except FAILED:
-        return given
-    if spread := _differ(first, drawn_anew):
+        return
+    if spread := _differ(made, drawn_anew):
         raise InputError(
             f"method {method.name} says that it is deterministic, and gave two maps of the first frame, which differ "
             f"by {spread}: take `deterministic` (or its covariance of zeros) out of it, or say how often it is to be "
             "run (`repeats`)"
         )
-    return given
+
+
+def _same_for_another(method: Method, frame: FrameExplanations, made: Explanation) -> bool:
+    """Whether a map is the same, bit by bit, for a detector that sees the frame otherwise; False where it fails."""
+    if not np.ptp(made.saliency) or torch.equal(frame.image, frame.image.flip(-2)):
+        return False
+    with contextlib.suppress(*FAILED):
+        return np.array_equal(
+            made.saliency, frame.again(frame.image, _UpsideDown(frame.detector)).explain(method).saliency
+        )
+    return False
 
 
 def _try_attack(name: str, attack: RegionAttack, frame: FrameExplanations, batch_size: int) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from common.errors import InputError
 from detectors import Detector
-from detectors.consistency import hooks_of, settings_of, weights_seen
+from detectors.consistency import hooks_of, hooks_of_every_module, settings_of, weights_seen
 from scoring.metrics.base import Metric
 from scoring.metrics.registry import describe_metric
 from xai.explanation_settings import ExplanationSettings, describe_settings
@@ -28,8 +28,9 @@ class Unchanged:
         if self._detector_now() != self._detector_before:
             raise InputError(
                 f"detector {type(self.detector).__name__} is no longer as it was loaded: an explainer, attack or "
-                "metric of this run, or its own forward, has changed its weights, its settings or its forward, or left "
-                "a hook in it; leave that part out, or mend the detector, and score again"
+                "metric of this run, or its own forward, has changed its weights, its settings, its forward or a "
+                "layer's class, or left a hook in it or in every module; leave that part out, or mend the detector, "
+                "and score again"
             )
         if changed := [name for name, said in self._parts_now().items() if self._parts_before[name] != said]:
             raise InputError(
@@ -38,7 +39,8 @@ class Unchanged:
             )
 
     def _detector_now(self) -> tuple[object, ...]:
-        return weights_seen(self.detector), hooks_of(self.detector), settings_of(self.detector)
+        hooks = hooks_of(self.detector), hooks_of_every_module()
+        return weights_seen(self.detector), hooks, settings_of(self.detector)
 
     def _parts_now(self) -> dict[str, str]:
         settings = {name: repr(said) for name, said in describe_settings(self.settings).items()}

@@ -24,6 +24,8 @@ BROKEN = [True]
 SLOW: list[float] = []
 SEEN: list[np.ndarray] = []
 KEPT: dict[tuple[int, ...], np.ndarray] = {}
+BY_PICTURE: dict[bytes, np.ndarray] = {}
+LEFT: list[Any] = []
 
 
 def spoiler(
@@ -121,6 +123,14 @@ def default_type(
 ) -> np.ndarray:
     """Leaves torch with another default type."""
     torch.set_default_dtype(torch.float64)
+    return segments.astype(np.float32)
+
+
+def default_device(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves torch with another default device."""
+    torch.set_default_device("meta")
     return segments.astype(np.float32)
 
 
@@ -248,11 +258,69 @@ def block_of_most_contrast(
     return found
 
 
+def asking(score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator) -> np.ndarray:
+    """How far the answer falls where a segment is hidden."""
+    kept = torch.stack([torch.from_numpy(segments != label) for label in range(int(segments.max()) + 1)])
+    falls = score(image[None]) - score(fill(kept[:, None].float().to(image.device)))
+    return falls.cpu().numpy().astype(np.float32)[segments]
+
+
+def kept_by_picture(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """The same, kept for the next time that it sees the picture, whatever fill and detector it is then asked with."""
+    key = hashlib.sha256(image.cpu().numpy().tobytes()).digest()
+    if key not in BY_PICTURE:
+        BY_PICTURE[key] = asking(score, image, segments, fill, generator)
+    return BY_PICTURE[key]
+
+
+class Layered(TwoClassPlanted):
+    """The same logits by way of a rectifier, and of a function of torch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rectifier = torch.nn.ReLU()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        return (
+            self.rectifier(logits)
+            - self.rectifier(-logits)
+            + 1e-3 * torch.square(images.mean(dim=(1, 2, 3)))[:, None] * logits
+        )
+
+
+def guiding(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Makes the class of every rectifier another one, and leaves it so."""
+    torch.nn.ReLU.forward = lambda self, inputs: functional.relu(inputs) * 0.5  # type: ignore[assignment]
+    return asking(score, image, segments, fill, generator)
+
+
+def doubling(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Makes a function of torch's another one, and leaves it so."""
+    torch.square = lambda inputs: 1e6 * inputs  # type: ignore[assignment]
+    return asking(score, image, segments, fill, generator)
+
+
+def hooks_all(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Leaves a hook in every module of the process."""
+    if not LEFT:
+        LEFT.append(torch.nn.modules.module.register_module_forward_hook(lambda module, inputs, output: None))
+    return asking(score, image, segments, fill, generator)
+
+
 def looking(
     score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
 ) -> np.ndarray:
-    """Looks at the picture, and draws as it should."""
-    return image.mean(dim=0).numpy() + generator.random(segments.shape)
+    """Looks at the picture, asks about it, and draws as it should."""
+    return image.mean(dim=0).numpy() + generator.random(segments.shape) + float(score(image[None])[0])
 
 
 def retargeter(
@@ -579,7 +647,7 @@ def draws_at_import(
 ) -> np.ndarray:
     """Smooths its map with what was drawn when this file was imported."""
     grey: np.ndarray = image.mean(dim=0).cpu().numpy()
-    return grey + DRAWN_AT_IMPORT
+    return grey * float(score(image[None])[0]) + DRAWN_AT_IMPORT
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from scoring.metrics.registry import build_metrics
 from scoring.protocol import Protocol
 from scoring.recording import correct
 from scoring.scored import Scored
-from tests.own_parts import DrawsItsValue, Gives, Grows, NotNumbers, Offers, Recalls, Retargets, WritesOver
+from tests.own_parts import LEFT, DrawsItsValue, Gives, Grows, NotNumbers, Offers, Recalls, Retargets, WritesOver
 from tests.scoring.stand_ins import SIZE, TwoClassPlanted, picture, write_frames
 from xai.explanation import FrameExplanations
 from xai.explanation_settings import build_settings
@@ -318,7 +318,10 @@ def test_one_that_draws_nothing_or_fails_later_is_left_alone(tmp_path: Path, nam
         ("remembering", "remembering gave two maps of the first frame, which differ by"),
         ("first_kept", "first_kept gave the same map of the first frame and of its mirror image"),
         ("SeedsItself", "SeedsItself gave the same map 4 times, by other draws"),
-        ("block_of_most_contrast", ""),
+        ("block_of_most_contrast", "block_of_most_contrast gave the same map of the first frame for the detector and"),
+        ("kept_by_picture", "kept_by_picture gave the same map of the first frame for the detector and for one that"),
+        ("kept_by_picture_adv", "kept_by_picture_adv gave the same map of the first frame for the detector and"),
+        ("asking", ""),
         ("looking", ""),
         ("looking_adv", ""),
     ],
@@ -360,6 +363,33 @@ def test_an_attack_or_metric_that_does_not_repeat_itself_is_warned_of(
 def test_a_part_that_alters_the_detector_is_refused_before_the_work(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="is no longer as it was loaded: an explainer"):
         prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("guiding", "its forward or a layer's class, or left a hook in it or in every module"),
+        ("doubling", "doubling has changed what the detector answers, or its gradient, for the whole process"),
+    ],
+)
+def test_a_part_that_alters_torch_for_every_network_is_refused_before_the_work(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    """By a layer's class, which all networks of a process share, or by a function that a forward calls."""
+    forward, square = torch.nn.ReLU.forward, torch.square
+    try:
+        with pytest.raises(InputError, match=words):
+            prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",), detector=f"{OWN}:Layered"))
+    finally:
+        torch.nn.ReLU.forward, torch.square = forward, square  # type: ignore[method-assign]
+
+
+def test_a_hook_of_every_module_that_is_left_is_refused(tmp_path: Path) -> None:
+    try:
+        with pytest.raises(InputError, match="left a hook in it or in every module"):
+            prepare_run(options(tmp_path, methods=(f"{OWN}:hooks_all",), detector=f"{OWN}:Layered"))
+    finally:
+        LEFT.pop().remove()
 
 
 @pytest.mark.parametrize(("method", "detector"), [(f"{OWN}:wanderer", PLANTED), ("LIME", f"{OWN}:Wanders")])
@@ -407,6 +437,7 @@ def test_a_part_that_alters_its_own_settings_ends_its_frames(method: str, metric
     ("name", "words"),
     [
         ("default_type", "torch's default type"),
+        ("default_device", "torch's default device"),
         ("without_gradients", "whether torch keeps gradients"),
         ("threads", "torch's threads"),
         ("numpy_errors", "how numpy takes errors"),

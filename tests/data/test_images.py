@@ -6,7 +6,7 @@ import random
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFile, ImageFilter
 
 from common.errors import InputError
 from data.images import FORMATS, decode, decode_mask, encode_png, size_of
@@ -150,6 +150,14 @@ def test_what_is_no_frame_is_refused_by_name(data: bytes, says: str) -> None:
         decode(data, "videos/007.png")
     assert str(refused.value).startswith("videos/007.png: ")
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_cut_off_is_refused_whatever_a_users_code_has_set_in_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    for data in (encoded(PICTURE)[:80], encoded(PICTURE, "JPEG")[:-300]):
+        with pytest.raises(InputError, match="truncated"):
+            decode(data, "x")
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_damaged_bytes_never_raise_anything_else() -> None:
