@@ -5,8 +5,10 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.memory import place, ran_out
+from common.torch_patches import replaced, shared
 
 T = TypeVar("T")
 
@@ -15,7 +17,8 @@ def resolve(name: str, known: Mapping[str, T], kind: str) -> T:
     """What `name` stands for: `known[name]`, or the object at `package.module:Name`.
 
     `kind` is the word for the message ("method", "attack", ...). Raises InputError for an unknown name (the
-    nearest known ones are suggested) and for a module or attribute that cannot be found.
+    nearest known ones are suggested) and for a module or attribute that cannot be found. Warns where importing the
+    module replaces what all networks compute with; a detector's may, as that is for itself.
     """
     if name in known:
         return known[name]
@@ -42,6 +45,7 @@ def _import(name: str, kind: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute or module_name.startswith("."):
         raise InputError(f"{kind} {name!r}: expected package.module:Name")
+    before = shared()
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -53,6 +57,13 @@ def _import(name: str, kind: str) -> Any:
         raise InputError(
             f"{kind} {name!r}: importing {module_name!r} fails ({described(error)}{where}); mend the module"
         ) from error
+    if kind != "detector" and (changed := replaced(before)):
+        others = f" and {len(changed) - 3} others" if len(changed) > 3 else ""
+        warn(
+            f"{kind} {name!r}: importing {module_name!r} replaces {', '.join(changed[:3])}{others} for the whole "
+            "process: the detector computes with that, too, and all numbers are of what it then is; let it change "
+            "classes and functions of its own"
+        )
     if not hasattr(module, attribute):
         raise InputError(f"{kind} {name!r}: module {module_name!r} has no {attribute!r}")
     return getattr(module, attribute)

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules import module as torch_module
 
 from common.errors import InputError
 from common.seeds import derive_seed
@@ -135,12 +134,6 @@ def _sums(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def hooks_of(module: nn.Module) -> int:
     """How many hooks it and its parts have."""
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in module.modules())
-
-
-def hooks_of_every_module() -> int:
-    """How many hooks torch calls for every module of the process (`register_module_forward_hook` and the like)."""
-    names = [name for name in vars(torch_module) if name.startswith("_global_") and name.endswith("hooks")]
-    return sum(len(getattr(torch_module, name)) for name in names)
 
 
 def settings_of(detector: Detector) -> tuple[object, ...]:

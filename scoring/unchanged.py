@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from common.errors import InputError
+from common.torch_patches import hooks_of_every_module
 from detectors import Detector
-from detectors.consistency import hooks_of, hooks_of_every_module, settings_of, weights_seen
+from detectors.consistency import hooks_of, settings_of, weights_seen
 from scoring.metrics.base import Metric
 from scoring.metrics.registry import describe_metric
 from xai.explanation_settings import ExplanationSettings, describe_settings

@@ -1,8 +1,11 @@
 """Names stand for registered things or for a user's own."""
 
 import collections
+import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from common.errors import InputError
 from common.registry import resolve
@@ -38,3 +41,35 @@ def test_an_error_inside_the_users_module_is_not_hidden(tmp_path, monkeypatch) -
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(InputError, match="a_package_that_is_not_there"):
         resolve("broken_plugin:Name", KNOWN, "method")
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("torch.nn.ReLU.forward = lambda self, inputs: inputs", "torch.nn.ReLU.forward"),
+        ("torch.nn.functional.relu = torch.nn.functional.gelu", "torch.nn.functional.relu"),
+        ("torch.Tensor.softmax = lambda self, dim: self", "torch.Tensor.softmax"),
+        (
+            "torch.nn.modules.module.register_module_forward_hook(lambda module, inputs, output: None)",
+            "the hooks of every module",
+        ),
+        ("torch.own_name = 1", ""),
+    ],
+)
+def test_a_module_that_replaces_what_all_compute_with_is_said(
+    line: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.nn.ReLU, "forward", torch.nn.ReLU.forward)  # to be put back
+    monkeypatch.setattr(torch.nn.functional, "relu", torch.nn.functional.relu)
+    monkeypatch.setattr(torch.Tensor, "softmax", torch.Tensor.softmax)
+    monkeypatch.setattr(torch, "own_name", 0, raising=False)
+    monkeypatch.setattr(torch.nn.modules.module, "_global_forward_hooks", collections.OrderedDict())
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for kind in ("method", "detector"):
+        monkeypatch.delitem(sys.modules, "patching_plugin", raising=False)
+        (tmp_path / "patching_plugin.py").write_text(f"import torch\n\n{line}\nName = 1\n")
+        resolve("patching_plugin:Name", KNOWN, kind)
+        said = (
+            f"importing 'patching_plugin' replaces {what} for the whole process: the detector computes with that, too"
+        )
+        assert (said in capsys.readouterr().err) == (kind == "method" and bool(what))

@@ -1,0 +1,37 @@
+"""Whether code has replaced what all networks of a process compute with: functions, layers' classes, global hooks."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.modules import module as torch_module
+
+_WRAPPED = {"torch.compile", "torch.manual_seed"}
+"""What lightning replaces when it is imported, by what does the same."""
+
+
+def hooks_of_every_module() -> int:
+    """How many hooks torch calls for every module of the process (`register_module_forward_hook` and the like)."""
+    names = [name for name in vars(torch_module) if name.startswith("_global_") and name.endswith("hooks")]
+    return sum(len(getattr(torch_module, name)) for name in names)
+
+
+def shared() -> Mapping[str, object]:
+    """What all networks of the process share, by name: functions, methods of tensors, forwards of layers, hooks."""
+    layers = (value for value in vars(nn).values() if isinstance(value, type) and issubclass(value, nn.Module))
+    spaces = {"torch": torch, "torch.nn.functional": functional, "numpy.random": np.random}
+    functions = {f"{space}.{name}": value for space, of in spaces.items() for name, value in vars(of).items()}
+    return (
+        {name: value for name, value in functions.items() if callable(value)}
+        | {f"torch.Tensor.{name}": getattr(torch.Tensor, name) for name in dir(torch.Tensor) if name[0] != "_"}
+        | {f"torch.nn.{layer.__name__}.forward": layer.forward for layer in layers}
+        | {"the hooks of every module": hooks_of_every_module()}
+    )
+
+
+def replaced(before: Mapping[str, object]) -> list[str]:
+    """The names of what is no longer as it was, sorted."""
+    now = shared()
+    return sorted(name for name in before.keys() & now.keys() - _WRAPPED if now[name] is not before[name])
