@@ -136,20 +136,6 @@ def hooks_of(module: nn.Module) -> int:
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in module.modules())
 
 
-def settings_of(detector: Detector) -> tuple[object, ...]:
-    """What a detector says of itself, the modes of its modules, and which methods are others than its class's."""
-    said = (
-        getattr(detector, name)
-        for name in ("class_names", "real", "input_size", "mean", "std", "antialias", "least_noise")
-    )
-    parts = tuple(
-        (module.training, id(vars(module).get("forward")), type(module).forward) for module in detector.modules()
-    )
-    methods = ("forward", "prepare", "prepare_mask", "label_of")
-    own = tuple((id(vars(detector).get(name)), id(getattr(type(detector), name))) for name in methods)
-    return (*map(repr, said), own, parts)
-
-
 def differs(one: Tensor, other: Tensor, half: bool) -> float:
     """By how much two answers (N, C) float32 to the same images differ beyond rounding; 0.0 where they do not.
 

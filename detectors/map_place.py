@@ -97,7 +97,7 @@ def _changes(
     inside = slice(edge, size - edge)
     pictures[-1] = changed[0]
     pictures[-1][:, inside, inside] = image[0][:, inside, inside]
-    with torch.no_grad(), hooked(detector, [name], watch):
+    with hooked(detector, [name], watch):
         for picture in torch.cat([image, pictures]).split(1):
             detector(picture)
     if sizes := {tuple(each.shape) for each in maps} - {tuple(maps[0].shape)}:

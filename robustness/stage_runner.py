@@ -11,6 +11,7 @@ from common.errors import InputError
 from common.process_state import kept_process_state
 from common.progress_lines import PERCENT
 from data.frames import Frame
+from detectors.detector_state import require_unchanged, state_of
 from detectors.spot_checks import spot_checked
 from robustness.attacked_frames import AttackedFrames, FrameEntry
 from robustness.stage_records import CleanVerdict, Part, Parts, Record
@@ -82,6 +83,7 @@ class _Work:
 
     def __init__(self, parts: Parts, plan: AttackPlan) -> None:
         self.parts, self.plan = parts, plan
+        self.before = {each: state_of(each) for each in (plan.threat_model.detector, plan.threat_model.source)}
         self.held: dict[str, Frame] = {}  # of the group in hand, so that its frames are decoded once
         self.kept: tuple[FrameEntry, Record] | None = None  # a frame that an earlier call judged
         self.judged: set[str] = set()  # the frames that this call judged, whose attacks begin anew
@@ -134,9 +136,13 @@ class _Work:
             threat_model, what = self.plan.threat_model, "a picture that this run asked about"
             asked = (threat_model.detector, threat_model.source)
             checked = spot_checked(asked, threat_model.batch_size, what, stage.name, first)
-            with kept_process_state(stage.name), checked:
-                records = tuple(stage.work(sample))
-                seconds = time.perf_counter() - started  # of the work, not of what is asked again after it
+            try:
+                with kept_process_state(stage.name), checked:
+                    records = tuple(stage.work(sample))
+                    seconds = time.perf_counter() - started  # of the work, not of what is asked again after it
+            finally:  # before what else is said of a detector that an attack has changed
+                for detector, before in self.before.items():
+                    require_unchanged(detector, before, "an attack of this run")
             part = Part(records, seconds)
             self.parts.save(stage.name, first, part)
             if stage.name == CLEAN:

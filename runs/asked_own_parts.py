@@ -119,12 +119,14 @@ def attack_quarters(
     return attack(frame.detector, images, regions[list(pairs)], list(pairs), batch_size).images
 
 
-def measure(name: str, metric: Metric, frame: FrameExplanations) -> list[Measurement]:
-    """What a metric says of a frame's brightness as a map. Raises whatever the metric raises."""
+def measure(
+    name: str, metric: Metric, frame: FrameExplanations, saliency: np.ndarray | None = None
+) -> list[Measurement]:
+    """What a metric says of a map (H, W), by default of the frame's brightness. Raises whatever the metric raises."""
     case = Case(
         score=frame.score,
         image=frame.image,
-        saliency=_brightness(frame.image),
+        saliency=_brightness(frame.image) if saliency is None else saliency,
         segments=frame.segments,
         mask=quarter(frame.image),
         background=frame.image.mean(dim=(1, 2), keepdim=True).expand_as(frame.image),

@@ -14,6 +14,7 @@ from torch import Tensor
 from attacks import RegionAttack
 from common.console import warn
 from common.errors import FAILED, InputError, described
+from common.seeds import generator
 from detectors import Detector, Queries
 from detectors.consistency import answers_differ
 from detectors.gradient_check import GradientFault, gradient_at
@@ -39,6 +40,9 @@ from xai.methods import Method
 
 ATTACK_TOLERANCE = 0.05
 """Of what an attack changes: a step along the sign of a gradient may turn in many pixels by rounding."""
+
+OTHER_MAPS = 3
+"""Of noise, about which a metric is asked besides."""
 
 GRADIENT_TOLERANCE = 0.05
 """Of a gradient's length: what another order of additions may change."""
@@ -242,7 +246,7 @@ def _apart(one: Tensor, two: Tensor, image: Tensor) -> float:
 
 
 def _try_metric(name: str, metric: Metric, frame: FrameExplanations) -> Given:
-    """Asks a metric twice."""
+    """Asks a metric twice about one map, and about some others where it judges the map that it is given."""
     try:
         one, two = (measure(name, metric, frame) for _ in range(2))
     except FAILED:
@@ -252,6 +256,18 @@ def _try_metric(name: str, metric: Metric, frame: FrameExplanations) -> Given:
         full_name, first, second = changed[0]
         warn(f"metric {full_name} gave {first:g} and {second:g} of one map {_DEPENDS}")
         return {}
+    others = [] if metric.about.needs == "explaining" else [*range(OTHER_MAPS)]
+    maps = [generator(0, "map", other).random(frame.image.shape[1:]).astype(np.float32) for other in others]
+    try:
+        elsewhere = [{each.full_name: each.value for each in measure(name, metric, frame, map_)} for map_ in maps]
+    except FAILED:
+        return of_values(one)
+    for each in one:
+        if maps and each.value not in (0.0, 1.0) and all(said.get(each.full_name) == each.value for said in elsewhere):
+            warn(
+                f"metric {each.full_name} gave {each.value:g} of {len(maps) + 1} different maps of one picture: it "
+                "does not look at the map, or gives what it made of an earlier one"
+            )
     return of_values(one)
 
 

@@ -276,19 +276,43 @@ def kept_by_picture(
 
 
 class Layered(TwoClassPlanted):
-    """The same logits by way of a rectifier, and of a function of torch's."""
+    """The same logits by way of two layers, and of a function of torch's."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rectifier = torch.nn.ReLU()
+        self.rectifier, self.pool = torch.nn.ReLU(), torch.nn.MaxPool2d(1)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits = super().forward(images)
+        logits = super().forward(self.pool(images))
         return (
             self.rectifier(logits)
             - self.rectifier(-logits)
             + 1e-3 * torch.square(images.mean(dim=(1, 2, 3)))[:, None] * logits
         )
+
+
+def swapping(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Puts another layer in a rectifier's place, and leaves it there."""
+    score.queries.detector.rectifier = torch.nn.LeakyReLU(0.9).eval()
+    return asking(score, image, segments, fill, generator)
+
+
+def padding(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Changes a switch of a layer."""
+    score.queries.detector.pool.ceil_mode = True
+    return asking(score, image, segments, fill, generator)
+
+
+def rectifying(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Puts a new rectifier in the place of one."""
+    score.queries.detector.rectifier = torch.nn.ReLU()
+    return asking(score, image, segments, fill, generator)
 
 
 def guiding(
@@ -681,3 +705,33 @@ class MirrorsByADraw(TwoClassPlanted):
 
     def prepare_mask(self, mask: np.ndarray) -> np.ndarray:
         return super().prepare_mask(mask[:, ::-1].copy() if DRAWN_AT_IMPORT.mean() > 0.5 else mask)
+
+
+@dataclass(frozen=True)
+class Swaps(Seeded):
+    """An attack that leaves another layer in a rectifier's place."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        queries.detector.rectifier = torch.nn.LeakyReLU(0.9).eval()
+        return batch.images
+
+
+@dataclass(frozen=True)
+class KeepsByPicture:
+    """A metric that keeps what it gave of a picture, whatever map it is asked about."""
+
+    about: ClassVar[About] = About("s", (Value("kept", 0.0, 1.0, "lower"),), needs="saliency", paper="none")
+    kept: ClassVar[dict[bytes, float]] = {}
+
+    def __call__(self, case: Case) -> dict[str, float]:
+        key = hashlib.sha256(case.image.cpu().numpy().tobytes()).digest()
+        values = np.abs(case.saliency)
+        return {"kept": self.kept.setdefault(key, float(values.max() / max(values.sum(), 1e-9)))}
+
+
+@dataclass(frozen=True)
+class HitsOrMisses(KeepsByPicture):
+    """A metric that is 0 or 1, as a pointing game, and often the same of two maps."""
+
+    def __call__(self, case: Case) -> dict[str, float]:
+        return {"kept": float(case.saliency.ravel().argmax() > 10)}

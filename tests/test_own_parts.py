@@ -1,5 +1,6 @@
 """What users' own explainers, attacks and metrics write into reaches nobody else; what cannot be is named."""
 
+import contextlib
 import json
 import os
 import py_compile
@@ -347,7 +348,9 @@ def test_an_explainer_that_depends_on_more_than_it_is_given_is_warned_of(
         ("attacks", "AsFarAsTheLargest", " made other pictures of two regions of the first frame together", True),
         ("attacks", "SeededByPair", " made ", False),
         ("metrics", "DrawsUnseeded", ".drawn gave", True),
-        ("metrics", "DrawsItsValue", ".drawn gave", False),
+        ("metrics", "DrawsItsValue", ".drawn gave 0.667787 of 4 different maps of one picture: it does not look", True),
+        ("metrics", "KeepsByPicture", ".kept gave ", True),
+        ("metrics", "HitsOrMisses", ".kept gave ", False),
     ],
 )
 def test_an_attack_or_metric_that_does_not_repeat_itself_is_warned_of(
@@ -359,6 +362,21 @@ def test_an_attack_or_metric_that_does_not_repeat_itself_is_warned_of(
     assert (told in capsys.readouterr().err) == warned
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("swapping", "the class of its rectifier, the mode of its rectifier, negative_slope of its rectifier"),
+        ("padding", "ceil_mode of its pool"),
+        ("rectifying", ""),
+    ],
+)
+def test_a_part_that_changes_a_layer_of_the_detector_is_refused(tmp_path: Path, name: str, what: str) -> None:
+    """But for one that puts a new rectifier in its place, as libraries do that had replaced it."""
+    asked = options(tmp_path, methods=(f"{OWN}:{name}",), detector=f"{OWN}:Layered")
+    with pytest.raises(InputError, match=f"has changed {what}; leave") if what else contextlib.nullcontext():
+        prepare_run(asked)
+
+
 @pytest.mark.parametrize("name", ["dimmer", "hooker", "replacer"])
 def test_a_part_that_alters_the_detector_is_refused_before_the_work(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="is no longer as it was loaded: an explainer"):
@@ -368,7 +386,7 @@ def test_a_part_that_alters_the_detector_is_refused_before_the_work(tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("guiding", "its forward or a layer's class, or left a hook in it or in every module"),
+        ("guiding", "its own forward, has changed the class of its rectifier; leave that part out"),
         ("doubling", "doubling has changed what the detector answers, or its gradient, for the whole process"),
     ],
 )
@@ -386,7 +404,7 @@ def test_a_part_that_alters_torch_for_every_network_is_refused_before_the_work(
 
 def test_a_hook_of_every_module_that_is_left_is_refused(tmp_path: Path) -> None:
     try:
-        with pytest.raises(InputError, match="left a hook in it or in every module"):
+        with pytest.raises(InputError, match="its own forward, has changed the hooks of every module; leave"):
             prepare_run(options(tmp_path, methods=(f"{OWN}:hooks_all",), detector=f"{OWN}:Layered"))
     finally:
         LEFT.pop().remove()

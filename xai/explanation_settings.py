@@ -13,6 +13,7 @@ from common.errors import FAILED, InputError, described
 from common.memory import place
 from common.settings import override
 from detectors.base import Detector
+from detectors.detector_state import require_unchanged, state_of
 from detectors.gradient_check import remark_on_gradient
 from detectors.memory import ran_out
 from xai.base import DetectorSpecificExplainer, Explainer, FrameExplainer, FrameSpecificExplainer
@@ -162,7 +163,7 @@ def unsuitable(settings: ExplanationSettings, detector: Detector, image: Tensor 
             first one, too, once for a detector, and a detector that fails there is left to fail when the frame's turn
             comes. None to try noise alone.
     """
-    problems, following = list[str](), list[str]()
+    problems, following, before = list[str](), list[str](), state_of(detector)
     for name, explainer in settings.explainers.items():
         if isinstance(explainer, DetectorSpecificExplainer):
             try:
@@ -174,6 +175,7 @@ def unsuitable(settings: ExplanationSettings, detector: Detector, image: Tensor 
                 if ran_out(error):
                     raise
                 problems.append(f"method {name}: its check fails ({described(error)}, at {place(error)})")
+    require_unchanged(detector, before, "an explainer's check of the detector")
     if not problems:
         remark_on_gradient(detector, following)
     if not problems and image is not None:

@@ -124,7 +124,8 @@ def check_metric_class(kind: Any, name: str) -> None:
     if about.needs not in NEEDS:
         raise InputError(f"metric {name!r} needs {about.needs!r}, which is none of {', '.join(NEEDS)}")
     for value in about.values:
-        if value.better not in BETTER or not value.lowest < value.highest:
+        bounded = all(isinstance(bound, int | float) for bound in (value.lowest, value.highest))
+        if value.better not in BETTER or not bounded or not value.lowest < value.highest:
             raise InputError(
                 f"metric {name!r}: its value {value.name!r} lies from {value.lowest} to {value.highest}, and better is "
                 f"{value.better!r}; expected a range that ascends, and one of {', '.join(map(repr, BETTER))}"

@@ -7,6 +7,9 @@ import pytest
 from common import console
 from robustness.__main__ import app
 from tests.robustness.planted import Coarse, Levels, Sturdy, name, write_frames
+from tests.scoring.stand_ins import write_frames as write_planted
+
+SWAPS = "tests.own_parts:Swaps"
 
 
 @pytest.fixture
@@ -131,3 +134,16 @@ def test_steps_that_are_given_twice_are_refused(capsys: pytest.CaptureFixture[st
 def test_frames_of_their_own_need_frames(capsys: pytest.CaptureFixture[str]) -> None:
     assert console.status(app, ["attack", "--split", "test"]) == 1
     assert "--split needs --frames" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("attacks", [(SWAPS, "pgd"), ("pgd", SWAPS)])
+def test_an_attack_that_changes_the_detector_ends_the_run(
+    attacks: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else all that is attacked after it would be another detector."""
+    index = write_planted(tmp_path / "frames", videos=1, families=("Deepfakes", "FaceSwap"))
+    named = [word for attack in attacks for word in ("--attack", attack)]
+    words = ["attack", "--frames", str(index), "--results", str(tmp_path / "results"), "--device", "cpu", "--no-check"]
+    assert console.status(app, [*words, "--detector", "tests.own_parts:Layered", *named]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Layered is no longer as it was loaded: an attack of this run, or its own forward, has changed the" in told

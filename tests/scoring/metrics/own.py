@@ -69,6 +69,13 @@ class Descends(Peak):
     about: ClassVar[About] = replace(Peak.about, values=(Value("peak", 1.0, 0.0, "higher"),))
 
 
+@dataclass(frozen=True)
+class Boundless(Peak):
+    """One whose value has no bounds, said by None."""
+
+    about: ClassVar[About] = replace(Peak.about, values=(Value("peak", None, None, "higher"),))  # type: ignore[arg-type]
+
+
 def function(case: Case) -> dict[str, float]:
     """Not a class."""
     return {}

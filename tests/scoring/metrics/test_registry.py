@@ -132,6 +132,7 @@ def test_a_users_own() -> None:
         ("tests.scoring.metrics.own:Unset", {}, "every setting needs a default; missing for wanted"),
         ("tests.scoring.metrics.own:Bigger", {}, "better is 'bigger'; expected .* one of 'higher', 'lower', None"),
         ("tests.scoring.metrics.own:Descends", {}, "'peak' lies from 1.0 to 0.0, .*; expected a range that ascends"),
+        ("tests.scoring.metrics.own:Boundless", {}, "'peak' lies from None to None, .*; expected a range that ascends"),
         ("tests.scoring.metrics.own:function", {}, "is not a dataclass that can be called"),
         ("tests.scoring.metrics.own:Nobody", {}, "has no 'Nobody'"),
     ],
