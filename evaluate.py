@@ -31,6 +31,7 @@ from runs.setup import RunSetup, prepare_run, settled
 from runs.stored_run import read_stored_run
 from runs.workers.ray_cluster import LOCAL
 from runs.workers.start import WorkerOptions, worker_pool
+from scoring.scored import Drift
 
 app = console.application("Scores explanations of a deepfake detector.")
 
@@ -191,6 +192,8 @@ def score_detector(
         if drift := ask_about_first(run_folder, selection, setup.scorer.detector):
             keep_drift(run_folder, drift)
         outcome = score_frames(run_folder, setup.configuration, selection, setup.scorer, part, pool)
+        if pool is None:
+            keep_what_changed(setup, run_folder)
         if outcome.missing:
             show_missing(outcome.missing, len(selection.keys))
             return None
@@ -200,6 +203,14 @@ def score_detector(
         show_results(results, setup.configuration.seed, folder)
         show_black_masks(results, selection)
     return results
+
+
+def keep_what_changed(setup: RunSetup, folder: RunFolder) -> None:
+    """Warns of a detector of which a later frame has made another one, and keeps that with the run in its folder."""
+    try:
+        setup.require_same_in_fresh_process()
+    except InputError as error:
+        keep_drift(folder, Drift(setup.selection.keys[-1], "", 0.0, str(error)))
 
 
 if __name__ == "__main__":

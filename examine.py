@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 
@@ -94,7 +95,7 @@ def examine(
     named = tuple(method or ()) or (() if options.saliency else METHODS)
     setup = prepare_examination(replace(options, methods=named), regions, budget)
     failed: list[Path] = []
-    asked = False
+    pictures, asked = list[np.ndarray](), False
     for path in paths:
         of_file = (out or Path("results") / "examine" / file.stem) / (path.name if file.is_dir() else "")
         subjects: list[Subject] = []
@@ -103,8 +104,9 @@ def examine(
             subjects = subjects_of(path, looking, choice, bool(times) or frames is not None)
             if sha256(path) != digest:
                 raise InputError(f"{path} changed while it was read: examine it again once nothing writes to it")
-        if subjects and not asked:
-            pictures = [shot.picture for shot in subjects[0].shots[:PICTURES]]
+        for shot in [shot for subject in subjects for shot in subject.shots]:
+            pictures = [*pictures[: PICTURES - 1], shot.picture]
+        if pictures and not asked:
             require_same_in_fresh_process(setup.detector, pictures)  # outside, as no file could be examined
             asked = True
         with _failing(path, failed, of_several=file.is_dir()):
@@ -113,6 +115,8 @@ def examine(
                 _examine(path, digest, subject, setup, None if whole else detector_of_faces, own)
             for other in other_cases(of_file, folders) if subjects else ():
                 console.say(f"Note: {other} holds a case that was examined earlier, not now")
+    if len(pictures) > 1:
+        require_same_in_fresh_process(setup.detector, pictures)  # what one of them has made of it
     if failed:
         console.say(f"{len(failed)} of {len(paths)} files could not be examined.")
     return 1 if failed else 0

@@ -117,9 +117,17 @@ def weights_seen(detector: Detector) -> tuple[tuple[str, ...], ...]:
 
     In hexadecimal, as a buffer may hold a NaN, which as a number would equal nothing.
     """
-    kept = [value.detach() for value in detector.state_dict().values() if isinstance(value, Tensor)]
+    kept = [_plain(value.detach()) for value in detector.state_dict().values() if isinstance(value, Tensor)]
     exact = ((value.cpu() if value.device.type == "mps" else value).double() for value in kept)  # MPS has no float64
     return tuple(tuple(float(number).hex() for number in _sums(value)) for value in exact)
+
+
+def _plain(weight: Tensor) -> Tensor:
+    """A weight as real numbers that are all there; none of one without data."""
+    if weight.is_meta:
+        return torch.zeros(0)
+    dense = weight.to_dense() if weight.layout is not torch.strided else weight
+    return torch.view_as_real(dense) if dense.is_complex() else dense
 
 
 def _sums(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:

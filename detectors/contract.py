@@ -41,6 +41,9 @@ def check_contract(detector: Detector, name: str) -> None:
     for attribute in ("input_size", "class_names", "real"):
         if not hasattr(detector, attribute):
             raise InputError(f"detector {name} does not set {attribute!r}, see detectors/base.py")
+    for attribute in ("input_size", "real"):
+        if isinstance(number := getattr(detector, attribute), np.integer):
+            setattr(detector, attribute, int(number))
     for attribute, fits, expected in _ATTRIBUTES:
         if not fits(value := getattr(detector, attribute)):
             raise InputError(f"detector {name}: its {attribute} is {value!r}; expected {expected}")

@@ -95,8 +95,8 @@ def run_test(detector: Detector, frames: Sequence[Frame], out: Path, batch_size:
             (`detectors.fresh_process`).
         OSError: the files cannot be written.
     """
-    require_same_in_fresh_process(detector, pictures_of(len(frames), frames.__getitem__))
     report = measure_detector(detector, frames, batch_size)
+    require_same_in_fresh_process(detector, pictures_of(len(frames), frames.__getitem__))  # after all it was asked
     write_report(out, detector, report)
     show_report(report)
     if (doubt := swapped_classes(detector, report)) is not None:

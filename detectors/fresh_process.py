@@ -5,13 +5,16 @@ of one module share, and what follows from Python's hash of a text or the order 
 as long as a process lives. In a process that has asked it nothing yet it is something else.
 """
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +31,7 @@ from detectors.queries import Queries
 from detectors.registry import LoadedAs, loaded_as, made_again
 
 PICTURES = 4
-"""How many frames it is asked about at most, besides another picture before them."""
+"""How many frames it is asked about at most, after another picture."""
 
 LIMIT = 300.0
 """Seconds that the other process may take: a detector that waits for what this process holds would wait for ever."""
@@ -36,15 +39,18 @@ LIMIT = 300.0
 TOLERANCE = 1e-3
 """Of the range of what is prepared, in the mean over its pixels."""
 
-_TOLD = "told"
-
 DARKER = 0.7
 """What every pixel of that other picture is, of the last frame's."""
 
 _SERVE = """import json, sys
-sys.path[:] = json.loads(sys.argv.pop())
+task, answers, path = sys.argv[1:]
+sys.path[:] = json.loads(path)
 from detectors.fresh_process import serve
-serve()"""
+serve(task, answers)"""
+
+_TOLD = "told"
+
+_NOTHING = subprocess.DEVNULL
 
 
 @dataclass(frozen=True)
@@ -125,28 +131,27 @@ def require_same_in_fresh_process(detector: Detector, pictures: Sequence[np.ndar
             raise InputError(
                 f"{name} {difference} in another process, where it is asked in another order: it keeps something of "
                 "the first picture, shares what another detector sets up, or depends on its process (hash(), the order "
-                "of a set, draws); let prepare and forward follow from the picture and the weights alone"
+                "of a set, draws, what a calling script has set); let prepare and forward follow from the picture and "
+                "the weights alone"
             )
 
 
-def serve() -> None:
-    """What the other process does: reads a task from stdin and writes answers, or why there are none, to stdout.
+def serve(task_file: str, answers_file: str) -> None:
+    """What the other process does: reads a task and writes answers, or why there are none.
 
-    What else it would print goes nowhere.
+    It ends without what users' code would do at a process's end, as remove a folder that it shares with the first.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    told, pictures = _unpacked(sys.stdin.buffer.read())
-    task = _Task(LoadedAs(**told["loaded"]), pictures, told["threads"])
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        found = _answers(task)
-        if isinstance(found, str):
-            answers.write(_packed({"failed": found}, []))
-            return
+    told, pictures = _unpacked(Path(task_file).read_bytes())
+    found = _answers(_Task(LoadedAs(**told["loaded"]), pictures, told["threads"]))
+    if isinstance(found, str):
+        message = _packed({"failed": found}, [])
+    else:
         parts = [part for said in found.said for part in (said.prepared, said.logits)]
         reasons = [part if isinstance(part, str) else None for part in parts]
         arrays = [part for part in parts if not isinstance(part, str)]
-        answers.write(_packed({"class_names": found.class_names, "reasons": reasons}, arrays))
+        message = _packed({"class_names": found.class_names, "reasons": reasons}, arrays)
+    Path(answers_file).write_bytes(message)
+    os._exit(0)
 
 
 def _answers(task: _Task) -> _Answers | str:
@@ -164,23 +169,42 @@ def _answers(task: _Task) -> _Answers | str:
 
 
 def _ask(task: _Task) -> _Answers | str:
-    """What is said in another process, or why nothing is."""
-    sent = _packed({"loaded": asdict(task.loaded), "threads": task.threads}, task.pictures)
-    command = [sys.executable, "-c", _SERVE, json.dumps(sys.path)]
-    try:
-        ended = subprocess.run(
-            command, input=sent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=LIMIT, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return described(error)
-    if ended.returncode or not ended.stdout:
-        return f"it ended with status {ended.returncode}"
-    told, arrays = _unpacked(ended.stdout)
+    """What is said in another process, or why nothing is; whatever that process has started ends with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        task_file, answers_file = Path(folder, "task"), Path(folder, "answers")
+        task_file.write_bytes(_packed({"loaded": asdict(task.loaded), "threads": task.threads}, task.pictures))
+        path = json.dumps(list(map(str, sys.path)))
+        command = [sys.executable, "-c", _SERVE, str(task_file), str(answers_file), path]
+        try:
+            process = subprocess.Popen(
+                command, stdin=_NOTHING, stdout=_NOTHING, stderr=_NOTHING, start_new_session=True
+            )
+        except OSError as error:
+            return described(error)
+        try:
+            status = process.wait(LIMIT)
+        except subprocess.TimeoutExpired as error:
+            return described(error)
+        finally:
+            _end(process)
+        if status or not answers_file.exists():
+            return f"it ended with status {status}"
+        told, arrays = _unpacked(answers_file.read_bytes())
     if "failed" in told:
         return str(told["failed"])
     left = iter(arrays)
     parts = [next(left) if reason is None else str(reason) for reason in told["reasons"]]
     return _Answers(tuple(told["class_names"]), list(map(_Said, parts[::2], parts[1::2])))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and all of its session."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
 
 
 def _packed(told: Mapping[str, object], arrays: Sequence[np.ndarray]) -> bytes:

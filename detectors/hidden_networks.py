@@ -1,29 +1,24 @@
-"""Networks and tensors that a detector computes with and torch does not see: in containers, objects and functions."""
+"""Networks that a detector computes with and torch does not see: in plain containers, objects and functions."""
 
 import functools
 import inspect
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from types import CellType
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from common.errors import InputError
 from detectors.base import Detector
 from detectors.black_box import BlackBox
-
-Part = TypeVar("Part")
 
 DEEPEST = 3
 """How deep a network is looked for: that of an object in a list in an attribute is three deep."""
 
 MOST = 1000
 """How many parts of a container are looked at."""
-
-LEAST = 64
-"""Fewer numbers are no layer's weights."""
 
 _OWN = frozenset(vars(nn.Module()))
 """What torch keeps in a module."""
@@ -44,7 +39,7 @@ def require_networks_seen(detector: Detector, name: str) -> None:
         if isinstance(module, torch.jit.ScriptModule):  # compiled: nothing of Python's is in it
             continue
         for attribute, value in vars(module).items():
-            lost = (part for part in _parts_of(value, nn.Module, DEEPEST) if id(part) not in seen)
+            lost = (part for part in _modules_in(value, DEEPEST) if id(part) not in seen)
             if attribute not in _OWN and any(part.state_dict() for part in lost):
                 raise InputError(
                     f"detector {name} keeps a network in {attribute!r} where torch does not see it, so that its modes, "
@@ -53,33 +48,13 @@ def require_networks_seen(detector: Detector, name: str) -> None:
                 )
 
 
-def plain_tensors(detector: Detector) -> list[str]:
-    """Where a detector keeps floating tensors of LEAST and more numbers that are no parameters or buffers of it."""
-    kept = {_memory(tensor) for tensor in (*detector.parameters(), *detector.buffers())}
-    found = []
-    for prefix, module in detector.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            continue
-        for attribute, value in vars(module).items():
-            tensors = () if attribute in _OWN else _parts_of(value, Tensor, DEEPEST)
-            plain = (each for each in tensors if each.is_floating_point() and each.numel() >= LEAST)
-            if any(_memory(each) not in kept for each in plain):
-                found.append(f"{prefix}.{attribute}".lstrip("."))
-    return found
-
-
-def _memory(tensor: Tensor) -> int:
-    """What is the same for a tensor and its views."""
-    return tensor.untyped_storage().data_ptr()
-
-
-def _parts_of(value: Any, kind: type[Part], deeper: int) -> Iterator[Part]:
-    """The modules or tensors in a value, itself among them, in its order."""
-    if isinstance(value, kind):
+def _modules_in(value: Any, deeper: int) -> Iterator[nn.Module]:
+    """The modules in a value, itself among them, in its order."""
+    if isinstance(value, nn.Module):
         yield value
-    elif deeper and not isinstance(value, (nn.Module, Tensor)):
+    elif deeper:
         for part in islice(_held(value), MOST):
-            yield from _parts_of(part, kind, deeper - 1)
+            yield from _modules_in(part, deeper - 1)
 
 
 def _held(value: Any) -> Iterable[Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from common.console import count
 from common.errors import FAILED, InputError
@@ -68,8 +69,13 @@ def _stored(checkpoint: str | Path | None) -> Mapping[str, Tensor]:
 def _weights(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     """The tensors of more than one real number."""
     for key, tensor in tensors.items():
-        if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.numel() > 1:
+        if isinstance(tensor, Tensor) and _has_values(tensor) and tensor.is_floating_point() and tensor.numel() > 1:
             yield key, tensor
+
+
+def _has_values(tensor: Tensor) -> bool:
+    """Whether a tensor is none that is made at the first call, without data, or sparse."""
+    return not is_lazy(tensor) and not tensor.is_meta and tensor.layout is torch.strided
 
 
 def _digest(tensor: Tensor) -> bytes:

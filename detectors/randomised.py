@@ -11,7 +11,6 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from weakref import WeakSet
 
 import torch
 from timm.layers import Conv2dSame
@@ -27,8 +26,8 @@ from common.errors import InputError
 from common.seeds import derive_seed
 from detectors.answers import NotFiniteError
 from detectors.base import Detector
-from detectors.hidden_networks import plain_tensors
-from detectors.queries import evaluating, exact_float32
+from detectors.foreign_tensors import foreign_tensors
+from detectors.queries import Queries, evaluating, exact_float32
 
 PROBES = 8
 """How many images set the scale of the drawn layers."""
@@ -38,9 +37,6 @@ SAME = 1e-3
 
 FOLLOWS = 0.01
 """Of how far a copy's logits move from image to image: the part that is no linear function of the original's logits."""
-
-_REMARKED: WeakSet[Detector] = WeakSet()
-"""Those that were said to keep plain tensors."""
 
 _SCALED = (nn.Conv2d, Conv2dSame, nn.Linear)  # exact types: a subclass may compute its weight anew in every forward
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -64,8 +60,7 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
     The copy is in evaluation mode, on the same device, of the same class, and prepares frames alike; its
     `weights_sha256` is None. PROBES images go through the original once and through the copy twice. Raises InputError
     for a detector without weights, for `layers` below 1, where the copy's logits are not finite, and where all weights
-    are drawn and its answers are still the original's. One line warns of a layer that cannot be scaled, and of tensors
-    that are no parameters, once.
+    are drawn and its answers are still the original's. One line warns of a layer that cannot be scaled.
     """
     name = type(detector).__name__
     if layers is not None and layers < 1:
@@ -80,7 +75,6 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
         other = copy.deepcopy(detector)
         other.eval()
         _make_plain(other)
-        _remark_plain_tensors(detector, other)
         for layer in chosen:
             _draw(other.get_submodule(layer), seed, layer)
         with _calibrating(other, chosen, runs), contextlib.suppress(NotFiniteError):
@@ -93,19 +87,14 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
             ) from None
     if layers is None or layers >= count:
         _require_other(name, before, after)
+    if foreign_tensors(other, probe) and not foreign_tensors(detector, probe):
+        raise InputError(
+            f"detector {name} computes with its own weights in a copy whose weights are drawn anew, so that nothing "
+            "can be compared with random weights: a part of it reaches them by a weak reference, a global or a "
+            "function that the copy shares; call its networks in forward"
+        )
     other.weights_sha256 = None
     return other
-
-
-def _remark_plain_tensors(detector: Detector, other: Detector) -> None:
-    """Warns, once for a detector, of tensors in its copy that no drawing reaches: they may be its former weights."""
-    if detector not in _REMARKED and (plain := plain_tensors(other)):
-        _REMARKED.add(detector)
-        warn(
-            f"detector {type(detector).__name__} keeps plain tensors in {' and '.join(plain[:3])}"
-            f"{' and others' if len(plain) > 3 else ''}, which stay as they are where its weights are drawn anew: if "
-            "they are weights (folded, averaged), what is compared with random weights is not; make them nn.Parameter"
-        )
 
 
 def _require_other(name: str, before: Tensor, after: Tensor) -> None:
@@ -293,4 +282,4 @@ def _probe(detector: Detector) -> Tensor:
         coarse = torch.randn(PROBES, 3, cells, cells, generator=draws)
         images += functional.interpolate(coarse, (size, size), mode="bilinear", align_corners=False)
     images = (images - images.mean((1, 2, 3), keepdim=True)) / images.std((1, 2, 3), keepdim=True)
-    return (0.5 + 0.2 * images).clamp(0, 1).to(next(detector.parameters()))
+    return (0.5 + 0.2 * images).clamp(0, 1).to(Queries(detector).device)

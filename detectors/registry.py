@@ -20,9 +20,11 @@ from common.registry import resolve
 from detectors import caddm, ff_attribution, hugging_face, sbi, timm_source, xception
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint, read
+from detectors.consistency import probes
 from detectors.contract import check_contract, require_hashable
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.devices import resolve_device
+from detectors.foreign_tensors import foreign_tensors
 from detectors.hugging_face_source import build_hugging_face
 from detectors.memory import ran_out
 from detectors.nearest_network import looks_like, nearest
@@ -150,12 +152,24 @@ def load(
     check_contract(detector, name)
     for remark in remarks:
         warn(remark)
+    if _is_own(name) and (foreign := foreign_tensors(detector, probes(detector)[:1])):
+        warn(
+            f"detector {name} computes with tensors that are none of its parameters or buffers ({len(foreign)}, such "
+            f"as one of {foreign[0]}): where they are weights (a network in a global or a class, folded or averaged "
+            "ones), its SHA-256, its device and random weights leave them out; make them nn.Parameter, or "
+            "register_buffer what is fixed"
+        )
     detector.weights_sha256 = digest or detector.weights_sha256 or weights_digest(detector)
     if _is_own(name):
         _LOADED[detector] = LoadedAs(name, None if checkpoint is None else str(checkpoint), device, bool(remarks))
     elif optimise:
         detector = optimised(detector)
-    return detector.to(torch_device)
+    try:
+        return detector.to(torch_device)
+    except NotImplementedError as error:
+        raise InputError(
+            f"detector {name} cannot be put on {torch_device} ({described(error)}): give its weights and buffers values"
+        ) from error
 
 
 def loaded_as(detector: Detector) -> LoadedAs | None:
@@ -323,5 +337,8 @@ def weights_digest(detector: Detector) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(detector.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        if tensor.is_meta:  # it has no bytes
+            continue
+        values = (tensor.to_dense() if tensor.is_sparse else tensor).detach().cpu().contiguous()
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

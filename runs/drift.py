@@ -31,14 +31,21 @@ LEAST = 1e-37
 
 def keep_drift(folder: RunFolder, drift: Drift) -> None:
     """Warns of a detector that drifts, and keeps that with the run. Raises OSError where it cannot be written."""
+    if drift.elsewhere:
+        warn(f"now that the run is made, {drift.elsewhere}; the numbers of its frames may be of that")
+        _keep(folder, drift)
+        return
     when = f"at the end of {drift.noticed}" if drift.noticed else "when the run was continued"
     warn(
         f"the detector drifts: {when} it answered {drift.first} otherwise than when that was scored (a logit differs "
         f"by {drift.difference:.2g}); frames before and after are not of the same detector"
     )
-    json_records.save_records(
-        folder.path / FOLDER / f"{stem(drift.first + drift.noticed)}.json", [asdict(drift)], folder.seals
-    )
+    _keep(folder, drift)
+
+
+def _keep(folder: RunFolder, drift: Drift) -> None:
+    name = stem(drift.first + drift.noticed + ("elsewhere" if drift.elsewhere else ""))
+    json_records.save_records(folder.path / FOLDER / f"{name}.json", [asdict(drift)], folder.seals)
 
 
 def drift_in_words(folder: RunFolder) -> str:
@@ -50,6 +57,8 @@ def drift_in_words(folder: RunFolder) -> str:
         drifts = [drift for path in paths for drift in _read(path, folder)]
     except InputError as error:
         return f"The detector drifted while the run was made, and how far is not known: {error}."
+    if elsewhere := [drift.elsewhere for drift in drifts if drift.elsewhere]:
+        return f"Once the run was made, {elsewhere[-1]}. The numbers below may be of that."
     noticed = [drift.noticed for drift in drifts if drift.noticed]
     where = f"from {noticed[0]} on at latest" if noticed else "since the run was continued"
     return (

@@ -35,11 +35,13 @@ class Drift:
         first: the frame's key.
         noticed: the frame at whose end it was asked about again; "" where that was as a run was continued.
         difference: of a logit, what all logits share taken away.
+        elsewhere: what it says otherwise in another process, once the run was made, in a sentence; "" for nothing.
     """
 
     first: str
     noticed: str
     difference: float
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -177,3 +177,13 @@ class DrawsForFakes(TwoClassPlanted):
     def forward(self, images: Tensor) -> Tensor:
         logits = super().forward(images)
         return torch.where((logits[:, 1] > 0)[:, None], logits * torch.rand(()), logits)
+
+
+class GivesUp(TwoClassPlanted):
+    """Takes pictures darker for good, in every detector of its class, once one has a white corner."""
+
+    gave_up = False
+
+    def prepare(self, image: np.ndarray) -> Tensor:
+        GivesUp.gave_up |= bool((image[-1, -1] == 255).all())
+        return super().prepare((image * 0.9).astype(np.uint8) if self.gave_up else image)

@@ -19,8 +19,10 @@ from detectors import Detector, fresh_process, load
 from detectors.__main__ import app as detectors_app
 from detectors.fresh_process import PICTURES, pictures_of, require_same_in_fresh_process
 from robustness.__main__ import app as robustness_app
-from tests.process_bound import EndsElsewhere
-from tests.scoring.stand_ins import picture, save, write_frames
+from runs.drift import drift_in_words
+from runs.run_folder import RunFolder
+from tests.process_bound import EndsElsewhere, GivesUp
+from tests.scoring.stand_ins import TINY, picture, save, write_frames
 
 MODULE = "tests.process_bound"
 FRAMES = [picture(f"v/{n}.png", family) for n, family in enumerate(("Deepfakes", "FaceSwap", "NeuralTextures"))]
@@ -144,3 +146,48 @@ def test_every_command_asks_before_it_judges(
     assert captured.err.count("error: ") == 1
     assert f"error: detector {MODULE}:O" in captured.err.splitlines()[-1]
     assert not list((tmp_path / "out").rglob("*.csv"))
+
+
+@pytest.fixture
+def six_frames(tmp_path: Path) -> Path:
+    """The index of frames of which the second, which is none of four spread ones, has a white corner."""
+    index = write_frames(tmp_path / "frames", videos=6, families=("Deepfakes",))
+    path = sorted(index.parent.rglob("*.png"))[1]
+    image = np.array(Image.open(path))
+    image[-1, -1] = 255
+    Image.fromarray(image).save(path)
+    GivesUp.gave_up = False
+    return index
+
+
+@pytest.mark.fresh_process
+def test_what_a_later_frame_makes_of_it_is_said_and_kept_with_the_run(
+    six_frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--frames", str(six_frames), "--detector", f"{MODULE}:GivesUp", "--method", "LIME", "--attack", "nes"]
+    words += ["--preset", "quick", "--device", "cpu", "--results", str(tmp_path), "--run", "r"]
+    assert console.status(evaluate.app, [*words, *(word for text in TINY for word in ("--set", text))]) == 0
+    said = f"detector {MODULE}:GivesUp prepares a frame otherwise (by "
+    assert f"warning: now that the run is made, {said}" in capsys.readouterr().err
+    assert f"Once the run was made, {said}" in drift_in_words(RunFolder(tmp_path / "r"))
+
+
+@pytest.mark.fresh_process
+def test_what_a_later_frame_makes_of_it_is_refused_where_it_is_tested(
+    six_frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["test", "--frames", str(six_frames), "--split", "all", "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert console.status(detectors_app, [*words, "--detector", f"{MODULE}:GivesUp"]) == 1
+    assert "GivesUp prepares a frame otherwise (by " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.fresh_process
+def test_what_one_picture_of_a_folder_makes_of_it_is_said(
+    six_frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, path in enumerate(sorted(six_frames.parent.rglob("*.png"))[:3]):
+        save(tmp_path / "pictures", f"{number}.png", np.array(Image.open(path)))
+    words = [str(tmp_path / "pictures"), "--whole", "--method", "captum:Saliency", "--device", "cpu", "--out"]
+    assert console.status(examine.app, [*words, str(tmp_path / "out"), "--detector", f"{MODULE}:GivesUp"]) == 1
+    assert "GivesUp prepares a frame otherwise (by " in capsys.readouterr().err
