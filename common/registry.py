@@ -18,7 +18,7 @@ def resolve(name: str, known: Mapping[str, T], kind: str) -> T:
 
     `kind` is the word for the message ("method", "attack", ...). Raises InputError for an unknown name (the
     nearest known ones are suggested) and for a module or attribute that cannot be found. Warns where importing the
-    module replaces what all networks compute with; a detector's may, as that is for itself.
+    module replaces what all networks compute with.
     """
     if name in known:
         return known[name]
@@ -57,12 +57,12 @@ def _import(name: str, kind: str) -> Any:
         raise InputError(
             f"{kind} {name!r}: importing {module_name!r} fails ({described(error)}{where}); mend the module"
         ) from error
-    if kind != "detector" and (changed := replaced(before)):
+    if changed := replaced(before):
         others = f" and {len(changed) - 3} others" if len(changed) > 3 else ""
         warn(
             f"{kind} {name!r}: importing {module_name!r} replaces {', '.join(changed[:3])}{others} for the whole "
-            "process: the detector computes with that, too, and all numbers are of what it then is; let it change "
-            "classes and functions of its own"
+            "process: every detector, explanation and attack computes with that, too; let it change classes and "
+            "functions of its own"
         )
     if not hasattr(module, attribute):
         raise InputError(f"{kind} {name!r}: module {module_name!r} has no {attribute!r}")
