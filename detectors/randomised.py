@@ -180,12 +180,13 @@ def _bottom_up(detector: Detector, runs: _Runs) -> list[str]:
 def _draw(module: nn.Module, seed: int, layer: str) -> None:
     for name, parameter in module.named_parameters(recurse=False):
         generator = torch.Generator().manual_seed(derive_seed(seed, "randomised", layer, name))
-        values = parameter.detach().cpu().double()
+        numbers = torch.view_as_real(parameter) if parameter.is_complex() else parameter
+        values = numbers.detach().cpu().double()
         mean, spread = values.mean(), values.std(correction=0)
         if values.numel() > 1 and spread == 0:
             spread = mean.abs()
         noise = torch.randn(values.shape, generator=generator, dtype=torch.float64)
-        parameter.copy_((mean + spread * noise).to(parameter))
+        numbers.copy_((mean + spread * noise).to(numbers))
 
 
 def _observe(detector: Detector, probe: Tensor) -> tuple[_Runs, Tensor]:

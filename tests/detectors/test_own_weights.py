@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import detectors
+from common.errors import InputError
 from detectors import Detector
 from detectors.own_weights import weights_remarks
+from detectors.randomised import randomised
+from tests.scoring.stand_ins import SIZE
 
 
 class Small(Detector):
@@ -95,3 +98,24 @@ def test_a_run_is_told_of_it_once_the_detector_is_sound(capsys: pytest.CaptureFi
     assert "detector tests.detectors.test_own_weights:Small draws 4 of 4 weights" in " ".join(
         capsys.readouterr().err.split()
     )
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("name", ["Sparse", "Complex", "NumpySize"])
+def test_weights_of_unusual_kinds_are_loaded_and_can_be_drawn_anew(name: str) -> None:
+    detector = detectors.load(f"tests.unusual_detectors:{name}")
+    assert detector.input_size == SIZE
+    assert type(detector.input_size) is int
+    other = randomised(detector, 0)
+    assert not torch.equal(other.pattern, detector.pattern)
+
+
+def test_a_layer_that_is_never_made_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"Unused .*uninitialized") as raised:
+        detectors.load("tests.unusual_detectors:Unused")
+    assert "\n" not in str(raised.value)
+
+
+def test_weights_without_values_are_one_line() -> None:
+    with pytest.raises(InputError, match=r"WithoutValues cannot be put on cpu .*: give its weights and buffers values"):
+        detectors.load("tests.unusual_detectors:WithoutValues")
