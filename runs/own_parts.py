@@ -15,9 +15,7 @@ from attacks import RegionAttack
 from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.seeds import generator
-from detectors import Detector, Queries
-from detectors.consistency import answers_differ
-from detectors.gradient_check import GradientFault, gradient_at
+from detectors import Detector
 from runs.asked_own_parts import (
     Given,
     OwnParts,
@@ -33,7 +31,7 @@ from runs.first_given import TOGETHER_TOLERANCE, TOLERANCE, FirstGiven
 from runs.selection import Selection
 from scoring.frame import Scorer
 from scoring.metrics import Metric
-from scoring.unchanged import Unchanged
+from scoring.unchanged import Unchanged, UnchangedAnswers
 from xai.base import SampledExplainer
 from xai.explanation import Explanation, FrameExplanations
 from xai.methods import Method
@@ -43,9 +41,6 @@ ATTACK_TOLERANCE = 0.05
 
 OTHER_MAPS = 3
 """Of noise, about which a metric is asked besides."""
-
-GRADIENT_TOLERANCE = 0.05
-"""Of a gradient's length: what another order of additions may change."""
 
 _DEPENDS = (
     "by the same draws: it draws by a generator of its own, or keeps something from call to call. No run is the same "
@@ -86,55 +81,24 @@ def try_own_parts(scorer: Scorer, selection: Selection, key: str, image: Tensor)
         given |= {name: made for name, made in one.items() if np.array_equal(made, two[name])}
     if not own.explain_or_attack:
         return FirstGiven(key, given)
-    unchanged, as_before = (
-        Unchanged(scorer.detector, scorer.settings, scorer.metrics),
-        _AsBefore(scorer.detector, image),
-    )
+    unchanged = Unchanged(scorer.detector, scorer.settings, scorer.metrics)
+    answers = UnchangedAnswers(scorer.detector, image)
     frame, other = (trial(scorer, image, seed) for seed in (0, 1))
     for method in own.methods.values():
         given |= _try_explainer(method, frame, other)
         unchanged.require()
-        as_before.require(f"method {method.name}")
+        answers.require(f"method {method.name}")
     for name, attack in own.attacks.items():
         if _try_attack(name, attack, frame, scorer.batch_size):
             with contextlib.suppress(*FAILED):
                 given |= of_attack(name, attack, scorer.batch_size, frame)
         unchanged.require()
-        as_before.require(f"attack {name}")
+        answers.require(f"attack {name}")
     for name, metric in own.metrics.items():
         given |= _try_metric(name, metric, frame)
         unchanged.require()
-        as_before.require(f"metric {name}")
+        answers.require(f"metric {name}")
     return FirstGiven(key, given)
-
-
-class _AsBefore:
-    """What a detector says of an image (3, S, S), and its gradient there: no part may change it for the process.
-
-    A function of torch's, or a layer's class, that a part replaces is the detector's, too.
-    """
-
-    def __init__(self, detector: Detector, image: Tensor) -> None:
-        self._queries, self._image = Queries(detector), image
-        self._logits, self._gradient = self._now()
-
-    def require(self, part: str) -> None:
-        """Raises InputError where it is otherwise since `part` was tried."""
-        logits, gradient = self._now()
-        changed = bool(answers_differ(self._queries.detector, self._image, self._logits, logits))
-        if isinstance(gradient, Tensor) and isinstance(self._gradient, Tensor):
-            apart, longer = (gradient - self._gradient).norm(), max(gradient.norm(), self._gradient.norm())
-            changed |= bool(apart > GRADIENT_TOLERANCE * longer)
-        else:
-            changed |= type(gradient) is not type(self._gradient)
-        if changed:
-            raise InputError(
-                f"{part} has changed what the detector answers, or its gradient, for the whole process (a hook, a "
-                "layer's class, a function or a setting of torch's): let it put back what it changes"
-            )
-
-    def _now(self) -> tuple[Tensor, Tensor | GradientFault]:
-        return self._queries.logits(self._image[None]), gradient_at(self._queries, self._image[None])
 
 
 class _UpsideDown(Detector):

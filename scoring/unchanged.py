@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping
 
+from torch import Tensor
+
 from common.errors import InputError
-from detectors import Detector
+from detectors import Detector, Queries
+from detectors.consistency import answers_differ
 from detectors.detector_state import require_unchanged, state_of
+from detectors.gradient_check import GradientFault, gradient_at
 from scoring.metrics.base import Metric
 from scoring.metrics.registry import describe_metric
 from xai.explanation_settings import ExplanationSettings, describe_settings
+
+GRADIENT_TOLERANCE = 0.05
+"""Of a gradient's length: what another order of additions may change."""
 
 
 class Unchanged:
@@ -35,3 +42,34 @@ class Unchanged:
     def _parts_now(self) -> dict[str, str]:
         settings = {name: repr(said) for name, said in describe_settings(self.settings).items()}
         return settings | {name: repr(describe_metric(metric)) for name, metric in self.metrics.items()}
+
+
+class UnchangedAnswers:
+    """Remembers what a detector says of an image (3, S, S), and its gradient there.
+
+    A function or a mode of torch's that a user's part replaces or leaves is the detector's, too.
+    """
+
+    def __init__(self, detector: Detector, image: Tensor) -> None:
+        self._queries, self._image = Queries(detector), image
+        self._before = self._now()
+
+    def require(self, part: str) -> None:
+        """Raises InputError where it says something else since `part` was tried; not where it draws by itself."""
+        now = self._now()
+        if self._differ(self._before, now) and not self._differ(now, self._now()):
+            raise InputError(
+                f"{part} has changed what the detector answers, or its gradient, for the whole process (a hook, a "
+                "layer's class, a function or a setting of torch's): let it put back what it changes"
+            )
+
+    def _now(self) -> tuple[Tensor, Tensor | GradientFault]:
+        return self._queries.logits(self._image[None]), gradient_at(self._queries, self._image[None])
+
+    def _differ(self, one: tuple[Tensor, Tensor | GradientFault], two: tuple[Tensor, Tensor | GradientFault]) -> bool:
+        if answers_differ(self._queries.detector, self._image, one[0], two[0]):
+            return True
+        first, second = one[1], two[1]
+        if isinstance(first, Tensor) and isinstance(second, Tensor):
+            return bool((first - second).norm() > GRADIENT_TOLERANCE * max(first.norm(), second.norm()))
+        return type(first) is not type(second)

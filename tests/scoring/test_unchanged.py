@@ -6,7 +6,7 @@ from torch import Tensor
 
 from common.errors import InputError
 from detectors.queries import Queries
-from scoring.unchanged import Unchanged
+from scoring.unchanged import Unchanged, UnchangedAnswers
 from tests.scoring.stand_ins import SIZE, PlantedDetector
 from xai.explanation_settings import build_settings
 
@@ -26,3 +26,22 @@ def test_a_detector_that_changes_itself_is_not_laid_to_others_alone() -> None:
     Queries(detector).logits(torch.rand(1, 3, SIZE, SIZE))
     with pytest.raises(InputError, match="an explainer, attack or metric of this run, or its own forward, has changed"):
         unchanged.require()
+
+
+def test_answers_that_change_by_themselves_are_laid_to_nobody() -> None:
+    image = torch.rand(3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+
+    class Scaled(PlantedDetector):
+        draws, factor = False, 1.0
+
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) * (torch.rand(()) if self.draws else self.factor)
+
+    detector = Scaled()
+    answers = UnchangedAnswers(detector, image)
+    answers.require("method own")
+    detector.draws = True
+    answers.require("method own")
+    detector.draws, detector.factor = False, 1.1
+    with pytest.raises(InputError, match="method own has changed what the detector answers, or its gradient, for the"):
+        answers.require("method own")
