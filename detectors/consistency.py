@@ -140,8 +140,9 @@ def _sums(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def hooks_of(module: nn.Module) -> int:
-    """How many hooks it and its parts have."""
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) + len(m._backward_hooks) for m in module.modules())
+    """How many hooks it and its parts have, of every kind."""
+    kept = (value for part in module.modules() for name, value in vars(part).items() if name.endswith("_hooks"))
+    return sum(len(hooks) for hooks in kept if isinstance(hooks, dict))
 
 
 def differs(one: Tensor, other: Tensor, half: bool) -> float:

@@ -15,13 +15,19 @@ from detectors.queries import evaluating
 LEAST = 64
 """Fewer numbers are no layer's weights."""
 
+_LAYERS = ("conv", "mm", "linear", "embedding", "lstm", "gru", "rnn")
+"""What is in the names of torch's operations that compute with weights."""
+
+_FRESH = "lift_fresh"
+"""What torch calls for a tensor that is made of numbers, in a pass as elsewhere."""
+
 
 def foreign_tensors(detector: Detector, images: Tensor) -> list[tuple[int, ...]]:
-    """The shapes of floating tensors that a pass computes with and does not make, which are no part of the detector.
+    """The shapes of tensors that the layers of a pass compute with and that are no part of the detector.
 
     Torch does not see what is kept in a plain attribute or container, a global, a class or a closure: no device, no
-    SHA-256 and no drawing of random weights reaches it. One pass of the images; nothing where they cannot be asked
-    about so.
+    SHA-256 and no drawing of random weights reaches it. What only shifts or scales (tables of positions, a mean) does
+    not count. One pass of the images; nothing where they cannot be asked about so.
 
     Args:
         detector: in any mode.
@@ -37,7 +43,10 @@ def foreign_tensors(detector: Detector, images: Tensor) -> list[tuple[int, ...]]
 
 
 class _Watch(TorchDispatchMode):
-    """Keeps the shapes of large floating inputs of operations that are neither known nor outputs of others."""
+    """Keeps the shapes of what layers compute with and that is made of nothing known.
+
+    Known are the images, what the detector owns, what is made in the pass, and what is computed with any of that.
+    """
 
     def __init__(self, known: list[Tensor]) -> None:
         super().__init__()
@@ -46,18 +55,17 @@ class _Watch(TorchDispatchMode):
         self._kept: list[Tensor] = []  # so that no memory is used again meanwhile
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        for tensor in _tensors((args, kwargs)):
-            if tensor.is_floating_point() and tensor.numel() >= LEAST and _memory(tensor) not in self._known:
-                self.shapes.append(tuple(tensor.shape))
-                self._know(tensor)
+        given = [tensor for tensor in _tensors((args, kwargs)) if tensor.is_floating_point()]
+        unknown = [tensor for tensor in given if _memory(tensor) not in self._known]
         made = func(*args, **(kwargs or {}))
-        for tensor in _tensors(made):
-            self._know(tensor)
+        name = str(func)
+        is_layer = any(word in name for word in _LAYERS)
+        if is_layer:
+            self.shapes += [tuple(tensor.shape) for tensor in unknown if tensor.numel() >= LEAST]
+        if is_layer or not given or len(unknown) < len(given) or _FRESH in name:
+            self._kept += (outputs := list(_tensors(made)))
+            self._known |= {_memory(tensor) for tensor in outputs}
         return made
-
-    def _know(self, tensor: Tensor) -> None:
-        self._known.add(_memory(tensor))
-        self._kept.append(tensor)
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:

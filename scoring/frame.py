@@ -32,7 +32,7 @@ from scoring.records import FlipThreshold, MetricValue, Row, TransformedVerdict
 from scoring.region_attacker import RegionAttacker, Verdict
 from scoring.scored import Scored, Views
 from scoring.transformed_pictures import TransformedPictures
-from scoring.unchanged import Unchanged
+from scoring.unchanged import Unchanged, UnchangedAnswers
 from xai.explanation import FrameExplanations, explained_class
 from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
@@ -121,6 +121,7 @@ class Scorer:
         if frame.mask is not None:
             frame = replace(frame, mask=prepared_mask(self.detector, frame.mask, frame.image))
         spot_checks = SpotChecks(self.detector, self.batch_size, OF_A_FRAME, self.seed, frame.key)
+        answers = self._answers_before(image)
 
         def begin(stage: str) -> None:
             spot_checks.begin(stage)
@@ -135,6 +136,8 @@ class Scorer:
         self._unchanged.require()
         drift = self._asked_again(frame.key, image, logits, self._changed(image, parts[0].views))
         spot_checks.require()
+        if drift is None:
+            answers.require("an explainer, attack or metric of this run")
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
         if failures and not stands:
@@ -163,6 +166,13 @@ class Scorer:
     @cached_property
     def _unchanged(self) -> Unchanged:
         return Unchanged(self.detector, self.settings, self.metrics)
+
+    def _answers_before(self, image: Tensor) -> UnchangedAnswers:
+        """What the detector says of the first frame, before anything has asked about that."""
+        if "first_answers" not in self.__dict__:
+            self.__dict__["first_answers"] = UnchangedAnswers(self.detector, image)
+        found: UnchangedAnswers = self.__dict__["first_answers"]
+        return found
 
     def _judge(self, frame: Frame, logits: Tensor) -> Verdict:
         require_unequal(self.detector, self.detector.class_names, logits[0])

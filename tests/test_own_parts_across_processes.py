@@ -147,7 +147,7 @@ def test_workers_that_import_a_draw_are_refused(
 
 
 @pytest.mark.parametrize(
-    "more", [(), ("--method", f"{OWN}:looking", "--attack", f"{OWN}:SeededByPair", "--metric", f"{OWN}:DrawsItsValue")]
+    "more", [(), ("--method", f"{OWN}:looking", "--attack", f"{OWN}:SeededByPair", "--metric", f"{OWN}:HitsOrMisses")]
 )
 def test_workers_score_with_parts_that_depend_on_nothing_else(
     more: tuple[str, ...], index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

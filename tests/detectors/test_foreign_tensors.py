@@ -2,6 +2,7 @@
 
 import weakref
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -63,6 +64,31 @@ class InFunction(SmallNetwork):
         return self.linear(functional.adaptive_avg_pool2d(self.features(images), 4).flatten(1))
 
 
+class Transposed(SmallNetwork):
+    """Its head's weights are a plain tensor, which is made ready in each pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ready = self.linear.weight.detach().clone()
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = functional.adaptive_avg_pool2d(self.convolution(images - 0.5).relu(), 4).flatten(1)
+        return features @ (2 * self.ready).t() + self.linear.bias
+
+
+class Placed(SmallNetwork):
+    """Adds a table of positions that was kept, and numbers that are made in each pass; computes with what it makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables = {32: torch.linspace(0, 1, 32).repeat(3, 32, 1)}
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = images + 0.1 * self.tables[32] + torch.tensor([[0.01 * n for n in range(32)] for _ in range(32)])
+        smooth = torch.from_numpy(np.full((3, 1, 5, 5), 0.04, np.float32))
+        return super().forward(functional.conv2d(images, smooth, padding=2, groups=3))
+
+
 class Head(nn.Module):
     """Reaches the convolution of its network by a weak reference."""
 
@@ -91,9 +117,11 @@ class ByWeakReference(SmallNetwork):
     ("kind", "shapes"),
     [
         (Folded, {(8, 3, 5, 5)}),
-        (Averaged, {(8, 3, 5, 5), (3, 128)}),
+        (Averaged, {(8, 3, 5, 5), (128, 3)}),
         (Shared, {(8, 3, 5, 5)}),
         (InFunction, {(8, 3, 5, 5)}),
+        (Transposed, {(128, 3)}),
+        (Placed, set()),
         (SmallNetwork, set()),
         (ByWeakReference, set()),
     ],
