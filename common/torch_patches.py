@@ -19,14 +19,14 @@ def hooks_of_every_module() -> int:
 
 
 def shared() -> Mapping[str, object]:
-    """What all networks of the process share, by name: functions, methods of tensors, forwards of layers, hooks."""
+    """What all networks of the process share, by name: functions, methods of tensors and of layers, global hooks."""
     layers = (value for value in vars(nn).values() if isinstance(value, type) and issubclass(value, nn.Module))
     spaces = {"torch": torch, "torch.nn.functional": functional, "numpy.random": np.random}
     functions = {f"{space}.{name}": value for space, of in spaces.items() for name, value in vars(of).items()}
     return (
         {name: value for name, value in functions.items() if callable(value)}
         | {f"torch.Tensor.{name}": getattr(torch.Tensor, name) for name in dir(torch.Tensor) if name[0] != "_"}
-        | {f"torch.nn.{layer.__name__}.forward": layer.forward for layer in layers}
+        | {f"torch.nn.{layer.__name__}.{name}": value for layer in layers for name, value in vars(layer).items()}
         | {"the hooks of every module": hooks_of_every_module()}
     )
 

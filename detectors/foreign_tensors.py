@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from common.console import warn
 from common.errors import FAILED
 from detectors.base import Detector
-from detectors.queries import evaluating
+from detectors.queries import Queries, evaluating
 
 LEAST = 64
 """Fewer numbers are no layer's weights."""
@@ -40,6 +42,23 @@ def foreign_tensors(detector: Detector, images: Tensor) -> list[tuple[int, ...]]
     except FAILED:
         return []
     return watch.shapes
+
+
+_REMARKED: WeakSet[Detector] = WeakSet()
+"""The detectors that were warned of."""
+
+
+def remark_foreign_tensors(detector: Detector, name: str, images: Tensor) -> None:
+    """Warns, once for a detector, of `foreign_tensors` at images (N, 3, S, S)."""
+    if detector in _REMARKED or not (shapes := foreign_tensors(detector, images.to(Queries(detector).device))):
+        return
+    _REMARKED.add(detector)
+    warn(
+        f"detector {name} computes with tensors that are none of its parameters or buffers ({len(shapes)}, such as one "
+        f"of {shapes[0]}): where they are weights (a network in a global or a class, folded or averaged ones), its "
+        "SHA-256, its device and random weights leave them out; make them nn.Parameter, or register_buffer what is "
+        "fixed"
+    )
 
 
 class _Watch(TorchDispatchMode):

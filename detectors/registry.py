@@ -24,7 +24,7 @@ from detectors.consistency import probes
 from detectors.contract import check_contract, require_hashable
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.devices import resolve_device
-from detectors.foreign_tensors import foreign_tensors
+from detectors.foreign_tensors import remark_foreign_tensors
 from detectors.hugging_face_source import build_hugging_face
 from detectors.memory import ran_out
 from detectors.nearest_network import looks_like, nearest
@@ -152,13 +152,8 @@ def load(
     check_contract(detector, name)
     for remark in remarks:
         warn(remark)
-    if _is_own(name) and (foreign := foreign_tensors(detector, probes(detector)[:1])):
-        warn(
-            f"detector {name} computes with tensors that are none of its parameters or buffers ({len(foreign)}, such "
-            f"as one of {foreign[0]}): where they are weights (a network in a global or a class, folded or averaged "
-            "ones), its SHA-256, its device and random weights leave them out; make them nn.Parameter, or "
-            "register_buffer what is fixed"
-        )
+    if _is_own(name):
+        remark_foreign_tensors(detector, name, probes(detector)[:1])
     detector.weights_sha256 = digest or detector.weights_sha256 or weights_digest(detector)
     if _is_own(name):
         _LOADED[detector] = LoadedAs(name, None if checkpoint is None else str(checkpoint), device, bool(remarks))

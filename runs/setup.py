@@ -17,8 +17,10 @@ from data.picture_transforms import parse_transforms
 from detectors import Queries
 from detectors.consistency import probes, require_same_beside, require_same_in
 from detectors.devices import resolve_device
+from detectors.foreign_tensors import remark_foreign_tensors
 from detectors.fresh_process import pictures_of, require_same_in_fresh_process
 from detectors.memory import keep_freed_memory
+from detectors.registry import loaded_as
 from runs.as_published import parse_differences
 from runs.chosen_parts import (
     chosen_batch_size,
@@ -160,6 +162,8 @@ def prepare_run(
         wanted = UsableAttacks(attacks, settings.adversarial if filled else None, thresholds, optional)
         first = first_frame(selection, detector)
         image = None if first is None else first[1]
+        if image is not None and (loaded := loaded_as(detector)) is not None:
+            remark_foreign_tensors(detector, loaded.name, image[None])  # of what it asks for faces alone
         problems = unsuitable(settings, detector, None if keep_real else image)  # `inspect_frame` tries the very frame
         usable = usable_on_first_frame(wanted, image, detector, batch_size, problems)
         attacks = dict(usable.attacks)

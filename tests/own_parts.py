@@ -331,6 +331,17 @@ def doubling(
     return asking(score, image, segments, fill, generator)
 
 
+def fails_once_doubled(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """Gives a function of torch's another gradient for each but the first picture, and fails before it puts it back."""
+    SEEN.append(image.numpy())
+    if len(SEEN) > 1:
+        torch.square = lambda inputs: (inputs * inputs).detach() + 1e6 * (inputs - inputs.detach())  # type: ignore
+        raise ValueError("no map")
+    return asking(score, image, segments, fill, generator)
+
+
 def hooks_all(
     score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
 ) -> np.ndarray:

@@ -42,7 +42,19 @@ from scoring.metrics.registry import build_metrics
 from scoring.protocol import Protocol
 from scoring.recording import correct
 from scoring.scored import Scored
-from tests.own_parts import LEFT, DrawsItsValue, Gives, Grows, NotNumbers, Offers, Recalls, Retargets, WritesOver
+from tests.own_parts import (
+    LEFT,
+    SEEN,
+    DrawsItsValue,
+    Gives,
+    Grows,
+    Layered,
+    NotNumbers,
+    Offers,
+    Recalls,
+    Retargets,
+    WritesOver,
+)
 from tests.scoring.stand_ins import SIZE, TwoClassPlanted, picture, write_frames
 from xai.explanation import FrameExplanations
 from xai.explanation_settings import build_settings
@@ -400,6 +412,23 @@ def test_a_part_that_alters_torch_for_every_network_is_refused_before_the_work(
             prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",), detector=f"{OWN}:Layered"))
     finally:
         torch.nn.ReLU.forward, torch.square = forward, square  # type: ignore[method-assign]
+
+
+def test_a_part_that_alters_torch_later_ends_its_frames_and_all_after_it() -> None:
+    methods = (parse_method(f"{OWN}:fails_once_doubled"), parse_method("LIME"))
+    tiny = {"segments": {"count": 9, "compactness": 1000.0}, "LIME": {"samples": 50}}
+    settings, square = build_settings("quick", tiny, methods), torch.square
+    score = Scorer(Layered().eval(), methods, settings, {"pgd": PGD(steps=1)}, Protocol(baselines=()))
+    SEEN.clear()
+    try:
+        for key in ("a/1.png", "a/2.png", "a/3.png"):
+            frame = Frame(key, picture(key, "FaceSwap"), 1, "FaceSwap", "a")
+            refused = pytest.raises(InputError, match="an explainer, attack or metric of this run has changed what the")
+            with contextlib.nullcontext() if key == "a/1.png" else refused:
+                score(frame)
+    finally:
+        torch.square = square  # type: ignore[assignment]
+        SEEN.clear()
 
 
 def test_a_hook_of_every_module_that_is_left_is_refused(tmp_path: Path) -> None:

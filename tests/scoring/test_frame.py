@@ -266,6 +266,7 @@ def test_costs_count_every_forward(monkeypatch: pytest.MonkeyPatch) -> None:
     forwards = {cost.stage: cost.forwards for cost in costs}
     assert forwards["LIME_adv"] == forwards["LIME"] + forwards["adversarial"]  # its fill is charged to it
     again = 32 + 4 + 2  # at its end: a full batch, four changed pictures of it alone, and the first frame twice
+    again += 2 * 3  # before and after: the first frame's answer and its gradient, forward and backward
     assert sum(forwards.values()) - forwards["adversarial"] == images - again
     assert all(cost.seconds >= 0 for cost in costs)
 
