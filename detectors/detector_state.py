@@ -24,8 +24,8 @@ def state_of(detector: Detector) -> Mapping[str, object]:
 
     That is its weights and hooks, what it says of itself, its methods, and of each of its modules the class, the
     forward of the class and its own, the mode, and the attributes that are numbers, words or switches; the detector's
-    own attributes may be set by its `prepare`. A rectifier has no mode: the libraries that replace those put new ones
-    back.
+    own attributes may be set by its `prepare`. A rectifier has no mode and no attributes: the libraries that replace
+    those put new ones back, or one for all.
     """
     state: dict[str, object] = {
         "its weights": weights_seen(detector),
@@ -34,12 +34,12 @@ def state_of(detector: Detector) -> Mapping[str, object]:
     }
     state |= {f"its {name}": repr(getattr(detector, name)) for name in _SAID}
     state |= {f"its {name}": (vars(detector).get(name), getattr(type(detector), name)) for name in _METHODS}
-    for name, module in detector.named_modules():
+    for name, module in detector.named_modules(remove_duplicate=False):
         where = f" of its {name}" if name else ""
         kind, own = type(module), vars(module)
         state[f"the class{where}"] = kind, kind.forward, own.get("forward")
         state[f"the mode{where}"] = None if kind is nn.ReLU else module.training
-        if name:
+        if name and kind is not nn.ReLU:
             attributes = {key: value for key, value in own.items() if key not in _TORCHS and _is_plain(value)}
             state |= {f"{key}{where}": repr(value) for key, value in attributes.items()}
     return state

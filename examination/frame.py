@@ -156,7 +156,7 @@ class Examiner:
         self._unchanged.require()
         self._ask_again(shot.name, image, logits, segments)
         spot_checks.require()
-        answers.require("an explainer of this examination")
+        answers.require_gradient("an explainer of this examination")
         own = list(regions.values())
         return ExaminedFrame(
             shot, image, verdict.probabilities, verdict.predicted, target, explanations, regions, evidence, stability,

@@ -28,6 +28,11 @@ class AskedAgain:
         self._first: tuple[str, Tensor, Tensor] | None = None
         self._drifted = False
 
+    @property
+    def has_drifted(self) -> bool:
+        """Whether the first frame was answered otherwise at the end of one since."""
+        return self._drifted
+
     def __call__(self, key: str, image: Tensor, logits: Tensor, changed: Tensor) -> Drift | None:
         """Asks at a frame's end; the answer to the first frame that is no longer the same, once.
 

@@ -1,6 +1,6 @@
 """That a run's detector, explainers, fills and metrics stay what they were when it began."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
@@ -15,6 +15,9 @@ from xai.explanation_settings import ExplanationSettings, describe_settings
 
 GRADIENT_TOLERANCE = 0.05
 """Of a gradient's length: what another order of additions may change."""
+
+_Answer = tuple[Tensor, Tensor | GradientFault]
+"""Logits and gradient."""
 
 
 class Unchanged:
@@ -55,20 +58,31 @@ class UnchangedAnswers:
         self._before = self._now()
 
     def require(self, part: str) -> None:
-        """Raises InputError where it says something else since `part` was tried; not where it draws by itself."""
+        """Raises InputError where either is another since `part` was tried; not where it draws by itself."""
+        self._require(part, self._answers_otherwise, self._gradient_otherwise)
+
+    def require_gradient(self, part: str) -> None:
+        """The same of the gradient alone: of answers that change, a frame's end says that the detector drifts."""
+        self._require(part, self._gradient_otherwise)
+
+    def _require(self, part: str, *otherwise: Callable[[_Answer, _Answer], bool]) -> None:
         now = self._now()
-        if self._differ(self._before, now) and not self._differ(now, self._now()):
+        if any(differ(self._before, now) for differ in otherwise):
+            again = self._now()
+            if self._answers_otherwise(now, again) or self._gradient_otherwise(now, again):
+                return  # by itself
             raise InputError(
                 f"{part} has changed what the detector answers, or its gradient, for the whole process (a hook, a "
                 "layer's class, a function or a setting of torch's): let it put back what it changes"
             )
 
-    def _now(self) -> tuple[Tensor, Tensor | GradientFault]:
+    def _now(self) -> _Answer:
         return self._queries.logits(self._image[None]), gradient_at(self._queries, self._image[None])
 
-    def _differ(self, one: tuple[Tensor, Tensor | GradientFault], two: tuple[Tensor, Tensor | GradientFault]) -> bool:
-        if answers_differ(self._queries.detector, self._image, one[0], two[0]):
-            return True
+    def _answers_otherwise(self, one: _Answer, two: _Answer) -> bool:
+        return bool(answers_differ(self._queries.detector, self._image, one[0], two[0]))
+
+    def _gradient_otherwise(self, one: _Answer, two: _Answer) -> bool:
         first, second = one[1], two[1]
         if isinstance(first, Tensor) and isinstance(second, Tensor):
             return bool((first - second).norm() > GRADIENT_TOLERANCE * max(first.norm(), second.norm()))

@@ -56,6 +56,7 @@ from common.console import application, say, table, warn
 from common.errors import InputError
 from data.preprocess.crop_records import PreprocessSettings
 from data.source import warn_of_doubt
+from detectors.gradient_check import remark_on_gradient
 from detectors.options import CheckpointOption, DeviceOption
 
 malafide_app = application("2D-Malafide: filters that make fakes pass as real.")
@@ -80,6 +81,7 @@ def train_filters(
     dataset = open_dataset(target.frames, target.images)
     warn_of_doubt(dataset.entries)
     require_same_of(detector, dataset)
+    remark_on_gradient(detector.detector, ("the filters that are trained",))
     manipulations = dataset.chosen(options.manipulation)
     halves = split(dataset.entries, options.split_by, options.seed)
     say(

@@ -13,6 +13,7 @@ from attacks.malafide.scores import fakeness
 from common.errors import InputError
 from data.sample import spread
 from detectors.base import Detector
+from detectors.gradient_check import remark_on_gradient
 from detectors.gradients import differentiable, untouched
 from detectors.layers import feature_layer, module, require_layer_on_frame
 from detectors.queries import Queries, exact_float32
@@ -52,6 +53,7 @@ class GradCam:
         (`detectors.layers.require_layer_on_frame`).
         """
         with differentiable(Queries(self.detector).device), untouched(self.detector):
+            remark_on_gradient(self.detector, ("Grad-CAM's maps",), images[0])
             require_layer_on_frame(self.detector, self.layer, images[0], OPTION, is_named=self.is_named)
         maps = self._maps(images, batch_size)
         if lost := int((~np.isfinite(maps)).any(axis=(1, 2)).sum()):
@@ -85,6 +87,7 @@ def grad_cam(detector: Detector, layer: str | None = None) -> GradCam:
 
     Raises InputError as `detectors.layers.feature_layer` does.
     """
+    remark_on_gradient(detector, ("Grad-CAM's maps",))
     with differentiable(Queries(detector).device), untouched(detector):
         return GradCam(detector, feature_layer(detector, layer, OPTION), is_named=layer is not None)
 

@@ -30,7 +30,7 @@ class Parts(TwoClassPlanted):
 
     def __init__(self) -> None:
         super().__init__()
-        self.counting, self.pool, self.act = Counting(), nn.MaxPool2d(1), nn.ReLU()
+        self.counting, self.pool, self.act, self.other = Counting(), nn.MaxPool2d(1), nn.ReLU(), nn.ReLU()
         self.box = (0, 0)
 
     def prepare(self, image: Any) -> Tensor:
@@ -55,7 +55,8 @@ CHANGES: dict[str, tuple[Callable[[Parts], object], list[str]]] = {
     "a forward": (lambda d: setattr(d.pool, "forward", lambda images: images), ["the class of its pool"]),
     "its classes": (lambda d: setattr(d, "class_names", ("Real", "Forged")), ["its class_names"]),
     "its prepare": (lambda d: setattr(d, "prepare", lambda image: None), ["its prepare"]),
-    "a new rectifier": (lambda d: setattr(d, "act", nn.ReLU()), []),
+    "a new rectifier": (lambda d: setattr(d, "act", nn.ReLU(inplace=True)), []),
+    "one rectifier for two": (lambda d: setattr(d, "act", d.other), []),
     "being asked": (lambda d: Queries(d).logits(torch.rand(3, 3, SIZE, SIZE)), []),
     "being asked about one": (lambda d: Queries(d).logits(torch.rand(1, 3, SIZE, SIZE)), []),
     "a box": (lambda d: setattr(d, "box", (1, 1)), []),

@@ -42,6 +42,7 @@ def test_answers_that_change_by_themselves_are_laid_to_nobody() -> None:
     answers.require("method own")
     detector.draws = True
     answers.require("method own")
-    detector.draws, detector.factor = False, 1.1
+    detector.draws, detector.factor = False, 1.01
+    answers.require_gradient("method own")
     with pytest.raises(InputError, match="method own has changed what the detector answers, or its gradient, for the"):
         answers.require("method own")
