@@ -5,10 +5,9 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.memory import place, ran_out
-from common.torch_patches import replaced, shared
+from common.torch_patches import remark_replaced, shared
 
 T = TypeVar("T")
 
@@ -57,13 +56,7 @@ def _import(name: str, kind: str) -> Any:
         raise InputError(
             f"{kind} {name!r}: importing {module_name!r} fails ({described(error)}{where}); mend the module"
         ) from error
-    if changed := replaced(before):
-        others = f" and {len(changed) - 3} others" if len(changed) > 3 else ""
-        warn(
-            f"{kind} {name!r}: importing {module_name!r} replaces {', '.join(changed[:3])}{others} for the whole "
-            "process: every detector, explanation and attack computes with that, too; let it change classes and "
-            "functions of its own"
-        )
+    remark_replaced(before, f"{kind} {name!r}: importing {module_name!r}")
     if not hasattr(module, attribute):
         raise InputError(f"{kind} {name!r}: module {module_name!r} has no {attribute!r}")
     return getattr(module, attribute)

@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules import module as torch_module
 
+from common.console import warn
+
 _WRAPPED = {"torch.compile", "torch.manual_seed"}
 """What lightning replaces when it is imported, by what does the same."""
 
@@ -29,6 +31,16 @@ def shared() -> Mapping[str, object]:
         | {f"torch.nn.{layer.__name__}.{name}": value for layer in layers for name, value in vars(layer).items()}
         | {"the hooks of every module": hooks_of_every_module()}
     )
+
+
+def remark_replaced(before: Mapping[str, object], what: str) -> None:
+    """Warns of what is no longer as it was `before` (`shared`), and that `what` has done it, as "importing 'mine'"."""
+    if changed := replaced(before):
+        others = f" and {len(changed) - 3} others" if len(changed) > 3 else ""
+        warn(
+            f"{what} replaces {', '.join(changed[:3])}{others} for the whole process: every detector, explanation and "
+            "attack computes with that, too; let it change classes and functions of its own"
+        )
 
 
 def replaced(before: Mapping[str, object]) -> list[str]:

@@ -17,6 +17,7 @@ from common.errors import FAILED, InputError, described
 from common.files import sha256
 from common.process_state import kept_process_state
 from common.registry import resolve
+from common.torch_patches import remark_replaced, shared
 from detectors import caddm, ff_attribution, hugging_face, sbi, timm_source, xception
 from detectors.base import Detector
 from detectors.checkpoints import Checkpoint, read
@@ -297,7 +298,10 @@ def _lacking(checkpoint: Checkpoint) -> str:
 
 def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None, list[str]]:
     """A user's detector, its checkpoint's SHA-256, and where its weights are from (`detectors.own_weights`)."""
+    resolve(name, {}, "detector")  # imported, which says what that replaces
+    before = shared()
     detector = _made(name, checkpoint)
+    remark_replaced(before, f"detector {name}: making it")
     make: Any = resolve(name, {}, "detector")
     again = make if checkpoint is None else partial(make, checkpoint)
     remarks = weights_remarks(detector, name, again, checkpoint)

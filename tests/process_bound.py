@@ -187,3 +187,11 @@ class GivesUp(TwoClassPlanted):
     def prepare(self, image: np.ndarray) -> Tensor:
         GivesUp.gave_up |= bool((image[-1, -1] == 255).all())
         return super().prepare((image * 0.9).astype(np.uint8) if self.gave_up else image)
+
+
+class Patches(TwoClassPlanted):
+    """Gives rectifiers another forward where it is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.nn.ReLU.forward = lambda self, inputs: torch.relu(inputs)  # type: ignore[method-assign, assignment]

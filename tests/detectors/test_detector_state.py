@@ -44,10 +44,13 @@ class Parts(TwoClassPlanted):
 CHANGES: dict[str, tuple[Callable[[Parts], object], list[str]]] = {
     "a weight": (lambda d: d.pattern.data.mul_(2), ["its weights"]),
     "a hook": (lambda d: d.act.register_forward_hook(lambda m, i, o: None), ["its hooks"]),
-    "a class": (lambda d: setattr(d.act, "__class__", nn.Identity), ["the class of its act", "the mode of its act"]),
+    "a class": (
+        lambda d: setattr(d.act, "__class__", nn.Identity),
+        ["the class of its act", "the mode of its act", "inplace of its act"],
+    ),
     "a layer": (
         lambda d: setattr(d, "act", nn.LeakyReLU(0.5).eval()),
-        ["the class of its act", "the mode of its act", "negative_slope of its act"],
+        ["the class of its act", "the mode of its act", "negative_slope of its act", "inplace of its act"],
     ),
     "a setting": (lambda d: setattr(d.pool, "ceil_mode", True), ["ceil_mode of its pool"]),
     "a gain": (lambda d: setattr(d.counting, "gain", 2.0), ["gain of its counting"]),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import efficiency
@@ -191,3 +192,12 @@ def test_what_one_picture_of_a_folder_makes_of_it_is_said(
     words = [str(tmp_path / "pictures"), "--whole", "--method", "captum:Saliency", "--device", "cpu", "--out"]
     assert console.status(examine.app, [*words, str(tmp_path / "out"), "--detector", f"{MODULE}:GivesUp"]) == 1
     assert "GivesUp prepares a frame otherwise (by " in capsys.readouterr().err
+
+
+def test_a_detector_that_replaces_what_all_compute_with_where_it_is_made_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.nn.ReLU, "forward", torch.nn.ReLU.forward)  # to be put back
+    load(f"{MODULE}:Patches")
+    said = f"detector {MODULE}:Patches: making it replaces torch.nn.ReLU.forward for the whole process"
+    assert said in capsys.readouterr().err
