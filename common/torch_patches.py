@@ -1,6 +1,6 @@
 """Whether code has replaced what all networks of a process compute with: functions, layers' classes, global hooks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -20,15 +20,26 @@ def hooks_of_every_module() -> int:
     return sum(len(getattr(torch_module, name)) for name in names)
 
 
+def _layers(kind: type[nn.Module]) -> Iterator[type[nn.Module]]:
+    """A class of layers and all that are made of it so far, of whichever library."""
+    yield kind
+    for other in kind.__subclasses__():
+        yield from _layers(other)
+
+
 def shared() -> Mapping[str, object]:
     """What all networks of the process share, by name: functions, methods of tensors and of layers, global hooks."""
-    layers = (value for value in vars(nn).values() if isinstance(value, type) and issubclass(value, nn.Module))
     spaces = {"torch": torch, "torch.nn.functional": functional, "numpy.random": np.random}
     functions = {f"{space}.{name}": value for space, of in spaces.items() for name, value in vars(of).items()}
     return (
         {name: value for name, value in functions.items() if callable(value)}
         | {f"torch.Tensor.{name}": getattr(torch.Tensor, name) for name in dir(torch.Tensor) if name[0] != "_"}
-        | {f"torch.nn.{layer.__name__}.{name}": value for layer in layers for name, value in vars(layer).items()}
+        | {
+            f"{layer.__module__}.{layer.__qualname__}.{name}": value
+            for layer in _layers(nn.Module)
+            for name, value in vars(layer).items()
+            if callable(value)
+        }
         | {"the hooks of every module": hooks_of_every_module()}
     )
 

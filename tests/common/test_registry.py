@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import timm.layers
 import torch
 
 from common.errors import InputError
@@ -46,7 +47,11 @@ def test_an_error_inside_the_users_module_is_not_hidden(tmp_path, monkeypatch) -
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("torch.nn.ReLU.forward = lambda self, inputs: inputs", "torch.nn.ReLU.forward"),
+        ("torch.nn.ReLU.forward = lambda self, inputs: inputs", "torch.nn.modules.activation.ReLU.forward"),
+        (
+            "import timm.layers; timm.layers.BatchNormAct2d.forward = lambda self, inputs: inputs",
+            "timm.layers.norm_act.BatchNormAct2d.forward",
+        ),
         ("torch.nn.functional.relu = torch.nn.functional.gelu", "torch.nn.functional.relu"),
         ("torch.Tensor.softmax = lambda self, dim: self", "torch.Tensor.softmax"),
         (
@@ -60,6 +65,7 @@ def test_a_module_that_replaces_what_all_compute_with_is_said(
     line: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.nn.ReLU, "forward", torch.nn.ReLU.forward)  # to be put back
+    monkeypatch.setattr(timm.layers.BatchNormAct2d, "forward", timm.layers.BatchNormAct2d.forward)
     monkeypatch.setattr(torch.nn.functional, "relu", torch.nn.functional.relu)
     monkeypatch.setattr(torch.Tensor, "softmax", torch.Tensor.softmax)
     monkeypatch.setattr(torch, "own_name", 0, raising=False)

@@ -199,5 +199,7 @@ def test_a_detector_that_replaces_what_all_compute_with_where_it_is_made_is_said
 ) -> None:
     monkeypatch.setattr(torch.nn.ReLU, "forward", torch.nn.ReLU.forward)  # to be put back
     load(f"{MODULE}:Patches")
-    said = f"detector {MODULE}:Patches: making it replaces torch.nn.ReLU.forward for the whole process"
+    said = (
+        f"detector {MODULE}:Patches: making it replaces torch.nn.modules.activation.ReLU.forward for the whole process"
+    )
     assert said in capsys.readouterr().err
