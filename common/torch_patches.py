@@ -47,7 +47,7 @@ def shared() -> Mapping[str, object]:
 def remark_replaced(before: Mapping[str, object], what: str) -> None:
     """Warns of what is no longer as it was `before` (`shared`), and that `what` has done it, as "importing 'mine'"."""
     if changed := replaced(before):
-        others = f" and {len(changed) - 3} others" if len(changed) > 3 else ""
+        others = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         warn(
             f"{what} replaces {', '.join(changed[:3])}{others} for the whole process: every detector, explanation and "
             "attack computes with that, too; let it change classes and functions of its own"

@@ -9,6 +9,7 @@ from torch import nn
 from common.errors import FAILED, InputError
 from common.torch_patches import hooks_of_every_module
 from detectors.base import Detector
+from detectors.checkpoints import some
 from detectors.consistency import hooks_of, probes, weights_seen
 from detectors.queries import Queries
 
@@ -64,10 +65,9 @@ def changed(detector: Detector, before: Mapping[str, object]) -> list[str]:
 def require_unchanged(detector: Detector, before: Mapping[str, object], who: str) -> None:
     """Raises InputError, saying what and `who` may have done it, where a detector is no longer as it was."""
     if found := changed(detector, before):
-        others = f" and {len(found) - 3} others" if len(found) > 3 else ""
         raise InputError(
             f"detector {type(detector).__name__} is no longer as it was loaded: {who}, or its own forward, has changed "
-            f"{', '.join(found[:3])}{others}; leave that part out, or mend the detector, and score again"
+            f"{some(found)}; leave that part out, or mend the detector, and score again"
         )
 
 

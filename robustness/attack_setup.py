@@ -14,6 +14,7 @@ from data.source import open_frames, refuse_without_frames, warn_of_doubt
 from detectors import Detector
 from detectors.batch_size import AUTO, ON_CPU, fastest, read_batch_size
 from detectors.consistency import probes, require_same_beside
+from detectors.detector_state import require_unchanged, state_of
 from detectors.devices import resolve_device
 from detectors.fresh_process import pictures_of, require_same_in_fresh_process
 from detectors.memory import keep_freed_memory
@@ -27,8 +28,10 @@ from robustness.stage_runner import AttackPlan
 from robustness.stages import CLEAN, AttackStage, CleanStage, DefenceStage, Stage
 from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack, check_aim, whole_frame_attacks
+from runs.asked_own_parts import is_own_attack
 from runs.configuration import Configuration, describe_device, identify_detector, versions
 from runs.own_code import own_code
+from runs.own_parts import try_attack
 from runs.usable_attacks import UsableAttacks, first_frame, usable_on_first_frame
 from xai.explanation_settings import parse_override
 
@@ -100,6 +103,7 @@ def prepare_attack(
     defence = options.dip_defence
     _try_out(source, planned, check, device)
     overrides = _usable_overrides(overrides, planned, source, chosen, batch_size)
+    _try_own_attacks(planned, source, chosen, batch_size)
     for asked in {detector, source}:
         require_same_in_fresh_process(asked, pictures_of(len(chosen.selection.keys), chosen.selection.frame))
     planned = whole_frame_attacks(options.attacks, options.budgets, options.steps, options.seed, overrides)
@@ -249,6 +253,21 @@ def _usable_overrides(
         if isinstance(attack, NES) and attack != exact[name]
     }
     return {name: {**overrides.get(name, {}), **finite.get(name, {})} for name in by_name}
+
+
+def _try_own_attacks(
+    planned: Sequence[WholeFrameAttack], source: Detector, chosen: AttackedFrames, batch_size: int
+) -> None:
+    """Warns of a user's own attacks that do not repeat themselves on the first frame, each at one budget.
+
+    Raises InputError where one of them changes the detector.
+    """
+    own = {frame_attack.name: frame_attack.attack for frame_attack in planned if is_own_attack(frame_attack.name)}
+    if own and (first := first_frame(chosen.selection, source)) is not None:
+        before = state_of(source)
+        for name, attack in own.items():
+            try_attack(name, attack, source, first[1], batch_size)
+            require_unchanged(source, before, f"attack {name}")
 
 
 def _try_out(

@@ -59,7 +59,7 @@ class OwnParts:
                 name: replace(method, fill="mean") if method.fill == ADVERSARIAL else method
                 for name, method in methods.items()
             },
-            {name: each for name, each in scorer.attacks.items() if _is_own(name, attacks.registry.FAMILIES)},
+            {name: each for name, each in scorer.attacks.items() if is_own_attack(name)},
             {name: each for name, each in scorer.metrics.items() if _is_own(name, ())},
             prepares_itself(scorer.detector) and not where.startswith("detectors."),
         )
@@ -108,15 +108,20 @@ def trial(scorer: Scorer, image: Tensor, seed: int = 0) -> FrameExplanations:
 
 
 def attack_quarters(
-    attack: RegionAttack, frame: FrameExplanations, batch_size: int, pairs: Collection[int] = (0,)
+    attack: RegionAttack, detector: Detector, image: Tensor, batch_size: int, pairs: Collection[int] = (0,)
 ) -> Tensor:
-    """What an attack makes of quarters of a frame, the one in its middle (0) and another (1), (N, 3, S, S).
+    """What an attack makes of quarters of an image (3, S, S), its middle (0) and another (1), (N, 3, S, S).
 
     Raises whatever the attack raises.
     """
-    regions = torch.from_numpy(np.stack([quarter(frame.image), np.roll(quarter(frame.image), -7, axis=(0, 1))]))
-    images = frame.image[None].expand(len(pairs), -1, -1, -1)
-    return attack(frame.detector, images, regions[list(pairs)], list(pairs), batch_size).images
+    regions = torch.from_numpy(np.stack([quarter(image), np.roll(quarter(image), -7, axis=(0, 1))]))
+    images = image[None].expand(len(pairs), -1, -1, -1)
+    return attack(detector, images, regions[list(pairs)], list(pairs), batch_size).images
+
+
+def is_own_attack(name: str) -> bool:
+    """Whether a name is of a user's own attack."""
+    return _is_own(name, attacks.registry.FAMILIES)
 
 
 def measure(
@@ -179,7 +184,7 @@ def of_attack(name: str, attack: RegionAttack, batch_size: int, frame: FrameExpl
         return made
 
     object.__setattr__(attack, "propose", kept)
-    images = attack_quarters(attack, frame, batch_size)
+    images = attack_quarters(attack, frame.detector, frame.image, batch_size)
     if not proposals:
         return {}
     changes = torch.cat([images, proposals[0], proposals[-1]]).nan_to_num(0, 0, 0) - frame.image.cpu()

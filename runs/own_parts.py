@@ -89,7 +89,7 @@ def try_own_parts(scorer: Scorer, selection: Selection, key: str, image: Tensor)
         unchanged.require()
         answers.require(f"method {method.name}")
     for name, attack in own.attacks.items():
-        if _try_attack(name, attack, frame, scorer.batch_size):
+        if try_attack(name, attack, scorer.detector, frame.image, scorer.batch_size):
             with contextlib.suppress(*FAILED):
                 given |= of_attack(name, attack, scorer.batch_size, frame)
         unchanged.require()
@@ -175,9 +175,16 @@ def _same_for_another(method: Method, frame: FrameExplanations, made: Explanatio
     return False
 
 
-def _try_attack(name: str, attack: RegionAttack, frame: FrameExplanations, batch_size: int) -> bool:
-    """Whether an attack repeats itself on two quarters of a frame: the first twice, each alone, and both together."""
-    image = frame.image[None]
+def try_attack(name: str, attack: RegionAttack, detector: Detector, image: Tensor, batch_size: int) -> bool:
+    """Whether an attack repeats itself on two quarters of an image: the first twice, each alone, and both together.
+
+    Args:
+        name: of the attack, a user's own, for the warning that says what it does not do.
+        attack: is copied.
+        detector: that is attacked.
+        image: (3, S, S), a frame as it prepares it, that it calls fake.
+        batch_size: images in a pass.
+    """
     try:
         attack = copy.deepcopy(attack)  # what it keeps of this is not kept with the run's settings
     except FAILED as error:
@@ -188,14 +195,14 @@ def _try_attack(name: str, attack: RegionAttack, frame: FrameExplanations, batch
         return False
     try:
         first, again, second, both = (
-            attack_quarters(attack, frame, batch_size, pairs) for pairs in ((0,), (0,), (1,), (0, 1))
+            attack_quarters(attack, detector, image, batch_size, pairs) for pairs in ((0,), (0,), (1,), (0, 1))
         )
     except FAILED:
         return False
-    if _apart(first, again, image) > ATTACK_TOLERANCE:
+    if _apart(first, again, image[None]) > ATTACK_TOLERANCE:
         warn(f"attack {name} made two pictures of the first frame {_DEPENDS}")
         return False
-    if max(_apart(first, both[:1], image), _apart(second, both[1:], image)) > TOGETHER_TOLERANCE:
+    if max(_apart(first, both[:1], image[None]), _apart(second, both[1:], image[None])) > TOGETHER_TOLERANCE:
         warn(
             f"attack {name} made other pictures of two regions of the first frame together than of each alone: it "
             "mixes the pairs of a batch, or puts them in another order, and its numbers depend on the batch size; let "

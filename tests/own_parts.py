@@ -728,6 +728,14 @@ class Swaps(Seeded):
 
 
 @dataclass(frozen=True)
+class SwapsWholeFrames(Swaps):
+    """The same where it attacks everywhere."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        return super().propose(queries, batch) if bool(batch.regions.all()) else batch.images
+
+
+@dataclass(frozen=True)
 class KeepsByPicture:
     """A metric that keeps what it gave of a picture, whatever map it is asked about."""
 

@@ -377,7 +377,7 @@ def test_an_attack_or_metric_that_does_not_repeat_itself_is_warned_of(
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("swapping", "the class of its rectifier, the mode of its rectifier, negative_slope of its rectifier"),
+        ("swapping", "the class of its rectifier, the mode of its rectifier and 2 more"),
         ("padding", "ceil_mode of its pool"),
         ("rectifying", ""),
     ],

@@ -136,9 +136,16 @@ def test_frames_of_their_own_need_frames(capsys: pytest.CaptureFixture[str]) -> 
     assert "--split needs --frames" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("attacks", [(SWAPS, "pgd"), ("pgd", SWAPS)])
+@pytest.mark.parametrize(
+    ("attacks", "who"),
+    [
+        ((SWAPS, "pgd"), f"attack {SWAPS}"),
+        (("pgd", SWAPS), f"attack {SWAPS}"),
+        ((f"{SWAPS}WholeFrames", "pgd"), "an attack of this run"),
+    ],
+)
 def test_an_attack_that_changes_the_detector_ends_the_run(
-    attacks: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    attacks: tuple[str, str], who: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Else all that is attacked after it would be another detector."""
     index = write_planted(tmp_path / "frames", videos=1, families=("Deepfakes", "FaceSwap"))
@@ -146,4 +153,18 @@ def test_an_attack_that_changes_the_detector_ends_the_run(
     words = ["attack", "--frames", str(index), "--results", str(tmp_path / "results"), "--device", "cpu", "--no-check"]
     assert console.status(app, [*words, "--detector", "tests.own_parts:Layered", *named]) == 1
     told = " ".join(capsys.readouterr().err.split())
-    assert "Layered is no longer as it was loaded: an attack of this run, or its own forward, has changed the" in told
+    assert (
+        f"Layered is no longer as it was loaded: attack {SWAPS}, or its own forward, has changed the class of" in told
+    )
+
+
+@pytest.mark.parametrize(("name", "words"), [("Momentum", "made two pictures of"), ("SeededByPair", "")])
+def test_an_own_attack_that_does_not_repeat_itself_is_warned_of(
+    name: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = write_planted(tmp_path / "frames", videos=1, families=("Deepfakes", "FaceSwap"))
+    given = ["attack", "--frames", str(index), "--results", str(tmp_path / "results"), "--device", "cpu", "--no-check"]
+    given += ["--detector", "tests.scoring.stand_ins:TwoClassPlanted", "--attack", f"tests.own_parts:{name}"]
+    assert console.status(app, given) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert (f"attack tests.own_parts:{name} {words}" in told) == bool(words)
