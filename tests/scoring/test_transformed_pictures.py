@@ -143,6 +143,7 @@ def test_costs_are_one_query_a_transform_for_each_flipped_region_and_the_frame(m
     assert costs["survives eraser"] % len(ASKED) == 0
     assert len({(row.area, row.after) for row in flips}) <= regions < len(flips)  # methods that agree share theirs
     again = 2 + 2 * 4 + 2  # at its end: the frame four times, and four changed pictures of it twice
+    again += 2 * 3  # before and after: the first frame's answer and its gradient, forward and backward
     assert sum(costs.values()) - costs["adversarial"] == images - again
 
 
