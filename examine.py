@@ -107,7 +107,9 @@ def examine(
         for shot in [shot for subject in subjects for shot in subject.shots]:
             pictures = [*pictures[: PICTURES - 1], shot.picture]
         if pictures and not asked:
-            require_same_in_fresh_process(setup.detector, pictures)  # outside, as no file could be examined
+            require_same_in_fresh_process(
+                setup.detector, len(pictures), pictures.__getitem__
+            )  # outside, as no file could be examined
             asked = True
         with _failing(path, failed, of_several=file.is_dir()):
             folders = [of_file / f"face-{each.face}" if len(subjects) > 1 else of_file for each in subjects]
@@ -116,7 +118,9 @@ def examine(
             for other in other_cases(of_file, folders) if subjects else ():
                 console.say(f"Note: {other} holds a case that was examined earlier, not now")
     if len(pictures) > 1:
-        require_same_in_fresh_process(setup.detector, pictures)  # what one of them has made of it
+        require_same_in_fresh_process(
+            setup.detector, len(pictures), pictures.__getitem__
+        )  # what one of them has made of it
     if failed:
         console.say(f"{len(failed)} of {len(paths)} files could not be examined.")
     return 1 if failed else 0

@@ -103,7 +103,7 @@ def visualize(
     if image is not None and crop is not False:
         frame, remark = without_surroundings(frame, chosen_face)
         console.say(f"Note: {remark}")
-    require_same_in_fresh_process(setup.scorer.detector, [frame.image])
+    require_same_in_fresh_process(setup.scorer.detector, 1, lambda _: frame.image)
     inspection = inspect_frame(frame, setup.scorer)
     for line in describe_inspection(inspection):
         console.say(line)

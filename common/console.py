@@ -283,6 +283,12 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
+def some(keys: Sequence[str], most: int = 2) -> str:
+    """The first keys, and how many more there are."""
+    more = f" and {len(keys) - most} more" if len(keys) > most else ""
+    return f"{', '.join(keys[:most])}{more}"
+
+
 def listed(counts: Mapping[str, int]) -> str:
     """ "3 Real, 2 FaceSwap"."""
     return ", ".join(f"{count} {name}" for name, count in counts.items())

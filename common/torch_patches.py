@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.modules import module as torch_module
 
-from common.console import warn
+from common.console import some, warn
 
 _WRAPPED = {"torch.compile", "torch.manual_seed"}
 """What lightning replaces when it is imported, by what does the same."""
@@ -47,9 +47,8 @@ def shared() -> Mapping[str, object]:
 def remark_replaced(before: Mapping[str, object], what: str) -> None:
     """Warns of what is no longer as it was `before` (`shared`), and that `what` has done it, as "importing 'mine'"."""
     if changed := replaced(before):
-        others = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         warn(
-            f"{what} replaces {', '.join(changed[:3])}{others} for the whole process: every detector, explanation and "
+            f"{what} replaces {some(changed, 3)} for the whole process: every detector, explanation and "
             "attack computes with that, too; let it change classes and functions of its own"
         )
 

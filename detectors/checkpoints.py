@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from common.console import some
 from common.errors import InputError
 from common.files import sha256
 from detectors.class_names import LABEL_KEYS
@@ -267,12 +268,6 @@ def _without_shared_prefix(names: set[str]) -> set[str]:
     parts = [name.split(".") for name in names]
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*parts, strict=False)))
     return {".".join(name[shared:]) for name in parts if len(name) > shared + 1}
-
-
-def some(keys: Sequence[str], most: int = 2) -> str:
-    """The first keys, and how many more there are."""
-    more = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return f"{', '.join(keys[:most])}{more}"
 
 
 def _plain(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
+from common.console import some
 from common.errors import FAILED, InputError
 from common.torch_patches import hooks_of_every_module
 from detectors.base import Detector
-from detectors.checkpoints import some
 from detectors.consistency import hooks_of, probes, weights_seen
 from detectors.queries import Queries
 

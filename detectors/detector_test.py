@@ -9,7 +9,7 @@ import numpy as np
 from common.console import say, table, warn
 from data.frames import Frame
 from detectors.base import REAL, Detector
-from detectors.fresh_process import pictures_of, require_same_in_fresh_process
+from detectors.fresh_process import require_same_in_fresh_process
 from detectors.predictions import Predictions, predict, report_left_out
 from detectors.rates import auc, auc_interval, equal_error_rate, error_rates
 from detectors.report_files import write_report_files
@@ -96,7 +96,7 @@ def run_test(detector: Detector, frames: Sequence[Frame], out: Path, batch_size:
         OSError: the files cannot be written.
     """
     report = measure_detector(detector, frames, batch_size)
-    require_same_in_fresh_process(detector, pictures_of(len(frames), frames.__getitem__))  # after all it was asked
+    require_same_in_fresh_process(detector, len(frames), lambda index: frames[index].image)  # after all it was asked
     write_report(out, detector, report)
     show_report(report)
     if (doubt := swapped_classes(detector, report)) is not None:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from safetensors.numpy import load, save
 
 from common.console import warn, withheld
 from common.errors import FAILED, InputError, described
-from data.frames import Frame
 from data.sample import spread
 from detectors.base import Detector
 from detectors.consistency import answers_differ
@@ -54,15 +53,6 @@ _NOTHING = subprocess.DEVNULL
 
 
 @dataclass(frozen=True)
-class _Task:
-    """A detector as it was loaded, pictures (H, W, 3) uint8 in the order in which it is asked, and CPU threads."""
-
-    loaded: LoadedAs
-    pictures: Sequence[np.ndarray]
-    threads: int
-
-
-@dataclass(frozen=True)
 class _Said:
     """What a detector makes of a picture.
 
@@ -83,38 +73,31 @@ class _Answers:
     said: Sequence[_Said]
 
 
-def pictures_of(count: int, read: Callable[[int], Frame]) -> list[np.ndarray]:
-    """The pictures (H, W, 3) uint8 of PICTURES of `count` frames, evenly spread, without those that cannot be read."""
-    pictures = []
-    for index in spread(count, PICTURES):
-        try:
-            pictures.append(read(index).image)
-        except InputError:
-            continue  # said when its turn comes
-    return pictures
-
-
-def require_same_in_fresh_process(detector: Detector, pictures: Sequence[np.ndarray]) -> None:
+def require_same_in_fresh_process(detector: Detector, total: int, picture: Callable[[int], np.ndarray]) -> None:
     """Refuses a user's own detector that says of frames otherwise in another process, asked in the opposite order.
 
-    Here all are prepared, then all are asked about, twice; there each is asked about once it is prepared, after the
-    last one mirrored and darker. A frame that is not said the same twice here is left to its turn. Where the other
-    process cannot be had, or makes no detector, one line says that nothing is known. Any other detector than a user's
-    own, and one that no `detectors.load` made, is not asked.
+    Of the frames, PICTURES are taken, evenly spread, without those that cannot be read. Here all are prepared, then all
+    are asked about, twice; there each is asked about once it is prepared, after the last one mirrored and darker. A
+    frame that is not said the same twice here is left to its turn. Where the other process cannot be had, or makes no
+    detector, one line says that nothing is known. Any other detector than a user's own, and one that no
+    `detectors.load` made, is not asked, and no frame is read.
 
     Args:
         detector: loaded, and maybe asked before.
-        pictures: (H, W, 3) uint8 each, of frames that it is to judge; nothing is asked where there are none.
+        total: how many frames it is to judge.
+        picture: gives the frame at an index below `total`, (H, W, 3) uint8; InputError for one that cannot be read.
 
     Raises:
         InputError: the classes, what is prepared of a frame, or a frame's logits are others there.
     """
-    loaded = loaded_as(detector)
-    if loaded is None or not pictures:
+    if (loaded := loaded_as(detector)) is None:
+        return
+    pictures = list(_pictures(total, picture))
+    if not pictures:
         return
     here, again = (_said_together(detector, pictures) for _ in range(2))
     other = (pictures[-1][:, ::-1] * DARKER).astype(np.uint8)
-    found = _ask(_Task(loaded, [other, *reversed(pictures)], torch.get_num_threads()))
+    found = _ask(loaded, [other, *reversed(pictures)])
     name = f"detector {loaded.name}"
     if isinstance(found, str):
         warn(f"{name} could not be asked in another process ({found}): whether it says the same there is not known")
@@ -142,7 +125,8 @@ def serve(task_file: str, answers_file: str) -> None:
     It ends without what users' code would do at a process's end, as remove a folder that it shares with the first.
     """
     told, pictures = _unpacked(Path(task_file).read_bytes())
-    found = _answers(_Task(LoadedAs(**told["loaded"]), pictures, told["threads"]))
+    torch.set_num_threads(told["threads"])
+    found = _answers(LoadedAs(**told["loaded"]), pictures)
     if isinstance(found, str):
         message = _packed({"failed": found}, [])
     else:
@@ -154,25 +138,33 @@ def serve(task_file: str, answers_file: str) -> None:
     os._exit(0)
 
 
-def _answers(task: _Task) -> _Answers | str:
-    torch.set_num_threads(task.threads)
+def _pictures(total: int, picture: Callable[[int], np.ndarray]) -> Iterator[np.ndarray]:
+    """The pictures (H, W, 3) uint8 of PICTURES of `total` frames, evenly spread, without those that cannot be read."""
+    for index in spread(total, PICTURES):
+        with contextlib.suppress(InputError):  # said when its turn comes
+            yield picture(index)
+
+
+def _answers(loaded: LoadedAs, pictures: Sequence[np.ndarray]) -> _Answers | str:
+    """What a detector that is made for this says of pictures, in turn; or why it cannot be made."""
     with withheld():
         try:
-            detector = made_again(task.loaded)
+            detector = made_again(loaded)
         except FAILED as error:
             return described(error)
         said = []
-        for picture in task.pictures:
+        for picture in pictures:
             made = _prepared(detector, picture)
             said.append(_Said(made, _logits(detector, made)))
     return _Answers(tuple(detector.class_names), said)
 
 
-def _ask(task: _Task) -> _Answers | str:
+def _ask(loaded: LoadedAs, pictures: Sequence[np.ndarray]) -> _Answers | str:
     """What is said in another process, or why nothing is; whatever that process has started ends with it."""
     with tempfile.TemporaryDirectory() as folder:
         task_file, answers_file = Path(folder, "task"), Path(folder, "answers")
-        task_file.write_bytes(_packed({"loaded": asdict(task.loaded), "threads": task.threads}, task.pictures))
+        told = {"loaded": asdict(loaded), "threads": torch.get_num_threads()}
+        task_file.write_bytes(_packed(told, pictures))
         path = json.dumps(list(map(str, sys.path)))
         command = [sys.executable, "-c", _SERVE, str(task_file), str(answers_file), path]
         try:
@@ -189,12 +181,12 @@ def _ask(task: _Task) -> _Answers | str:
             _end(process)
         if status or not answers_file.exists():
             return f"it ended with status {status}"
-        told, arrays = _unpacked(answers_file.read_bytes())
-    if "failed" in told:
-        return str(told["failed"])
+        said, arrays = _unpacked(answers_file.read_bytes())
+    if "failed" in said:
+        return str(said["failed"])
     left = iter(arrays)
-    parts = [next(left) if reason is None else str(reason) for reason in told["reasons"]]
-    return _Answers(tuple(told["class_names"]), list(map(_Said, parts[::2], parts[1::2])))
+    parts = [next(left) if reason is None else str(reason) for reason in said["reasons"]]
+    return _Answers(tuple(said["class_names"]), list(map(_Said, parts[::2], parts[1::2])))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from safetensors import safe_open
 
+from common.console import some
 from common.errors import InputError
 from common.extras import extra
 from common.files import read_json_object, sha256
-from detectors.checkpoints import some
 from detectors.hugging_face import EXTRA, first_line
 
 CONFIG = "config.json"

@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.console import warn
+from common.console import some, warn
 from common.errors import InputError
 from common.seeds import derive_seed
 from detectors.base import Reading
-from detectors.checkpoints import some
 from detectors.class_names import class_name, labels_in, order_unknown
 from detectors.conventions import Conventions
 from detectors.hugging_face import (

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-from common.console import count
+from common.console import count, some
 from common.errors import FAILED, InputError
 from detectors.base import Detector
-from detectors.checkpoints import read, some
+from detectors.checkpoints import read
 
 
 def weights_remarks(

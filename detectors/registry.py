@@ -176,7 +176,7 @@ def loaded_as(detector: Detector) -> LoadedAs | None:
 @kept_process_state("loading the detector")
 def made_again(loaded: LoadedAs) -> Detector:
     """A user's own detector as `load` makes it, but asked about no picture yet. Raises InputError as `load` does."""
-    detector = _made(loaded.name, loaded.checkpoint)
+    detector = _made(_maker(loaded.name), loaded.name, loaded.checkpoint)
     detector.eval()
     return detector.to(resolve_device(loaded.device))
 
@@ -298,21 +298,25 @@ def _lacking(checkpoint: Checkpoint) -> str:
 
 def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None, list[str]]:
     """A user's detector, its checkpoint's SHA-256, and where its weights are from (`detectors.own_weights`)."""
-    resolve(name, {}, "detector")  # imported, which says what that replaces
+    make = _maker(name)
     before = shared()
-    detector = _made(name, checkpoint)
+    detector = _made(make, name, checkpoint)
     remark_replaced(before, f"detector {name}: making it")
-    make: Any = resolve(name, {}, "detector")
     again = make if checkpoint is None else partial(make, checkpoint)
     remarks = weights_remarks(detector, name, again, checkpoint)
     return detector, None if checkpoint is None else sha256(checkpoint), remarks
 
 
-def _made(name: str, checkpoint: str | Path | None) -> Detector:
-    """A user's detector. Raises InputError where it is none, or cannot be made."""
+def _maker(name: str) -> Any:
+    """A user's Detector class, or function that returns one. Raises InputError where the name is of neither."""
     make: Any = resolve(name, {}, "detector")
     if not callable(make):
         raise InputError(f"detector {name} is neither a Detector class nor a function that returns one")
+    return make
+
+
+def _made(make: Any, name: str, checkpoint: str | Path | None) -> Detector:
+    """What makes a user's detector, called. Raises InputError where it cannot be made, or is none."""
     if checkpoint is not None and not Path(checkpoint).is_file():
         raise InputError(f"checkpoint {checkpoint}: there is no such file")
     try:

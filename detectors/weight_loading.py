@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from common.console import count, warn
+from common.console import count, some, warn
 from common.errors import InputError
-from detectors.checkpoints import Checkpoint, some
+from detectors.checkpoints import Checkpoint
 from detectors.nearest_network import looks_like
 
 CLASSIFIER = "classifier"

@@ -119,7 +119,7 @@ class Examiner:
         detector, attempts = self.detector, Attempts()
         self._unchanged.require()
         spot_checks = SpotChecks(detector, self.batch_size, OF_A_FRAME, self.seed, shot.name)
-        answers = self._answers_before(shot.picture)
+        self._answers.see(prepared(detector, shot.picture))
 
         def begin(stage: str) -> None:
             spot_checks.begin(stage)
@@ -156,7 +156,7 @@ class Examiner:
         self._unchanged.require()
         self._ask_again(shot.name, image, logits, segments)
         spot_checks.require()
-        answers.require_gradient("an explainer of this examination")
+        self._answers.require_gradient("an explainer of this examination")
         own = list(regions.values())
         return ExaminedFrame(
             shot, image, verdict.probabilities, verdict.predicted, target, explanations, regions, evidence, stability,
@@ -173,12 +173,9 @@ class Examiner:
                 raise InputError("its map is from a file and cannot be made anew, so how stable it is is not known")
         return [name for name in names if name not in saved]
 
-    def _answers_before(self, picture: np.ndarray) -> UnchangedAnswers:
-        """What the detector says of the first picture, before anything has asked about that."""
-        if "first_answers" not in self.__dict__:
-            self.__dict__["first_answers"] = UnchangedAnswers(self.detector, prepared(self.detector, picture))
-        found: UnchangedAnswers = self.__dict__["first_answers"]
-        return found
+    @cached_property
+    def _answers(self) -> UnchangedAnswers:
+        return UnchangedAnswers(self.detector)
 
     @cached_property
     def _asked_again(self) -> AskedAgain:

@@ -16,7 +16,7 @@ from detectors.batch_size import AUTO, ON_CPU, fastest, read_batch_size
 from detectors.consistency import probes, require_same_beside
 from detectors.detector_state import require_unchanged, state_of
 from detectors.devices import resolve_device
-from detectors.fresh_process import pictures_of, require_same_in_fresh_process
+from detectors.fresh_process import require_same_in_fresh_process
 from detectors.memory import keep_freed_memory
 from detectors.queries import gradient_batch
 from robustness.attack_options import AttackOptions, NamedDetector
@@ -102,10 +102,10 @@ def prepare_attack(
     check = options.masking_check if transfer is None else None
     defence = options.dip_defence
     _try_out(source, planned, check, device)
-    overrides = _usable_overrides(overrides, planned, source, chosen, batch_size)
-    _try_own_attacks(planned, source, chosen, batch_size)
-    for asked in {detector, source}:
-        require_same_in_fresh_process(asked, pictures_of(len(chosen.selection.keys), chosen.selection.frame))
+    overrides = _on_first_frame(overrides, planned, source, chosen, batch_size)
+    frames = chosen.selection
+    for asked in dict.fromkeys((detector, source)):
+        require_same_in_fresh_process(asked, len(frames.keys), lambda index: frames.frame(index).image)
     planned = whole_frame_attacks(options.attacks, options.budgets, options.steps, options.seed, overrides)
     stages = _stages(options, planned, check, chosen, overrides)
     configuration = Configuration(
@@ -231,7 +231,7 @@ def _overrides(options: AttackOptions) -> dict[str, dict[str, str]]:
     return by_attack
 
 
-def _usable_overrides(
+def _on_first_frame(
     overrides: Mapping[str, Mapping[str, str]],
     planned: Sequence[WholeFrameAttack],
     source: Detector,
@@ -240,11 +240,15 @@ def _usable_overrides(
 ) -> dict[str, dict[str, str]]:
     """The overrides, with finite differences for NES where the source's gradient is of no use on the first frame.
 
-    FGSM and PGD run all the same: what a gradient that vanishes or misleads is worth, the check says.
+    FGSM and PGD run all the same: what a gradient that vanishes or misleads is worth, the check says. A user's own
+    attacks that do not repeat themselves there, each at one budget, are warned of.
+
+    Raises InputError where one of those changes the detector.
     """
     by_name = {frame_attack.name: frame_attack.attack for frame_attack in planned}
     exact = {name: attack for name, attack in by_name.items() if isinstance(attack, NES)}
-    first = first_frame(chosen.selection, source) if exact else None
+    own = {name: attack for name, attack in by_name.items() if is_own_attack(name)}
+    first = first_frame(chosen.selection, source) if exact or own else None
     image = None if first is None else first[1]
     usable = usable_on_first_frame(UsableAttacks(exact), image, source, batch_size).attacks
     finite = {
@@ -252,22 +256,12 @@ def _usable_overrides(
         for name, attack in usable.items()
         if isinstance(attack, NES) and attack != exact[name]
     }
-    return {name: {**overrides.get(name, {}), **finite.get(name, {})} for name in by_name}
-
-
-def _try_own_attacks(
-    planned: Sequence[WholeFrameAttack], source: Detector, chosen: AttackedFrames, batch_size: int
-) -> None:
-    """Warns of a user's own attacks that do not repeat themselves on the first frame, each at one budget.
-
-    Raises InputError where one of them changes the detector.
-    """
-    own = {frame_attack.name: frame_attack.attack for frame_attack in planned if is_own_attack(frame_attack.name)}
-    if own and (first := first_frame(chosen.selection, source)) is not None:
+    if own and image is not None:
         before = state_of(source)
         for name, attack in own.items():
-            try_attack(name, attack, source, first[1], batch_size)
+            try_attack(name, attack, source, image, batch_size)
             require_unchanged(source, before, f"attack {name}")
+    return {name: {**overrides.get(name, {}), **finite.get(name, {})} for name in by_name}
 
 
 def _try_out(

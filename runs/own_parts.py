@@ -82,7 +82,8 @@ def try_own_parts(scorer: Scorer, selection: Selection, key: str, image: Tensor)
     if not own.explain_or_attack:
         return FirstGiven(key, given)
     unchanged = Unchanged(scorer.detector, scorer.settings, scorer.metrics)
-    answers = UnchangedAnswers(scorer.detector, image)
+    answers = UnchangedAnswers(scorer.detector)
+    answers.see(image)
     frame, other = (trial(scorer, image, seed) for seed in (0, 1))
     for method in own.methods.values():
         given |= _try_explainer(method, frame, other)

@@ -18,7 +18,7 @@ from detectors import Queries
 from detectors.consistency import probes, require_same_beside, require_same_in
 from detectors.devices import resolve_device
 from detectors.foreign_tensors import remark_foreign_tensors
-from detectors.fresh_process import pictures_of, require_same_in_fresh_process
+from detectors.fresh_process import require_same_in_fresh_process
 from detectors.memory import keep_freed_memory
 from detectors.registry import loaded_as
 from runs.as_published import parse_differences
@@ -88,8 +88,8 @@ class RunSetup:
 
     def require_same_in_fresh_process(self) -> None:
         """Raises InputError where the detector says of some of the frames otherwise in a process that knows none."""
-        pictures = pictures_of(len(self.selection.keys), self.selection.frame)
-        require_same_in_fresh_process(self.scorer.detector, pictures)
+        frames = self.selection
+        require_same_in_fresh_process(self.scorer.detector, len(frames.keys), lambda index: frames.frame(index).image)
 
 
 @kept_process_state("preparing the run")

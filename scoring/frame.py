@@ -121,7 +121,7 @@ class Scorer:
         if frame.mask is not None:
             frame = replace(frame, mask=prepared_mask(self.detector, frame.mask, frame.image))
         spot_checks = SpotChecks(self.detector, self.batch_size, OF_A_FRAME, self.seed, frame.key)
-        answers = self._answers_before(image)
+        self._answers.see(image)
 
         def begin(stage: str) -> None:
             spot_checks.begin(stage)
@@ -137,7 +137,7 @@ class Scorer:
         drift = self._asked_again(frame.key, image, logits, self._changed(image, parts[0].views))
         spot_checks.require()
         if drift is None and not self._asked_again.has_drifted:
-            answers.require_gradient("an explainer, attack or metric of this run")
+            self._answers.require_gradient("an explainer, attack or metric of this run")
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
         if failures and not stands:
@@ -167,12 +167,9 @@ class Scorer:
     def _unchanged(self) -> Unchanged:
         return Unchanged(self.detector, self.settings, self.metrics)
 
-    def _answers_before(self, image: Tensor) -> UnchangedAnswers:
-        """What the detector says of the first frame, before anything has asked about that."""
-        if "first_answers" not in self.__dict__:
-            self.__dict__["first_answers"] = UnchangedAnswers(self.detector, image)
-        found: UnchangedAnswers = self.__dict__["first_answers"]
-        return found
+    @cached_property
+    def _answers(self) -> UnchangedAnswers:
+        return UnchangedAnswers(self.detector)
 
     def _judge(self, frame: Frame, logits: Tensor) -> Verdict:
         require_unequal(self.detector, self.detector.class_names, logits[0])

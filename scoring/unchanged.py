@@ -48,14 +48,19 @@ class Unchanged:
 
 
 class UnchangedAnswers:
-    """Remembers what a detector says of an image (3, S, S), and its gradient there.
+    """Remembers what a detector says of the first image (3, S, S) that it sees, and its gradient there.
 
     A function or a mode of torch's that a user's part replaces or leaves is the detector's, too.
     """
 
-    def __init__(self, detector: Detector, image: Tensor) -> None:
-        self._queries, self._image = Queries(detector), image
-        self._before = self._now()
+    def __init__(self, detector: Detector) -> None:
+        self._queries = Queries(detector)
+        self._image: Tensor | None = None
+
+    def see(self, image: Tensor) -> None:
+        """Asks about the first image that it is given, before anything else does."""
+        if self._image is None:
+            self._before, self._image = self._at(image), image
 
     def require(self, part: str) -> None:
         """Raises InputError where either is another since `part` was tried; not where it draws by itself."""
@@ -66,9 +71,11 @@ class UnchangedAnswers:
         self._require(part, self._gradient_otherwise)
 
     def _require(self, part: str, *otherwise: Callable[[_Answer, _Answer], bool]) -> None:
-        now = self._now()
+        if self._image is None:
+            return
+        now = self._at(self._image)
         if any(differ(self._before, now) for differ in otherwise):
-            again = self._now()
+            again = self._at(self._image)
             if self._answers_otherwise(now, again) or self._gradient_otherwise(now, again):
                 return  # by itself
             raise InputError(
@@ -76,11 +83,11 @@ class UnchangedAnswers:
                 "layer's class, a function or a setting of torch's): let it put back what it changes"
             )
 
-    def _now(self) -> _Answer:
-        return self._queries.logits(self._image[None]), gradient_at(self._queries, self._image[None])
+    def _at(self, image: Tensor) -> _Answer:
+        return self._queries.logits(image[None]), gradient_at(self._queries, image[None])
 
     def _answers_otherwise(self, one: _Answer, two: _Answer) -> bool:
-        return bool(answers_differ(self._queries.detector, self._image, one[0], two[0]))
+        return bool(self._image is not None and answers_differ(self._queries.detector, self._image, one[0], two[0]))
 
     def _gradient_otherwise(self, one: _Answer, two: _Answer) -> bool:
         first, second = one[1], two[1]

@@ -163,19 +163,22 @@ def unsuitable(settings: ExplanationSettings, detector: Detector, image: Tensor 
             first one, too, once for a detector, and a detector that fails there is left to fail when the frame's turn
             comes. None to try noise alone.
     """
-    problems, following, before = list[str](), list[str](), state_of(detector)
-    for name, explainer in settings.explainers.items():
-        if isinstance(explainer, DetectorSpecificExplainer):
-            try:
-                explainer.check(detector)
-                following += [name] if getattr(explainer, "follows_gradient", False) else []
-            except InputError as error:
-                problems.append(str(error) if name in str(error) else f"{name}: {error}")
-            except FAILED as error:
-                if ran_out(error):
-                    raise
-                problems.append(f"method {name}: its check fails ({described(error)}, at {place(error)})")
-    require_unchanged(detector, before, "an explainer's check of the detector")
+    problems, following = list[str](), list[str]()
+    every = settings.explainers.items()
+    checked = {name: explainer for name, explainer in every if isinstance(explainer, DetectorSpecificExplainer)}
+    before = state_of(detector) if checked else {}
+    for name, explainer in checked.items():
+        try:
+            explainer.check(detector)
+            following += [name] if getattr(explainer, "follows_gradient", False) else []
+        except InputError as error:
+            problems.append(str(error) if name in str(error) else f"{name}: {error}")
+        except FAILED as error:
+            if ran_out(error):
+                raise
+            problems.append(f"method {name}: its check fails ({described(error)}, at {place(error)})")
+    if checked:
+        require_unchanged(detector, before, "an explainer's check of the detector")
     if not problems:
         remark_on_gradient(detector, following)
     if not problems and image is not None:

@@ -15,7 +15,7 @@ from attacks.malafide.open_videos import open_videos
 from common.errors import InputError
 from detectors.consistency import probes, require_same_beside
 from detectors.conventions import Conventions
-from detectors.fresh_process import pictures_of, require_same_in_fresh_process
+from detectors.fresh_process import require_same_in_fresh_process
 from detectors.registry import load as load_detector
 from detectors.registry import short_name
 
@@ -52,8 +52,7 @@ def open_target(
 
 def require_same_of(target: TargetDetector, dataset: FilterDataset) -> None:
     """Raises InputError where a detector says of some of the frames otherwise in another process."""
-    pictures = pictures_of(len(dataset.frames), dataset.frames.__getitem__)
-    require_same_in_fresh_process(target.detector, pictures)
+    require_same_in_fresh_process(target.detector, len(dataset.frames), lambda index: dataset.frames[index].image)
 
 
 def name_of(detector: str, name: str | None) -> str:

@@ -12,11 +12,10 @@ from attacks.malafide.filter_results import FILTER, TESTS
 from attacks.malafide.filter_test import FilterTest
 from attacks.malafide.known_filters import load_known
 from attacks.malafide.stored_tests import load_tests
-from common.console import count, warn
+from common.console import count, some, warn
 from common.csv_files import save_rows
 from common.errors import InputError, printable
 from common.files import atomic_write
-from detectors.checkpoints import some
 
 NONE = "none"
 

@@ -1,6 +1,7 @@
 """A user's own detector says of a frame in another process, asked in another order, what it says here."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,9 @@ import visualize
 from attacks.__main__ import app as attacks_app
 from common import console
 from common.errors import InputError
-from data.frames import Frame
 from detectors import Detector, fresh_process, load
 from detectors.__main__ import app as detectors_app
-from detectors.fresh_process import PICTURES, pictures_of, require_same_in_fresh_process
+from detectors.fresh_process import PICTURES, _pictures, require_same_in_fresh_process
 from robustness.__main__ import app as robustness_app
 from runs.drift import drift_in_words
 from runs.run_folder import RunFolder
@@ -39,6 +39,10 @@ LIARS = {
 }
 
 
+def require_same(detector: Detector, pictures: Sequence[np.ndarray]) -> None:
+    require_same_in_fresh_process(detector, len(pictures), pictures.__getitem__)
+
+
 @pytest.fixture(autouse=True)
 def _first_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIRST_PROCESS", str(os.getpid()))
@@ -49,18 +53,18 @@ def _first_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_follows_from_more_than_the_picture_and_the_weights_is_refused(name: str) -> None:
     detector = load(f"{MODULE}:{name}")
     with pytest.raises(InputError) as raised:
-        require_same_in_fresh_process(detector, FRAMES)
+        require_same(detector, FRAMES)
     assert str(raised.value).startswith(f"detector {MODULE}:{name} {LIARS[name]}")
 
 
 @pytest.mark.fresh_process
 def test_two_detectors_that_share_what_they_set_up_are_refused_once_both_are_made() -> None:
     first = load(f"{MODULE}:OneOfTwo")
-    require_same_in_fresh_process(first, FRAMES)
+    require_same(first, FRAMES)
     second = load(f"{MODULE}:OtherOfTwo")
-    require_same_in_fresh_process(second, FRAMES)
+    require_same(second, FRAMES)
     with pytest.raises(InputError, match="OneOfTwo answers a frame otherwise"):
-        require_same_in_fresh_process(first, FRAMES)
+        require_same(first, FRAMES)
 
 
 @pytest.mark.fresh_process
@@ -70,13 +74,13 @@ def test_what_is_said_elsewhere_or_in_the_frame_itself_is_not_refused(
 ) -> None:
     detector = load(f"{MODULE}:{name}")
     capsys.readouterr()
-    require_same_in_fresh_process(detector, FRAMES)
+    require_same(detector, FRAMES)
     assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.fresh_process
 def test_a_process_that_ends_is_a_warning(capfd: pytest.CaptureFixture[str]) -> None:
-    require_same_in_fresh_process(load(f"{MODULE}:EndsElsewhere"), FRAMES)
+    require_same(load(f"{MODULE}:EndsElsewhere"), FRAMES)
     out, error = capfd.readouterr()
     assert not out
     assert error.splitlines() == [
@@ -87,21 +91,21 @@ def test_a_process_that_ends_is_a_warning(capfd: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.fresh_process
 def test_what_no_user_brought_and_no_load_made_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fresh_process, "_ask", lambda task: pytest.fail("it was asked"))
+    monkeypatch.setattr(fresh_process, "_ask", lambda loaded, pictures: pytest.fail("it was asked"))
     for detector in (load("demo"), EndsElsewhere()):
-        require_same_in_fresh_process(detector, FRAMES)
-    require_same_in_fresh_process(load(f"{MODULE}:ByItsProcess"), [])
+        require_same(detector, FRAMES)
+    require_same(load(f"{MODULE}:ByItsProcess"), [])
 
 
 def test_the_pictures_are_spread_and_those_that_cannot_be_read_are_left_out() -> None:
-    def read(index: int) -> Frame:
+    def read(index: int) -> np.ndarray:
         if index == 4:
             raise InputError("gone")
-        return Frame(str(index), np.full((4, 4, 3), index, np.uint8), 1, "Fake", "v")
+        return np.full((4, 4, 3), index, np.uint8)
 
-    assert [int(image[0, 0, 0]) for image in pictures_of(13, read)] == [0, 8, 12]
-    assert len(pictures_of(100, read)) == PICTURES
-    assert pictures_of(0, read) == []
+    assert [int(image[0, 0, 0]) for image in _pictures(13, read)] == [0, 8, 12]
+    assert len(list(_pictures(100, read))) == PICTURES
+    assert list(_pictures(0, read)) == []
 
 
 COMMANDS = {
@@ -133,7 +137,7 @@ def test_every_command_asks_before_it_judges(
     monkeypatch.setattr(
         fresh_process,
         "_ask",
-        lambda task: fresh_process._Answers(("Real", "Fake"), [elsewhere] * len(task.pictures)),
+        lambda loaded, pictures: fresh_process._Answers(("Real", "Fake"), [elsewhere] * len(pictures)),
     )
     index = write_frames(tmp_path / "frames", videos=1, families=("Deepfakes", "FaceSwap"))
     app, words = COMMANDS[command]

@@ -38,7 +38,8 @@ def test_answers_that_change_by_themselves_are_laid_to_nobody() -> None:
             return super().forward(images) * (torch.rand(()) if self.draws else self.factor)
 
     detector = Scaled()
-    answers = UnchangedAnswers(detector, image)
+    answers = UnchangedAnswers(detector)
+    answers.see(image)
     answers.require("method own")
     detector.draws = True
     answers.require("method own")
