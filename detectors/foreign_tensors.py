@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from common.console import warn
-from common.errors import FAILED
+from common.errors import FAILED, described
 from detectors.base import Detector
 from detectors.queries import Queries, evaluating
 
@@ -29,18 +29,17 @@ def foreign_tensors(detector: Detector, images: Tensor) -> list[tuple[int, ...]]
 
     Torch does not see what is kept in a plain attribute or container, a global, a class or a closure: no device, no
     SHA-256 and no drawing of random weights reaches it. What only shifts or scales (tables of positions, a mean) does
-    not count. One pass of the images; nothing where they cannot be asked about so.
+    not count. One pass of the images.
 
     Args:
         detector: in any mode.
         images: (N, 3, S, S) float32 in [0, 1], on its device.
+
+    Raises whatever a pass raises that is watched, which not every detector can be.
     """
     watch = _Watch([images, *detector.parameters(), *detector.buffers()])
-    try:
-        with evaluating(detector), torch.no_grad(), watch:
-            detector(images)
-    except FAILED:
-        return []
+    with evaluating(detector), torch.no_grad(), watch:
+        detector(images)
     return watch.shapes
 
 
@@ -49,8 +48,19 @@ _REMARKED: WeakSet[Detector] = WeakSet()
 
 
 def remark_foreign_tensors(detector: Detector, name: str, images: Tensor) -> None:
-    """Warns, once for a detector, of `foreign_tensors` at images (N, 3, S, S)."""
-    if detector in _REMARKED or not (shapes := foreign_tensors(detector, images.to(Queries(detector).device))):
+    """Warns, once for a detector, of `foreign_tensors` at images (N, 3, S, S), or that they cannot be found."""
+    if detector in _REMARKED:
+        return
+    try:
+        shapes = foreign_tensors(detector, images.to(Queries(detector).device))
+    except FAILED as error:
+        _REMARKED.add(detector)
+        warn(
+            f"detector {name} cannot be watched ({described(error)}): whether it computes with weights that are none "
+            "of its own, which random weights leave out, is not known"
+        )
+        return
+    if not shapes:
         return
     _REMARKED.add(detector)
     warn(

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load, save
 
-from common.console import warn, withheld
+from common.console import count, warn, withheld
 from common.errors import FAILED, InputError, described
 from data.sample import spread
 from detectors.base import Detector
@@ -46,6 +46,8 @@ task, answers, path = sys.argv[1:]
 sys.path[:] = json.loads(path)
 from detectors.fresh_process import serve
 serve(task, answers)"""
+
+_UNKNOWN = "whether it says the same there is not known"
 
 _TOLD = "told"
 
@@ -92,21 +94,25 @@ def require_same_in_fresh_process(detector: Detector, total: int, picture: Calla
     """
     if (loaded := loaded_as(detector)) is None:
         return
+    name = f"detector {loaded.name}"
     pictures = list(_pictures(total, picture))
     if not pictures:
+        if total:
+            warn(f"{name} was not asked in another process, as none of the frames for that can be read: {_UNKNOWN}")
         return
     here, again = (_said_together(detector, pictures) for _ in range(2))
     other = (pictures[-1][:, ::-1] * DARKER).astype(np.uint8)
     found = _ask(loaded, [other, *reversed(pictures)])
-    name = f"detector {loaded.name}"
     if isinstance(found, str):
-        warn(f"{name} could not be asked in another process ({found}): whether it says the same there is not known")
+        warn(f"{name} could not be asked in another process ({found}): {_UNKNOWN}")
         return
     if found.class_names != tuple(detector.class_names):
         raise InputError(
             f"{name} names its classes {', '.join(detector.class_names)} here and {', '.join(found.class_names)} in "
             "another process: write them as a tuple, and not by what changes with the process, as the order of a set"
         )
+    if all(isinstance(each.logits, str) for each in (*here, *found.said[1:])):
+        warn(f"{name} answers none of {count(len(here), 'frame')}, here or in another process: {_UNKNOWN}")
     for one, two, there in zip(here, again, reversed(found.said[1:]), strict=True):
         if _otherwise(detector, one, two):
             continue  # here already, and so the frame is left out when its turn comes
@@ -251,7 +257,7 @@ def _prepared_otherwise(here: _Said, there: _Said) -> str:
     apart, values = float(np.abs(one - two).mean()), float(np.ptp(one))
     return (
         f"prepares a frame otherwise (by {apart:.2g} where its values span {values:.2g})"
-        if apart > TOLERANCE * values
+        if not apart <= TOLERANCE * values  # also where either has a NaN
         else ""
     )
 

@@ -22,7 +22,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from common.console import warn
-from common.errors import InputError
+from common.errors import FAILED, InputError
 from common.seeds import derive_seed
 from detectors.answers import NotFiniteError
 from detectors.base import Detector
@@ -87,7 +87,7 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
             ) from None
     if layers is None or layers >= count:
         _require_other(name, before, after)
-    if foreign_tensors(other, probe) and not foreign_tensors(detector, probe):
+    if _reaches_original(detector, other, probe):
         raise InputError(
             f"detector {name} computes with its own weights in a copy whose weights are drawn anew, so that nothing "
             "can be compared with random weights: a part of it reaches them by a weak reference, a global or a "
@@ -95,6 +95,16 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
         )
     other.weights_sha256 = None
     return other
+
+
+def _reaches_original(detector: Detector, other: Detector, probe: Tensor) -> bool:
+    """Whether a copy computes with tensors that are none of its own, and its original does not.
+
+    False where they cannot be watched, which is said where a user's own detector is loaded.
+    """
+    with contextlib.suppress(*FAILED):
+        return bool(foreign_tensors(other, probe)) and not foreign_tensors(detector, probe)
+    return False
 
 
 def _require_other(name: str, before: Tensor, after: Tensor) -> None:

@@ -33,17 +33,12 @@ def keep_drift(folder: RunFolder, drift: Drift) -> None:
     """Warns of a detector that drifts, and keeps that with the run. Raises OSError where it cannot be written."""
     if drift.elsewhere:
         warn(f"now that the run is made, {drift.elsewhere}; the numbers of its frames may be of that")
-        _keep(folder, drift)
-        return
-    when = f"at the end of {drift.noticed}" if drift.noticed else "when the run was continued"
-    warn(
-        f"the detector drifts: {when} it answered {drift.first} otherwise than when that was scored (a logit differs "
-        f"by {drift.difference:.2g}); frames before and after are not of the same detector"
-    )
-    _keep(folder, drift)
-
-
-def _keep(folder: RunFolder, drift: Drift) -> None:
+    else:
+        when = f"at the end of {drift.noticed}" if drift.noticed else "when the run was continued"
+        warn(
+            f"the detector drifts: {when} it answered {drift.first} otherwise than when that was scored (a logit "
+            f"differs by {drift.difference:.2g}); frames before and after are not of the same detector"
+        )
     name = stem(drift.first + drift.noticed + ("elsewhere" if drift.elsewhere else ""))
     json_records.save_records(folder.path / FOLDER / f"{name}.json", [asdict(drift)], folder.seals)
 
@@ -57,16 +52,18 @@ def drift_in_words(folder: RunFolder) -> str:
         drifts = [drift for path in paths for drift in _read(path, folder)]
     except InputError as error:
         return f"The detector drifted while the run was made, and how far is not known: {error}."
-    if elsewhere := [drift.elsewhere for drift in drifts if drift.elsewhere]:
-        return f"Once the run was made, {elsewhere[-1]}. The numbers below may be of that."
-    noticed = [drift.noticed for drift in drifts if drift.noticed]
-    where = f"from {noticed[0]} on at latest" if noticed else "since the run was continued"
-    return (
-        f"The detector drifted: {where}, it answers {drifts[0].first} otherwise than when that was scored "
-        f"(noticed {count(len(drifts), 'time')}, a logit differs by up to "
-        f"{max(drift.difference for drift in drifts):.2g}). Frames before and after are not of the same detector, and "
-        "the numbers below mix them."
-    )
+    elsewhere = [drift.elsewhere for drift in drifts if drift.elsewhere]
+    said = [f"Once the run was made, {elsewhere[-1]}. The numbers below may be of that."] if elsewhere else []
+    if answered := [drift for drift in drifts if not drift.elsewhere]:
+        noticed = [drift.noticed for drift in answered if drift.noticed]
+        where = f"from {noticed[0]} on at latest" if noticed else "since the run was continued"
+        said.append(
+            f"The detector drifted: {where}, it answers {answered[0].first} otherwise than when that was scored "
+            f"(noticed {count(len(answered), 'time')}, a logit differs by up to "
+            f"{max(drift.difference for drift in answered):.2g}). Frames before and after are not of the same "
+            "detector, and the numbers below mix them."
+        )
+    return " ".join(said)
 
 
 def _read(path: Path, folder: RunFolder) -> Iterator[Drift]:

@@ -8,11 +8,12 @@ import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from common.errors import InputError
 from detectors import load
 from detectors.base import Detector
-from detectors.foreign_tensors import LEAST, foreign_tensors
+from detectors.foreign_tensors import LEAST, _Watch, foreign_tensors
 from detectors.randomised import randomised
 from tests.xai.helpers import SmallNetwork
 
@@ -164,3 +165,20 @@ def test_a_copy_that_reaches_its_originals_weights_is_refused() -> None:
     with pytest.raises(InputError, match="computes with its own weights in a copy whose weights are drawn anew"):
         randomised(ByWeakReference().eval(), seed=0)
     assert isinstance(randomised(SmallNetwork().eval(), seed=0), SmallNetwork)
+
+
+class Unwatched(SmallNetwork):
+    """Answers nothing while a pass through it is watched, as what leaves torch for an engine may."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        if isinstance(_get_current_dispatch_mode(), _Watch):
+            raise RuntimeError("no engine")
+        return super().forward(images)
+
+
+def test_one_that_cannot_be_watched_is_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:
+    load(f"{__name__}:Unwatched")
+    said = capsys.readouterr().err
+    assert f"detector {__name__}:Unwatched cannot be watched (ForwardError: " in said
+    assert said.count("whether it computes with weights that are none of its own") == 1
+    assert isinstance(randomised(Unwatched().eval(), seed=0), Unwatched)

@@ -20,8 +20,9 @@ from detectors import Detector, fresh_process, load
 from detectors.__main__ import app as detectors_app
 from detectors.fresh_process import PICTURES, _pictures, require_same_in_fresh_process
 from robustness.__main__ import app as robustness_app
-from runs.drift import drift_in_words
+from runs.drift import drift_in_words, keep_drift
 from runs.run_folder import RunFolder
+from scoring.scored import Drift
 from tests.process_bound import EndsElsewhere, GivesUp
 from tests.scoring.stand_ins import TINY, picture, save, write_frames
 
@@ -68,7 +69,7 @@ def test_two_detectors_that_share_what_they_set_up_are_refused_once_both_are_mad
 
 
 @pytest.mark.fresh_process
-@pytest.mark.parametrize("name", ["DrawsItsHead", "DrawsForFakes", "FailsEverywhere"])
+@pytest.mark.parametrize("name", ["DrawsItsHead", "DrawsForFakes"])
 def test_what_is_said_elsewhere_or_in_the_frame_itself_is_not_refused(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +77,24 @@ def test_what_is_said_elsewhere_or_in_the_frame_itself_is_not_refused(
     capsys.readouterr()
     require_same(detector, FRAMES)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.fresh_process
+def test_where_nothing_can_be_compared_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    def unreadable(index: int) -> np.ndarray:
+        raise InputError("gone")
+
+    detector = load(f"{MODULE}:FailsEverywhere")
+    unknown = "whether it says the same there is not known"
+    for total, read, words in (
+        (3, FRAMES.__getitem__, "answers none of 3 frames, here or in another process"),
+        (3, unreadable, "was not asked in another process, as none of the frames for that can be read"),
+        (0, unreadable, ""),
+    ):
+        capsys.readouterr()
+        require_same_in_fresh_process(detector, total, read)
+        told = f"warning: detector {MODULE}:FailsEverywhere {words}: {unknown}\n" if words else ""
+        assert capsys.readouterr().err == told
 
 
 @pytest.mark.fresh_process
@@ -196,6 +215,17 @@ def test_what_one_picture_of_a_folder_makes_of_it_is_said(
     words = [str(tmp_path / "pictures"), "--whole", "--method", "captum:Saliency", "--device", "cpu", "--out"]
     assert console.status(examine.app, [*words, str(tmp_path / "out"), "--detector", f"{MODULE}:GivesUp"]) == 1
     assert "GivesUp prepares a frame otherwise (by " in capsys.readouterr().err
+
+
+def test_both_that_it_drifted_and_what_a_frame_made_of_it_are_said(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    keep_drift(folder, Drift("a.png", "b.png", 0.5))
+    keep_drift(folder, Drift("c.png", "", 0.0, "it answers otherwise"))
+    said = drift_in_words(folder)
+    assert said.startswith(
+        "Once the run was made, it answers otherwise. The numbers below may be of that. The detector "
+    )
+    assert "from b.png on at latest, it answers a.png otherwise" in said
 
 
 def test_a_detector_that_replaces_what_all_compute_with_where_it_is_made_is_said(
