@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -117,6 +117,53 @@ def attack_quarters(
     regions = torch.from_numpy(np.stack([quarter(image), np.roll(quarter(image), -7, axis=(0, 1))]))
     images = image[None].expand(len(pairs), -1, -1, -1)
     return attack(detector, images, regions[list(pairs)], list(pairs), batch_size).images
+
+
+class _AskedError(Exception):
+    """Ends an attack of which all is known that was to be asked."""
+
+
+def proposed_in_other_rounds(
+    attack: RegionAttack, detector: Detector, image: Tensor, batch_size: int
+) -> tuple[Tensor, Tensor] | None:
+    """What an attack proposes for quarters of an image, one in its first round and one in its last.
+
+    In a run, pairs of a batch are in different rounds: where one is done, the next one begins.
+
+    Args: as of `attack_quarters`; the attack is copied.
+
+    Returns:
+        The proposals for both together, and for each alone, (2, 3, S, S) each on the CPU; None where it gets one pair
+        at a time, has one round, or proposes nothing, as of a frame that the detector calls real.
+
+    Raises whatever the attack raises.
+    """
+    attack = copy.deepcopy(attack)
+    if attack.one_by_one or attack.rounds < 2:
+        return None
+    propose, made = attack.propose, list[Tensor]()
+
+    def asked(queries: Queries, batch: Batch) -> Tensor:
+        for rows in ([0, 1], [0], [1]) if len(batch.images) > 1 else ():
+            proposal = propose(queries, _in_other_rounds(batch, rows, attack.rounds))
+            made.append((proposal.images if isinstance(proposal, Proposal) else proposal).detach().cpu().float())
+        raise _AskedError
+
+    object.__setattr__(attack, "propose", asked)
+    with contextlib.suppress(_AskedError):
+        attack_quarters(attack, detector, image, batch_size, (0, 1))
+    return (made[0], torch.cat(made[1:])) if made else None
+
+
+def _in_other_rounds(batch: Batch, rows: Sequence[int], rounds: int) -> Batch:
+    """Copies of pairs of a batch of two, of which the second is in its last round."""
+    generators = [torch.Generator().set_state(batch.generators[row].get_state()) for row in rows]
+    return Batch(
+        *(each[rows].clone() for each in (batch.images, batch.originals, batch.regions)),
+        generators,
+        [(0, rounds - 1)[row] for row in rows],
+        *(each[rows].clone() if len(each) else each for each in (batch.gradients, batch.logits)),
+    )
 
 
 def is_own_attack(name: str) -> bool:

@@ -25,6 +25,7 @@ from runs.asked_own_parts import (
     of_map,
     of_prepare,
     of_values,
+    proposed_in_other_rounds,
     trial,
 )
 from runs.first_given import TOGETHER_TOLERANCE, TOLERANCE, FirstGiven
@@ -209,7 +210,22 @@ def try_attack(name: str, attack: RegionAttack, detector: Detector, image: Tenso
             "mixes the pairs of a batch, or puts them in another order, and its numbers depend on the batch size; let "
             "it treat each pair by itself, or be `one_by_one`"
         )
+    elif _mixes_rounds(attack, detector, image, batch_size):
+        warn(
+            f"attack {name} proposed otherwise for two regions of the first frame, one in its first round and one in "
+            "its last, together than for each alone: it takes the round of one pair for that of all, and its numbers "
+            "depend on the batch size; let it treat each pair by its own of `batch.rounds`, or be `one_by_one`"
+        )
     return True
+
+
+def _mixes_rounds(attack: RegionAttack, detector: Detector, image: Tensor, batch_size: int) -> bool:
+    """Whether what an attack proposes for a pair depends on the round of another; False where that cannot be asked."""
+    with contextlib.suppress(*FAILED):
+        if (proposed := proposed_in_other_rounds(attack, detector, image, batch_size)) is not None:
+            together, alone = proposed
+            return _apart(alone, together, image[None]) > ATTACK_TOLERANCE
+    return False
 
 
 def _apart(one: Tensor, two: Tensor, image: Tensor) -> float:

@@ -487,6 +487,43 @@ class AsFarAsTheLargest(Seeded):
         return self.smoothed(batch, (size / size.max()) ** 8)
 
 
+class SmallerSteps(Seeded):
+    """One whose steps are smaller in later rounds, of each pair by its own."""
+
+    @property
+    def rounds(self) -> int:
+        return 4
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        share = 1 - torch.tensor([self.counted(batch, pair) for pair in range(len(batch.images))]) / self.rounds
+        return self.smoothed(batch, share[:, None, None, None])
+
+    def counted(self, batch: Batch, pair: int) -> int:
+        return batch.rounds[pair]
+
+
+class FirstPairsSteps(SmallerSteps):
+    """One whose steps are, for all pairs, those of the first one's round."""
+
+    def counted(self, batch: Batch, pair: int) -> int:
+        return batch.rounds[0]
+
+
+class LatestPairsSteps(SmallerSteps):
+    """One whose steps are, for all pairs, those of the latest round."""
+
+    def counted(self, batch: Batch, pair: int) -> int:
+        return max(batch.rounds)
+
+
+class LatestPairAlone(LatestPairsSteps):
+    """One of these that gets each pair by itself."""
+
+    @property
+    def one_by_one(self) -> bool:
+        return True
+
+
 class Entropic(Seeded):
     """One that draws from a generator of its own."""
 
