@@ -29,15 +29,21 @@ def resolve(name: str, known: Mapping[str, T], kind: str) -> T:
 
 
 def make(factory: Callable[[], T], name: str, kind: str) -> T:
-    """What a user's own class gives when called without arguments. Raises InputError where that fails."""
+    """What a class gives when called without arguments. Raises InputError where that fails.
+
+    Warns where that replaces what all networks compute with.
+    """
+    before = shared()
     try:
-        return factory()
+        made = factory()
     except InputError:
         raise
     except FAILED as error:
         if ran_out(error):
             raise
         raise InputError(f"{kind} {name!r} cannot be made without arguments ({described(error)})") from error
+    remark_replaced(before, f"{kind} {name!r}: making it")
+    return made
 
 
 def _import(name: str, kind: str) -> Any:

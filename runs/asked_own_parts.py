@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -155,14 +155,16 @@ def proposed_in_other_rounds(
     return (made[0], torch.cat(made[1:])) if made else None
 
 
-def _in_other_rounds(batch: Batch, rows: Sequence[int], rounds: int) -> Batch:
+def _in_other_rounds(batch: Batch, rows: list[int], rounds: int) -> Batch:
     """Copies of pairs of a batch of two, of which the second is in its last round."""
-    generators = [torch.Generator().set_state(batch.generators[row].get_state()) for row in rows]
     return Batch(
-        *(each[rows].clone() for each in (batch.images, batch.originals, batch.regions)),
-        generators,
+        batch.images[rows],
+        batch.originals[rows],
+        batch.regions[rows],
+        [torch.Generator().set_state(batch.generators[row].get_state()) for row in rows],
         [(0, rounds - 1)[row] for row in rows],
-        *(each[rows].clone() if len(each) else each for each in (batch.gradients, batch.logits)),
+        batch.gradients[rows] if len(batch.gradients) else batch.gradients,
+        batch.logits[rows],
     )
 
 

@@ -55,9 +55,9 @@ def try_own_parts(scorer: Scorer, selection: Selection, key: str, image: Tensor)
     An explainer says so by `deterministic = True`, or by a covariance of zeros from `sampled`. Warned of are those that
     give two maps of the frame by the same draws, with its mirror image, moved, in between, or one map of both, or one
     for the detector and for one that sees it upside down, attacks that make two pictures of it, or others of two of its
-    regions together than of each alone, and metrics that give two values to its brightness as a map. What that takes,
-    four or five explanations, six attacks on a quarter of the frame and two values, is in no cost. What fails there is
-    left to fail when its frame's turn comes.
+    regions together than of each alone, also where the two are in other rounds, and metrics that give two values to its
+    brightness as a map. What that takes, four or five explanations, six attacks on a quarter of the frame, three
+    proposals and two values, is in no cost. What fails there is left to fail when its frame's turn comes.
 
     Args:
         scorer: with the parts.

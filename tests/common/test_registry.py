@@ -9,7 +9,7 @@ import timm.layers
 import torch
 
 from common.errors import InputError
-from common.registry import resolve
+from common.registry import make, resolve
 
 KNOWN = {"LIME": 1, "SHAP": 2}
 
@@ -76,3 +76,19 @@ def test_a_module_that_replaces_what_all_compute_with_is_said(
     resolve("patching_plugin:Name", KNOWN, "method")
     said = f"importing 'patching_plugin' replaces {what} for the whole process: every detector, explanation and attack"
     assert (said in capsys.readouterr().err) == bool(what)
+
+
+def test_a_part_that_replaces_what_all_compute_with_where_it_is_made_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.nn.ReLU, "forward", torch.nn.ReLU.forward)  # to be put back
+
+    def patching() -> str:
+        torch.nn.ReLU.forward = lambda self, inputs: inputs  # type: ignore[method-assign]
+        return "made"
+
+    assert make(patching, "mine:Patching", "explainer") == "made"
+    said = "warning: explainer 'mine:Patching': making it replaces torch.nn.modules.activation.ReLU.forward for the"
+    assert capsys.readouterr().err.startswith(said)
+    assert make(str, "mine:Sound", "explainer") == ""
+    assert "mine:Sound" not in capsys.readouterr().err
