@@ -6,7 +6,6 @@ import posixpath
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from common.console import count, warn
@@ -14,51 +13,14 @@ from common.csv_files import as_read, save_rows
 from common.errors import InputError
 from common.files import read_file
 from data.class_words import FAKE, class_of
-from data.frames import CLASS_NAMES, REAL, family_in, family_of, video_of
+from data.entry import Entry
+from data.frames import CLASS_NAMES, REAL
+from data.index_doubts import doubts
 from data.keys import forward_slashes, index_problem, key_problem, text_problem
 
 REQUIRED = ("relative_path", "bin_label", "mc_label")
 PATHS = ("relative_path", "mask_path", "source_path")
 OPTIONAL = ("split", "mask_path", "source_path", "family", "video", "faces")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One frame as the index knows it, without its pixels.
-
-    Attributes:
-        key: the image's relative path with forward slashes; it names the frame everywhere.
-        fake: whether the frame is manipulated (`bin_label`), or None where unknown (a plain folder of pictures).
-        label: its `mc_label` (0 to 4), or None where it has none.
-        split: "train", "val", "test" or any other name, or None.
-        mask: the relative path of the picture of its manipulated pixels, or None.
-        source: for a manipulated frame, the relative path of the picture that shows the same moment and the same
-            square of its original, or None.
-        stated_family: the family where the index states it; None where labels and path say it.
-        stated_video: the video where the index states it; None where the path says it.
-        faces: how many faces its video shows, where its label may belong to another of them than the one that is shown;
-            None where there is no such doubt.
-    """
-
-    key: str
-    fake: bool | None
-    label: int | None
-    split: str | None = None
-    mask: str | None = None
-    source: str | None = None
-    stated_family: str | None = None
-    stated_video: str | None = None
-    faces: int | None = None
-
-    @property
-    def family(self) -> str | None:
-        """ "Real", the manipulation the frame was made with, or None where unknown."""
-        return self.stated_family or family_of(self.key, self.fake, self.label)
-
-    @property
-    def video(self) -> str:
-        """The video the frame is from: as stated, else its folder, or its own key where it stands alone."""
-        return self.stated_video or video_of(self.key)
 
 
 def read_index(path: str | Path) -> list[Entry]:
@@ -70,7 +32,7 @@ def read_index(path: str | Path) -> list[Entry]:
     with one of `=+-@` may have an apostrophe before it (`common.csv_files`). All but the first two columns may be
     empty; an empty `mc_label` of a real frame is read as 0. Splits, families and videos are read without space around
     them, and in one form of Unicode. Backslashes in paths separate folders, on every system, and one warning says that
-    there are some; another names frames whose path says another manipulation than their labels.
+    there are some; others say what may be wrong in it (`data.index_doubts`).
 
     Raises InputError, with the file and line, for anything else, and for a frame that is there twice, however its path
     is spelt.
@@ -107,7 +69,7 @@ def read_index(path: str | Path) -> list[Entry]:
         raise InputError(f"{path}: the index has a header but no frames")
     if backslashes:
         warn(f"{path}: backslashes in the paths of {count(len(backslashes), 'line')} are read as forward slashes")
-    for remark in filter(None, (_labels_beside_paths(entries), _masks_of_others(entries))):
+    for remark in doubts(entries):
         warn(f"{path}: {remark}")
     return entries
 
@@ -247,49 +209,6 @@ def _contradiction(entry: Entry) -> str | None:
     if family is not None and entry.label is not None and family != CLASS_NAMES[entry.label]:
         return f"family {family!r} contradicts mc_label {entry.label} ({CLASS_NAMES[entry.label]})"
     return None
-
-
-def _labels_beside_paths(entries: Sequence[Entry]) -> str | None:
-    """That folders of FaceForensics++ name another family than the labels do, with one such frame; None for nothing."""
-    beside = [
-        entry
-        for entry in entries
-        if (said := family_in(entry.key)) is not None
-        and class_of(said) not in (None, FAKE, entry.family)
-        and entry.family != FAKE
-    ]
-    if not beside:
-        return None
-    return (
-        f"{count(len(beside), 'frame')} whose folder says another manipulation than the labels, such as "
-        f"{beside[0].key} ({beside[0].family}): the labels are taken; if they are wrong, so are all numbers by family"
-    )
-
-
-def _masks_of_others(entries: Sequence[Entry]) -> str | None:
-    """That masks are named after other frames than they stand beside, with one of them; None for nothing.
-
-    A mask is named after a frame where its path ends in the frame's, but for the file's ending, and after its own also
-    where folders stand between (`a/masks/1.png` of `a/1.png`).
-    """
-    stems = {_stem(entry.key) for entry in entries}
-    others = []
-    for entry in entries:
-        parts = _stem(entry.mask).split("/") if entry.mask else []
-        named = next((end for start in range(len(parts)) if (end := "/".join(parts[start:])) in stems), None)
-        left = iter(parts)
-        if named is not None and not all(part in left for part in _stem(entry.key).split("/")):
-            others.append(entry)
-    if not others:
-        return None
-    return (
-        f"{count(len(others), 'frame')} whose mask is named after another frame, such as {others[0].key}, with "
-        f"{others[0].mask}: they are taken; if the column is shifted, so are all numbers of manipulated pixels"
-    )
-
-
-def _stem(key: str) -> str:
-    return posixpath.splitext(key)[0]
 
 
 def _refuse_unwritable(path: str | Path, entries: Sequence[Entry]) -> None:

@@ -12,7 +12,8 @@ from lmdb.verify import verify as structure
 from common.console import application, progress, say, table
 from common.errors import InputError
 from common.files import read_text
-from data.index import Entry, pictures, read_index
+from data.entry import Entry
+from data.index import pictures, read_index
 from data.stores import FolderImages, LmdbImages, LmdbWriter, Written
 from data.stores.lmdb_format import data_file
 from data.stores.transfer import add as add_images

@@ -1,19 +1,23 @@
-"""The same picture, byte for byte, under two names: in two classes one label is wrong, in two splits a test is none."""
+"""The same picture, byte for byte, under two names.
 
-from collections.abc import Iterable
+In two classes one label is wrong, in two splits a test is none, and elsewhere one observation counts as two.
+"""
 
-from common.console import count
-from data.index import Entry
+from collections.abc import Sequence
+
+from common.console import count, warn
+from data.entry import Entry
 
 _DIGEST = 16  # bytes of a SHA-256 that are kept of each picture: enough for any number of them
 
 
 class SamePictures:
-    """Finds pictures that are there twice with other labels, as their entries are added one by one."""
+    """Finds pictures that are there twice, as their entries are added one by one."""
 
     def __init__(self) -> None:
         self._first: dict[bytes, Entry] = {}
         self._pairs: dict[str, dict[bytes, tuple[Entry, Entry]]] = {"class": {}, "split": {}}
+        self._copies: list[tuple[Entry, Entry]] = []
 
     def add(self, entry: Entry, stamp: str | None) -> None:
         """Takes a picture, and the SHA-256 of its bytes in hexadecimal; None is no picture."""
@@ -25,9 +29,16 @@ class SamePictures:
             self._pairs["class"].setdefault(digest, (first, entry))
         if first.split != entry.split:
             self._pairs["split"].setdefault(digest, (first, entry))
+        if first is not entry and (first.family, first.split) == (entry.family, entry.split):
+            self._copies.append((first, entry))
+
+    def warn(self) -> None:
+        """Warns of each of the remarks."""
+        for remark in self.remarks():
+            warn(remark)
 
     def remarks(self) -> list[str]:
-        """What is to be said: a line for pictures in two classes, one for pictures in two splits, or neither."""
+        """What is to be said: a line each for pictures in two classes, in two splits, and for copies in one of both."""
         told = []
         for what, meaning in (("class", "one of the labels is wrong"), ("split", "what is trained on is tested on")):
             if pairs := self._pairs[what]:
@@ -38,15 +49,19 @@ class SamePictures:
                     f"{count(len(pairs), 'picture')} in two {places}, the same byte for byte, such as {sides}: "
                     f"{meaning}"
                 )
+        if self._copies:
+            told.append(_of_copies(self._copies))
         return told
 
 
-def same_pictures(entries: Iterable[tuple[Entry, str | None]]) -> list[str]:
-    """The remarks on entries, each with the SHA-256 of its picture (`SamePictures`)."""
-    found = SamePictures()
-    for entry, stamp in entries:
-        found.add(entry, stamp)
-    return found.remarks()
+def _of_copies(copies: Sequence[tuple[Entry, Entry]]) -> str:
+    """The remark on copies, those that count as another video first."""
+    others = [pair for pair in copies if pair[0].video != pair[1].video]
+    first, second = (others or copies)[0]
+    return (
+        f"{count(len(copies), 'picture')} the same byte for byte as an earlier one, such as {second.key} as {first.key}"
+        f"{', of another video' if others else ''}: one observation counts as two; take the copies out"
+    )
 
 
 def _side(entry: Entry, what: str) -> str:

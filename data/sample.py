@@ -11,7 +11,8 @@ import typer
 
 from common.console import say, warn
 from common.errors import InputError
-from data.index import Entry, read_index, write_index
+from data.entry import Entry
+from data.index import read_index, write_index
 from data.source import of_split, warn_of_doubt
 
 PER_VIDEO = 10

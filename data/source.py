@@ -11,9 +11,10 @@ import numpy as np
 
 from common.console import count, warn
 from common.errors import InputError
+from data.entry import Entry
 from data.frames import Frame
 from data.images import SUFFIXES, decode, decode_mask, size_of
-from data.index import Entry, pictures, read_index
+from data.index import pictures, read_index
 from data.same_pictures import SamePictures
 from data.stores import FolderImages, ImageSource, open_images
 from data.stores.lmdb_format import looks_like_store
@@ -156,12 +157,20 @@ def warn_of_doubt(entries: Sequence[Entry]) -> None:
         )
 
 
+def warn_of_same_pictures(*frames: IndexedFrames) -> None:
+    """Reads all pictures, and names one that is there twice: in two classes, two splits, or as a copy."""
+    pictures = SamePictures()
+    for each in frames:
+        for entry in each.entries:
+            pictures.add(entry, each.images.stamp(entry.key))
+    pictures.warn()
+
+
 def fingerprint_of(frames: IndexedFrames) -> str:
-    """The fingerprint of frames, after warnings that name a picture that is in two classes or two splits."""
+    """The fingerprint of frames, after warnings as of `warn_of_same_pictures`."""
     pictures = SamePictures()
     fingerprint = frames.fingerprint(pictures)
-    for remark in pictures.remarks():
-        warn(remark)
+    pictures.warn()
     return fingerprint
 
 

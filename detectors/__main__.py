@@ -10,7 +10,7 @@ import typer
 from common import console
 from common.commands import with_options
 from common.errors import InputError
-from data.source import open_frames, warn_of_doubt
+from data.source import open_frames, warn_of_doubt, warn_of_same_pictures
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.detector_test import run_test
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption
@@ -55,6 +55,7 @@ def run_testing(
     loaded = load(detector, checkpoint, device, conventions=conventions)
     chosen = open_frames(frames, images, split)
     warn_of_doubt(chosen.entries)
+    warn_of_same_pictures(chosen)
     run_test(loaded, chosen, out, batch_size)
 
 

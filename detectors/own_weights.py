@@ -1,11 +1,16 @@
 """Where the weights of a user's own detector are from: what of its checkpoint it does not have, and what it draws."""
 
+import contextlib
 import hashlib
+import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from common.console import count, some
@@ -20,7 +25,8 @@ def weights_remarks(
     """Which tensors of the checkpoint are not in the detector, and which weights are drawn when it is made, in words.
 
     `load_state_dict(strict=False)` leaves out what it does not know, and a head that no file has is drawn anew each
-    time. Where not all of the detector's weights are in the file, it is made once more, and both are compared.
+    time. Where not all of the detector's weights are in the file, it is made once more, and both are compared; where it
+    has a file, also by other seeds than it sets, as what is drawn by a seed is not of the file either.
 
     Args:
         detector: of a user's own class, before it is asked anything.
@@ -36,14 +42,10 @@ def weights_remarks(
     unused = [key for key, tensor in stored.items() if _digest(tensor) not in in_detector]
     if all(_digest(tensor) in in_file for tensor in weights.values()):
         return []
-    try:
-        again = make()
-    except FAILED:
-        return []
-    others = dict(_weights(again.state_dict())) if isinstance(again, Detector) else {}
-    drawn = [key for key, tensor in weights.items() if key in others and _digest(others[key]) != _digest(tensor)]
+    drawn = _differing(weights, make)
+    seeded = [] if drawn or not stored else _differing_by_seed(weights, make)
     remarks = []
-    if drawn and unused:  # else they are computed of the file's, as where batch norms are folded
+    if (drawn or seeded) and unused:  # else they are computed of the file's, as where batch norms are folded
         remarks.append(
             f"detector {name} does not have {len(unused)} of {count(len(stored), 'tensor')} of {checkpoint} "
             f"({some(unused)}): load_state_dict(strict=False) leaves out what has another name, such as a prefix"
@@ -53,7 +55,99 @@ def weights_remarks(
             f"detector {name} draws {len(drawn)} of {count(len(weights), 'weight')} when it is made ({some(drawn)}): "
             "each command judges by another network; load them from a file, or seed what draws"
         )
+    if seeded:
+        remarks.append(
+            f"detector {name} draws {len(seeded)} of {count(len(weights), 'weight')} by a seed when it is made "
+            f"({some(seeded)}): they are not of {checkpoint}"
+        )
     return remarks
+
+
+def unseen_remark(detector: nn.Module, name: str) -> str | None:
+    """That the batch norms of a detector have the statistics of a network that has seen no picture; else None.
+
+    A file of parameters alone (`named_parameters`) leaves them out.
+    """
+    counted = [layer for layer in detector.modules() if isinstance(layer, _BatchNorm) and _has_statistics(layer)]
+    if not counted or any(layer.running_mean.any() or (layer.running_var != 1).any() for layer in counted):  # type: ignore[union-attr]
+        return None
+    return (
+        f"detector {name} has {count(len(counted), 'batch norm')} whose statistics are those of a network that has "
+        "seen no picture (mean 0, variance 1): a file of parameters alone leaves them out, or it is not trained"
+    )
+
+
+def _has_statistics(layer: _BatchNorm) -> bool:
+    return layer.running_mean is not None and layer.running_var is not None and _has_values(layer.running_mean)
+
+
+@contextlib.contextmanager
+def watched_loads() -> Iterator[list[tuple[Tensor, bytes, str]]]:
+    """What `load_state_dict(strict=False)` leaves out while it lasts: tensors, `_digest`s of their values, and keys.
+
+    Only parameters and the statistics of batch norms: other buffers (a mean of pictures) need not be in a file.
+    """
+    left, original = list[tuple[Tensor, bytes, str]](), nn.Module.load_state_dict
+
+    def watched(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        found = original(self, *args, **kwargs)
+        state = self.state_dict(keep_vars=True)
+        for key in found.missing_keys:
+            tensor = state.get(key)
+            is_weight = isinstance(tensor, nn.Parameter) or key.endswith(("running_mean", "running_var"))
+            if tensor is not None and is_weight:
+                left.extend((each, _digest(each), name) for name, each in _weights({key: tensor}))
+        return found
+
+    nn.Module.load_state_dict = watched  # type: ignore[method-assign]
+    try:
+        yield left
+    finally:
+        nn.Module.load_state_dict = original  # type: ignore[method-assign]
+
+
+def left_remark(detector: nn.Module, name: str, left: list[tuple[Tensor, bytes, str]]) -> str | None:
+    """Which of a detector's tensors `watched_loads` saw left out and nothing has filled since; None for none."""
+    state = {id(tensor): tensor for tensor in detector.state_dict(keep_vars=True).values()}
+    keys = {id(tensor): key for tensor, digest, key in left if id(tensor) in state and _digest(tensor) == digest}
+    if not keys:
+        return None
+    total = sum(1 for _ in _weights(detector.state_dict()))
+    return (
+        f"detector {name} has {len(keys)} of {count(total, 'weight')} that no file gave it "
+        f"({some(list(keys.values()))}): load_state_dict(strict=False) leaves out what has another name in the file, "
+        "such as a prefix"
+    )
+
+
+def _differing(weights: Mapping[str, Tensor], make: Callable[[], object]) -> list[str]:
+    """The names of the weights that are others when the detector is made again; none where it cannot be."""
+    try:
+        again = make()
+    except FAILED:
+        return []
+    others = dict(_weights(again.state_dict())) if isinstance(again, Detector) else {}
+    return [key for key, tensor in weights.items() if key in others and _digest(others[key]) != _digest(tensor)]
+
+
+def _differing_by_seed(weights: Mapping[str, Tensor], make: Callable[[], object]) -> list[str]:
+    """As `_differing`, where what sets a global generator's seed meanwhile sets another."""
+    setters = ((torch, "manual_seed"), (torch.random, "manual_seed"), (np.random, "seed"), (random, "seed"))
+    originals = [getattr(module, name) for module, name in setters]
+    try:
+        for (module, name), original in zip(setters, originals, strict=True):
+            setattr(module, name, _other_seed(original))
+        return _differing(weights, make)
+    finally:
+        for (module, name), original in zip(setters, originals, strict=True):
+            setattr(module, name, original)
+
+
+def _other_seed(original: Callable[..., Any]) -> Callable[..., Any]:
+    def seed(number: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return original(number + 1 if isinstance(number, int) else number, *args, **kwargs)
+
+    return seed
 
 
 def _stored(checkpoint: str | Path | None) -> Mapping[str, Tensor]:

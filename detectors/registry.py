@@ -31,7 +31,7 @@ from detectors.memory import ran_out
 from detectors.nearest_network import looks_like, nearest
 from detectors.onnx_network import build_onnx
 from detectors.optimise import optimise as optimised
-from detectors.own_weights import weights_remarks
+from detectors.own_weights import left_remark, unseen_remark, watched_loads, weights_remarks
 from detectors.published_wrappers import nearest_wrapper, wrapper_of
 from detectors.queries import require_evaluating
 from detectors.reading import assumption, network_in, none_said, own_detector
@@ -300,11 +300,13 @@ def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None
     """A user's detector, its checkpoint's SHA-256, and where its weights are from (`detectors.own_weights`)."""
     make = _maker(name)
     before = shared()
-    detector = _made(make, name, checkpoint)
+    with watched_loads() as left:
+        detector = _made(make, name, checkpoint)
     remark_replaced(before, f"detector {name}: making it")
     again = make if checkpoint is None else partial(make, checkpoint)
-    remarks = weights_remarks(detector, name, again, checkpoint)
-    return detector, None if checkpoint is None else sha256(checkpoint), remarks
+    remarks: list[str | None] = [*weights_remarks(detector, name, again, checkpoint)]
+    remarks = [*(remarks or [left_remark(detector, name, left)]), unseen_remark(detector, name)]
+    return detector, None if checkpoint is None else sha256(checkpoint), [*filter(None, remarks)]
 
 
 def _maker(name: str) -> Any:

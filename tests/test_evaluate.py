@@ -12,7 +12,8 @@ import pytest
 
 import evaluate
 from common import console
-from data.index import Entry, read_index, write_index
+from data.entry import Entry
+from data.index import read_index, write_index
 from runs import row_files
 from runs.drift import keep_drift
 from runs.replication import replicated_runs

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from common.errors import InputError
 from common.registry import resolve
 from data.demo.demo_frames import DemoFrames
+from data.entry import Entry
 from data.frames import REAL, Frame
-from data.index import Entry
 from data.sample import natural, spread
-from data.source import IndexedFrames, open_frames
+from data.source import IndexedFrames, open_frames, warn_of_same_pictures
 
 TRAIN, TEST = "train", "test"
 TRAIN_SHARE, TEST_SHARE = 0.70, 0.25  # by time; what is between is left out
@@ -82,10 +82,14 @@ class Halves:
 
 
 def open_dataset(frames: Path, images: Path | None = None, split: str | None = None) -> FilterDataset:
-    """The labelled frames of an index. Raises InputError where it cannot be used or its frames have no labels."""
+    """The labelled frames of an index. Raises InputError where it cannot be used or its frames have no labels.
+
+    Warns of pictures that are there twice.
+    """
     source = open_frames(frames, images, split)
     if any(entry.fake is None for entry in source.entries):
         raise InputError(f"{frames}: pictures without labels; name an index, which knows real frames from fakes")
+    warn_of_same_pictures(source)
     return FilterDataset(source, source.entries)
 
 

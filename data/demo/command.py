@@ -16,9 +16,10 @@ from common.errors import InputError
 from common.files import atomic_write
 from data.demo.contact_sheet import contact_sheet, save_sheet
 from data.demo.demo_frames import SPLITS, DemoFrames
+from data.entry import Entry
 from data.frames import CLASS_NAMES
 from data.images import encode_png
-from data.index import Entry, write_index
+from data.index import write_index
 from data.landmarks import write_landmarks
 
 CHUNK = 2 * len(CLASS_NAMES)  # consecutive frames per task: they share rendered pictures

@@ -11,8 +11,9 @@ import typer
 from common.console import count, progress, say, table, warn
 from common.errors import InputError
 from data.class_words import like_split
+from data.entry import Entry
 from data.images import SUFFIXES
-from data.index import Entry, split_counts, write_index
+from data.index import split_counts, write_index
 from data.indexing.labelled_pictures import Labelled, entries_of, identity, label
 from data.indexing.picture_landmarks import landmarks_of
 from data.indexing.picture_sizes import Sizes, described, read_sizes, shown, stamps_of_alike, too_small
@@ -20,7 +21,7 @@ from data.indexing.picture_tree import COMPRESSIONS, ClassNames, VideoRule, spli
 from data.landmarks import write_landmarks
 from data.preprocess.layout import SUFFIXES as VIDEO_SUFFIXES
 from data.preprocess.splits import OfficialSplits, official_splits
-from data.same_pictures import same_pictures
+from data.same_pictures import SamePictures
 from data.source import INDEX
 from data.stores import FolderImages
 
@@ -163,8 +164,10 @@ def _about_shapes(entries: Sequence[Entry], sizes: Sizes) -> None:
 
 def _about_same_pictures(images: FolderImages, entries: Sequence[Entry], sizes: Sizes) -> None:
     known = {entry.key: entry for entry in entries}
-    for remark in same_pictures((known[key], stamp) for key, stamp in stamps_of_alike(images, list(known), sizes)):
-        warn(remark)
+    pictures = SamePictures()
+    for key, stamp in stamps_of_alike(images, list(known), sizes):
+        pictures.add(known[key], stamp)
+    pictures.warn()
 
 
 def _about_masks(labelled: Labelled) -> None:

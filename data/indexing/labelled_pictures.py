@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 
 from common.errors import InputError
 from data.class_words import FAKE
+from data.entry import Entry
 from data.frames import CLASS_NAMES, family_of, video_of
 from data.images import SUFFIXES
-from data.index import Entry
 from data.indexing.parallel_masks import Masks, is_mask, is_mask_folder, match
 from data.indexing.picture_tree import (
     SKIP,

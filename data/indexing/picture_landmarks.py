@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from common.console import count, warn
-from data.index import Entry
+from data.entry import Entry
 from data.indexing.picture_sizes import Size
 from data.landmarks import misplaced
 from data.npy_landmarks import npy_of, read_npy

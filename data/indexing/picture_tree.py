@@ -169,7 +169,7 @@ def videos(verdicts: Mapping[str, Verdict], rule: VideoRule | None) -> dict[str,
         else:
             loose[folder].append(key)
     for folder, keys in loose.items():
-        groups = {key: _without_number(key) for key in keys}
+        groups = {key: without_number(key) for key in keys}
         count = len(set(groups.values()))
         if rule is None and count > 1 and len(keys) >= 2 * count:
             raise InputError(
@@ -191,7 +191,7 @@ def _ask_of_split(below: Sequence[str], folder: str) -> None:
             )
 
 
-def _without_number(key: str) -> str:
+def without_number(key: str) -> str:
     """A picture's path up to the last number in its name, which counts the frames of a video."""
     path = PurePosixPath(key)
     name = re.sub(r"(?i)((^|[\s_.-]+)(frame|frm|img|image|f))?[\s_.-]*[0-9]+$", "", path.stem)

@@ -11,7 +11,8 @@ from common import log
 from common.commands import with_options
 from common.console import progress, say, table, warn
 from common.errors import InputError
-from data.index import Entry, pictures, split_counts, write_index
+from data.entry import Entry
+from data.index import pictures, split_counts, write_index
 from data.keys import index_problem
 from data.landmarks import write_landmarks
 from data.preprocess.celebdf import CelebDF

@@ -17,7 +17,7 @@ import numpy as np
 from common.console import count, warn
 from common.csv_files import save_records
 from common.errors import InputError
-from data.index import Entry
+from data.entry import Entry
 from data.preprocess.clip import process
 from data.preprocess.crop_folder import CropFolder, EarlierRecordError
 from data.preprocess.crop_records import PreprocessSettings, Record, crop_key, mask_key, source_key

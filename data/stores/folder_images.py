@@ -11,6 +11,9 @@ from data.images import SUFFIXES, refuse_size
 from data.keys import key_problem
 from data.stores.lmdb_format import refuse_incomplete
 
+_OF_SYSTEMS = {"@eaDir", "@Recycle", "#recycle", "$RECYCLE.BIN", "__MACOSX"}
+"""Folders that storage, bins and archives put beside a user's own: thumbnails and what was deleted."""
+
 
 class FolderImages:
     """The pictures under a folder; a key is a file's path relative to it, with forward slashes.
@@ -52,7 +55,7 @@ class FolderImages:
         return os.path.isfile(self.path / key) and self._holds(self.path / key)
 
     def keys(self) -> list[str]:
-        """Every picture under the folder (by its suffix), sorted; hidden files and folders are left out."""
+        """Every picture under the folder (by its suffix), sorted; hidden files and folders of systems are left out."""
         keys = []
         for file in _files(self.path, ()):
             if file.suffix.lower() in SUFFIXES:
@@ -91,7 +94,7 @@ def _files(folder: Path, ancestors: tuple[tuple[int, int], ...]) -> Iterator[Pat
     if here in ancestors:
         return
     with os.scandir(folder) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        visible = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _OF_SYSTEMS]
     for entry in visible:
         if entry.is_dir():
             yield from _files(Path(entry.path), (*ancestors, here))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from common.console import warn
 from common.errors import InputError
-from data.index import Entry
+from data.entry import Entry
 from data.source import IndexedFrames
 from detectors.base import Detector
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.csv_files import as_read, as_written, save_csv, save_records, save_rows
-from data.index import Entry, read_index, write_index
+from data.entry import Entry
+from data.index import read_index, write_index
 from data.landmarks import read_landmarks, write_landmarks
 from tests.test_layers import ROOT
 

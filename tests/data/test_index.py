@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from common.csv_files import as_read
 from common.errors import InputError
 from data.class_words import class_of
-from data.index import Entry, pictures, read_index, write_index
+from data.entry import Entry
+from data.index import pictures, read_index, write_index
 from data.keys import index_problem
 
 HEADER = "relative_path,bin_label,mc_label\n"
@@ -239,7 +240,7 @@ def test_labels_beside_folders_that_say_another_manipulation_are_named(
     write_index(path, [Entry(swap, True, 3), Entry(real, True, 1), Entry("Deepfakes/0.png", True, 4)])
     assert [entry.label for entry in read_index(path)] == [3, 1, 4]
     told = capsys.readouterr().err
-    assert f"2 frames whose folder says another manipulation than the labels, such as {swap} (Deepfakes)" in told
+    assert f"2 frames whose folder says another class than the labels, such as {swap} (Deepfakes)" in told
 
 
 def test_masks_that_are_named_after_other_frames_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

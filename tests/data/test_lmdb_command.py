@@ -8,8 +8,9 @@ import pytest
 
 from common.console import status
 from data.__main__ import app
+from data.entry import Entry
 from data.images import encode_png
-from data.index import Entry, write_index
+from data.index import write_index
 from data.stores import LmdbImages, LmdbWriter
 
 RNG = np.random.default_rng(0)

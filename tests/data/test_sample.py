@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.console import application, status
-from data.index import Entry, read_index, write_index
+from data.entry import Entry
+from data.index import read_index, write_index
 from data.sample import Rule, natural, published, sample, select, spread
 
 

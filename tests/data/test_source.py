@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from common.errors import InputError
+from data.entry import Entry
 from data.images import encode_png
-from data.index import Entry, pictures, write_index
+from data.index import pictures, write_index
 from data.source import IndexedFrames, fingerprint_of, of_split, open_frames, read_frames
 from data.stores import FolderImages, LmdbImages, LmdbWriter
 from data.stores.transfer import add
@@ -272,6 +273,8 @@ def test_a_picture_that_is_there_twice_is_said_with_its_labels(
         "copies/0.png (Face2Face): one of the labels is wrong",
         f"warning: 1 picture in two splits, the same byte for byte, such as {FAKE} (test) and copies/1.png "
         "(val): what is trained on is tested on",
+        f"warning: 1 picture the same byte for byte as an earlier one, such as copies/2.png as {OTHER}, of another "
+        "video: one observation counts as two; take the copies out",
     ]
 
 

@@ -19,8 +19,8 @@ from lmdb.verify import verify as structure
 
 from common.console import status
 from data.__main__ import app
+from data.entry import Entry
 from data.images import encode_png
-from data.index import Entry
 from data.source import IndexedFrames
 from data.stores import LmdbImages, LmdbWriter
 from data.stores.lmdb_reader import Snapshot

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -81,6 +81,95 @@ def test_weights_without_a_file_are_compared_with_those_of_another_making(seeded
         return Small()
 
     assert bool(told(make, None)) != seeded
+
+
+@pytest.mark.parametrize("way", ["prefix", "never", "fitting"])
+def test_weights_that_are_drawn_by_a_seed_and_not_of_the_file_are_said(way: str, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    path = saved(tmp_path / "x.pth", lambda weights: {f"model.{key}": value for key, value in weights.items()})
+
+    def make() -> Detector:
+        torch.manual_seed(3)
+        if way == "prefix":
+            return Small(path, strict=False)
+        made = Small()
+        if way == "fitting":
+            stored = torch.load(path, weights_only=True)
+            made.load_state_dict(made.state_dict() | {k: v for k, v in stored.items() if k in made.state_dict()})
+        return made
+
+    said = told(make, path)
+    assert f"detector own does not have 4 of 4 tensors of {path}" in said
+    assert "detector own draws 4 of 4 weights by a seed when it is made (net.0.weight, " in said
+    assert torch.manual_seed(3).initial_seed() == 3  # what was another meanwhile is as it was
+
+
+class Loading(Small):
+    """One that loads weights of its own."""
+
+    stored: ClassVar[dict[str, Tensor]] = {}
+
+    def __init__(self) -> None:
+        torch.manual_seed(3)
+        super().__init__()
+        self.register_buffer("mean_of_pictures", torch.zeros(3))
+        self.load_state_dict(self.stored, strict=False)
+
+
+class LoadsItsHeadLater(Loading):
+    """One whose head is of a second file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head.load_state_dict({"weight": torch.ones(2, 4), "bias": torch.ones(2)})
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "told"),
+    [
+        ("Loading", lambda key: key, ""),
+        ("Loading", lambda key: f"module.{key}", "has 4 of 5 weights that no file gave it (net.0.weight, net.0.bias "),
+        ("Loading", lambda key: key.replace("head", "fc"), "has 2 of 5 weights that no file gave it (head.weight, "),
+        ("LoadsItsHeadLater", lambda key: key.replace("head", "fc"), ""),
+    ],
+)
+def test_what_no_file_gave_is_said(
+    kind: str,
+    keys: Callable[[str], str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(Loading, "stored", {keys(key): value for key, value in Small().state_dict().items()})
+    before = nn.Module.load_state_dict
+    detectors.load(f"tests.detectors.test_own_weights:{kind}")
+    assert nn.Module.load_state_dict is before
+    said = " ".join(capsys.readouterr().err.split())
+    assert told in said
+    assert ("no file gave it" in said) == bool(told)
+
+
+class Counted(Small):
+    """One with a batch norm."""
+
+    seen: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        torch.manual_seed(3)
+        super().__init__()
+        norm = nn.BatchNorm2d(4)
+        self.net.insert(1, norm)
+        if self.seen and norm.running_mean is not None:
+            norm.running_mean.fill_(0.1)
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_batch_norms_that_have_seen_no_picture_are_said(
+    seen: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Counted, "seen", seen)
+    detectors.load("tests.detectors.test_own_weights:Counted")
+    assert ("has 1 batch norm whose statistics are those of a network" in capsys.readouterr().err) != seen
 
 
 def test_a_file_in_a_format_of_its_own_says_nothing(tmp_path: Path) -> None:

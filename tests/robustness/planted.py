@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.index import Entry, write_index
+from data.entry import Entry
+from data.index import write_index
 from detectors import Detector
 from tests.scoring.stand_ins import save
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from attacks import Batch, RegionAttack
 from common.seeds import generator
+from data.entry import Entry
 from data.frames import CLASS_NAMES
-from data.index import Entry, write_index
+from data.index import write_index
 from detectors import Detector, Queries
 from xai.base import Fill, Score
 

@@ -14,8 +14,9 @@ from common import log
 from common.console import application, status, table
 from common.errors import InputError
 from common.files import read_file, stem
+from data.entry import Entry
 from data.images import encode_png
-from data.index import Entry, read_index, write_index
+from data.index import read_index, write_index
 from data.keys import key_problem
 from data.landmarks import read_landmarks
 from data.lmdb_command import _lines, lmdb_app

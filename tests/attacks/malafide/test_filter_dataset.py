@@ -11,8 +11,8 @@ from attacks.malafide.filter_dataset import Halves, demo_dataset, keys_sha256, m
 from attacks.malafide.prepared_images import PreparedImages
 from common.errors import InputError
 from data.demo.demo_frames import DemoFrames
+from data.entry import Entry
 from data.frames import REAL, Frame
-from data.index import Entry
 from tests.attacks.malafide.toys import ChannelDetector, dataset, entries
 
 

@@ -13,8 +13,8 @@ from attacks.malafide.filtered_frames import filtered_frames, names_of, probabil
 from attacks.malafide.fitting import TargetDetector
 from attacks.malafide.open_videos import open_videos
 from common.errors import InputError
+from data.entry import Entry
 from data.images import decode
-from data.index import Entry
 from tests.attacks.malafide.toys import ChannelDetector, Frames, dataset, some_weight
 from tests.data.preprocess.videos import DISCS, data_set, moving, write
 

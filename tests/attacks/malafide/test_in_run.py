@@ -12,8 +12,9 @@ from attacks.malafide.filter_files import load, save
 from attacks.malafide.in_run import RunSettings, demo_training, index_training, run_settings
 from common.console import status
 from common.errors import InputError
+from data.entry import Entry
 from data.images import encode_png
-from data.index import Entry, write_index
+from data.index import write_index
 from tests.attacks.malafide.toys import Frames, entries, some_weight
 
 DETECTOR = "tests.attacks.malafide.small_detectors:Pooled"

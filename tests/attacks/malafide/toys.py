@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from attacks.malafide.filter_dataset import FilterDataset
+from data.entry import Entry
 from data.frames import REAL, Frame
-from data.index import Entry
 from detectors.base import Detector
 
 SIZE = 16

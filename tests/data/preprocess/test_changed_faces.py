@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data.index import Entry, read_index
+from data.entry import Entry
+from data.index import read_index
 from data.preprocess.changed_faces import ChangedFaces, Fate
 from data.source import open_frames
 from tests.data.preprocess.commands import FORGED, command, report

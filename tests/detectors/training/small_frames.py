@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from common.seeds import generator
+from data.entry import Entry
 from data.frames import CLASS_NAMES
 from data.images import encode_png
-from data.index import Entry, write_index
+from data.index import write_index
 
 COLOURS = ((200, 60, 60), (60, 200, 60), (60, 60, 200), (180, 180, 40), (40, 180, 180))
 

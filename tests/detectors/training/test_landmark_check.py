@@ -12,7 +12,8 @@ import pytest
 import detectors
 from common.console import status
 from common.errors import InputError
-from data.index import Entry, write_index
+from data.entry import Entry
+from data.index import write_index
 from data.landmarks import Landmarks, five_points, landmarks_for, mean_face, misplaced, read_landmarks, write_landmarks
 from data.npy_landmarks import npy_of
 from data.source import open_frames

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from common.errors import InputError
-from data.index import Entry
+from data.entry import Entry
 from detectors import Queries
 from detectors.consistency import probes
 from runs.run_options import EvaluationOptions

@@ -1,0 +1,152 @@
+"""What an index says that is well-formed and may be wrong: columns that are shifted, filled in or spelt in two ways."""
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from common.console import count, some
+from common.errors import InputError
+from data.class_words import FAKE, class_of
+from data.entry import Entry
+from data.frames import CLASS_NAMES, family_in
+from data.indexing.picture_tree import is_container, verdict, without_number
+
+
+def doubts(entries: Sequence[Entry]) -> list[str]:
+    """What may be wrong in an index, a sentence each, with an example."""
+    found = (
+        _labels_beside_folders(entries),
+        _masks_of_others(entries),
+        _spelt_alike("family", "families", (entry.stated_family for entry in entries)),
+        _spelt_alike("video", "videos", (entry.stated_video for entry in entries)),
+        _videos_left_out(entries),
+        _videos_beside_names(entries),
+    )
+    return [remark for remark in found if remark]
+
+
+def _labels_beside_folders(entries: Sequence[Entry]) -> str | None:
+    """That folders say another class or manipulation than the labels do."""
+    beside = [entry for entry in entries if _says_otherwise(entry)]
+    if not beside:
+        return None
+    first = beside[0]
+    said = first.stated_family or (CLASS_NAMES[first.label] if first.label is not None else FAKE)
+    return (
+        f"{count(len(beside), 'frame')} whose folder says another class than the labels, such as {first.key} ({said}): "
+        "the labels are taken; if they are wrong, as in a shifted column, so are all numbers"
+    )
+
+
+def _says_otherwise(entry: Entry) -> bool:
+    """Whether the folders of a frame say another class than its labels; those of people in view say none."""
+    if "bystanders" in entry.key.split("/"):
+        return False
+    if (family := family_in(entry.key)) is not None and (said := class_of(family)) not in (None, FAKE):
+        return entry.family not in (said, FAKE)
+    try:
+        found = verdict(entry.key)
+    except InputError:  # they contradict each other
+        return False
+    return found is not None and found.fake != bool(entry.fake)
+
+
+def _masks_of_others(entries: Sequence[Entry]) -> str | None:
+    """That masks are named after other frames than they stand beside.
+
+    A mask is named after a frame where its path ends in the frame's, but for the file's ending, and after its own also
+    where folders stand between (`a/masks/1.png` of `a/1.png`).
+    """
+    stems = {_stem(entry.key) for entry in entries}
+    others = []
+    for entry in entries:
+        parts = _stem(entry.mask).split("/") if entry.mask else []
+        named = next((end for start in range(len(parts)) if (end := "/".join(parts[start:])) in stems), None)
+        left = iter(parts)
+        if named is not None and not all(part in left for part in _stem(entry.key).split("/")):
+            others.append(entry)
+    if not others:
+        return None
+    return (
+        f"{count(len(others), 'frame')} whose mask is named after another frame, such as {others[0].key}, with "
+        f"{others[0].mask}: they are taken; if the column is shifted, so are all numbers of manipulated pixels"
+    )
+
+
+def _spelt_alike(what: str, several: str, names: Iterable[str | None]) -> str | None:
+    """That names differ in their case, in zeros before a number or in a ".0" behind it alone."""
+    alike = defaultdict(set)
+    for name in filter(None, names):
+        alike[_plain(name)].add(name)
+    twice = [sorted(spellings) for spellings in alike.values() if len(spellings) > 1]
+    if not twice:
+        return None
+    return (
+        f"one {what} is spelt in several ways, as {some([repr(name) for name in twice[0]], 3)} may be, and each counts "
+        f"as another ({len(twice):,} such {several if len(twice) > 1 else what}): write them alike"
+    )
+
+
+def _plain(name: str) -> str:
+    """A name as it would be in any case, and its numbers without zeros before them and without ".0"."""
+    return re.sub(r"\d+", lambda number: number[0].lstrip("0") or "0", re.sub(r"(?<=\d)\.0+$", "", name.casefold()))
+
+
+def _videos_left_out(entries: Sequence[Entry]) -> str | None:
+    """That of one folder some frames state their video and others do not."""
+    stated = {posixpath.dirname(entry.key) for entry in entries if entry.stated_video}
+    without = [entry for entry in entries if not entry.stated_video and posixpath.dirname(entry.key) in stated]
+    if not without:
+        return None
+    return (
+        f"{count(len(without), 'frame')} without a video beside others of its folder that have one, such as "
+        f"{without[0].key}: {without[0].video!r} is taken for its video; fill the column, or leave it out"
+    )
+
+
+def _videos_beside_names(entries: Sequence[Entry]) -> str | None:
+    """That frames whose names are those of one video have several in the column: it is shifted, or filled in.
+
+    Shifted where a video has frames of two such names, filled in where every frame has a video of its own. A folder
+    that has frames of many videos, and a picture whose video is called as it is, are neither.
+    """
+    named: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        if entry.stated_video and _stem(posixpath.basename(entry.stated_video)) != _stem(posixpath.basename(entry.key)):
+            named[_named_video(entry.key)].append(entry)
+    groups = [group for name, group in named.items() if len(group) > 1 and re.search(r"\d", posixpath.basename(name))]
+    told = {id(group): {str(entry.stated_video) for entry in group} for group in groups}
+    several = [group for group in groups if len(told[id(group)]) > 1]
+    places: dict[str, int] = defaultdict(int)
+    for videos in told.values():
+        for video in videos:
+            places[video] += 1
+    shifted = [group for group in several if any(places[video] > 1 for video in told[id(group)])]
+    filled = [group for group in several if len(told[id(group)]) == len(group)]
+    found = shifted or (filled if len(groups) > 1 and len(filled) > len(groups) / 2 else [])
+    if not found:
+        return None
+    first, other = _two_videos(found[0])
+    return (
+        f"{count(len(found), 'group')} of frames that are of one video by their names and of several by the column "
+        f"video, such as {first.key} ({first.stated_video}) and {other.key} ({other.stated_video}): the column is "
+        "taken; if it is shifted or filled in, so are all intervals and tests"
+    )
+
+
+def _two_videos(group: Sequence[Entry]) -> tuple[Entry, Entry]:
+    """The first frame of a group, and the first one of another video."""
+    return group[0], next(entry for entry in group if entry.stated_video != group[0].stated_video)
+
+
+def _named_video(key: str) -> str:
+    """The video that a frame's folder or name says: a folder of a video, else its name up to the last number."""
+    folder = posixpath.basename(posixpath.dirname(key))
+    if folder and not is_container(folder) and class_of(folder) is None and re.search(r"\d", folder):
+        return posixpath.dirname(key)
+    return without_number(key)
+
+
+def _stem(key: str) -> str:
+    return posixpath.splitext(key)[0]

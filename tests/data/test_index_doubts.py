@@ -1,0 +1,100 @@
+"""Indexes that are well-formed and may be wrong: what is said of them, and of which sound ones nothing is."""
+
+from dataclasses import replace
+
+import pytest
+
+from data.entry import Entry
+from data.index_doubts import doubts
+
+CLIPS = [
+    Entry(f"{kind}/{clip:03}_{clip + 3:03}_{number:04}.png", kind == "fake", None, stated_video=f"{kind}{clip:03}")
+    for kind in ("fake", "real")
+    for clip in range(4)
+    for number in range(3)
+]
+
+
+def stating(videos: list[str | None]) -> list[Entry]:
+    return [replace(entry, stated_video=video) for entry, video in zip(CLIPS, videos, strict=True)]
+
+
+VIDEOS = [entry.stated_video for entry in CLIPS]
+
+
+def test_nothing_is_said_of_sound_indexes() -> None:
+    one_for_each = [
+        Entry(f"fake/id{n}_{m:04}.png", True, None, stated_video=f"v/id{n}_{m:04}.mp4") for n in "12" for m in (0, 1)
+    ]
+    many_in_a_folder = [
+        Entry(f"part{part}/img_{number:05}.png", True, None, stated_video=f"clip{part}_{number // 4}")
+        for part in (1, 2)
+        for number in range(12)
+    ]
+    numbered = [Entry(f"faces/{number:05}.png", True, None, stated_video=f"clip{number // 2}") for number in range(9)]
+    people = [Entry("bystanders/manipulated_sequences/FaceSwap/c23/videos/0_1.mp4/0.png", False, 0)]
+    some = [replace(entry, stated_video=None, key=f"others/{entry.key}") for entry in CLIPS]
+    for entries in (
+        CLIPS,
+        stating([None] * len(CLIPS)),
+        one_for_each,
+        many_in_a_folder,
+        numbered,
+        people,
+        CLIPS + some,
+    ):
+        assert doubts(entries) == []
+
+
+@pytest.mark.parametrize(
+    ("videos", "told"),
+    [
+        ([*VIDEOS[-1:], *VIDEOS[:-1]], "8 groups of frames that are of one video by their names and of several by the"),
+        ([f"clip{number:03}" for number in range(len(CLIPS))], "8 groups of frames that are of one video by their"),
+        ([*VIDEOS[:7], None, *VIDEOS[8:]], "1 frame without a video beside others of its folder that have one, such "),
+        ([str(video).upper() if n % 2 else video for n, video in enumerate(VIDEOS)], "one video is spelt in several"),
+        (
+            [f"{n // 6:03}" if n % 2 else f"{n // 6}" for n in range(len(CLIPS))],
+            "as '0', '000' may be, and each counts",
+        ),
+        ([f"{n // 6}.0" if n % 2 else f"{n // 6}" for n in range(len(CLIPS))], "as '0', '0.0' may be, and each counts"),
+    ],
+)
+def test_a_column_of_videos_that_is_shifted_filled_in_or_spelt_anew_is_said(
+    videos: list[str | None], told: str
+) -> None:
+    assert told in "\n".join(doubts(stating(videos)))
+
+
+def test_families_that_are_spelt_in_two_ways_are_said() -> None:
+    entries = [replace(entry, stated_family=name) for entry, name in zip(CLIPS[:2], ("NewGen", "newgen"), strict=True)]
+    (told,) = doubts(entries)
+    assert told == (
+        "one family is spelt in several ways, as 'NewGen', 'newgen' may be, and each counts as another (1 such "
+        "family): write them alike"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "fake", "said"),
+    [
+        ("real/1.png", True, "Fake"),
+        ("fake/1.png", False, "Real"),
+        ("Celeb-synthesis/id1/1.png", False, "Real"),
+        ("Deepfakes/real/1.png", True, "Fake"),
+        ("Deepfakes/real/1.png", False, None),
+        ("Celeb-real/id1/1.png", False, None),
+        ("real_vs_fake/1.png", False, None),
+        ("fake/real/1.png", True, None),
+    ],
+)
+def test_labels_beside_folders_of_the_other_class_are_said(key: str, fake: bool, said: str | None) -> None:
+    entry = Entry(key, fake, None if fake else 0)
+    told = doubts([entry])
+    assert (
+        told == []
+        if said is None
+        else told[0].startswith(
+            f"1 frame whose folder says another class than the labels, such as {key} ({said}): the labels are taken"
+        )
+    )

@@ -1,0 +1,68 @@
+"""Masks that mark the border, the whole picture or nothing clearly: what is said of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from data.entry import Entry
+from data.images import decode_mask, encode_png
+from data.index import write_index
+from data.mask_doubts import warn_of_masks
+from data.source import open_frames
+from runs.selection import select_frames
+
+SIDE = 40
+FACE = np.zeros((SIDE, SIDE), bool)
+FACE[8:, 8:32] = True
+
+
+def told(folder: Path, masks: list[np.ndarray], capsys: pytest.CaptureFixture[str]) -> str:
+    rng = np.random.default_rng(0)
+    entries = [Entry(f"{number}.png", True, 4, mask=f"m{number}.png") for number in range(len(masks))]
+    for entry, mask in zip(entries, masks, strict=True):
+        (folder / entry.key).write_bytes(encode_png(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8)))
+        (folder / str(entry.mask)).write_bytes(encode_png(mask))
+    write_index(folder / "index.csv", entries)
+    select_frames(open_frames(folder / "index.csv"))
+    return capsys.readouterr().err
+
+
+def test_inverted_masks_and_those_of_the_whole_picture_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, lower = np.ones_like(FACE), np.zeros_like(FACE)
+    lower[SIDE // 2 :] = True
+    assert told(tmp_path, [FACE, lower, np.zeros_like(FACE)], capsys) == ""
+    large = np.zeros_like(FACE)
+    large[2:, 1:39] = True
+    assert told(tmp_path, [large], capsys) == ""
+    said = told(tmp_path, [FACE, ~FACE, ~np.roll(FACE, -4, axis=0), whole], capsys)
+    assert said.startswith(
+        "warning: 2 of 4 masks mark the border of the picture more than its middle, such as m1.png: "
+    )
+    assert "warning: 1 of 4 masks marks the whole picture, such as m3.png: every region is truly manipulated" in said
+
+
+def test_many_masks_are_looked_at_in_part_and_damaged_ones_left_to_their_frames(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = told(tmp_path, [np.ones_like(FACE)] * 70, capsys)
+    assert said == said[: said.index("\n") + 1]
+    assert said.startswith("warning: 64 of 64 masks looked at mark the whole picture, such as m0.png")
+    for number in range(70):
+        (tmp_path / f"m{number}.png").write_bytes(b"no picture")
+    warn_of_masks(open_frames(tmp_path / "index.csv"))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("value", [17, 76, 127])
+def test_a_mask_that_is_nowhere_brighter_than_half_and_not_black_is_refused(value: int) -> None:
+    with pytest.raises(InputError, match=f"no pixel of this mask is brighter than half .the brightest is {value} of"):
+        decode_mask(encode_png(FACE.astype(np.uint8) * np.uint8(value)), "m.png")
+
+
+@pytest.mark.parametrize("noisy", [0, 16])
+def test_a_black_mask_with_noise_is_black(noisy: int) -> None:
+    assert not decode_mask(encode_png(FACE.astype(np.uint8) * np.uint8(noisy)), "m.png").any()
