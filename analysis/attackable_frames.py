@@ -57,6 +57,25 @@ def flipped_by_region_only(rows: Rows) -> dict[str, tuple[str, ...]]:
     return _keys(rows, lambda region, whole: region & ~whole)
 
 
+def unmoved(rows: Rows) -> dict[str, tuple[str, ...]]:
+    """By attack, the detected frames in no region of which it changes a probability at its main budget.
+
+    Nothing that it tried there raised the probability of Real, as where a gradient is zero or a probability is clamped.
+    Attacks without such frames are left out.
+    """
+    tried = at_main_budget(detected(as_score_table(rows)))
+    keys, found = tried.frames["key"], {}
+    for attack in unique_names(tried.columns["attack"]):
+        own = tried.with_columns(tried.columns["attack"] == attack)
+        tried_on, moved = np.zeros(len(own), dtype=bool), np.zeros(len(own), dtype=bool)
+        for drops in own.each("drop"):
+            tried_on |= ~np.isnan(drops)
+            moved |= np.nan_to_num(drops) != 0
+        if (left := tried_on & ~moved).any():
+            found[attack] = tuple(keys[left].tolist())
+    return found
+
+
 def first_flip(rows: Rows, attack: str) -> dict[tuple[str, str], str]:
     """By frame and ranking: the smallest of the averaged depths at which the attack flipped the verdict, or ""."""
     chosen = at_main_budget(main_segmentation(under(rows, attack)))

@@ -38,7 +38,7 @@ def state_of(detector: Detector) -> Mapping[str, object]:
     for name, module in detector.named_modules(remove_duplicate=False):
         where = f" of its {name}" if name else ""
         kind, own = type(module), vars(module)
-        state[f"the class{where}"] = kind, kind.forward, own.get("forward")
+        state[f"the class{where}"] = kind, getattr(kind, "forward", None), own.get("forward")
         state[f"the mode{where}"] = None if kind is nn.ReLU else module.training
         if name and kind is not nn.ReLU:
             attributes = {key: value for key, value in own.items() if key not in _TORCHS and _is_plain(value)}

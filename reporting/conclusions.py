@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from analysis.attackable_frames import flipped_by_region_only, unattackable, unflipped, whole_attacks
+from analysis.attackable_frames import flipped_by_region_only, unattackable, unflipped, unmoved, whole_attacks
 from analysis.headline import Headline
 from analysis.score_subsets import Rows
 from analysis.statistics import ALPHA, videos_needed
@@ -165,6 +165,12 @@ def _stubborn(rows: Rows, frames: Rows) -> list[str]:
         if others:
             hint = "; a second --attack would tell whether anything flips them" if alone else ""
             lines.append(f"Not flipped by {attack} anywhere, not even as a whole: {count(len(others), 'frame')}{hint}.")
+    for attack, keys in unmoved(rows).items():
+        lines.append(
+            f"Left as they are by {attack} in every region: {count(len(keys), 'frame')} ({words.some(keys)}); nothing "
+            "that it tried raised the probability of Real there, as where a gradient is zero or a probability is "
+            "clamped, so that no flip says nothing about the regions. They count as not flipped."
+        )
     for attack, keys in flipped_by_region_only(rows).items():
         if keys:
             lines.append(

@@ -9,8 +9,11 @@ from analysis.attackable_frames import (
     flipped_by_region_only,
     unattackable,
     unflipped,
+    unmoved,
     whole_attacks,
 )
+from analysis.summary import summarise_methods
+from reporting.conclusions import counts
 from runs.conditions import detected
 from runs.finished_run import FinishedRun
 from runs.frame_table import FRAMES
@@ -64,6 +67,22 @@ def test_what_an_attack_flips_by_region_and_as_a_whole_at_its_main_budget(plausi
     assert flipped_by_region_only(rows) == {"nes": (keys[2],), "pgd": ()}
     for without_whole in (rows[rows["method"] != "whole"], rows.iloc[:0]):
         assert unflipped(without_whole) == flipped_by_region_only(without_whole) == {}
+
+
+def test_frames_that_an_attack_leaves_as_they_are_are_named_by_attack(plausible_run: FinishedRun) -> None:
+    rows = plausible_run.rows.copy()
+    real = rows[rows["predicted"] == "Real"]["key"].unique()
+    first, second, *_ = [key for key in rows["key"].unique() if key not in real]
+    main = rows["epsilon"] == MAIN
+    rows["drop"] = rows["epsilon"]
+    assert unmoved(rows) == {}
+    rows.loc[main & (rows["attack"] == "nes") & rows["key"].isin([first, second, *real]), "drop"] = 0.0
+    one = rows.index[main & (rows["attack"] == "nes") & (rows["key"] == second)][0]
+    rows.loc[one, "drop"] = -1e-3
+    assert unmoved(rows) == unmoved(as_score_table(rows)) == {"nes": (first,)}
+    assert unmoved(rows.iloc[:0]) == {}
+    said = " ".join(counts(rows, summarise_methods(rows), {}))
+    assert f"Left as they are by nes in every region: 1 frame ({first}); nothing that it tried raised" in said
 
 
 def test_the_first_flip_is_the_smallest_depth(plausible_run: FinishedRun) -> None:
