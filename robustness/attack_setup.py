@@ -30,8 +30,8 @@ from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack, check_aim, whole_frame_attacks
 from runs.asked_own_parts import is_own_attack
 from runs.configuration import Configuration, describe_device, identify_detector, versions
+from runs.own_attacks import try_attack
 from runs.own_code import own_code
-from runs.own_parts import try_attack
 from runs.usable_attacks import UsableAttacks, first_frame, usable_on_first_frame
 from xai.explanation_settings import parse_override
 

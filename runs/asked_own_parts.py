@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,6 +28,15 @@ from xai.methods import ADVERSARIAL, Method
 
 Given = Mapping[str, np.ndarray]
 """What parts give, as in `runs.first_given.FirstGiven`."""
+
+DEPENDS = (
+    "by the same draws: it draws by a generator of its own, or keeps something from call to call. No run is the same "
+    "again, and its numbers depend on what it saw before; draw from the generator that it is given, and keep nothing"
+)
+"""What is said of a part that does not repeat itself."""
+
+QUARTERS = 3
+"""How many quarters of a frame own attacks are tried on: its middle, and two beside it."""
 
 MOVES = 8
 """How many pictures an own `prepare` is asked about: the first frame, and it moved."""
@@ -110,59 +119,112 @@ def trial(scorer: Scorer, image: Tensor, seed: int = 0) -> FrameExplanations:
 def attack_quarters(
     attack: RegionAttack, detector: Detector, image: Tensor, batch_size: int, pairs: Collection[int] = (0,)
 ) -> Tensor:
-    """What an attack makes of quarters of an image (3, S, S), its middle (0) and another (1), (N, 3, S, S).
+    """What an attack makes of quarters of an image (3, S, S), its middle (0) and others, (N, 3, S, S).
 
     Raises whatever the attack raises.
     """
-    regions = torch.from_numpy(np.stack([quarter(image), np.roll(quarter(image), -7, axis=(0, 1))]))
+    middle = quarter(image)
+    regions = torch.from_numpy(np.stack([np.roll(middle, move, axis=(0, 1)) for move in (0, -7, 7)]))
     images = image[None].expand(len(pairs), -1, -1, -1)
     return attack(detector, images, regions[list(pairs)], list(pairs), batch_size).images
+
+
+@dataclass
+class Asked:
+    """What a detector is asked while `of` is open, whoever asks: the range of the pictures, and whether by a gradient.
+
+    Attributes:
+        lowest, highest: of all values.
+        followed: whether a gradient was taken of them.
+    """
+
+    lowest: float = 0.0
+    highest: float = 1.0
+    followed: bool = False
+
+    @contextlib.contextmanager
+    def of(self, detector: Detector) -> Iterator[None]:
+        """Listens to a detector."""
+        handle = detector.register_forward_pre_hook(self._hear)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _hear(self, _module: object, inputs: tuple[object, ...]) -> None:
+        images = inputs[0] if inputs else None
+        if isinstance(images, Tensor) and images.numel():
+            low, high = (float(value) for value in images.detach().aminmax())
+            self.lowest, self.highest = min(self.lowest, low), max(self.highest, high)
+            self.followed |= images.requires_grad and torch.is_grad_enabled()
+
+
+@dataclass(frozen=True, eq=False)
+class Proposed:
+    """What an attack proposes for QUARTERS quarters of an image, unprojected, (QUARTERS, 3, S, S) on the CPU each.
+
+    Attributes:
+        regions: the quarters, (QUARTERS, S, S) bool.
+        alone: for each by itself, in its first round.
+        together: for all at once; None where it gets one at a time.
+        last_alone, last_together: where the last is in its last round, as in a run, where the next pair begins once one
+            is done; None also where it has one round.
+    """
+
+    regions: Tensor
+    alone: Tensor
+    together: Tensor | None = None
+    last_alone: Tensor | None = None
+    last_together: Tensor | None = None
 
 
 class _AskedError(Exception):
     """Ends an attack of which all is known that was to be asked."""
 
 
-def proposed_in_other_rounds(
-    attack: RegionAttack, detector: Detector, image: Tensor, batch_size: int
-) -> tuple[Tensor, Tensor] | None:
-    """What an attack proposes for quarters of an image, one in its first round and one in its last.
+def proposed(attack: RegionAttack, detector: Detector, image: Tensor, batch_size: int) -> Proposed | None:
+    """What a copy of an attack proposes; arguments as of `attack_quarters`.
 
-    In a run, pairs of a batch are in different rounds: where one is done, the next one begins.
-
-    Args: as of `attack_quarters`; the attack is copied.
-
-    Returns:
-        The proposals for both together, and for each alone, (2, 3, S, S) each on the CPU; None where it gets one pair
-        at a time, has one round, or proposes nothing, as of a frame that the detector calls real.
-
-    Raises whatever the attack raises.
+    None where it proposes nothing, as of a frame that the detector calls real, or gets fewer pairs at a time. Raises
+    whatever the attack raises.
     """
     attack = copy.deepcopy(attack)
-    if attack.one_by_one or attack.rounds < 2:
-        return None
-    propose, made = attack.propose, list[Tensor]()
+    propose, found = attack.propose, list[Proposed]()
+    every = [*range(QUARTERS)]
+    last = [*[0] * (QUARTERS - 1), attack.rounds - 1]
 
     def asked(queries: Queries, batch: Batch) -> Tensor:
-        for rows in ([0, 1], [0], [1]) if len(batch.images) > 1 else ():
-            proposal = propose(queries, _in_other_rounds(batch, rows, attack.rounds))
-            made.append((proposal.images if isinstance(proposal, Proposal) else proposal).detach().cpu().float())
+        def of(rows: list[int], rounds: list[int]) -> Tensor:
+            made = propose(queries, _rows(batch, rows, rounds))
+            return (made.images if isinstance(made, Proposal) else made).detach().cpu().float()
+
+        regions = batch.regions[:, 0].cpu()
+        if attack.one_by_one:
+            found.append(Proposed(regions, of([0], [0])))
+        elif len(batch.images) == QUARTERS:
+            alone = torch.cat([of([row], [0]) for row in every])
+            together = of(every, [0] * QUARTERS)
+            if attack.rounds == 1:
+                found.append(Proposed(regions, alone, together))
+            else:
+                last_alone = torch.cat([alone[:-1], of(every[-1:], last[-1:])])
+                found.append(Proposed(regions, alone, together, last_alone, of(every, last)))
         raise _AskedError
 
     object.__setattr__(attack, "propose", asked)
     with contextlib.suppress(_AskedError):
-        attack_quarters(attack, detector, image, batch_size, (0, 1))
-    return (made[0], torch.cat(made[1:])) if made else None
+        attack_quarters(attack, detector, image, batch_size, every)
+    return found[0] if found else None
 
 
-def _in_other_rounds(batch: Batch, rows: list[int], rounds: int) -> Batch:
-    """Copies of pairs of a batch of two, of which the second is in its last round."""
+def _rows(batch: Batch, rows: list[int], rounds: list[int]) -> Batch:
+    """Copies of some pairs of a batch, in these rounds."""
     return Batch(
         batch.images[rows],
         batch.originals[rows],
         batch.regions[rows],
         [torch.Generator().set_state(batch.generators[row].get_state()) for row in rows],
-        [(0, rounds - 1)[row] for row in rows],
+        rounds,
         batch.gradients[rows] if len(batch.gradients) else batch.gradients,
         batch.logits[rows],
     )

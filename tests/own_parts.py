@@ -275,6 +275,50 @@ def kept_by_picture(
     return BY_PICTURE[key]
 
 
+def normalising(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """The same of pictures that it normalises, as the detector does itself."""
+    kept = torch.stack([torch.from_numpy(segments != label) for label in range(int(segments.max()) + 1)])
+    falls = score((image[None] - 0.45) / 0.22) - score((fill(kept[:, None].float().to(image.device)) - 0.45) / 0.22)
+    return falls.cpu().numpy().astype(np.float32)[segments]
+
+
+def blackening(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """How far the answer falls where a segment is black, whatever it is to hide pixels with."""
+    kept = torch.stack([torch.from_numpy(segments != label) for label in range(int(segments.max()) + 1)])
+    falls = score(image[None]) - score(image * kept[:, None].to(image))
+    return falls.cpu().numpy().astype(np.float32)[segments]
+
+
+def following(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """The gradient, taken without the score."""
+    asked = image.clone().requires_grad_()
+    with torch.enable_grad():
+        (slopes,) = torch.autograd.grad(score.queries.detector(asked[None])[0, score.target], asked)
+    return slopes.abs().sum(dim=0).cpu().numpy().astype(np.float32)
+
+
+class Detached(TwoClassPlanted):
+    """The same logits; the gradient follows the left half of the picture twice, and the right one not at all."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        half = images.shape[-1] // 2
+        left, right = images[..., :half], images[..., half:]
+        return super().forward(torch.cat([2 * left - left.detach(), right.detach()], dim=-1))
+
+
+class Suspicious(TwoClassPlanted):
+    """One that calls every picture fake."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + torch.tensor([0.0, 60.0])
+
+
 class Layered(TwoClassPlanted):
     """The same logits by way of two layers, and of a function of torch's."""
 
@@ -500,6 +544,34 @@ class SmallerSteps(Seeded):
 
     def counted(self, batch: Batch, pair: int) -> int:
         return batch.rounds[pair]
+
+
+class OnlyTheChange(SmallerSteps):
+    """One that proposes what it changes."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        return 0.2 * (super().propose(queries, batch) - batch.originals)
+
+
+class InItsOwnRange(SmallerSteps):
+    """One that proposes pictures in [-1, 1]."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        return 2 * super().propose(queries, batch) - 1
+
+
+class Standing(SmallerSteps):
+    """One whose step is rounded to 0."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        return batch.images + 2 // 255 * torch.rand_like(batch.images)
+
+
+class OneInAll(SmallerSteps):
+    """One whose step is shared by the pairs of a batch, as the gradient of a mean over it is."""
+
+    def propose(self, queries: Queries, batch: Batch) -> Tensor:
+        return batch.images + batch.images.mean(dim=1, keepdim=True).round() / len(batch.images)
 
 
 class FirstPairsSteps(SmallerSteps):

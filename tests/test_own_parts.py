@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 import evaluate
 import xai
@@ -24,13 +26,16 @@ from common.console import status
 from common.errors import InputError
 from common.process_state import _STATE
 from data.frames import Frame
-from detectors import Detector, Queries
+from detectors import Detector, Queries, gradient_check
 from detectors.consistency import weights_seen
 from detectors.predictions import predict
 from detectors.preparing import prepared, prepared_mask
 from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack
+from runs.asked_own_parts import trial
+from runs.own_attacks import try_attack
 from runs.own_code import own_code
+from runs.own_explainers import try_explainer
 from runs.run_names import LONGEST_NAME, files_name
 from runs.run_options import EvaluationOptions
 from runs.setup import prepare_run
@@ -48,11 +53,14 @@ from tests.own_parts import (
     DrawsItsValue,
     Gives,
     Grows,
+    InItsOwnRange,
     Layered,
     NotNumbers,
     Offers,
     Recalls,
     Retargets,
+    SmallerSteps,
+    Suspicious,
     WritesOver,
 )
 from tests.scoring.stand_ins import SIZE, TwoClassPlanted, picture, write_frames
@@ -334,9 +342,12 @@ def test_one_that_draws_nothing_or_fails_later_is_left_alone(tmp_path: Path, nam
         ("block_of_most_contrast", "block_of_most_contrast gave the same map of the first frame for the detector and"),
         ("kept_by_picture", "kept_by_picture gave the same map of the first frame for the detector and for one that"),
         ("kept_by_picture_adv", "kept_by_picture_adv gave the same map of the first frame for the detector and"),
+        ("blackening_adv", "blackening gave the same map of the first frame whatever hides its pixels"),
+        ("blackening", ""),
+        ("asking_adv", ""),
         ("asking", ""),
         ("looking", ""),
-        ("looking_adv", ""),
+        ("looking_adv", "looking gave the same map of the first frame whatever hides its pixels"),
     ],
 )
 def test_an_explainer_that_depends_on_more_than_it_is_given_is_warned_of(
@@ -359,8 +370,11 @@ def test_an_explainer_that_depends_on_more_than_it_is_given_is_warned_of(
         ("attacks", "OppositeOrder", " made other pictures of two regions of the first frame together", True),
         ("attacks", "AsFarAsTheLargest", " made other pictures of two regions of the first frame together", True),
         ("attacks", "SeededByPair", " made ", False),
-        ("attacks", "FirstPairsSteps", " proposed otherwise for two regions of the first frame, one in its", True),
-        ("attacks", "LatestPairsSteps", " proposed otherwise for two regions of the first frame, one in its", True),
+        ("attacks", "FirstPairsSteps", " proposed otherwise for 3 regions of the first frame, one in its last", True),
+        ("attacks", "LatestPairsSteps", " proposed otherwise for 3 regions of the first frame, one in its last", True),
+        ("attacks", "OneInAll", " proposed otherwise for 3 regions of the first frame together than for each", True),
+        ("attacks", "OnlyTheChange", " proposed values from -0.", True),
+        ("attacks", "Standing", " proposed the first frame itself: it changes nothing", True),
         ("attacks", "LatestPairAlone", " ", False),
         ("attacks", "SmallerSteps", " ", False),
         ("metrics", "DrawsUnseeded", ".drawn gave", True),
@@ -376,6 +390,45 @@ def test_an_attack_or_metric_that_does_not_repeat_itself_is_warned_of(
     assert json.dumps(made.configuration.to_json())  # what the trial left in a part's fields is not in it
     told = f"{kind.removesuffix('s')} {OWN}:{name}{words}"
     assert (told in capsys.readouterr().err) == warned
+
+
+@pytest.fixture
+def clouds() -> Tensor:
+    """A picture (3, SIZE, SIZE) that is dark and bright, and smooth."""
+    cells = torch.rand((1, 3, 6, 6), generator=torch.Generator().manual_seed(0)).round()
+    return functional.interpolate(cells, (SIZE, SIZE), mode="bilinear")[0].clamp(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("detector", "name", "words"),
+    [
+        ("Layered", "normalising", "normalising asked the detector about pictures from -2 to 2.5: it takes them in [0"),
+        ("Detached", "following", "; the maps of tests.own_parts:following follow it, and may not show what moves"),
+        ("Layered", "following", ""),
+        ("Detached", "asking", ""),
+    ],
+)
+def test_an_explainer_that_asks_otherwise_than_it_should_is_warned_of(
+    tmp_path: Path, detector: str, name: str, words: str, clouds: Tensor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scorer = prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",), detector=f"{OWN}:{detector}")).scorer
+    gradient_check._TRIED.discard(scorer.detector)
+    gradient_check._TRIED_ON_FRAME.discard(scorer.detector)
+    capsys.readouterr()
+    try_explainer(scorer.methods[0], trial(scorer, clouds), trial(scorer, clouds, 1))
+    said = capsys.readouterr().err
+    assert (words in said) if words else said == "", said
+
+
+def test_an_attack_that_proposes_pictures_in_another_range_is_warned_of(
+    clouds: Tensor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector = Suspicious().eval()
+    said_of_it = "attack own proposed the first frame at 1.9 times its contrast, from -1 to "
+    for attack, words in ((InItsOwnRange(), said_of_it), (SmallerSteps(), "")):
+        assert try_attack("own", attack, detector, clouds, 8)
+        said = capsys.readouterr().err
+        assert (words in said) if words else said == "", said
 
 
 @pytest.mark.parametrize(

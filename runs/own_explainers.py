@@ -1,0 +1,141 @@
+"""Users' own explainers, tried on a run's first frame."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.console import warn
+from common.errors import FAILED, InputError
+from detectors import Detector
+from detectors.gradient_check import remark_on_gradient
+from runs.asked_own_parts import DEPENDS, Asked, Given, of_map
+from runs.first_given import TOLERANCE
+from xai.base import SampledExplainer
+from xai.explanation import Explanation, FrameExplanations
+from xai.fills import Background
+from xai.methods import SUFFIX, Method
+
+BEYOND = 0.75
+"""How far outside of [0, 1] an own explainer may ask without a remark: noise leads there, normalising leads further."""
+
+
+class _UpsideDown(Detector):
+    """A detector that sees pictures upside down."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+        self.class_names, self.real, self.input_size = detector.class_names, detector.real, detector.input_size
+        self.mean, self.std = detector.mean, detector.std
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.detector(images.flip(-2))
+
+
+def try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanations) -> Given:
+    """Explains a frame by a method, and again in `other` with other draws where it says that it has none."""
+    image = frame.image
+    moved = image.flip(-1).roll(image.shape[-1] // 3, dims=-1)  # a face may be its own mirror image
+    asked = Asked()
+    try:
+        with asked.of(frame.detector):
+            first = frame.explain(method)
+        elsewhere, again = frame.again(moved, frame.detector).explain(method), frame.explain(method)
+    except FAILED:
+        return {}
+    if asked.followed:
+        with contextlib.suppress(*FAILED):
+            remark_on_gradient(frame.detector, (f"the maps of {method.name}",), image)
+    if asked.lowest < -BEYOND or asked.highest > 1 + BEYOND:
+        warn(
+            f"method {method.name} asked the detector about pictures from {asked.lowest:.2g} to {asked.highest:.2g}: "
+            "it takes them in [0, 1], and normalises them itself"
+        )
+    given: Given = of_map(method, first)
+    is_alike = np.array_equal(first.saliency, elsewhere.saliency) and not torch.equal(image, moved)
+    if spread := _differ(first, again):
+        warn(f"method {method.name} gave two maps of the first frame, which differ by {spread}, {DEPENDS}")
+        given = {}
+    elif is_alike:
+        warn(
+            f"method {method.name} gave the same map of the first frame and of its mirror image, moved: it does not "
+            "look at the picture, or gives what it made of an earlier one"
+        )
+    explainer = frame.settings.explainers.get(method.explainer)
+    repeats = getattr(explainer, "repeats", None)
+    if repeats is not None and first.covariance is None:
+        warn(
+            f"method {method.name} gave the same map {repeats} times, by other draws: it does not draw by "
+            "the generator that it is given, and how far its maps would move is not known"
+        )
+    if _claims(explainer, first):
+        _require_same(method, first, other)
+    if given and not is_alike and _same_for_another(method, frame, first):
+        warn(
+            f"method {method.name} gave the same map of the first frame for the detector and for one that sees it "
+            "upside down: it does not ask the detector, or gives what it made of a picture before, whatever is asked"
+        )
+    return given
+
+
+def try_fill(method: Method, frame: FrameExplanations) -> None:
+    """Warns of a method that gives one map whatever hides pixels: with another fill it is the same method again."""
+    fills = {name: _UpsideDownFill(fill) for name, fill in frame.settings.fills.items()}
+    with contextlib.suppress(*FAILED):
+        other = frame.again(frame.image, frame.detector, replace(frame.settings, fills=fills))
+        if np.array_equal(frame.explain(method).saliency, other.explain(method).saliency):
+            warn(
+                f"method {method.explainer} gave the same map of the first frame whatever hides its pixels: it does "
+                f"not use the fill that it is given, and {method.explainer}{SUFFIX} is the same method again"
+            )
+
+
+@dataclass(frozen=True)
+class _UpsideDownFill:
+    """A fill that hides pixels by the picture upside down and by what another fill has there, in equal parts."""
+
+    fill: Background
+
+    def __call__(self, image: Tensor, segments: np.ndarray, mean: Sequence[float]) -> Tensor:
+        return (self.fill(image, segments, mean) + image.flip(-2)) / 2
+
+
+def _require_same(method: Method, made: Explanation, other: FrameExplanations) -> None:
+    """Refuses a method that says it draws nothing, and gives another map by other draws."""
+    try:
+        drawn_anew = other.explain(method)
+    except FAILED:
+        return
+    if spread := _differ(made, drawn_anew):
+        raise InputError(
+            f"method {method.name} says that it is deterministic, and gave two maps of the first frame, which differ "
+            f"by {spread}: take `deterministic` (or its covariance of zeros) out of it, or say how often it is to be "
+            "run (`repeats`)"
+        )
+
+
+def _same_for_another(method: Method, frame: FrameExplanations, made: Explanation) -> bool:
+    """Whether a map is the same, bit by bit, for a detector that sees the frame otherwise; False where it fails."""
+    if not np.ptp(made.saliency) or torch.equal(frame.image, frame.image.flip(-2)):
+        return False
+    with contextlib.suppress(*FAILED):
+        return np.array_equal(
+            made.saliency, frame.again(frame.image, _UpsideDown(frame.detector)).explain(method).saliency
+        )
+    return False
+
+
+def _differ(one: Explanation, two: Explanation) -> str:
+    """By how much two maps of one picture differ, in words; "" where by no more than rounding."""
+    spread, difference = float(np.ptp(one.saliency)), float(np.abs(one.saliency - two.saliency).max())
+    return f"{difference:.2g} where a map's values span {spread:.2g}" if difference > TOLERANCE * spread else ""
+
+
+def _claims(explainer: object, made: Explanation) -> bool:
+    """Whether an explainer says that it draws nothing."""
+    says = bool(getattr(explainer, "deterministic", False)) or isinstance(explainer, SampledExplainer)
+    return says and made.covariance is not None and not made.covariance.any()
