@@ -12,7 +12,8 @@ from common.commands import with_options
 from common.console import application, run, say, table
 from data.demo.demo_frames import DemoFrames
 from data.frames import Frame
-from data.source import open_frames, refuse_without_frames, warn_of_doubt, warn_of_same_pictures
+from data.picture_doubts import warn_of_pictures
+from data.source import open_frames, refuse_without_frames, warn_of_doubt
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.detector_test import number
 from detectors.options import CheckpointOption, DeviceOption
@@ -53,7 +54,7 @@ def run_test(
     if frames is not None:
         chosen = indexed = open_frames(frames, images, split or "test")
         warn_of_doubt(indexed.entries)
-        warn_of_same_pictures(indexed)
+        warn_of_pictures(indexed)
     predictions = predict(loaded, chosen, batch_size)
     scores = write_class_scores(out, loaded, predictions)
     report_left_out(predictions, ", since they belong to none of the classes")

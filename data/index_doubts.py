@@ -10,7 +10,10 @@ from common.errors import InputError
 from data.class_words import FAKE, class_of
 from data.entry import Entry
 from data.frames import CLASS_NAMES, family_in
-from data.indexing.picture_tree import is_container, verdict, without_number
+from data.indexing.picture_tree import COMPRESSIONS, is_container, verdict, without_number
+
+_NOTHING = {"nan", "none", "null", "n/a", "na", "nil", "undefined", "#n/a", "#ref!", "#name?", "#value!", "#null!"}
+"""What programs and spreadsheets write where there is nothing."""
 
 
 def doubts(entries: Sequence[Entry]) -> list[str]:
@@ -20,7 +23,9 @@ def doubts(entries: Sequence[Entry]) -> list[str]:
         _masks_of_others(entries),
         _spelt_alike("family", "families", (entry.stated_family for entry in entries)),
         _spelt_alike("video", "videos", (entry.stated_video for entry in entries)),
+        _words_for_nothing(entries),
         _videos_left_out(entries),
+        _several_compressions(entries),
         _videos_beside_names(entries),
     )
     return [remark for remark in found if remark]
@@ -91,6 +96,39 @@ def _spelt_alike(what: str, several: str, names: Iterable[str | None]) -> str | 
 def _plain(name: str) -> str:
     """A name as it would be in any case, and its numbers without zeros before them and without ".0"."""
     return re.sub(r"\d+", lambda number: number[0].lstrip("0") or "0", re.sub(r"(?<=\d)\.0+$", "", name.casefold()))
+
+
+def _words_for_nothing(entries: Sequence[Entry]) -> str | None:
+    """That a split, family or video is what programs and spreadsheets write for nothing."""
+    found = [
+        (entry, name)
+        for entry in entries
+        for name in (entry.split, entry.stated_family, entry.stated_video)
+        if name and name.casefold() in _NOTHING
+    ]
+    if not found:
+        return None
+    (first, name), frames = found[0], {id(entry) for entry, _ in found}
+    return (
+        f"{count(len(frames), 'frame')} with a split, family or video called {name!r}, such as {first.key}: it is "
+        "taken as a name; where there is none, leave the cell empty"
+    )
+
+
+def _several_compressions(entries: Sequence[Entry]) -> str | None:
+    """That one film is there at several compressions of FaceForensics++, and counts as several videos."""
+    films = defaultdict(set)
+    for entry in entries:
+        parts = entry.video.split("/")
+        if found := COMPRESSIONS.intersection(parts):
+            films["/".join(part for part in parts if part not in found)].add(entry.video)
+    several = [sorted(videos) for videos in films.values() if len(videos) > 1]
+    if not several:
+        return None
+    return (
+        f"{count(len(several), 'film')} at several compressions, such as {some(several[0])}, of which each counts as "
+        "another video: intervals and tests take them for independent; score one at a time"
+    )
 
 
 def _videos_left_out(entries: Sequence[Entry]) -> str | None:

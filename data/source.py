@@ -157,23 +157,6 @@ def warn_of_doubt(entries: Sequence[Entry]) -> None:
         )
 
 
-def warn_of_same_pictures(*frames: IndexedFrames) -> None:
-    """Reads all pictures, and names one that is there twice: in two classes, two splits, or as a copy."""
-    pictures = SamePictures()
-    for each in frames:
-        for entry in each.entries:
-            pictures.add(entry, each.images.stamp(entry.key))
-    pictures.warn()
-
-
-def fingerprint_of(frames: IndexedFrames) -> str:
-    """The fingerprint of frames, after warnings as of `warn_of_same_pictures`."""
-    pictures = SamePictures()
-    fingerprint = frames.fingerprint(pictures)
-    pictures.warn()
-    return fingerprint
-
-
 def of_split(entries: Sequence[Entry], split: str | None, where: str | Path) -> list[Entry]:
     """The entries of one split (all where it is None or "all"), in order.
 

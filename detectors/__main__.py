@@ -10,7 +10,8 @@ import typer
 from common import console
 from common.commands import with_options
 from common.errors import InputError
-from data.source import open_frames, warn_of_doubt, warn_of_same_pictures
+from data.picture_doubts import warn_of_pictures
+from data.source import open_frames, warn_of_doubt
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.detector_test import run_test
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption
@@ -55,7 +56,7 @@ def run_testing(
     loaded = load(detector, checkpoint, device, conventions=conventions)
     chosen = open_frames(frames, images, split)
     warn_of_doubt(chosen.entries)
-    warn_of_same_pictures(chosen)
+    warn_of_pictures(chosen)
     run_test(loaded, chosen, out, batch_size)
 
 

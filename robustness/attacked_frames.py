@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from common.errors import InputError
 from data.demo.demo_frames import DemoFrames
 from data.frames import CLASS_NAMES, REAL, Frame, video_of
-from data.source import IndexedFrames, fingerprint_of
+from data.picture_doubts import fingerprint_of
+from data.source import IndexedFrames
 from runs.configuration import FramesIdentity
 from runs.selection import Selection, spread_over_families
 

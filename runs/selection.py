@@ -8,8 +8,8 @@ from common.errors import InputError
 from data.demo.demo_frames import DemoFrames
 from data.entry import Entry
 from data.frames import CLASS_NAMES, REAL, Frame, family_of
-from data.mask_doubts import warn_of_masks
-from data.source import IndexedFrames, fingerprint_of
+from data.picture_doubts import fingerprint_of
+from data.source import IndexedFrames
 from data.stores.unchanged_images import Stamps
 from runs.configuration import FramesIdentity
 
@@ -80,8 +80,8 @@ def select_frames(
         split: the split that the frames were opened with, for the run's configuration.
         limit: how many frames at most, 1 or more; None for all.
         keep_real: whether real frames stay too.
-        fingerprinted: whether their pictures are read for the fingerprint of the identity, and masks looked at
-            (`data.mask_doubts`); else it is empty, as no worker needs it.
+        fingerprinted: whether their pictures are read for the fingerprint of the identity, and
+            looked at (`data.picture_doubts`); else it is empty, as no worker needs it.
 
     Raises:
         InputError: `limit` is below 1, or no frame is left.
@@ -96,8 +96,6 @@ def select_frames(
         kept[index] for index in spread_over_families([frames.entries[index].family or "" for index in kept], limit)
     )
     chosen = IndexedFrames([frames.entries[index] for index in indices], frames.images)
-    if fingerprinted:
-        warn_of_masks(chosen)
     identity = FramesIdentity(len(indices), fingerprint_of(chosen) if fingerprinted else "", split, limit)
     return Selection(frames, indices, tuple(entry.key for entry in chosen.entries), identity, real)
 

@@ -11,8 +11,9 @@ from common.registry import resolve
 from data.demo.demo_frames import DemoFrames
 from data.entry import Entry
 from data.frames import REAL, Frame
+from data.picture_doubts import warn_of_pictures
 from data.sample import natural, spread
-from data.source import IndexedFrames, open_frames, warn_of_same_pictures
+from data.source import IndexedFrames, open_frames
 
 TRAIN, TEST = "train", "test"
 TRAIN_SHARE, TEST_SHARE = 0.70, 0.25  # by time; what is between is left out
@@ -89,7 +90,7 @@ def open_dataset(frames: Path, images: Path | None = None, split: str | None = N
     source = open_frames(frames, images, split)
     if any(entry.fake is None for entry in source.entries):
         raise InputError(f"{frames}: pictures without labels; name an index, which knows real frames from fakes")
-    warn_of_same_pictures(source)
+    warn_of_pictures(source)
     return FilterDataset(source, source.entries)
 
 

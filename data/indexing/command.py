@@ -19,10 +19,11 @@ from data.indexing.picture_landmarks import landmarks_of
 from data.indexing.picture_sizes import Sizes, described, read_sizes, shown, stamps_of_alike, too_small
 from data.indexing.picture_tree import COMPRESSIONS, ClassNames, VideoRule, split
 from data.landmarks import write_landmarks
+from data.picture_doubts import look
 from data.preprocess.layout import SUFFIXES as VIDEO_SUFFIXES
 from data.preprocess.splits import OfficialSplits, official_splits
 from data.same_pictures import SamePictures
-from data.source import INDEX
+from data.source import INDEX, IndexedFrames
 from data.stores import FolderImages
 
 LANDMARKS = "landmarks.csv"
@@ -85,6 +86,7 @@ def index(
     _about_compressions(labelled)
     _about_shapes(entries, sizes)
     _about_same_pictures(images, entries, sizes)
+    look(IndexedFrames(entries, images))
     _show(entries, labelled, videos)
     videos_there = len({entry.video for entry in entries})
     say(f"{out}: {count(len(entries), 'picture')} of {count(videos_there, 'video')}{split_counts(entries)}")

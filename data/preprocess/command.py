@@ -15,6 +15,7 @@ from data.entry import Entry
 from data.index import pictures, split_counts, write_index
 from data.keys import index_problem
 from data.landmarks import write_landmarks
+from data.picture_doubts import warn_of_pictures
 from data.preprocess.celebdf import CelebDF
 from data.preprocess.crop_folder import CropFolder, open_folder
 from data.preprocess.crop_records import FIVE_POINT, PreprocessSettings, Record
@@ -24,7 +25,7 @@ from data.preprocess.layout import Clip, FaceForensics, Layout
 from data.preprocess.pipeline import entries, landmarks_of, run_all, write_report
 from data.preprocess.preprocess_options import Compression, CropOptions, DataSet, VideoOptions
 from data.preprocess.splits import OfficialSplits, official_splits
-from data.source import warn_of_doubt
+from data.source import IndexedFrames, warn_of_doubt
 from data.stores import FolderImages, LmdbWriter
 from data.stores.transfer import add
 
@@ -69,6 +70,7 @@ def preprocess(
         write_landmarks(out / "landmarks.csv", known)
     _show(clips, records, recipe, index, out)
     warn_of_doubt(index)
+    warn_of_pictures(IndexedFrames(index, FolderImages(out)))
     if known:
         say(f"{out / 'landmarks.csv'}: landmarks of {len(known):,} crops")
     if index and lmdb:

@@ -16,7 +16,8 @@ from common.seeds import derive_seed
 from common.settings import override
 from data.frames import CLASS_NAMES
 from data.landmarks import Landmarks, read_landmarks
-from data.source import open_frames, warn_of_doubt, warn_of_same_pictures
+from data.picture_doubts import warn_of_pictures
+from data.source import open_frames, warn_of_doubt
 from detectors.base import Detector
 from detectors.devices import several
 from detectors.registry import weights_digest
@@ -139,10 +140,10 @@ def _split_frames(
     training = source.read(frames.split)
     if frames.val_split is not None:
         validation = source.read(frames.val_split)
-        warn_of_same_pictures(training.frames, validation.frames)
+        warn_of_pictures(training.frames, validation.frames)
         require_apart(training, validation, (frames.split, frames.val_split))
         return training, validation
-    warn_of_same_pictures(training.frames)
+    warn_of_pictures(training.frames)
     return hold_out(training, frames.val_fraction, options.seed)
 
 

@@ -66,6 +66,21 @@ def test_a_column_of_videos_that_is_shifted_filled_in_or_spelt_anew_is_said(
     assert told in "\n".join(doubts(stating(videos)))
 
 
+@pytest.mark.parametrize("column", ["split", "stated_family", "stated_video"])
+def test_words_for_nothing_are_said(column: str) -> None:
+    entries = [replace(CLIPS[0], **{column: "nan"}), *[replace(entry, stated_video=None) for entry in CLIPS[12:14]]]
+    told = f"1 frame with a split, family or video called 'nan', such as {CLIPS[0].key}: it is taken as a name"
+    assert told in "\n".join(doubts(entries))
+
+
+def test_one_film_at_two_compressions_is_said() -> None:
+    keys = [f"manipulated_sequences/FaceSwap/{compression}/videos/0_1.mp4/0.png" for compression in ("c23", "c40")]
+    entries = [Entry(key, True, 4) for key in keys]
+    (told,) = doubts(entries)
+    assert told.startswith(f"1 film at several compressions, such as {keys[0][:-6]}, {keys[1][:-6]}, of which each")
+    assert doubts(entries[:1]) == []
+
+
 def test_families_that_are_spelt_in_two_ways_are_said() -> None:
     entries = [replace(entry, stated_family=name) for entry, name in zip(CLIPS[:2], ("NewGen", "newgen"), strict=True)]
     (told,) = doubts(entries)

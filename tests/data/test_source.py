@@ -12,7 +12,8 @@ from common.errors import InputError
 from data.entry import Entry
 from data.images import encode_png
 from data.index import pictures, write_index
-from data.source import IndexedFrames, fingerprint_of, of_split, open_frames, read_frames
+from data.picture_doubts import fingerprint_of
+from data.source import IndexedFrames, of_split, open_frames, read_frames
 from data.stores import FolderImages, LmdbImages, LmdbWriter
 from data.stores.transfer import add
 

@@ -134,7 +134,7 @@ def test_without_landmarks_it_warns_and_crops_boxes(
 ) -> None:
     out, plain = tmp_path / "out", tmp_path / "plain"
     assert command(root, out, "--align", "five-point", "--frames-per-video", "2") == 0
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: no landmarks")]
     assert len(lines) == 1
     assert "published CADDM weights score lower" in lines[0]
     assert command(root, plain, "--frames-per-video", "2") == 0

@@ -9,7 +9,7 @@ from common.errors import InputError
 from data.entry import Entry
 from data.images import decode_mask, encode_png
 from data.index import write_index
-from data.mask_doubts import warn_of_masks
+from data.picture_doubts import look, warn_of_pictures
 from data.source import open_frames
 from runs.selection import select_frames
 
@@ -39,10 +39,28 @@ def test_inverted_masks_and_those_of_the_whole_picture_are_counted(
     large[2:, 1:39] = True
     assert told(tmp_path, [large], capsys) == ""
     said = told(tmp_path, [FACE, ~FACE, ~np.roll(FACE, -4, axis=0), whole], capsys)
-    assert said.startswith(
-        "warning: 2 of 4 masks mark the border of the picture more than its middle, such as m1.png: "
-    )
-    assert "warning: 1 of 4 masks marks the whole picture, such as m3.png: every region is truly manipulated" in said
+    assert "warning: 2 of 4 masks are white at the border more than in the middle, such as m1.png: white is" in said
+    assert "warning: 1 of 4 masks is white everywhere, such as m3.png: every region is truly manipulated then" in said
+
+
+def test_pictures_of_one_colour_and_masks_among_the_frames_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    grey = np.repeat(rng.integers(0, 256, (SIDE, SIDE, 1), np.uint8), 3, axis=2)
+    white = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    pictures = [grey, white, white // 2, np.repeat(FACE[..., None] * np.uint8(255), 3, axis=2)]
+    entries = [Entry(f"{number}.png", True, 4) for number in range(len(pictures))]
+    for entry, picture in zip(entries, pictures, strict=True):
+        (tmp_path / entry.key).write_bytes(encode_png(picture))
+    write_index(tmp_path / "index.csv", entries)
+    warn_of_pictures(open_frames(tmp_path / "index.csv"))
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: 2 of 4 pictures are of one colour everywhere, such as 1.png: what wrote it may have failed; it "
+        "counts as any other",
+        "warning: 1 of 4 pictures is black and white as masks are, such as 3.png: where these are masks, take them "
+        "out of the frames",
+    ]
 
 
 def test_many_masks_are_looked_at_in_part_and_damaged_ones_left_to_their_frames(
@@ -50,10 +68,10 @@ def test_many_masks_are_looked_at_in_part_and_damaged_ones_left_to_their_frames(
 ) -> None:
     said = told(tmp_path, [np.ones_like(FACE)] * 70, capsys)
     assert said == said[: said.index("\n") + 1]
-    assert said.startswith("warning: 64 of 64 masks looked at mark the whole picture, such as m0.png")
+    assert said.startswith("warning: 64 of 64 masks looked at are white everywhere, such as m0.png")
     for number in range(70):
         (tmp_path / f"m{number}.png").write_bytes(b"no picture")
-    warn_of_masks(open_frames(tmp_path / "index.csv"))
+    look(open_frames(tmp_path / "index.csv"))
     assert capsys.readouterr().err == ""
 
 
