@@ -2,7 +2,8 @@
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,3 +26,24 @@ def isolated(seed: int) -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002
         if mps_state is not None:
             torch.mps.set_rng_state(mps_state)
+
+
+@contextlib.contextmanager
+def other_seeds() -> Iterator[None]:
+    """While it lasts, code that seeds a global generator seeds it by another number: what it draws is another then."""
+    setters = ((torch, "manual_seed"), (torch.random, "manual_seed"), (np.random, "seed"), (random, "seed"))
+    originals = [getattr(module, name) for module, name in setters]
+    try:
+        for (module, name), original in zip(setters, originals, strict=True):
+            setattr(module, name, _other(original))
+        yield
+    finally:
+        for (module, name), original in zip(setters, originals, strict=True):
+            setattr(module, name, original)
+
+
+def _other(set_seed: Callable[..., Any]) -> Callable[..., Any]:
+    def set_another(seed: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return set_seed(seed ^ 1 if isinstance(seed, int) else seed, *args, **kwargs)
+
+    return set_another

@@ -2,12 +2,10 @@
 
 import contextlib
 import hashlib
-import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -15,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from common.console import count, some
 from common.errors import FAILED, InputError
+from common.global_generators import other_seeds
 from detectors.base import Detector
 from detectors.checkpoints import read
 
@@ -43,7 +42,10 @@ def weights_remarks(
     if all(_digest(tensor) in in_file for tensor in weights.values()):
         return []
     drawn = _differing(weights, make)
-    seeded = [] if drawn or not stored else _differing_by_seed(weights, make)
+    seeded = list[str]()
+    if stored and not drawn:
+        with other_seeds():
+            seeded = _differing(weights, make)
     remarks = []
     if (drawn or seeded) and unused:  # else they are computed of the file's, as where batch norms are folded
         remarks.append(
@@ -128,26 +130,6 @@ def _differing(weights: Mapping[str, Tensor], make: Callable[[], object]) -> lis
         return []
     others = dict(_weights(again.state_dict())) if isinstance(again, Detector) else {}
     return [key for key, tensor in weights.items() if key in others and _digest(others[key]) != _digest(tensor)]
-
-
-def _differing_by_seed(weights: Mapping[str, Tensor], make: Callable[[], object]) -> list[str]:
-    """As `_differing`, where what sets a global generator's seed meanwhile sets another."""
-    setters = ((torch, "manual_seed"), (torch.random, "manual_seed"), (np.random, "seed"), (random, "seed"))
-    originals = [getattr(module, name) for module, name in setters]
-    try:
-        for (module, name), original in zip(setters, originals, strict=True):
-            setattr(module, name, _other_seed(original))
-        return _differing(weights, make)
-    finally:
-        for (module, name), original in zip(setters, originals, strict=True):
-            setattr(module, name, original)
-
-
-def _other_seed(original: Callable[..., Any]) -> Callable[..., Any]:
-    def seed(number: Any = None, *args: Any, **kwargs: Any) -> Any:
-        return original(number + 1 if isinstance(number, int) else number, *args, **kwargs)
-
-    return seed
 
 
 def _stored(checkpoint: str | Path | None) -> Mapping[str, Tensor]:

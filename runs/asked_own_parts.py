@@ -13,6 +13,7 @@ from torch import Tensor
 import attacks.registry
 import xai.methods
 from attacks import Batch, Proposal, RegionAttack
+from common.console import warn
 from common.errors import FAILED
 from common.process_state import kept_process_state
 from common.seeds import generator
@@ -34,6 +35,9 @@ DEPENDS = (
     "again, and its numbers depend on what it saw before; draw from the generator that it is given, and keep nothing"
 )
 """What is said of a part that does not repeat itself."""
+
+BEYOND = 0.75
+"""How far outside of [0, 1] an own part may ask without a remark: noise leads there, normalising leads further."""
 
 QUARTERS = 3
 """How many quarters of a frame own attacks are tried on: its middle, and two beside it."""
@@ -150,6 +154,14 @@ class Asked:
             yield
         finally:
             handle.remove()
+
+    def remark_range(self, who: str) -> None:
+        """Warns that `who` asked about values far outside of [0, 1]."""
+        if self.lowest < -BEYOND or self.highest > 1 + BEYOND:
+            warn(
+                f"{who} asked the detector about pictures from {self.lowest:.2g} to {self.highest:.2g}: it takes them "
+                "in [0, 1], and normalises them itself"
+            )
 
     def _hear(self, _module: object, inputs: tuple[object, ...]) -> None:
         images = inputs[0] if inputs else None

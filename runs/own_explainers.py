@@ -10,6 +10,7 @@ from torch import Tensor
 
 from common.console import warn
 from common.errors import FAILED, InputError
+from common.global_generators import other_seeds
 from detectors import Detector
 from detectors.gradient_check import remark_on_gradient
 from runs.asked_own_parts import DEPENDS, Asked, Given, of_map
@@ -18,9 +19,6 @@ from xai.base import SampledExplainer
 from xai.explanation import Explanation, FrameExplanations
 from xai.fills import Background
 from xai.methods import SUFFIX, Method
-
-BEYOND = 0.75
-"""How far outside of [0, 1] an own explainer may ask without a remark: noise leads there, normalising leads further."""
 
 
 class _UpsideDown(Detector):
@@ -50,11 +48,7 @@ def try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanat
     if asked.followed:
         with contextlib.suppress(*FAILED):
             remark_on_gradient(frame.detector, (f"the maps of {method.name}",), image)
-    if asked.lowest < -BEYOND or asked.highest > 1 + BEYOND:
-        warn(
-            f"method {method.name} asked the detector about pictures from {asked.lowest:.2g} to {asked.highest:.2g}: "
-            "it takes them in [0, 1], and normalises them itself"
-        )
+    asked.remark_range(f"method {method.name}")
     given: Given = of_map(method, first)
     is_alike = np.array_equal(first.saliency, elsewhere.saliency) and not torch.equal(image, moved)
     if spread := _differ(first, again):
@@ -73,7 +67,7 @@ def try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanat
             "the generator that it is given, and how far its maps would move is not known"
         )
     if _claims(explainer, first):
-        _require_same(method, first, other)
+        _require_same(method, first, frame, other)
     if given and not is_alike and _same_for_another(method, frame, first):
         warn(
             f"method {method.name} gave the same map of the first frame for the detector and for one that sees it "
@@ -104,17 +98,23 @@ class _UpsideDownFill:
         return (self.fill(image, segments, mean) + image.flip(-2)) / 2
 
 
-def _require_same(method: Method, made: Explanation, other: FrameExplanations) -> None:
-    """Refuses a method that says it draws nothing, and gives another map by other draws."""
-    try:
-        drawn_anew = other.explain(method)
-    except FAILED:
-        return
-    if spread := _differ(made, drawn_anew):
+def _require_same(method: Method, made: Explanation, frame: FrameExplanations, other: FrameExplanations) -> None:
+    """Refuses a method that says it draws nothing, and gives another map by other draws or other seeds of its own."""
+    by_draws = by_seeds = ""
+    with contextlib.suppress(*FAILED):
+        by_draws = _differ(made, other.explain(method))
+        with other_seeds():
+            by_seeds = _differ(made, frame.explain(method))
+    claim = f"method {method.name} says that it is deterministic, and"
+    if by_draws:
         raise InputError(
-            f"method {method.name} says that it is deterministic, and gave two maps of the first frame, which differ "
-            f"by {spread}: take `deterministic` (or its covariance of zeros) out of it, or say how often it is to be "
-            "run (`repeats`)"
+            f"{claim} gave two maps of the first frame, which differ by {by_draws}: take `deterministic` (or its "
+            "covariance of zeros) out of it, or say how often it is to be run (`repeats`)"
+        )
+    if by_seeds:
+        raise InputError(
+            f"{claim} draws by a seed that it sets itself: by another one its map of the first frame differs by "
+            f"{by_seeds}; draw from the generator that it is given, and say how often it is to be run (`repeats`)"
         )
 
 

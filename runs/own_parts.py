@@ -14,6 +14,7 @@ from common.errors import FAILED
 from common.seeds import generator
 from runs.asked_own_parts import (
     DEPENDS,
+    Asked,
     Given,
     OwnParts,
     measure,
@@ -96,10 +97,13 @@ def try_own_parts(scorer: Scorer, selection: Selection, key: str, image: Tensor)
 
 def _try_metric(name: str, metric: Metric, frame: FrameExplanations) -> Given:
     """Asks a metric twice about one map, and about some others where it judges the map that it is given."""
+    asked = Asked()
     try:
-        one, two = (measure(name, metric, frame) for _ in range(2))
+        with asked.of(frame.detector):
+            one, two = (measure(name, metric, frame) for _ in range(2))
     except FAILED:
         return {}
+    asked.remark_range(f"metric {name}")
     values = [(each.full_name, each.value, again.value) for each, again in zip(one, two, strict=True)]
     if changed := [value for value in values if not np.isclose(value[1], value[2], rtol=TOLERANCE, equal_nan=True)]:
         full_name, first, second = changed[0]

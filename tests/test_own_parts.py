@@ -32,7 +32,7 @@ from detectors.predictions import predict
 from detectors.preparing import prepared, prepared_mask
 from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack
-from runs.asked_own_parts import trial
+from runs.asked_own_parts import Asked, trial
 from runs.own_attacks import try_attack
 from runs.own_code import own_code
 from runs.own_explainers import try_explainer
@@ -192,6 +192,24 @@ def test_an_attack_that_proposes_no_images_is_refused(proposal: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [lambda x: 255 * x, lambda x: (255 * x).byte(), lambda x: x > 0.5])
+def test_a_part_that_asks_far_outside_of_pictures_is_warned_of(
+    clouds: Tensor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector, asked, noisy = TwoClassPlanted().eval(), Asked(), Asked()
+    with asked.of(detector):
+        detector((clouds[None] - 0.45) / 0.22)
+    asked.remark_range("metric own")
+    assert capsys.readouterr().err == (
+        "warning: metric own asked the detector about pictures from -2 to 2.5: it takes them in [0, 1], and "
+        "normalises them itself\n"
+    )
+    with noisy.of(detector):
+        detector(clouds[None] - 0.5)
+    noisy.remark_range("metric own")
+    assert capsys.readouterr().err == ""
+    assert not noisy.followed
+
+
 def test_an_attack_that_proposes_pictures_in_bytes_is_refused(change: Callable[[torch.Tensor], torch.Tensor]) -> None:
     """Projected they would all be the frame, as bright as it may get."""
     image = TwoClassPlanted().prepare(picture("a/b.png", "FaceSwap"))[None]
@@ -325,6 +343,12 @@ def test_what_is_installed_or_the_projects_is_no_own_code() -> None:
 def test_one_that_says_it_draws_nothing_is_tried_before_the_work(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=f"{name} says that it is deterministic, and gave two maps of the first frame"):
         prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",)))
+
+
+def test_one_that_draws_by_a_seed_of_its_own_and_says_it_draws_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Seeds says that it is deterministic, and draws by a seed that it sets itsel"):
+        prepare_run(options(tmp_path, methods=(f"{OWN}:Seeds",)))
+    assert torch.manual_seed(3).initial_seed() == 3
 
 
 @pytest.mark.parametrize("name", ["Claims", "ClaimsAndFails", "SampledWithSpread"])
