@@ -192,24 +192,6 @@ def test_an_attack_that_proposes_no_images_is_refused(proposal: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [lambda x: 255 * x, lambda x: (255 * x).byte(), lambda x: x > 0.5])
-def test_a_part_that_asks_far_outside_of_pictures_is_warned_of(
-    clouds: Tensor, capsys: pytest.CaptureFixture[str]
-) -> None:
-    detector, asked, noisy = TwoClassPlanted().eval(), Asked(), Asked()
-    with asked.of(detector):
-        detector((clouds[None] - 0.45) / 0.22)
-    asked.remark_range("metric own")
-    assert capsys.readouterr().err == (
-        "warning: metric own asked the detector about pictures from -2 to 2.5: it takes them in [0, 1], and "
-        "normalises them itself\n"
-    )
-    with noisy.of(detector):
-        detector(clouds[None] - 0.5)
-    noisy.remark_range("metric own")
-    assert capsys.readouterr().err == ""
-    assert not noisy.followed
-
-
 def test_an_attack_that_proposes_pictures_in_bytes_is_refused(change: Callable[[torch.Tensor], torch.Tensor]) -> None:
     """Projected they would all be the frame, as bright as it may get."""
     image = TwoClassPlanted().prepare(picture("a/b.png", "FaceSwap"))[None]
@@ -442,6 +424,24 @@ def test_an_explainer_that_asks_otherwise_than_it_should_is_warned_of(
     try_explainer(scorer.methods[0], trial(scorer, clouds), trial(scorer, clouds, 1))
     said = capsys.readouterr().err
     assert (words in said) if words else said == "", said
+
+
+def test_a_part_that_asks_far_outside_of_pictures_is_warned_of(
+    clouds: Tensor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector, asked, noisy = TwoClassPlanted().eval(), Asked(), Asked()
+    with asked.of(detector):
+        detector((clouds[None] - 0.45) / 0.22)
+    asked.remark_range("metric own")
+    assert capsys.readouterr().err == (
+        "warning: metric own asked the detector about pictures from -2 to 2.5: it takes them in [0, 1], and "
+        "normalises them itself\n"
+    )
+    with noisy.of(detector):
+        detector(clouds[None] - 0.5)
+    noisy.remark_range("metric own")
+    assert capsys.readouterr().err == ""
+    assert not noisy.followed
 
 
 def test_an_attack_that_proposes_pictures_in_another_range_is_warned_of(
