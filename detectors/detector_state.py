@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from common.console import some
@@ -38,8 +39,9 @@ def state_of(detector: Detector) -> Mapping[str, object]:
     for name, module in detector.named_modules(remove_duplicate=False):
         where = f" of its {name}" if name else ""
         kind, own = type(module), vars(module)
-        state[f"the class{where}"] = kind, getattr(kind, "forward", None), own.get("forward")
-        state[f"the mode{where}"] = None if kind is nn.ReLU else module.training
+        methods = () if isinstance(module, torch.jit.ScriptModule) else (kind.forward, own.get("forward"))
+        state[f"the class{where}"] = kind, *methods  # a script makes its forward when it is first asked
+        state[f"the mode{where}"] = None if kind is nn.ReLU else getattr(module, "training", None)
         if name and kind is not nn.ReLU:
             attributes = {key: value for key, value in own.items() if key not in _TORCHS and _is_plain(value)}
             state |= {f"{key}{where}": repr(value) for key, value in attributes.items()}

@@ -233,7 +233,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
     Raises InputError where one of them stays in training mode.
     """
-    modes = {child: child.training for child in module.modules()}
+    modes = {child: child.training for child in module.modules() if hasattr(child, "training")}  # frozen scripts: none
     try:
         if any(modes.values()):
             module.eval()
@@ -248,7 +248,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 def require_evaluating(module: nn.Module) -> None:
     """Raises InputError where a part of a detector is in training mode, although `eval` was called."""
     for name, child in module.named_modules():
-        if child.training:
+        if getattr(child, "training", False):
             part = f"its {name} ({type(child).__name__}) stays" if name else "it stays"
             raise InputError(
                 f"detector {type(module).__name__} cannot be put into evaluation mode: {part} in training mode after "

@@ -42,19 +42,19 @@ class Score:
 
     def __call__(self, images: Tensor) -> Tensor:
         """p(target), (N,) float32, of images (N, 3, H, W) in [0, 1]; InputError for others far outside."""
-        self._require(images)
-        chances = self.queries.probabilities(images)
+        chances = self.queries.probabilities(self._required(images))
         for _ in range(self.softmaxes - 1):
             chances = probabilities(chances)
         return chances[:, self.target]
 
     def log_odds(self, images: Tensor) -> Tensor:
         """log p(target) - log(1 - p(target)), (N,) float32, of such images: what does not saturate."""
-        self._require(images)
-        return self.queries.log_odds(images, self.target)
+        return self.queries.log_odds(self._required(images), self.target)
 
-    def _require(self, images: Tensor) -> None:
+    def _required(self, images: Tensor) -> Tensor:
+        """The images in float32, whatever real numbers they are in. Raises InputError as `_require_images` does."""
         _require_images(images, self.queries.detector.input_size)
+        return images.to(torch.float32)
 
 
 def _require_images(images: Tensor, side: int) -> None:

@@ -66,6 +66,27 @@ CHANGES: dict[str, tuple[Callable[[Parts], object], list[str]]] = {
 }
 
 
+class Scripted(TwoClassPlanted):
+    """The same logits by way of a script, whose class has no forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.script = torch.jit.freeze(torch.jit.script(nn.Identity().eval()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(self.script(images))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_script_is_a_part_like_any_other() -> None:
+    detector = Scripted().eval()
+    before = state_of(detector)
+    assert changed(detector, before) == []
+    Queries(detector).logits(torch.rand(2, 3, SIZE, SIZE))
+    detector.pattern.data.mul_(2)
+    assert changed(detector, before) == ["its weights"]
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_is_changed_is_named(change: str) -> None:
     detector = Parts().eval()
