@@ -1,5 +1,6 @@
 """The pictures of a folder with their labels: masks told apart, classes asked for where nothing says them."""
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -81,9 +82,11 @@ def label(root: Path, keys: Sequence[str], names: ClassNames) -> Labelled:
 def entries_of(labelled: Labelled, rule: VideoRule | None, official: OfficialSplits | None) -> list[Entry]:
     """The entries of an index; see `picture_tree.videos` for `rule`.
 
-    A picture's split is that of its folders, else that of its video's id in `official`, else None.
+    A picture's split is that of its folders, else that of its video's id in `official`, else None. The video is stated
+    for all pictures of a folder, or for none where it is the folder's for each.
     """
     video_by_key = videos(labelled.verdicts, rule)
+    stating = {posixpath.dirname(key) for key, video in video_by_key.items() if video != video_of(key)}
     entries = []
     for key, found in labelled.verdicts.items():
         number = CLASS_NAMES.index(found.family) if found.family in CLASS_NAMES else None
@@ -97,7 +100,7 @@ def entries_of(labelled: Labelled, rule: VideoRule | None, official: OfficialSpl
                 split=own_split or (None if official is None else official.get(identity(video))),
                 mask=labelled.masks.of.get(key),
                 stated_family=found.family if found.family != family_of(key, found.fake, number) else None,
-                stated_video=video if video != video_of(key) else None,
+                stated_video=video if posixpath.dirname(key) in stating else None,
             )
         )
     return entries

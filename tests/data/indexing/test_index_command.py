@@ -226,6 +226,19 @@ def test_the_videos_of_names_are_the_users_to_say(tmp_path: Path) -> None:
         assert len({entry.video for entry in read_index(tmp_path / "index.csv")}) == count
 
 
+@pytest.mark.parametrize("rule", ["names", "pictures"])
+def test_an_index_of_names_of_every_kind_is_not_doubted(
+    rule: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("fake/a_1", "fake/a_2", "fake/0001", "fake/0002", "fake/b", "fake/000_003/1", "fake/000_003/2", "real/c")
+    for name in (*names, "real/id0_0000", "real/id0_0001", "real/id1_0000", "real/id1_0001"):
+        picture(tmp_path, f"{name}.png")
+    assert command(tmp_path, "--videos", rule) == 0
+    capsys.readouterr()
+    assert len(read_index(tmp_path / "index.csv")) == len(names) + 4
+    assert capsys.readouterr().err == ""
+
+
 def test_splits_below_classes_in_other_words(tmp_path: Path) -> None:
     keys = [picture(tmp_path, f"{place}/{n}.png") for place in ("fake/Test_set", "real/Train_set") for n in range(3)]
     assert command(tmp_path, "--videos", "pictures") == 0
