@@ -2,7 +2,8 @@
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,26 @@ from detectors.base import Detector
 from detectors.checkpoints import read
 
 
-def weights_remarks(
-    detector: Detector, name: str, make: Callable[[], object], checkpoint: str | Path | None
-) -> list[str]:
+@dataclass(frozen=True)
+class Origin:
+    """Where the weights of a user's own detector are from.
+
+    Attributes:
+        remarks: what is to be said of it, a sentence each.
+        draws: whether some are others each time that it is made.
+    """
+
+    remarks: tuple[str, ...] = ()
+    draws: bool = False
+
+
+def origin_of(
+    detector: Detector,
+    name: str,
+    make: Callable[[], object],
+    checkpoint: str | Path | None,
+    left: Sequence["Left"] = (),
+) -> Origin:
     """Which tensors of the checkpoint are not in the detector, and which weights are drawn when it is made, in words.
 
     `load_state_dict(strict=False)` leaves out what it does not know, and a head that no file has is drawn anew each
@@ -32,15 +50,25 @@ def weights_remarks(
         name: what messages call it.
         make: makes it again.
         checkpoint: the file that it was made from; None for none. Nothing is said of one in a format of its own.
+        left: by loads while it was made (`watched_loads`).
     """
+    drawn, remarks = _drawn(detector, name, make, checkpoint)
+    others = ([] if remarks else [_left_remark(detector, name, left)]) + [_unseen_remark(detector, name)]
+    return Origin((*remarks, *filter(None, others)), drawn)
+
+
+def _drawn(
+    detector: Detector, name: str, make: Callable[[], object], checkpoint: str | Path | None
+) -> tuple[bool, list[str]]:
+    """Whether weights are drawn when the detector is made, and what is to be said of its file and of that."""
     weights = dict(_weights(detector.state_dict()))
     if not weights:
-        return []
+        return False, []
     stored = _stored(checkpoint)
     in_detector, in_file = set(map(_digest, weights.values())), set(map(_digest, stored.values()))
     unused = [key for key, tensor in stored.items() if _digest(tensor) not in in_detector]
     if all(_digest(tensor) in in_file for tensor in weights.values()):
-        return []
+        return False, []
     drawn = _differing(weights, make)
     seeded = list[str]()
     if stored and not drawn:
@@ -62,10 +90,10 @@ def weights_remarks(
             f"detector {name} draws {len(seeded)} of {count(len(weights), 'weight')} by a seed when it is made "
             f"({some(seeded)}): they are not of {checkpoint}"
         )
-    return remarks
+    return bool(drawn), remarks
 
 
-def unseen_remark(detector: nn.Module, name: str) -> str | None:
+def _unseen_remark(detector: nn.Module, name: str) -> str | None:
     """That the batch norms of a detector have the statistics of a network that has seen no picture; else None.
 
     A file of parameters alone (`named_parameters`) leaves them out.
@@ -83,13 +111,22 @@ def _has_statistics(layer: _BatchNorm) -> bool:
     return layer.running_mean is not None and layer.running_var is not None and _has_values(layer.running_mean)
 
 
+@dataclass(frozen=True, eq=False)
+class Left:
+    """A tensor that a load left as it was: its key, and the `_digest` of its values."""
+
+    tensor: Tensor
+    digest: bytes
+    key: str
+
+
 @contextlib.contextmanager
-def watched_loads() -> Iterator[list[tuple[Tensor, bytes, str]]]:
-    """What `load_state_dict(strict=False)` leaves out while it lasts: tensors, `_digest`s of their values, and keys.
+def watched_loads() -> Iterator[list[Left]]:
+    """What `load_state_dict(strict=False)` leaves out while it lasts.
 
     Only parameters and the statistics of batch norms: other buffers (a mean of pictures) need not be in a file.
     """
-    left, original = list[tuple[Tensor, bytes, str]](), nn.Module.load_state_dict
+    left, original = list[Left](), nn.Module.load_state_dict
 
     def watched(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         found = original(self, *args, **kwargs)
@@ -98,7 +135,7 @@ def watched_loads() -> Iterator[list[tuple[Tensor, bytes, str]]]:
             tensor = state.get(key)
             is_weight = isinstance(tensor, nn.Parameter) or key.endswith(("running_mean", "running_var"))
             if tensor is not None and is_weight:
-                left.extend((each, _digest(each), name) for name, each in _weights({key: tensor}))
+                left.extend(Left(each, _digest(each), name) for name, each in _weights({key: tensor}))
         return found
 
     nn.Module.load_state_dict = watched  # type: ignore[method-assign]
@@ -108,10 +145,11 @@ def watched_loads() -> Iterator[list[tuple[Tensor, bytes, str]]]:
         nn.Module.load_state_dict = original  # type: ignore[method-assign]
 
 
-def left_remark(detector: nn.Module, name: str, left: list[tuple[Tensor, bytes, str]]) -> str | None:
+def _left_remark(detector: nn.Module, name: str, left: Sequence[Left]) -> str | None:
     """Which of a detector's tensors `watched_loads` saw left out and nothing has filled since; None for none."""
     state = {id(tensor): tensor for tensor in detector.state_dict(keep_vars=True).values()}
-    keys = {id(tensor): key for tensor, digest, key in left if id(tensor) in state and _digest(tensor) == digest}
+    same = [each for each in left if id(each.tensor) in state and _digest(each.tensor) == each.digest]
+    keys = {id(each.tensor): each.key for each in same}
     if not keys:
         return None
     total = sum(1 for _ in _weights(detector.state_dict()))

@@ -31,7 +31,7 @@ from detectors.memory import ran_out
 from detectors.nearest_network import looks_like, nearest
 from detectors.onnx_network import build_onnx
 from detectors.optimise import optimise as optimised
-from detectors.own_weights import left_remark, unseen_remark, watched_loads, weights_remarks
+from detectors.own_weights import Origin, origin_of, watched_loads
 from detectors.published_wrappers import nearest_wrapper, wrapper_of
 from detectors.queries import require_evaluating
 from detectors.reading import assumption, network_in, none_said, own_detector
@@ -135,10 +135,10 @@ def load(
     """
     torch_device = resolve_device(device)
     conventions.remark()
-    remarks: list[str] = []
+    origin = Origin()
     if _is_own(name):
         none_said(conventions, f"detector {name}")
-        detector, digest, remarks = _own(name, checkpoint)
+        detector, digest, origin = _own(name, checkpoint)
     else:
         detector, digest = _known(name, checkpoint, conventions)
     require_hashable(detector, name)
@@ -151,13 +151,13 @@ def load(
         ) from error
     require_evaluating(detector)
     check_contract(detector, name)
-    for remark in remarks:
+    for remark in origin.remarks:
         warn(remark)
     if _is_own(name):
         remark_foreign_tensors(detector, name, probes(detector)[:1])
     detector.weights_sha256 = digest or detector.weights_sha256 or weights_digest(detector)
     if _is_own(name):
-        _LOADED[detector] = LoadedAs(name, None if checkpoint is None else str(checkpoint), device, bool(remarks))
+        _LOADED[detector] = LoadedAs(name, None if checkpoint is None else str(checkpoint), device, origin.draws)
     elif optimise:
         detector = optimised(detector)
     try:
@@ -296,7 +296,7 @@ def _lacking(checkpoint: Checkpoint) -> str:
     return f", but has {parts}" if parts else ""
 
 
-def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None, list[str]]:
+def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None, Origin]:
     """A user's detector, its checkpoint's SHA-256, and where its weights are from (`detectors.own_weights`)."""
     make = _maker(name)
     before = shared()
@@ -304,9 +304,9 @@ def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None
         detector = _made(make, name, checkpoint)
     remark_replaced(before, f"detector {name}: making it")
     again = make if checkpoint is None else partial(make, checkpoint)
-    remarks: list[str | None] = [*weights_remarks(detector, name, again, checkpoint)]
-    remarks = [*(remarks or [left_remark(detector, name, left)]), unseen_remark(detector, name)]
-    return detector, None if checkpoint is None else sha256(checkpoint), [*filter(None, remarks)]
+    require_hashable(detector, name)
+    origin = origin_of(detector, name, again, checkpoint, left)
+    return detector, None if checkpoint is None else sha256(checkpoint), origin
 
 
 def _maker(name: str) -> Any:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 import detectors
 from common.errors import InputError
 from detectors import Detector
-from detectors.own_weights import weights_remarks
+from detectors.own_weights import origin_of
 from detectors.randomised import randomised
+from detectors.registry import loaded_as
 from tests.scoring.stand_ins import SIZE
 
 
@@ -34,7 +35,7 @@ class Small(Detector):
 
 
 def told(make: Callable[[], Detector], checkpoint: Path | None) -> str:
-    return " ".join(weights_remarks(make(), "own", make, checkpoint))
+    return " ".join(origin_of(make(), "own", make, checkpoint).remarks)
 
 
 def saved(path: Path, change: Callable[[dict[str, Tensor]], Any] = lambda weights: weights) -> Path:
@@ -142,7 +143,9 @@ def test_what_no_file_gave_is_said(
 ) -> None:
     monkeypatch.setattr(Loading, "stored", {keys(key): value for key, value in Small().state_dict().items()})
     before = nn.Module.load_state_dict
-    detectors.load(f"tests.detectors.test_own_weights:{kind}")
+    loaded = loaded_as(detectors.load(f"tests.detectors.test_own_weights:{kind}"))
+    assert loaded is not None
+    assert not loaded.draws  # so that another process is asked about it, too
     assert nn.Module.load_state_dict is before
     said = " ".join(capsys.readouterr().err.split())
     assert told in said
