@@ -1,5 +1,6 @@
 """What an index says that is well-formed and may be wrong: columns that are shifted, filled in or spelt in two ways."""
 
+import itertools
 import posixpath
 import re
 from collections import defaultdict
@@ -11,6 +12,9 @@ from data.class_words import FAKE, class_of
 from data.entry import Entry
 from data.frames import CLASS_NAMES, family_in
 from data.indexing.picture_tree import COMPRESSIONS, is_container, verdict, without_number
+
+SHIFT = 3
+"""By how many rows a column of videos is tried to be shifted."""
 
 _NOTHING = {"nan", "none", "null", "n/a", "na", "nil", "undefined", "#n/a", "#ref!", "#name?", "#value!", "#null!"}
 """What programs and spreadsheets write where there is nothing."""
@@ -80,7 +84,7 @@ def _masks_of_others(entries: Sequence[Entry]) -> str | None:
 
 
 def _spelt_alike(what: str, several: str, names: Iterable[str | None]) -> str | None:
-    """That names differ in their case, in zeros before a number or in a ".0" behind it alone."""
+    """That names differ in their case alone, or numbers in zeros before them or a ".0" behind them."""
     alike = defaultdict(set)
     for name in filter(None, names):
         alike[_plain(name)].add(name)
@@ -94,8 +98,10 @@ def _spelt_alike(what: str, several: str, names: Iterable[str | None]) -> str | 
 
 
 def _plain(name: str) -> str:
-    """A name as it would be in any case, and its numbers without zeros before them and without ".0"."""
-    return re.sub(r"\d+", lambda number: number[0].lstrip("0") or "0", re.sub(r"(?<=\d)\.0+$", "", name.casefold()))
+    """A name in any case; of numbers ("003", "003_012", "3.0") without zeros before them and without ".0"."""
+    if re.fullmatch(r"\d+([_-]\d+)*(\.0+)?", name):
+        return re.sub(r"\d+", lambda number: number[0].lstrip("0") or "0", re.sub(r"\.0+$", "", name))
+    return name.casefold()
 
 
 def _words_for_nothing(entries: Sequence[Entry]) -> str | None:
@@ -144,38 +150,51 @@ def _videos_left_out(entries: Sequence[Entry]) -> str | None:
 
 
 def _videos_beside_names(entries: Sequence[Entry]) -> str | None:
-    """That frames whose names are those of one video have several in the column: it is shifted, or filled in.
+    """That the column of videos is shifted against the frames' names, or only counts the rows."""
+    stated = [entry.stated_video for entry in entries]
+    named = [_named_video(entry.key) for entry in entries]
+    if None in stated or len(set(named)) < 2 or 2 * len(set(named)) > len(named):
+        return None  # nothing is stated, or most frames stand alone by their names
+    if (rows := _shift(named, stated)) is not None:
+        return (
+            f"the column video is shifted by {count(abs(rows), 'row')}: moved back, every video has the frames of one "
+            "folder or name, as it is it mixes them; intervals and tests go by the column"
+        )
+    if _counts_rows(entries):
+        return (
+            f"the column video counts the rows, from {stated[0]!r} to {stated[-1]!r}, where folders and names are "
+            f"those of {count(len(set(named)), 'video')}: each frame counts as a video of its own"
+        )
+    return None
 
-    Shifted where a video has frames of two such names, filled in where every frame has a video of its own. A folder
-    that has frames of many videos, and a picture whose video is called as it is, are neither.
+
+def _shift(named: Sequence[str], stated: Sequence[str | None]) -> int | None:
+    """By how many rows a column of videos is to be moved up (down, below 0) to go with the names; None where it does.
+
+    None also where no move makes it, or too few rows are left to tell.
     """
-    named: dict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        if entry.stated_video and _stem(posixpath.basename(entry.stated_video)) != _stem(posixpath.basename(entry.key)):
-            named[_named_video(entry.key)].append(entry)
-    groups = [group for name, group in named.items() if len(group) > 1 and re.search(r"\d", posixpath.basename(name))]
-    told = {id(group): {str(entry.stated_video) for entry in group} for group in groups}
-    several = [group for group in groups if len(told[id(group)]) > 1]
-    places: dict[str, int] = defaultdict(int)
-    for videos in told.values():
-        for video in videos:
-            places[video] += 1
-    shifted = [group for group in several if any(places[video] > 1 for video in told[id(group)])]
-    filled = [group for group in several if len(told[id(group)]) == len(group)]
-    found = shifted or (filled if len(groups) > 1 and len(filled) > len(groups) / 2 else [])
-    if not found:
+    if _one_to_one(named, stated):
         return None
-    first, other = _two_videos(found[0])
-    return (
-        f"{count(len(found), 'group')} of frames that are of one video by their names and of several by the column "
-        f"video, such as {first.key} ({first.stated_video}) and {other.key} ({other.stated_video}): the column is "
-        "taken; if it is shifted or filled in, so are all intervals and tests"
-    )
+    for rows in (*range(1, SHIFT + 1), *range(-SHIFT, 0)):
+        ones, others = (named[:-rows], stated[rows:]) if rows > 0 else (named[-rows:], stated[:rows])
+        if 3 <= len(set(ones)) <= len(ones) / 2 and _one_to_one(ones, others):
+            return rows
+    return None
 
 
-def _two_videos(group: Sequence[Entry]) -> tuple[Entry, Entry]:
-    """The first frame of a group, and the first one of another video."""
-    return group[0], next(entry for entry in group if entry.stated_video != group[0].stated_video)
+def _one_to_one(ones: Sequence[object], others: Sequence[object]) -> bool:
+    """Whether each of one row of names goes with a single one of the other, and the reverse."""
+    return len(set(ones)) == len(set(others)) == len(set(zip(ones, others, strict=True)))
+
+
+def _counts_rows(entries: Sequence[Entry]) -> bool:
+    """Whether the videos are numbers that count the rows, and not those in the frames' names."""
+    numbers = [re.search(r"\d+$", str(entry.stated_video)) for entry in entries]
+    counted = [int(number[0]) for number in numbers if number is not None]
+    if len(counted) < len(entries) or any(two - one != 1 for one, two in itertools.pairwise(counted)):
+        return False
+    own = (re.search(r"\d+$", _stem(entry.key)) for entry in entries)
+    return any(number is None or int(number[0]) != row for number, row in zip(own, counted, strict=True))
 
 
 def _named_video(key: str) -> str:

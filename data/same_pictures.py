@@ -1,6 +1,7 @@
 """The same picture, byte for byte, under two names.
 
-In two classes one label is wrong, in two splits a test is none, and elsewhere one observation counts as two.
+In two classes one label is wrong, in two splits a test is none, and in two videos one observation counts as two. A film
+may show one picture twice.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ class SamePictures:
             self._pairs["class"].setdefault(digest, (first, entry))
         if first.split != entry.split:
             self._pairs["split"].setdefault(digest, (first, entry))
-        if first is not entry and (first.family, first.split) == (entry.family, entry.split):
+        if first.video != entry.video and (first.family, first.split) == (entry.family, entry.split):
             self._copies.append((first, entry))
 
     def warn(self) -> None:
@@ -55,12 +56,11 @@ class SamePictures:
 
 
 def _of_copies(copies: Sequence[tuple[Entry, Entry]]) -> str:
-    """The remark on copies, those that count as another video first."""
-    others = [pair for pair in copies if pair[0].video != pair[1].video]
-    first, second = (others or copies)[0]
+    """The remark on copies."""
+    first, second = copies[0]
     return (
-        f"{count(len(copies), 'picture')} the same byte for byte as an earlier one, such as {second.key} as {first.key}"
-        f"{', of another video' if others else ''}: one observation counts as two; take the copies out"
+        f"{count(len(copies), 'picture')} the same byte for byte as an earlier one of another video, such as "
+        f"{second.key} as {first.key}: one observation counts as two; take the copies out"
     )
 
 

@@ -1,5 +1,6 @@
 """Indexes that are well-formed and may be wrong: what is said of them, and of which sound ones nothing is."""
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -34,7 +35,25 @@ def test_nothing_is_said_of_sound_indexes() -> None:
     numbered = [Entry(f"faces/{number:05}.png", True, None, stated_video=f"clip{number // 2}") for number in range(9)]
     people = [Entry("bystanders/manipulated_sequences/FaceSwap/c23/videos/0_1.mp4/0.png", False, 0)]
     some = [replace(entry, stated_video=None, key=f"others/{entry.key}") for entry in CLIPS]
+    layouts = {
+        "part_{a}/{name}_0.png": "{name}.mp4",  # DFDC, a frame of each video
+        "{a:05}/{n:05}.png": "{n}",  # buckets of pictures that stand alone
+        "batch_{a}/{n:05}.png": "film{film}",  # batches of eight, films of six
+        "2026-11-0{a}/p{film}_{n}.png": "person{film}",
+        "{name}.png": "{n:02}",  # rows are counted, and names say no other video
+    }
+    others = [
+        [
+            Entry(key.format(**given), True, None, stated_video=video.format(**given))
+            for n in range(24)
+            for given in [{"n": n, "a": n // 8, "film": n // 6, "name": hashlib.sha256(bytes([n])).hexdigest()[:9]}]
+        ]
+        for key, video in layouts.items()
+    ]
+    alike = [replace(CLIPS[0], key=f"{name}.png", stated_video=name) for name in ("a01b", "a1b", "v1.0", "v1", "b01")]
     for entries in (
+        *others,
+        alike,
         CLIPS,
         stating([None] * len(CLIPS)),
         one_for_each,
@@ -49,8 +68,12 @@ def test_nothing_is_said_of_sound_indexes() -> None:
 @pytest.mark.parametrize(
     ("videos", "told"),
     [
-        ([*VIDEOS[-1:], *VIDEOS[:-1]], "8 groups of frames that are of one video by their names and of several by the"),
-        ([f"clip{number:03}" for number in range(len(CLIPS))], "8 groups of frames that are of one video by their"),
+        ([*VIDEOS[-1:], *VIDEOS[:-1]], "the column video is shifted by 1 row: moved back, every video has the frames"),
+        ([*VIDEOS[2:], "x", "y"], "the column video is shifted by 2 rows: moved back, every video has the"),
+        (
+            [f"clip{number:03}" for number in range(len(CLIPS))],
+            "the column video counts the rows, from 'clip000' to 'clip023', where folders",
+        ),
         ([*VIDEOS[:7], None, *VIDEOS[8:]], "1 frame without a video beside others of its folder that have one, such "),
         ([str(video).upper() if n % 2 else video for n, video in enumerate(VIDEOS)], "one video is spelt in several"),
         (

@@ -274,8 +274,8 @@ def test_a_picture_that_is_there_twice_is_said_with_its_labels(
         "copies/0.png (Face2Face): one of the labels is wrong",
         f"warning: 1 picture in two splits, the same byte for byte, such as {FAKE} (test) and copies/1.png "
         "(val): what is trained on is tested on",
-        f"warning: 1 picture the same byte for byte as an earlier one, such as copies/2.png as {OTHER}, of another "
-        "video: one observation counts as two; take the copies out",
+        "warning: 1 picture the same byte for byte as an earlier one of another video, such as copies/2.png as "
+        f"{OTHER}: one observation counts as two; take the copies out",
     ]
 
 
