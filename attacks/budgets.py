@@ -7,8 +7,12 @@ from typing import Any
 from attacks.base import RegionAttack
 from attacks.pgd import PGD
 from attacks.torchattacks_bridge import TorchAttack
+from common.console import warn
 from common.errors import InputError
 from common.settings import override
+
+WIDE = 0.5
+"""The budget from which on it is taken for one in levels of 8 bits, with a remark."""
 
 PGD_REACH = 2.5  # how many budgets PGD could walk in all its steps (Madry et al. 2018)
 
@@ -23,6 +27,11 @@ def read_budget(text: str, option: str = "--epsilon") -> float:
     value = override(_Budget(), {"epsilon": text}, option).epsilon
     if not 0 < value <= 1:
         raise InputError(f"{option} {text}: a budget is in pixel units and lies in (0, 1], as 2/255")
+    if value >= WIDE:
+        warn(
+            f"{option} {text}: a budget of {fraction(value)}, by which nearly any picture becomes any other; where a "
+            f"level of 8 bits is meant, write {text}/255"
+        )
     return value
 
 

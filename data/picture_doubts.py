@@ -21,6 +21,9 @@ WHOLE = 0.95
 BORDER = 0.5
 """The share of a picture's outermost pixels from which on a mask marks its border: faces are in the middle."""
 
+LOWER = 0.15
+"""The share of a picture's rows, from below, that are one row again and again where its decoder gave up."""
+
 GREYS = 0.01
 """The share of a picture's pixels, neither dark nor bright, below which it has the look of a mask."""
 
@@ -92,6 +95,11 @@ def _picture_doubt(picture: np.ndarray) -> _Doubt | None:
     grey = picture[..., 0]
     if (picture == grey[..., None]).all() and ((grey > DARK) & (grey < 255 - DARK)).mean() < GREYS:
         return "black and white as masks are", "where these are masks, take them out of the frames"
+    repeated = (picture[1:] == picture[:-1]).all(axis=(1, 2))
+    below = len(repeated) if repeated.all() else int(repeated[::-1].argmin())
+    if below >= LOWER * len(picture) and DARK < picture[-1].mean() < 255 - DARK:
+        what = "one row again and again in the lower part"
+        return what, "decoders leave that of damaged data; it counts as any other"
     return None
 
 

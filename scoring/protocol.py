@@ -62,8 +62,9 @@ class Protocol:
             raise ValueError(f"fraction_budget is in pixel units and must lie in (0, 1], got {self.fraction_budget}")
         if not self.depths:
             raise ValueError("depths must name at least one region")
-        for depth in self.depths:
-            Depth.parse(depth)
+        depths = [Depth.parse(depth) for depth in self.depths]
+        if len(set(depths)) < len(depths):
+            raise ValueError(f"depths name a region twice ({', '.join(self.depths)}); keep one of each")
 
     @property
     def finds_thresholds(self) -> bool:

@@ -73,6 +73,8 @@ def index(
     _about_unclear_splits(found)
     if videos is None:
         _about_few_videos(found)
+    if videos is VideoRule.NAMES:
+        _about_names(found)
     with progress("picture") as bar:
         pictures = [key for entry in found for key in (entry.key, entry.mask) if key]
         sizes = read_sizes(images, bar.track(pictures, description="reading sizes"))
@@ -197,6 +199,16 @@ def _about_unclear_splits(entries: Sequence[Entry]) -> None:
         warn(
             f"no split for the pictures below {', '.join(sorted(folders)[:3])}: where a folder is that of a split, "
             "rename it to train, val or test"
+        )
+
+
+def _about_names(entries: Sequence[Entry]) -> None:
+    """Warns where names say of no two pictures that they are of one video."""
+    if len(entries) > 1 and len({entry.video for entry in entries}) == len(entries):
+        warn(
+            f"no two of the {count(len(entries), 'picture')} have names that differ in the last number alone, such as "
+            f"{entries[0].key}, so that each counts as a video of its own: where the number of the frame is not last, "
+            "rename them, or fill the column video"
         )
 
 

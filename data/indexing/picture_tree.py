@@ -192,9 +192,15 @@ def _ask_of_split(below: Sequence[str], folder: str) -> None:
 
 
 def without_number(key: str) -> str:
-    """A picture's path up to the last number in its name, which counts the frames of a video."""
+    """A picture's path up to the last number in its name, which counts the frames of a video.
+
+    Words behind the number that say what was cut out ("_face0", "_crop") do not count; "frame000_clip7" is of "clip7".
+    """
     path = PurePosixPath(key)
-    name = re.sub(r"(?i)((^|[\s_.-]+)(frame|frm|img|image|f))?[\s_.-]*[0-9]+$", "", path.stem)
+    if (first := re.fullmatch(r"(?i)(frame|frm)[\s_.-]*[0-9]+[\s_.-]+(\S.*)", path.stem)) is not None:
+        return str(path.parent / first[2])
+    stem = re.sub(r"(?i)([\s_.-]+(face|crop|cropped|align|aligned|resized)[\s_.-]*[0-9]*)+$", "", path.stem)
+    name = re.sub(r"(?i)((^|[\s_.-]+)(frame|frm|img|image|f))?[\s_.-]*[0-9]+$", "", stem)
     return str(path.parent / name) if name else str(path.parent)
 
 

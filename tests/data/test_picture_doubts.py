@@ -49,17 +49,21 @@ def test_pictures_of_one_colour_and_masks_among_the_frames_are_counted(
     rng = np.random.default_rng(0)
     grey = np.repeat(rng.integers(0, 256, (SIDE, SIDE, 1), np.uint8), 3, axis=2)
     white = np.full((SIDE, SIDE, 3), 255, np.uint8)
-    pictures = [grey, white, white // 2, np.repeat(FACE[..., None] * np.uint8(255), 3, axis=2)]
+    cut, barred = grey.copy(), grey.copy()
+    cut[SIDE // 2 :], barred[SIDE // 2 :] = 128, 0
+    pictures = [grey, white, white // 2, np.repeat(FACE[..., None] * np.uint8(255), 3, axis=2), cut, barred]
     entries = [Entry(f"{number}.png", True, 4) for number in range(len(pictures))]
     for entry, picture in zip(entries, pictures, strict=True):
         (tmp_path / entry.key).write_bytes(encode_png(picture))
     write_index(tmp_path / "index.csv", entries)
     warn_of_pictures(open_frames(tmp_path / "index.csv"))
     assert capsys.readouterr().err.splitlines() == [
-        "warning: 2 of 4 pictures are of one colour everywhere, such as 1.png: what wrote it may have failed; it "
+        "warning: 2 of 6 pictures are of one colour everywhere, such as 1.png: what wrote it may have failed; it "
         "counts as any other",
-        "warning: 1 of 4 pictures is black and white as masks are, such as 3.png: where these are masks, take them "
+        "warning: 1 of 6 pictures is black and white as masks are, such as 3.png: where these are masks, take them "
         "out of the frames",
+        "warning: 1 of 6 pictures is one row again and again in the lower part, such as 4.png: decoders leave that of "
+        "damaged data; it counts as any other",
     ]
 
 

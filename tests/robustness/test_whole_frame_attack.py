@@ -42,8 +42,11 @@ def test_every_attack_at_every_budget_once_and_ascending() -> None:
         whole_frame_attacks(["pdg"], [0.1])
 
 
-def test_budgets_as_people_write_them() -> None:
+def test_budgets_as_people_write_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert read_budget("2/255") == 2 / 255
+    assert capsys.readouterr().err == ""
+    assert read_budget("1") == 1
+    assert "--epsilon 1: a budget of 255/255, by which nearly any picture becomes" in capsys.readouterr().err
     assert read_budget("0.01") == 0.01
     assert [fraction(x) for x in (1 / 255, 16 / 255, 0.5 / 255, 0.01)] == ["1/255", "16/255", "0.5/255", "2.55/255"]
     for text in ("0", "-1/255", "300/255", "1/0", "two"):

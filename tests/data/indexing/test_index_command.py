@@ -226,6 +226,22 @@ def test_the_videos_of_names_are_the_users_to_say(tmp_path: Path) -> None:
         assert len({entry.video for entry in read_index(tmp_path / "index.csv")}) == count
 
 
+def test_names_that_group_no_pictures_are_said_and_words_behind_the_number_do_not_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("000_003_0_of300", "000_003_1_of300", "001_870_0_of300"):
+        picture(tmp_path, f"a/fake/{name}.png")
+    for name in ("000_003_0_face0", "000_003_1_face0", "1_crop", "2_crop", "frame000_vid7", "frame001_vid7"):
+        picture(tmp_path, f"b/fake/{name}.png")
+    assert command(tmp_path / "a", "--videos", "names") == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "no two of the 3 pictures have names that differ in the last number alone, such as fake/000_003_" in told
+    assert command(tmp_path / "b", "--videos", "names") == 0
+    assert "no two" not in capsys.readouterr().err
+    videos = {entry.video for entry in read_index(tmp_path / "b/index.csv")}
+    assert videos == {"fake/000_003", "fake", "fake/vid7"}
+
+
 @pytest.mark.parametrize("rule", ["names", "pictures"])
 def test_an_index_of_names_of_every_kind_is_not_doubted(
     rule: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
