@@ -40,7 +40,8 @@ def feature_layer(detector: Detector, layer: str | None, option: str, transforme
 
     Raises:
         InputError: the detector does not have the named layer, the layer gives no feature map, or no layer is one
-            that everything passes through, or it sees the image mirrored, turned, moved or cropped.
+            that everything passes through, or it sees the image mirrored, turned, moved, cropped, padded or in another
+            order.
     """
     probe = torch.rand(1, 3, detector.input_size, detector.input_size, generator=torch.Generator().manual_seed(0))
     probe = probe.to(Queries(detector).device)
@@ -182,7 +183,7 @@ def _slopes(detector: Detector, name: str, probe: Tensor) -> tuple[Tensor | None
 
 def _require_in_place(detector: Detector, name: str, probe: Tensor, maps_of: MapsOf, option: str) -> None:
     """Refuses a layer whose map does not lie over the image; remarks on one that hardly follows it."""
-    follows = require_in_place(detector, name, probe, 1 - probe, maps_of, "image")
+    follows = require_in_place(detector, name, probe, 1 - probe, maps_of, "image", cells=True)
     if not type(detector).__module__.startswith(f"{__package__}.") and follows < FOLLOWS:
         warn(
             f"the layer {name!r} hardly follows where the image changes ({follows:.2f} of 1): its map may lie "

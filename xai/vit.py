@@ -18,6 +18,7 @@ from detectors.queries import Queries, exact_float32
 from xai.attention import Blocks, ViT
 from xai.base import Fill, Score
 from xai.relevance import Relevant
+from xai.token_place import require_patches_in_rows
 
 FAMILY = "vit"
 
@@ -44,11 +45,17 @@ class AttentionMap:
         return saliency
 
     def check(self, detector: Detector) -> None:
-        """Raises InputError where the detector is no vision transformer that it can read, or gives no gradient."""
+        """Tries it on noise.
+
+        Raises InputError where the detector is no vision transformer that it can read, gives no gradient, or has tokens
+        that are not the patches of its picture in rows.
+        """
         require_gradient(detector, self.name)
         device, side = Queries(detector).device, detector.input_size
         image = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
         self.patches(detector, image, detector.real)
+        with untouched(detector), exact_float32():
+            require_patches_in_rows(detector, image[None], 1 - image[None], self.name)
 
     def patches(self, detector: Detector, image: Tensor, target: int) -> Tensor:
         """The value of each patch, (h, w), for an image (3, S, S)."""

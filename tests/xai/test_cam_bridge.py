@@ -20,6 +20,7 @@ from detectors.base import Detector
 from detectors.caddm import CaddmConfig, CaddmDetector
 from detectors.gradients import differentiable, untouched
 from detectors.layers import as_maps, feature_layer
+from detectors.map_place import hooked, require_in_place
 from detectors.queries import Queries, counting
 from detectors.timm_network import TimmConfig, TimmDetector
 from tests.xai.helpers import photo
@@ -341,6 +342,121 @@ def test_a_map_lies_over_the_image(move: Callable[[Tensor], Tensor], words: str 
         return
     with pytest.raises(InputError, match=words):
         found_layer(Moved(move).eval(), layer)
+
+
+def padded(images: Tensor) -> Tensor:
+    """Zeros below and to the right, a third of the side."""
+    return functional.pad(images, (0, 32, 0, 32))
+
+
+def letterboxed(images: Tensor) -> Tensor:
+    """In the middle of zeros of twice the side."""
+    return functional.pad(images, (48, 48, 48, 48))
+
+
+def coefficients(images: Tensor) -> Tensor:
+    """Haar wavelet coefficients, four small pictures as one."""
+    a, b, c, d = (images[..., row::2, column::2] for row in (0, 1) for column in (0, 1))
+    low, high = torch.cat([a + b + c + d, a - b + c - d], dim=3), torch.cat([a + b - c - d, a - b - c + d], dim=3)
+    return torch.cat([low, high], dim=2) / 2
+
+
+@pytest.mark.parametrize(
+    ("move", "words"),
+    [
+        (padded, "goes on where the image has ended"),
+        (letterboxed, "goes on where the image has ended"),
+        (coefficients, "in another order than it is"),
+        (lambda images: images.roll((24, 24), (2, 3)), "elsewhere than it is|in another order than it is"),
+        (lambda images: images * torch.linspace(-1, 1, 96).abs().lt(0.6), None),  # a mask, which moves nothing
+        (lambda images: images * torch.hann_window(96) * torch.hann_window(96)[:, None], None),
+    ],
+)
+@pytest.mark.parametrize("layer", ["network.layer1", "network.layer2"])
+def test_a_map_follows_the_images_cells(move: Callable[[Tensor], Tensor], words: str | None, layer: str) -> None:
+    detector = Moved(move).eval()
+    if words is None:
+        assert found_layer(detector, layer) == layer
+        return
+    with pytest.raises(InputError, match=words):
+        found_layer(detector, layer)
+
+
+class Ordered(Detector):
+    """A vision transformer whose patches are put into another order before its blocks."""
+
+    class_names, real, input_size = ("Real", "Fake"), 0, 64
+
+    def __init__(self, order: Tensor, **settings: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = timm.models.VisionTransformer(
+            img_size=64, patch_size=8, embed_dim=16, depth=2, num_heads=2, num_classes=2, **settings
+        )
+        self.order = order
+        self.network.pos_drop.register_forward_hook(lambda _module, _inputs, tokens: self.ordered(tokens))
+
+    def ordered(self, tokens: Tensor) -> Tensor:
+        first = tokens.shape[1] - 64
+        return torch.cat([tokens[:, :first], tokens[:, first:][:, self.order]], dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers: Tensor = self.network(2 * images - 1)
+        return answers
+
+
+WINDOWS = torch.arange(64).view(2, 4, 2, 4).transpose(1, 2).flatten()
+SHUFFLED = torch.randperm(64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    ("order", "settings", "fits"),
+    [
+        (WINDOWS, {}, False),
+        (SHUFFLED, {}, False),
+        (torch.arange(64), {}, True),
+        (torch.arange(64), {"reg_tokens": 4}, True),
+    ],
+)
+def test_tokens_lie_as_the_patches_do(order: Tensor, settings: dict[str, Any], fits: bool) -> None:
+    detector = Ordered(order, **settings).eval()
+    if fits:
+        assert found_layer(detector) == "network.blocks.0"
+        return
+    with pytest.raises(InputError, match=r"in another order than it is|elsewhere than it is"):
+        found_layer(detector)
+
+
+@pytest.mark.parametrize(
+    ("network", "size"),
+    [
+        ("resnet18", 128),
+        ("convnext_atto", 128),
+        ("mobilenetv3_small_050", 128),
+        ("efficientnet_lite0", 128),
+        ("densenet121", 96),
+        ("regnetx_002", 160),  # 5 x 5 at the end, moved by half a place
+        ("fastvit_t8", 128),
+    ],
+)
+def test_sound_layers_are_left(network: str, size: int) -> None:
+    """Every feature map of 4 x 4 or more that a module with parts of its own gives."""
+    detector = timm_detector(network, size)
+    detector.requires_grad_(False)
+    probe = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    maps: dict[str, Tensor] = {}
+
+    def keep(name: str, output: Any) -> None:
+        made = as_maps(output) if isinstance(output, Tensor) and len(output) == 1 else None
+        if made is not None and min(made.shape[2:]) >= 4:
+            maps[name] = made
+
+    blocks = [name for name, part in detector.named_modules() if name and any(part.children()) and "attn" not in name]
+    with hooked(detector, blocks, keep):
+        detector(probe)
+    for name in list(maps)[:: -max(1, len(maps) // 3)]:
+        follows = require_in_place(detector, name, probe, 1 - probe, as_maps, "image", cells=True)
+        assert follows > -0.1
 
 
 class Tokens(Moved):

@@ -1,3 +1,5 @@
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ import detectors
 import xai
 from common.errors import InputError
 from detectors.base import Detector
+from detectors.queries import counting
 from tests.toys import PatchDetector
 from xai.methods import parse_method
+from xai.token_place import require_patches_in_rows
 from xai.vit import Relevance, Rollout, vit_explainer
 
 
@@ -330,3 +334,115 @@ def test_a_function_without_a_rule_is_named_where_relevance_gets_there() -> None
     with pytest.raises(InputError, match="has no rule for cumsum"):
         Relevance().check(Odd(of_timm().float()))
     Rollout().check(Odd(of_timm().float()))
+
+
+class Prompted(nn.Module):
+    """Learned tokens among a vision transformer's, before its patches or behind them (Jia et al., ECCV 2022)."""
+
+    def __init__(self, count: int, behind: bool) -> None:
+        super().__init__()
+        self.network, self.behind = of_timm(), behind
+        self.network.float()
+        self.prompts = nn.Parameter(torch.randn(1, count, 16))
+        self.network.pos_drop.register_forward_hook(lambda _module, _inputs, tokens: self.with_prompts(tokens))
+
+    def with_prompts(self, tokens: Tensor) -> Tensor:
+        parts = [tokens[:, :1], self.prompts, tokens[:, 1:]]
+        return torch.cat([*parts[::2], parts[1]] if self.behind else parts, dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers: Tensor = self.network(images)
+        return answers
+
+
+class Ordered(nn.Module):
+    """A vision transformer whose patches are put into another order before its blocks."""
+
+    def __init__(self, order: Tensor) -> None:
+        super().__init__()
+        self.network = of_timm().float()
+        self.network.pos_drop.register_forward_hook(
+            lambda _module, _inputs, tokens: torch.cat([tokens[:, :1], tokens[:, 1:][:, order]], dim=1)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers: Tensor = self.network(images)
+        return answers
+
+
+class Moving(Vit):
+    """A vision transformer that is given its picture otherwise than it is."""
+
+    def __init__(self, move: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(of_timm().float())
+        self.move = move
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(functional.interpolate(self.move(images), (32, 32), mode="bilinear"))
+
+
+class Stem(nn.Module):
+    """Patches by strided convolutions, whose middles are aside by half a token (Xiao et al., NeurIPS 2021)."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.network = of_timm(seed).float()
+        widths = (3, 16, 16, 16)
+        self.network.patch_embed.proj = nn.Sequential(
+            *(
+                part
+                for width, out in itertools.pairwise(widths)
+                for part in (nn.Conv2d(width, out, 3, 2, 1), nn.BatchNorm2d(out).eval(), nn.ReLU())
+            ),
+            nn.Conv2d(16, 16, 1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        answers: Tensor = self.network(images)
+        return answers
+
+
+NOT_IN_ROWS = "are not the 4 x 4 patches of its picture in rows"
+MISPLACED = {
+    "one prompt behind": lambda: Vit(Prompted(1, behind=True)),
+    "five prompts behind": lambda: Vit(Prompted(5, behind=True)),
+    "windows": lambda: Vit(Ordered(torch.arange(16).view(2, 2, 2, 2).transpose(1, 2).flatten())),
+    "shuffled": lambda: Vit(Ordered(torch.randperm(16, generator=torch.Generator().manual_seed(1)))),
+    "rolled": lambda: Moving(lambda images: images.roll(8, 3)),
+    "mirrored": lambda: Moving(lambda images: images.flip(3)),
+    "turned": lambda: Moving(lambda images: images.transpose(2, 3)),
+    "cropped": lambda: Moving(lambda images: images[..., 8:-8, 8:-8]),
+    "padded": lambda: Moving(lambda images: functional.pad(images, (0, 16, 0, 16))),
+    "letterboxed": lambda: Moving(lambda images: functional.pad(images, (16, 16, 16, 16))),
+}
+IN_ROWS = {
+    "plain": lambda: Vit(of_timm().float()),
+    "registers": lambda: Vit(of_timm(reg_tokens=4).float()),
+    "no class token": lambda: Vit(of_timm(global_pool="avg", class_token=False).float()),
+    "transformers": lambda: Vit(of_transformers().float()),
+    "prompts before": lambda: Vit(Prompted(5, behind=False)),
+    "enlarged": lambda: Moving(lambda images: functional.interpolate(images, (64, 64), mode="bilinear")),
+    "stem 0": lambda: Vit(Stem(0)),
+    "stem 1": lambda: Vit(Stem(1)),
+    "stem 2": lambda: Vit(Stem(2)),
+}
+
+
+@pytest.mark.parametrize("kind", MISPLACED)
+def test_tokens_that_are_not_the_patches_in_rows_are_refused(kind: str) -> None:
+    detector = MISPLACED[kind]().eval()
+    for method in (Rollout(), Relevance()):
+        with pytest.raises(InputError, match=NOT_IN_ROWS):
+            method.check(detector)
+
+
+@pytest.mark.parametrize("kind", IN_ROWS)
+def test_tokens_that_are_the_patches_are_left(kind: str) -> None:
+    Rollout().check(IN_ROWS[kind]().eval())
+
+
+def test_the_place_of_patches_costs_nine_passes() -> None:
+    detector, image = Vit(of_timm(reg_tokens=2).float()), torch.rand(1, 3, 32, 32)
+    with counting(detector) as meter:
+        require_patches_in_rows(detector, image, 1 - image, "vit:Rollout")
+    assert meter.images <= 9
