@@ -1,6 +1,7 @@
 """Whether a vision transformer's tokens are its picture's patches in rows: tried by changing single patches."""
 
 from collections.abc import Iterator
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ def require_patches_in_rows(detector: Detector, image: Tensor, changed: Tensor, 
     and the value of each token, before any token has seen another. Around the token that changes most, the middle of
     what changes must lie where the patch is: within `NEAR` tokens for more than half of the patches, as a
     convolutional stem blurs or is aside by half a token, and within `FARTHEST` for all. Tokens that later blocks put
-    into another order are not noticed. Nine passes.
+    into another order are not noticed. Nine passes, once for a detector.
 
     Args:
         detector: a vision transformer, as `xai.attention.ViT` reads it, in evaluation mode.
@@ -39,6 +40,8 @@ def require_patches_in_rows(detector: Detector, image: Tensor, changed: Tensor, 
     Raises:
         InputError: they are others, in another order, or of the picture as the detector moves, crops or pads it.
     """
+    if detector in _IN_ROWS:
+        return
     before = _entering(detector, image, who)
     grid = patch_grid(len(before))
     if grid is None:
@@ -57,6 +60,11 @@ def require_patches_in_rows(detector: Detector, image: Tensor, changed: Tensor, 
             "or none; put prompts before the patches, leave these in rows, and move, crop or pad pictures in prepare; "
             "or take another explanation"
         )
+    _IN_ROWS.add(detector)
+
+
+_IN_ROWS: WeakSet[Detector] = WeakSet()
+"""Those that passed."""
 
 
 class _Entering(Attention):
