@@ -21,6 +21,7 @@ TWELVE_BITS = 2**12  # the largest of 16-bit values must reach it: 8 or 12 bits 
 DARK = 16  # of 255: masks are darker almost everywhere that they are not as bright
 MOST_GREYS = 64  # of a mask that is neither dark nor bright on much of it
 MOST_BETWEEN = 0.8  # of a mask, also a softened one
+MOST_DIM = 3  # times what is brighter than half; of a softened mask, it is about as much
 LEAST_DIM = 1e-3  # of a mask that is nowhere bright: fewer pixels are noise of compression
 COLOURED = 0.4  # of a mask that was drawn in colours over black
 MAX_TILE = 8192  # of TIFF, which unpacks tiles whole, however small the picture
@@ -64,11 +65,12 @@ def decode(data: bytes, name: str) -> np.ndarray:
 
 
 def decode_mask(data: bytes, name: str) -> np.ndarray:
-    """The mask that `data` encodes, as (H, W) bool: True where the picture is brighter than half.
+    """The mask that `data` encodes, as (H, W) bool: True where the picture is brighter than half, in colour by the
+    brightest channel.
 
     A picture with no value above 1 is read as 0 and 1. Raises InputError as `decode` does, but for small sides, for a
-    photograph (neither dark nor bright on most of it, or in colour on much of it), and for one that is neither black
-    nor anywhere brighter than half.
+    photograph (neither dark nor bright on most of it, or in colour on much of it), and for one most of which
+    is neither black nor brighter than half.
     """
     image = _open(data, name)
     grey = _grey(image, name) if image.mode.startswith(("I", "F")) else np.array(_convert(image, "L", name))
@@ -80,13 +82,16 @@ def decode_mask(data: bytes, name: str) -> np.ndarray:
             f"{name}: by its look no mask, but a photograph ({between.mean():.0%} of it is neither dark nor bright); "
             "see whether mask_path and source_path are exchanged"
         )
-    brightest = int(grey.max())
-    if DARK < brightest <= 127 and (grey > DARK).mean() >= LEAST_DIM:
+    if (coloured := _coloured(image, name)).any():
+        grey = np.where(coloured, np.array(_convert(image, "RGB", name)).max(axis=2), grey)
+    marked = grey > (127 if grey.max() > 1 else 0)
+    dim = (grey > DARK) & ~marked
+    if dim.mean() >= LEAST_DIM and dim.sum() > MOST_DIM * marked.sum():
         raise InputError(
-            f"{name}: no pixel of this mask is brighter than half (the brightest is {brightest} of 255), and it is not "
-            "black; save it as black and white (0 and 255, or 0 and 1)"
+            f"{name}: most of what is not black in this mask is no brighter than half (the brightest is {grey.max()} "
+            "of 255); save it as black and white (0 and 255, or 0 and 1)"
         )
-    return grey > (127 if brightest > 1 else 0)
+    return marked
 
 
 def size_of(data: bytes, name: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import itertools
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from common.console import count, some
 from common.errors import InputError
@@ -12,6 +12,7 @@ from data.class_words import FAKE, class_of
 from data.entry import Entry
 from data.frames import CLASS_NAMES, family_in
 from data.indexing.picture_tree import COMPRESSIONS, is_container, verdict, without_number
+from data.preprocess.layout import SUFFIXES as VIDEO_SUFFIXES
 
 SHIFT = 3
 """By how many rows a column of videos is tried to be shifted."""
@@ -25,11 +26,13 @@ def doubts(entries: Sequence[Entry]) -> list[str]:
     found = (
         _labels_beside_folders(entries),
         _masks_of_others(entries),
-        _spelt_alike("family", "families", (entry.stated_family for entry in entries)),
-        _spelt_alike("video", "videos", (entry.stated_video for entry in entries)),
+        _one_mask_for_many(entries),
+        _spelt_alike("family", "families", _plain_family, (entry.stated_family for entry in entries)),
+        _spelt_alike("video", "videos", _plain_video, (entry.stated_video for entry in entries)),
         _words_for_nothing(entries),
         _videos_left_out(entries),
         _several_compressions(entries),
+        _videos_in_splits(entries),
         _videos_beside_names(entries),
     )
     return [remark for remark in found if remark]
@@ -83,11 +86,26 @@ def _masks_of_others(entries: Sequence[Entry]) -> str | None:
     )
 
 
-def _spelt_alike(what: str, several: str, names: Iterable[str | None]) -> str | None:
-    """That names differ in their case alone, or numbers in zeros before them or a ".0" behind them."""
+def _one_mask_for_many(entries: Sequence[Entry]) -> str | None:
+    """That one mask stands beside frames of many videos: the cell was filled down."""
+    videos, masked = defaultdict(set), [entry for entry in entries if entry.mask]
+    for entry in masked:
+        videos[str(entry.mask)].add(entry.video)
+    mask = max(videos, key=lambda each: len(videos[each]), default="")
+    beside = sum(entry.mask == mask for entry in masked)
+    if len(videos[mask]) < 3 or beside <= len(masked) / 2:
+        return None
+    return (
+        f"one mask, {mask}, beside {count(beside, 'frame')} of {count(len(videos[mask]), 'video')}: it is taken for "
+        "each; where the cell was filled down, all numbers of manipulated pixels are wrong"
+    )
+
+
+def _spelt_alike(what: str, several: str, plain: Callable[[str], str], names: Iterable[str | None]) -> str | None:
+    """That names differ in what is none by `plain`."""
     alike = defaultdict(set)
     for name in filter(None, names):
-        alike[_plain(name)].add(name)
+        alike[plain(name)].add(name)
     twice = [sorted(spellings) for spellings in alike.values() if len(spellings) > 1]
     if not twice:
         return None
@@ -97,9 +115,16 @@ def _spelt_alike(what: str, several: str, names: Iterable[str | None]) -> str | 
     )
 
 
-def _plain(name: str) -> str:
-    """A name in any case; of numbers ("003", "003_012", "3.0") without zeros before them and without ".0"."""
-    if re.fullmatch(r"\d+([_-]\d+)*(\.0+)?", name):
+def _plain_family(name: str) -> str:
+    """A family in any case, without what separates words."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _plain_video(name: str) -> str:
+    """A video in any case, without a film's ending; of numbers ("003", "3.0") without zeros before and ".0" behind."""
+    stem, ending = posixpath.splitext(name)
+    name = re.sub(r"[\s_-]+", "_", stem if ending.lower() in VIDEO_SUFFIXES else name)
+    if re.fullmatch(r"\d+(_\d+)*(\.0+)?", name):
         return re.sub(r"\d+", lambda number: number[0].lstrip("0") or "0", re.sub(r"\.0+$", "", name))
     return name.casefold()
 
@@ -134,6 +159,26 @@ def _several_compressions(entries: Sequence[Entry]) -> str | None:
     return (
         f"{count(len(several), 'film')} at several compressions, such as {some(several[0])}, of which each counts as "
         "another video: intervals and tests take them for independent; score one at a time"
+    )
+
+
+def _videos_in_splits(entries: Sequence[Entry]) -> str | None:
+    """That frames of one video are in several splits by turns: what is trained on is tested on.
+
+    Of a split by time, each video has the frames of a split in a row.
+    """
+    splits = defaultdict(list)
+    for entry in entries:
+        if entry.split:
+            splits[entry.video].append(entry.split)
+    several = {video: names for video, names in splits.items() if len(set(names)) > 1}
+    turns = sum(one != two for names in several.values() for one, two in itertools.pairwise(names))
+    if turns <= 1.5 * sum(len(set(names)) - 1 for names in several.values()):
+        return None
+    video, names = next(iter(several.items()))
+    return (
+        f"{count(len(several), 'video')} with frames in several splits by turns, such as {video} "
+        f"({', '.join(sorted(set(names)))}): what is trained on is tested on; split by videos"
     )
 
 

@@ -24,6 +24,9 @@ BORDER = 0.5
 LOWER = 0.15
 """The share of a picture's rows, from below, that are one row again and again where its decoder gave up."""
 
+ONE_COLOUR = 4
+"""By how many levels of 255 a picture of one colour may vary."""
+
 GREYS = 0.01
 """The share of a picture's pixels, neither dark nor bright, below which it has the look of a mask."""
 
@@ -90,7 +93,7 @@ def _warn_of(
 
 def _picture_doubt(picture: np.ndarray) -> _Doubt | None:
     """What is odd about a picture (H, W, 3), in words; None for nothing."""
-    if not np.ptp(picture.reshape(-1, 3), axis=0).any():
+    if np.ptp(picture.reshape(-1, 3), axis=0).max() <= ONE_COLOUR:
         return "of one colour everywhere", "what wrote it may have failed; it counts as any other"
     grey = picture[..., 0]
     if (picture == grey[..., None]).all() and ((grey > DARK) & (grey < 255 - DARK)).mean() < GREYS:

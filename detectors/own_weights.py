@@ -67,19 +67,34 @@ def _drawn(
     stored = _stored(checkpoint)
     in_detector, in_file = set(map(_digest, weights.values())), set(map(_digest, stored.values()))
     unused = [key for key, tensor in stored.items() if _digest(tensor) not in in_detector]
-    if all(_digest(tensor) in in_file for tensor in weights.values()):
-        return False, []
-    drawn = _differing(weights, make)
+    is_of_file = all(_digest(tensor) in in_file for tensor in weights.values())
+    drawn = [] if is_of_file else _differing(weights, make)
     seeded = list[str]()
-    if stored and not drawn:
+    if stored and not (is_of_file or drawn):
         with other_seeds():
             seeded = _differing(weights, make)
-    remarks = []
-    if (drawn or seeded) and unused:  # else they are computed of the file's, as where batch norms are folded
-        remarks.append(
-            f"detector {name} does not have {len(unused)} of {count(len(stored), 'tensor')} of {checkpoint} "
-            f"({some(unused)}): load_state_dict(strict=False) leaves out what has another name, such as a prefix"
-        )
+    statistics = _other_statistics(weights, stored, in_file)
+    remarks = list[str]()
+    if unused:  # else they are computed of the file's, as where batch norms are folded
+        there = f"{len(unused)} of {count(len(stored), 'tensor')} of {checkpoint} ({some(unused)})"
+        if drawn or seeded:
+            remarks.append(
+                f"detector {name} does not have {there}: load_state_dict(strict=False) leaves out what has another "
+                "name, such as a prefix"
+            )
+        elif is_of_file:
+            remarks.append(
+                f"detector {name} leaves {there} out: where these are parts of the network, it is another one without "
+                "them"
+            )
+        elif len(unused) == len(stored):
+            remarks.append(f"detector {name} has none of the tensors of {checkpoint}: it loads another file, or none")
+        elif statistics:
+            others = count(len(statistics), "other mean or variance", "other means or variances")
+            remarks.append(
+                f"detector {name} has {others} of batch norms than {checkpoint} ({some(statistics)}): they are "
+                "buffers, which copying parameters leaves out"
+            )
     if drawn:
         remarks.append(
             f"detector {name} draws {len(drawn)} of {count(len(weights), 'weight')} when it is made ({some(drawn)}): "
@@ -91,6 +106,22 @@ def _drawn(
             f"({some(seeded)}): they are not of {checkpoint}"
         )
     return bool(drawn), remarks
+
+
+def _other_statistics(weights: Mapping[str, Tensor], stored: Mapping[str, Tensor], in_file: set[bytes]) -> list[str]:
+    """The means and variances of batch norms that a detector and its file have, under a prefix or none, and differ."""
+    there = {tail for key in stored for tail in _tails(key)}
+    return [
+        key
+        for key, tensor in weights.items()
+        if key.endswith(("running_mean", "running_var")) and _digest(tensor) not in in_file and there & _tails(key)
+    ]
+
+
+def _tails(key: str) -> set[str]:
+    """A key, and without the first and the first two of its parts, with at least two left."""
+    parts = key.split(".")
+    return {".".join(parts[start:]) for start in range(min(3, len(parts) - 1))}
 
 
 def _unseen_remark(detector: nn.Module, name: str) -> str | None:

@@ -13,11 +13,13 @@ from detectors import Detector, Queries
 from detectors.consistency import probes, require_same_beside
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
+from detectors.preparing import prepared
 from examination.case import Setting
 from examination.evidence import FEWEST, regions_needed
 from examination.frame import Examiner, usable_examination
 from runs.chosen_parts import chosen_batch_size, chosen_methods, open_detector, split_overrides, with_stopping
 from runs.configuration import describe_device, identify_detector, versions
+from runs.own_explainers import try_explainers
 from runs.run_options import EvaluationOptions
 from runs.unused_settings import warn_of_unused
 from xai.explanation_settings import ExplanationSettings, build_settings, check_settings, describe_settings
@@ -59,6 +61,7 @@ class ExaminationSetup:
     def examiner(self, picture: np.ndarray, on_stage: Callable[[str], None]) -> Examiner:
         """For pictures (H, W, 3) uint8 as this one, at which the detector's gradient is tried."""
         settings, attack = usable_examination(self.detector, self.settings, picture, self.batch_size, self.budget)
+        try_explainers(self.detector, self.methods, settings, prepared(self.detector, picture), self.batch_size)
         return Examiner(
             self.detector, self.methods, settings, attack, self.regions, self.options.seed, self.batch_size, on_stage
         )

@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -39,6 +39,12 @@ DEPENDS = (
 BEYOND = 0.75
 """How far outside of [0, 1] an own part may ask without a remark: noise leads there, normalising leads further."""
 
+OTHER_BATCH = 7
+"""Images in a pass, of own parts that are asked in other batches."""
+
+ASKED_TOLERANCE = 0.05
+"""Of the range of a map, or of a metric's value: what passes of other sizes may change by rounding."""
+
 QUARTERS = 3
 """How many quarters of a frame own attacks are tried on: its middle, and two beside it."""
 
@@ -65,13 +71,9 @@ class OwnParts:
     @classmethod
     def of(cls, scorer: Scorer) -> "OwnParts":
         """Those of a scorer."""
-        methods = {each.explainer: each for each in scorer.methods if _is_own(each.explainer, xai.methods.FAMILIES)}
         where = str(getattr(scorer.detector.prepare, "__module__", ""))
         return cls(
-            {
-                name: replace(method, fill="mean") if method.fill == ADVERSARIAL else method
-                for name, method in methods.items()
-            },
+            own_methods(scorer.methods),
             {name: each for name, each in scorer.attacks.items() if is_own_attack(name)},
             {name: each for name, each in scorer.metrics.items() if _is_own(name, ())},
             prepares_itself(scorer.detector) and not where.startswith("detectors."),
@@ -171,6 +173,41 @@ class Asked:
             self.followed |= images.requires_grad and torch.is_grad_enabled()
 
 
+class _ClassesTurned(Detector):
+    """A detector whose classes are in the opposite order, and mean the same."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+        self.class_names = tuple(reversed(detector.class_names))
+        self.real = len(self.class_names) - 1 - detector.real
+        self.input_size, self.mean, self.std = detector.input_size, detector.mean, detector.std
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.detector(images).flip(1)
+
+
+def asked_otherwise(frame: FrameExplanations) -> Mapping[str, FrameExplanations]:
+    """A frame on the same segments, with the same draws, asked otherwise in what may change nothing, by how."""
+    classes, size = len(frame.detector.class_names), frame.batch_size
+    in_batches = OTHER_BATCH + (size == OTHER_BATCH)
+    others = {
+        f"in batches of {in_batches}, not of {size}: leave no pictures out, and mix none": (
+            frame.detector, frame.target, in_batches
+        ),
+        "with the classes in another order: ask for `score.target`, not for a class by its number": (
+            _ClassesTurned(frame.detector), classes - 1 - frame.target, size
+        ),
+    }  # fmt: skip
+    asked = {}
+    for how, (detector, target, batch_size) in others.items():
+        asked[how] = FrameExplanations(
+            detector, frame.image, target, frame.settings, frame.seed, frame.key, batch_size, frame.precision
+        )
+        asked[how].segments = frame.segments
+    return asked
+
+
 @dataclass(frozen=True, eq=False)
 class Proposed:
     """What an attack proposes for QUARTERS quarters of an image, unprojected, (QUARTERS, 3, S, S) on the CPU each.
@@ -240,6 +277,14 @@ def _rows(batch: Batch, rows: list[int], rounds: list[int]) -> Batch:
         batch.gradients[rows] if len(batch.gradients) else batch.gradients,
         batch.logits[rows],
     )
+
+
+def own_methods(methods: Iterable[Method]) -> dict[str, Method]:
+    """Those by users' own explainers, by these, none with the adversarial fill."""
+    own = {each.explainer: each for each in methods if _is_own(each.explainer, xai.methods.FAMILIES)}
+    return {
+        name: replace(method, fill="mean") if method.fill == ADVERSARIAL else method for name, method in own.items()
+    }
 
 
 def is_own_attack(name: str) -> bool:

@@ -19,6 +19,9 @@ ATTACK_TOLERANCE = 0.05
 MOST_CONTRAST, LEAST_CONTRAST, LINEAR = 1.5, 0.02, 0.9
 """By how much an attack may stretch a picture, of what standard deviation and r squared, without a remark."""
 
+FAR = 4
+"""By how many budgets, in the median, a first proposal may change a picture without a remark."""
+
 
 def try_attack(name: str, attack: RegionAttack, detector: Detector, image: Tensor, batch_size: int) -> bool:
     """Whether an attack repeats itself on two quarters of an image: the first twice, each alone, and both together.
@@ -83,7 +86,7 @@ def _remark_on_proposed(name: str, attack: RegionAttack, made: Proposed, image: 
     before, after = image[:, inside], made.alone[0][:, inside]
     if torch.equal(before, after):
         warn(f"{said} the first frame itself: it changes nothing there; see its steps, and when it stops")
-    elif float(after.abs().max()) <= 2 * attack.epsilon < float(before.median()) / 2 and after.min() < 0 < after.max():
+    elif float(after.abs().max()) <= 2 * attack.epsilon < float(before.median()) / 2 and after.std() > 0:
         warn(
             f"{said} values from {float(after.min()):.2g} to {float(after.max()):.2g} of the first frame, whose own "
             f"are from {float(before.min()):.2g} to {float(before.max()):.2g}: where that is the change, add the "
@@ -93,6 +96,11 @@ def _remark_on_proposed(name: str, attack: RegionAttack, made: Proposed, image: 
         warn(
             f"{said} the first frame at {slope:.1f} times its contrast, from {float(after.min()):.2g} to "
             f"{float(after.max()):.2g}: where that is a normalised picture, give it back in [0, 1]"
+        )
+    elif (changes := float((after - before).abs().median())) > FAR * attack.epsilon:
+        warn(
+            f"{said} changes of the first frame by {changes:.2g}, where its budget is {attack.epsilon:.2g}, to which "
+            "they are cut: see whether its steps are in [0, 1], and its pictures in the shape and order that it got"
         )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -11,14 +12,15 @@ from torch import Tensor
 from common.console import warn
 from common.errors import FAILED, InputError
 from common.global_generators import other_seeds
-from detectors import Detector
+from detectors import Detector, Queries
 from detectors.gradient_check import remark_on_gradient
-from runs.asked_own_parts import DEPENDS, Asked, Given, of_map
+from runs.asked_own_parts import ASKED_TOLERANCE, DEPENDS, Asked, Given, asked_otherwise, of_map, own_methods
 from runs.first_given import TOLERANCE
 from xai.base import SampledExplainer
-from xai.explanation import Explanation, FrameExplanations
+from xai.explanation import Explanation, FrameExplanations, explained_class
+from xai.explanation_settings import ExplanationSettings
 from xai.fills import Background
-from xai.methods import SUFFIX, Method
+from xai.methods import ADVERSARIAL, SUFFIX, Method
 
 
 class _UpsideDown(Detector):
@@ -32,6 +34,29 @@ class _UpsideDown(Detector):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.detector(images.flip(-2))
+
+
+def try_explainers(
+    detector: Detector, methods: Sequence[Method], settings: ExplanationSettings, image: Tensor, batch_size: int
+) -> None:
+    """Tries users' own explainers on a picture (3, S, S) outside of a run, once for a detector.
+
+    Raises InputError and warns as `runs.own_parts.try_own_parts` does of explainers.
+    """
+    own = own_methods(methods)
+    if not own or detector in _TRIED:
+        return
+    _TRIED.add(detector)
+    target = explained_class(Queries(detector).logits(image[None])[0], detector.real)
+    frame, other = (FrameExplanations(detector, image, target, settings, seed, "trial", batch_size) for seed in (0, 1))
+    filled = {method.explainer for method in methods if method.fill == ADVERSARIAL}
+    for method in own.values():
+        try_explainer(method, frame, other)
+        if method.explainer in filled:
+            try_fill(method, frame)
+
+
+_TRIED: WeakSet[Detector] = WeakSet()
 
 
 def try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanations) -> Given:
@@ -73,7 +98,17 @@ def try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanat
             f"method {method.name} gave the same map of the first frame for the detector and for one that sees it "
             "upside down: it does not ask the detector, or gives what it made of a picture before, whatever is asked"
         )
+    if given:
+        _remark_on_asking(method, frame, first)
     return given
+
+
+def _remark_on_asking(method: Method, frame: FrameExplanations, made: Explanation) -> None:
+    """Warns of a method whose map depends on the batch size, or on the order of the classes."""
+    for how, other in asked_otherwise(frame).items():
+        with contextlib.suppress(*FAILED):
+            if spread := _differ(made, other.explain(method), ASKED_TOLERANCE):
+                warn(f"method {method.name} gave another map of the first frame, by {spread}, when asked {how}")
 
 
 def try_fill(method: Method, frame: FrameExplanations) -> None:
@@ -129,10 +164,10 @@ def _same_for_another(method: Method, frame: FrameExplanations, made: Explanatio
     return False
 
 
-def _differ(one: Explanation, two: Explanation) -> str:
-    """By how much two maps of one picture differ, in words; "" where by no more than rounding."""
+def _differ(one: Explanation, two: Explanation, tolerance: float = TOLERANCE) -> str:
+    """By how much two maps of one picture differ, in words; "" where by no more than `tolerance` of their range."""
     spread, difference = float(np.ptp(one.saliency)), float(np.abs(one.saliency - two.saliency).max())
-    return f"{difference:.2g} where a map's values span {spread:.2g}" if difference > TOLERANCE * spread else ""
+    return f"{difference:.2g} where a map's values span {spread:.2g}" if difference > tolerance * spread else ""
 
 
 def _claims(explainer: object, made: Explanation) -> bool:

@@ -13,10 +13,12 @@ from common.console import warn
 from common.errors import FAILED
 from common.seeds import generator
 from runs.asked_own_parts import (
+    ASKED_TOLERANCE,
     DEPENDS,
     Asked,
     Given,
     OwnParts,
+    asked_otherwise,
     measure,
     of_attack,
     of_prepare,
@@ -109,6 +111,15 @@ def _try_metric(name: str, metric: Metric, frame: FrameExplanations) -> Given:
         full_name, first, second = changed[0]
         warn(f"metric {full_name} gave {first:g} and {second:g} of one map {DEPENDS}")
         return {}
+    for how, other in asked_otherwise(frame).items():
+        with contextlib.suppress(*FAILED):
+            again = measure(name, metric, other)
+            if differing := [
+                f"{first.value:g} and {second.value:g}"
+                for first, second in zip(one, again, strict=True)
+                if not np.isclose(first.value, second.value, rtol=ASKED_TOLERANCE, atol=1e-3, equal_nan=True)
+            ]:
+                warn(f"metric {name} gave {differing[0]} of one map when asked {how}")
     others = [] if metric.about.needs == "explaining" else [*range(OTHER_MAPS)]
     maps = [generator(0, "map", other).random(frame.image.shape[1:]).astype(np.float32) for other in others]
     try:

@@ -5,6 +5,7 @@ go only once the part is whole, so a process may be killed at any moment: a fram
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -105,13 +106,18 @@ class Packed:
 
         Raises InputError where a part is damaged or was removed. Keeps the parts in memory that it needed.
         """
+        keys = list(keys)
         by_part: dict[str, list[str]] = {}
         for key in keys:
             by_part.setdefault(self._where[key], []).append(key)
         kept = {(name, kind): self._part(name, kind) for name in by_part}
         self._open = {(name, other): part for (name, other), part in self._open.items() if other != kind} | kept
         pieces = [kept[name, kind].of(chosen) for name, chosen in by_part.items()]
-        return pa.concat_tables([parquet_records.schema(kind).empty_table(), *pieces])
+        table = pa.concat_tables([parquet_records.schema(kind).empty_table(), *pieces])
+        if [*itertools.chain.from_iterable(by_part.values())] == keys:
+            return table
+        places = pc.index_in(table["key"].cast(pa.string()), value_set=pa.array(keys, pa.string()))
+        return table.take(pa.array(np.argsort(places.to_numpy(), kind="stable")))
 
     def _part(self, name: str, kind: type) -> "_Part":
         known = self._open.get((name, kind))

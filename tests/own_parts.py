@@ -275,6 +275,27 @@ def kept_by_picture(
     return BY_PICTURE[key]
 
 
+def full_batches(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """As `asking`, of the segments that fill a batch."""
+    falls = np.zeros(int(segments.max()) + 1, np.float32)
+    for start in range(0, len(falls) // score.batch_size * score.batch_size, score.batch_size):
+        labels = range(start, start + score.batch_size)
+        kept = torch.stack([torch.from_numpy(segments != label) for label in labels])
+        falls[start : start + score.batch_size] = -score(fill(kept[:, None].to(image))).cpu().numpy()
+    return falls[segments]
+
+
+def by_number(
+    score: Score, image: Tensor, segments: np.ndarray, fill: Fill, generator: np.random.Generator
+) -> np.ndarray:
+    """As `asking`, of the class whose number is 1."""
+    kept = torch.stack([torch.from_numpy(segments != label) for label in range(int(segments.max()) + 1)])
+    chances = score.queries.probabilities(fill(kept[:, None].to(image)))[:, 1]
+    return -chances.cpu().numpy().astype(np.float32)[segments]
+
+
 @dataclass(frozen=True)
 class Seeds:
     """One that says it is deterministic, and seeds torch's generator before it draws."""
@@ -866,6 +887,15 @@ class KeepsByPicture:
         key = hashlib.sha256(case.image.cpu().numpy().tobytes()).digest()
         values = np.abs(case.saliency)
         return {"kept": self.kept.setdefault(key, float(values.max() / max(values.sum(), 1e-9)))}
+
+
+@dataclass(frozen=True)
+class AsksByNumber(KeepsByPicture):
+    """A metric of the chance of the class whose number is 1, weighed by the map."""
+
+    def __call__(self, case: Case) -> dict[str, float]:
+        chance = float(case.score.queries.probabilities(case.image[None])[0, 1])
+        return {"kept": chance * float(np.abs(case.saliency).mean())}
 
 
 @dataclass(frozen=True)

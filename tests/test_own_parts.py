@@ -348,6 +348,8 @@ def test_one_that_draws_nothing_or_fails_later_is_left_alone(tmp_path: Path, nam
         ("block_of_most_contrast", "block_of_most_contrast gave the same map of the first frame for the detector and"),
         ("kept_by_picture", "kept_by_picture gave the same map of the first frame for the detector and for one that"),
         ("kept_by_picture_adv", "kept_by_picture_adv gave the same map of the first frame for the detector and"),
+        ("full_batches", "full_batches gave another map of the first frame, by "),
+        ("by_number", "by_number gave another map of the first frame, by "),
         ("blackening_adv", "blackening gave the same map of the first frame whatever hides its pixels"),
         ("blackening", ""),
         ("asking_adv", ""),
@@ -387,6 +389,7 @@ def test_an_explainer_that_depends_on_more_than_it_is_given_is_warned_of(
         ("metrics", "DrawsItsValue", ".drawn gave 0.667787 of 4 different maps of one picture: it does not look", True),
         ("metrics", "KeepsByPicture", ".kept gave ", True),
         ("metrics", "HitsOrMisses", ".kept gave ", False),
+        ("metrics", "AsksByNumber", " gave ", True),
     ],
 )
 def test_an_attack_or_metric_that_does_not_repeat_itself_is_warned_of(

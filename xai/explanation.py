@@ -107,6 +107,16 @@ class FrameExplanations:
         self._own_segments: dict[Callable[[Tensor], np.ndarray], np.ndarray] = {}
 
     @property
+    def batch_size(self) -> int:
+        """Images in a forward pass."""
+        return self._queries.batch_size
+
+    @property
+    def precision(self) -> str:
+        """Of the methods' queries."""
+        return self._queries.precision
+
+    @property
     def score(self) -> Score:
         """p(target) of images, asked as the explanations ask: in their batches and precision."""
         return Score(self._queries, self.target).copied()

@@ -77,6 +77,11 @@ def test_nothing_is_said_of_sound_indexes() -> None:
         ([*VIDEOS[:7], None, *VIDEOS[8:]], "1 frame without a video beside others of its folder that have one, such "),
         ([str(video).upper() if n % 2 else video for n, video in enumerate(VIDEOS)], "one video is spelt in several"),
         (
+            [f"{video}.mp4" if n % 2 else video for n, video in enumerate(VIDEOS)],
+            "'fake000', 'fake000.mp4' may be, and",
+        ),
+        ([f"a {n // 3}" if n % 2 else f"a_{n // 3}" for n in range(len(CLIPS))], "as 'a 0', 'a_0' may be, and each"),
+        (
             [f"{n // 6:03}" if n % 2 else f"{n // 6}" for n in range(len(CLIPS))],
             "as '0', '000' may be, and each counts",
         ),
@@ -87,6 +92,16 @@ def test_a_column_of_videos_that_is_shifted_filled_in_or_spelt_anew_is_said(
     videos: list[str | None], told: str
 ) -> None:
     assert told in "\n".join(doubts(stating(videos)))
+
+
+def test_one_mask_beside_many_videos_and_videos_in_several_splits_are_said() -> None:
+    filled = [replace(entry, mask="masks/1.png") for entry in CLIPS]
+    assert doubts(filled)[0].startswith("one mask, masks/1.png, beside 24 frames of 8 videos: it is taken for each")
+    of_films = [replace(entry, mask=f"masks/{entry.video}.png") for entry in CLIPS]
+    by_time = [replace(entry, split=("train", "train", "test")[number % 3]) for number, entry in enumerate(CLIPS)]
+    assert doubts(of_films) == doubts(by_time) == []
+    drawn = [replace(entry, split=("test", "train", "test")[number % 3]) for number, entry in enumerate(CLIPS)]
+    assert doubts(drawn)[0].startswith("8 videos with frames in several splits by turns, such as fake000 (test, train)")
 
 
 @pytest.mark.parametrize("column", ["split", "stated_family", "stated_video"])
@@ -105,10 +120,10 @@ def test_one_film_at_two_compressions_is_said() -> None:
 
 
 def test_families_that_are_spelt_in_two_ways_are_said() -> None:
-    entries = [replace(entry, stated_family=name) for entry, name in zip(CLIPS[:2], ("NewGen", "newgen"), strict=True)]
+    entries = [replace(entry, stated_family=name) for entry, name in zip(CLIPS[:2], ("NewGen", "new-gen"), strict=True)]
     (told,) = doubts(entries)
     assert told == (
-        "one family is spelt in several ways, as 'NewGen', 'newgen' may be, and each counts as another (1 such "
+        "one family is spelt in several ways, as 'NewGen', 'new-gen' may be, and each counts as another (1 such "
         "family): write them alike"
     )
 

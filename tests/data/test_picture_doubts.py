@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -81,8 +82,23 @@ def test_many_masks_are_looked_at_in_part_and_damaged_ones_left_to_their_frames(
 
 @pytest.mark.parametrize("value", [17, 76, 127])
 def test_a_mask_that_is_nowhere_brighter_than_half_and_not_black_is_refused(value: int) -> None:
-    with pytest.raises(InputError, match=f"no pixel of this mask is brighter than half .the brightest is {value} of"):
+    with pytest.raises(InputError, match=f"no brighter than half .the brightest is {value} of 255"):
         decode_mask(encode_png(FACE.astype(np.uint8) * np.uint8(value)), "m.png")
+
+
+def test_a_map_of_differences_is_no_mask_and_a_softened_one_is() -> None:
+    differences = np.random.default_rng(0).integers(20, 91, FACE.shape).astype(np.uint8) * FACE
+    differences[20, 20:24] = 210
+    with pytest.raises(InputError, match=r"no brighter than half .the brightest is 210 of 255"):
+        decode_mask(encode_png(differences), "m.png")
+    soft = cv2.GaussianBlur(FACE.astype(np.uint8) * np.uint8(255), (0, 0), 3)
+    assert 0.3 < decode_mask(encode_png(soft), "m.png").mean() < 0.7
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255), (128, 0, 0), (0, 200, 40)])
+def test_a_mask_in_colour_is_read_by_its_brightest_channel(colour: tuple[int, int, int]) -> None:
+    picture = FACE[..., None] * np.array(colour, np.uint8)
+    np.testing.assert_array_equal(decode_mask(encode_png(picture), "m.png"), FACE)
 
 
 @pytest.mark.parametrize("noisy", [0, 16])

@@ -105,6 +105,40 @@ def test_weights_that_are_drawn_by_a_seed_and_not_of_the_file_are_said(way: str,
     assert torch.manual_seed(3).initial_seed() == 3  # what was another meanwhile is as it was
 
 
+def test_what_of_its_file_a_detector_leaves_out_is_said(tmp_path: Path) -> None:
+    more = saved(tmp_path / "more.pth", lambda weights: weights | {"attention.weight": torch.rand(4, 4)})
+    assert f"detector own leaves 1 of 5 tensors of {more} (attention.weight) out" in told(
+        lambda: Small(more, strict=False), more
+    )
+    torch.manual_seed(5)
+    one, other = saved(tmp_path / "one.pth"), saved(tmp_path / "other.pth")
+    assert told(lambda: Small(one), other) == (
+        f"detector own has none of the tensors of {other}: it loads another file, or none"
+    )
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_statistics_of_batch_norms_that_are_not_those_of_the_file_are_said(prefix: str, tmp_path: Path) -> None:
+    path, stored = tmp_path / "x.pth", Counted()
+    stored.net[1].running_mean.fill_(3.0)  # type: ignore[union-attr, operator]
+    with torch.no_grad():
+        stored.head.weight.mul_(2)
+    torch.save({f"{prefix}{key}": value for key, value in stored.state_dict().items()}, path)
+
+    def copied(wanted: Callable[[Counted], Any]) -> Detector:
+        made = Counted()
+        for key, value in wanted(made):
+            value.data.copy_(torch.load(path, weights_only=True)[f"{prefix}{key}"])
+        return made
+
+    said = told(lambda: copied(lambda made: made.named_parameters()), path)
+    assert said == (
+        f"detector own has 1 other mean or variance of batch norms than {path} (net.1.running_mean): they are buffers, "
+        "which copying parameters leaves out"
+    )
+    assert told(lambda: copied(lambda made: made.state_dict(keep_vars=True).items()), path) == ""
+
+
 class Loading(Small):
     """One that loads weights of its own."""
 

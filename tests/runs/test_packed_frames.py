@@ -161,6 +161,17 @@ def test_runs_are_compared_wherever_their_frames_lie(tmp_path: Path) -> None:
     assert one.overall("drop") == pytest.approx(other.overall("drop"))
 
 
+def test_products_are_the_same_where_parts_hold_frames_by_turns(
+    tmp_path: Path, whole: tuple[Path, dict[str, bytes]]
+) -> None:
+    folder, keys = fill(tmp_path)
+    folder.pack(keys[1::2])
+    folder.pack(keys[::2])
+    assert folder.missing(keys) == []
+    write_products(folder, "All", CONFIGURATION, keys, {})
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()} == whole[1]
+
+
 def test_frames_are_packed_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_module, "PACK", 4)
     _, keys = fill(tmp_path)
