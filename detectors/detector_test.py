@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.console import say, table, warn
+from common.console import count, say, table, warn
 from data.frames import Frame
 from detectors.base import REAL, Detector
 from detectors.fresh_process import require_same_in_fresh_process
@@ -99,7 +99,7 @@ def run_test(detector: Detector, frames: Sequence[Frame], out: Path, batch_size:
     require_same_in_fresh_process(detector, len(frames), lambda index: frames[index].image)  # after all it was asked
     write_report(out, detector, report)
     show_report(report)
-    if (doubt := swapped_classes(detector, report)) is not None:
+    for doubt in filter(None, (swapped_classes(detector, report), one_verdict(report))):
         warn(doubt)
     say(f"written to {out}: metrics.json, metrics.csv, predictions.csv")
     return report
@@ -114,6 +114,18 @@ def measure_detector(detector: Detector, frames: Sequence[Frame], batch_size: in
     samples = {separation.manipulation: (separation.real, separation.fake) for separation in videos_level}
     frames_level = _separations("frame", scores, predictions.families, samples)
     return Report((*frames_level, *videos_level), predictions, scores)
+
+
+def one_verdict(report: Report) -> str | None:
+    """That all frames get one verdict, though some are real and some fake, and what may make that; else None."""
+    frames = report.of("frame")
+    if not (frames.real and frames.fake) or len(set((report.scores >= 0.5).tolist())) > 1:
+        return None
+    verdict = "fake" if report.scores[0] >= 0.5 else "real"
+    return (
+        f"all {count(len(report.scores), 'frame')} are called {verdict}: outputs sorted by their size, as pipelines "
+        "give them, look so, and weights that were not loaded"
+    )
 
 
 def swapped_classes(detector: Detector, report: Report) -> str | None:

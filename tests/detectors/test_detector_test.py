@@ -232,3 +232,12 @@ def test_how_a_foreign_file_was_read_stands_in_the_scores(tmp_path: Path) -> Non
     run_test(detector, many(2), tmp_path)
     reading = json.loads((tmp_path / "metrics.json").read_text())["reading"]
     assert (reading["said"], reading["assumed"]) == (["classes Real, Fake"], ["input 8 x 8 pixels"])
+
+
+def test_one_verdict_for_all_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bright = [replace(each, image=np.full_like(each.image, 200 + number)) for number, each in enumerate(many(3))]
+    run_test(by_brightness(), bright, tmp_path)
+    assert "warning: all 6 frames are called fake: outputs sorted by their size, as" in capsys.readouterr().err
+    for frames in (bright[:3], many(3)):  # of one class alone, and of two verdicts
+        run_test(by_brightness(), frames, tmp_path)
+        assert "are called" not in capsys.readouterr().err
