@@ -14,6 +14,9 @@ from data.frames import CLASS_NAMES, family_in
 from data.indexing.picture_tree import COMPRESSIONS, is_container, verdict, without_number
 from data.preprocess.layout import SUFFIXES as VIDEO_SUFFIXES
 
+LONGEST = 500
+"""The most characters of a path or video that is looked into for numbers."""
+
 SHIFT = 3
 """By how many rows a column of videos is tried to be shifted."""
 
@@ -87,8 +90,8 @@ def _masks_of_others(entries: Sequence[Entry]) -> str | None:
 
 
 def _one_mask_for_many(entries: Sequence[Entry]) -> str | None:
-    """That one mask stands beside frames of many videos: the cell was filled down."""
-    videos, masked = defaultdict(set), [entry for entry in entries if entry.mask]
+    """That one mask stands beside fakes of many videos: the cell was filled down."""
+    videos, masked = defaultdict(set), [entry for entry in entries if entry.mask and entry.fake]
     for entry in masked:
         videos[str(entry.mask)].add(entry.video)
     mask = max(videos, key=lambda each: len(videos[each]), default="")
@@ -96,7 +99,7 @@ def _one_mask_for_many(entries: Sequence[Entry]) -> str | None:
     if len(videos[mask]) < 3 or beside <= len(masked) / 2:
         return None
     return (
-        f"one mask, {mask}, beside {count(beside, 'frame')} of {count(len(videos[mask]), 'video')}: it is taken for "
+        f"one mask, {mask}, beside {count(beside, 'fake')} of {count(len(videos[mask]), 'video')}: it is taken for "
         "each; where the cell was filled down, all numbers of manipulated pixels are wrong"
     )
 
@@ -197,9 +200,11 @@ def _videos_left_out(entries: Sequence[Entry]) -> str | None:
 def _videos_beside_names(entries: Sequence[Entry]) -> str | None:
     """That the column of videos is shifted against the frames' names, or only counts the rows."""
     stated = [entry.stated_video for entry in entries]
+    if None in stated or max(map(len, (*map(str, stated), *(entry.key for entry in entries))), default=0) > LONGEST:
+        return None
     named = [_named_video(entry.key) for entry in entries]
-    if None in stated or len(set(named)) < 2 or 2 * len(set(named)) > len(named):
-        return None  # nothing is stated, or most frames stand alone by their names
+    if len(set(named)) < 2 or 2 * len(set(named)) > len(named):
+        return None  # most frames stand alone by their names
     if (rows := _shift(named, stated)) is not None:
         return (
             f"the column video is shifted by {count(abs(rows), 'row')}: moved back, every video has the frames of one "
@@ -234,11 +239,11 @@ def _one_to_one(ones: Sequence[object], others: Sequence[object]) -> bool:
 
 def _counts_rows(entries: Sequence[Entry]) -> bool:
     """Whether the videos are numbers that count the rows, and not those in the frames' names."""
-    numbers = [re.search(r"\d+$", str(entry.stated_video)) for entry in entries]
+    numbers = [re.search(r"\d{1,15}$", str(entry.stated_video)) for entry in entries]
     counted = [int(number[0]) for number in numbers if number is not None]
     if len(counted) < len(entries) or any(two - one != 1 for one, two in itertools.pairwise(counted)):
         return False
-    own = (re.search(r"\d+$", _stem(entry.key)) for entry in entries)
+    own = (re.search(r"\d{1,15}$", _stem(entry.key)) for entry in entries)
     return any(number is None or int(number[0]) != row for number, row in zip(own, counted, strict=True))
 
 

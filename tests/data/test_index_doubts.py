@@ -95,11 +95,12 @@ def test_a_column_of_videos_that_is_shifted_filled_in_or_spelt_anew_is_said(
 
 
 def test_one_mask_beside_many_videos_and_videos_in_several_splits_are_said() -> None:
-    filled = [replace(entry, mask="masks/1.png") for entry in CLIPS]
-    assert doubts(filled)[0].startswith("one mask, masks/1.png, beside 24 frames of 8 videos: it is taken for each")
+    filled = [replace(entry, mask="masks/1.png" if entry.fake else "black.png") for entry in CLIPS]
+    assert doubts(filled)[0].startswith("one mask, masks/1.png, beside 12 fakes of 4 videos: it is taken for each")
     of_films = [replace(entry, mask=f"masks/{entry.video}.png") for entry in CLIPS]
     by_time = [replace(entry, split=("train", "train", "test")[number % 3]) for number, entry in enumerate(CLIPS)]
-    assert doubts(of_films) == doubts(by_time) == []
+    black = [entry if entry.fake else replace(entry, mask="black.png") for entry in of_films]
+    assert doubts(of_films) == doubts(black) == doubts(by_time) == []
     drawn = [replace(entry, split=("test", "train", "test")[number % 3]) for number, entry in enumerate(CLIPS)]
     assert doubts(drawn)[0].startswith("8 videos with frames in several splits by turns, such as fake000 (test, train)")
 
@@ -151,3 +152,10 @@ def test_labels_beside_folders_of_the_other_class_are_said(key: str, fake: bool,
             f"1 frame whose folder says another class than the labels, such as {key} ({said}): the labels are taken"
         )
     )
+
+
+def test_long_names_take_no_time() -> None:
+    long = "7" * 100_000
+    entries = [Entry(f"fake/{long}x{number}.png", True, None, stated_video=f"{long}x") for number in range(3)]
+    assert doubts(entries) == []
+    assert doubts([replace(entry, stated_video=f"{long}{number}") for number, entry in enumerate(entries)]) == []
