@@ -227,7 +227,7 @@ def _shift(named: Sequence[str], stated: Sequence[str | None]) -> int | None:
         return None
     for rows in (*range(1, SHIFT + 1), *range(-SHIFT, 0)):
         ones, others = (named[:-rows], stated[rows:]) if rows > 0 else (named[-rows:], stated[:rows])
-        if 3 <= len(set(ones)) <= len(ones) / 2 and _one_to_one(ones, others):
+        if 3 <= len(set(ones)) <= (len(ones) + SHIFT) / 2 and _one_to_one(ones, others):
             return rows
     return None
 

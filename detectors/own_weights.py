@@ -87,7 +87,7 @@ def _drawn(
                 f"detector {name} leaves {there} out: where these are parts of the network, it is another one without "
                 "them"
             )
-        elif len(unused) == len(stored):
+        elif all(key in unused or not _varies(tensor) for key, tensor in stored.items()):
             remarks.append(f"detector {name} has none of the tensors of {checkpoint}: it loads another file, or none")
         elif statistics:
             others = count(len(statistics), "other mean or variance", "other means or variances")
@@ -216,6 +216,11 @@ def _weights(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     for key, tensor in tensors.items():
         if isinstance(tensor, Tensor) and _has_values(tensor) and tensor.is_floating_point() and tensor.numel() > 1:
             yield key, tensor
+
+
+def _varies(tensor: Tensor) -> bool:
+    """Whether a tensor is not the same everywhere, as biases of zero are in every file."""
+    return bool((tensor != tensor.flatten()[0]).any())
 
 
 def _has_values(tensor: Tensor) -> bool:

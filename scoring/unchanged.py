@@ -8,7 +8,7 @@ from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.consistency import answers_differ
 from detectors.detector_state import require_unchanged, state_of
-from detectors.gradient_check import GradientFault, gradient_at
+from detectors.gradient_check import GradientFault, gradients_at
 from scoring.metrics.base import Metric
 from scoring.metrics.registry import describe_metric
 from xai.explanation_settings import ExplanationSettings, describe_settings
@@ -84,7 +84,7 @@ class UnchangedAnswers:
             )
 
     def _at(self, image: Tensor) -> _Answer:
-        return self._queries.logits(image[None]), gradient_at(self._queries, image[None])
+        return self._queries.logits(image[None]), gradients_at(self._queries, image[None])
 
     def _answers_otherwise(self, one: _Answer, two: _Answer) -> bool:
         return bool(self._image is not None and answers_differ(self._queries.detector, self._image, one[0], two[0]))

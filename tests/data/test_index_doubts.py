@@ -94,6 +94,14 @@ def test_a_column_of_videos_that_is_shifted_filled_in_or_spelt_anew_is_said(
     assert told in "\n".join(doubts(stating(videos)))
 
 
+def test_a_shift_of_two_frames_a_video_is_said() -> None:
+    pairs = [entry for entry in CLIPS if not entry.key.endswith("2.png")]
+    videos = [entry.stated_video for entry in pairs]
+    shifted = [replace(entry, stated_video=video) for entry, video in zip(pairs, ["x", *videos[:-1]], strict=True)]
+    assert doubts(pairs) == []
+    assert doubts(shifted)[0].startswith("the column video is shifted by 1 row: moved back")
+
+
 def test_one_mask_beside_many_videos_and_videos_in_several_splits_are_said() -> None:
     filled = [replace(entry, mask="masks/1.png" if entry.fake else "black.png") for entry in CLIPS]
     assert doubts(filled)[0].startswith("one mask, masks/1.png, beside 12 fakes of 4 videos: it is taken for each")

@@ -106,6 +106,23 @@ class _Summed(_Doubled):
         return gradient.sum(dim=0, keepdim=True).expand_as(gradient)
 
 
+class _FirstAlone(_Doubled):
+    """Does nothing, with a gradient for the first of a batch alone."""
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        return torch.cat([gradient[:1], 0 * gradient[1:]])
+
+
+class _EvenAlone(_Doubled):
+    """Does nothing, without a gradient for the last of an odd batch."""
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        odd = len(gradient) % 2 and len(gradient) > 1
+        return torch.cat([gradient[:-1], 0 * gradient[-1:]]) if odd else gradient
+
+
 class _OneWay(_Doubled):
     """Does nothing, and has no gradient written."""
 
@@ -148,6 +165,8 @@ FAULTS: dict[str, tuple[Callable[[Tensor], Tensor], str, bool]] = {
     "doubled": (_Doubled.apply, "its gradient disagrees with finite differences (relative difference 0.50)", True),
     "drawn": (_Drawn.apply, "its gradient is another one the second time", True),
     "summed": (_Summed.apply, "its gradient is another one the second time, beside other pictures", True),
+    "first alone": (_FirstAlone.apply, "its gradient is another one the second time, beside other pictures", True),
+    "even alone": (_EvenAlone.apply, "its gradient is another one the second time, beside other pictures", True),
     "half detached": (half_detached, "its gradient disagrees with finite differences (relative difference 0.", True),
 }
 
@@ -227,7 +246,7 @@ def test_the_demo_networks_pass_and_are_left_as_they_were(name: str) -> None:
     detector.train()
     with counting(detector) as meter:
         assert gradient_fault(detector, image) is None
-    assert (meter.images, meter.calls) == (33, 6)  # 25 forward; one, and three with others, there and back
+    assert (meter.images, meter.calls) == (37, 6)  # 25 forward; one, and five together, there and back
     require_float32(detector, image)
     assert detector.training
     assert weight.requires_grad

@@ -111,7 +111,9 @@ def test_what_of_its_file_a_detector_leaves_out_is_said(tmp_path: Path) -> None:
         lambda: Small(more, strict=False), more
     )
     torch.manual_seed(5)
-    one, other = saved(tmp_path / "one.pth"), saved(tmp_path / "other.pth")
+    one, other = (
+        saved(tmp_path / f"{name}.pth", lambda weights: weights | {"head.bias": torch.zeros(2)}) for name in ("a", "b")
+    )
     assert told(lambda: Small(one), other) == (
         f"detector own has none of the tensors of {other}: it loads another file, or none"
     )
