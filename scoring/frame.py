@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from attacks import RegionAttack
 from attacks.budgets import with_budget
+from common.console import warn
+from common.errors import InputError
 from data.frames import Frame
 from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
+from detectors.consistency import require_same_in
 from detectors.preparing import prepared, prepared_mask
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
@@ -134,7 +138,9 @@ class Scorer:
                 verdict = self._judge(frame, logits)
             parts = [_FrameTrial(self, frame, image, verdict, trial, tracker)() for trial in self.trials]
         self._unchanged.require()
-        drift = self._asked_again(frame.key, image, logits, self._changed(image, parts[0].views))
+        changed = self._changed(image, parts[0].views)
+        drift = self._asked_again(frame.key, image, logits, changed)
+        self._remark_on_precision(frame.key, torch.cat([image[None].cpu(), changed.cpu()]))
         spot_checks.require()
         if drift is None and not self._asked_again.has_drifted:
             self._answers.require_gradient("an explainer, attack or metric of this run")
@@ -157,6 +163,13 @@ class Scorer:
     @cached_property
     def _asked_again(self) -> AskedAgain:
         return AskedAgain(self.detector, self.batch_size)
+
+    def _remark_on_precision(self, key: str, images: Tensor) -> None:
+        """Warns where a frame, or a changed picture of it, is answered otherwise in the explanations' precision."""
+        try:
+            require_same_in(self.precision, self.detector, images.to(Queries(self.detector).device))
+        except InputError as error:
+            warn(f"{key}: {error}")
 
     def _changed(self, image: Tensor, views: Views | None) -> Tensor:
         if views is None:

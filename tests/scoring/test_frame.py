@@ -90,6 +90,21 @@ def test_rows_are_complete_and_in_order(scored: Scored) -> None:
     }  # fmt: skip
 
 
+class OtherInHalf(TwoClassPlanted):
+    """One that answers otherwise under autocast, of planted pictures alone."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images.float())
+        return 0.3 * logits if torch.is_autocast_enabled("cpu") else logits
+
+
+def test_other_answers_in_the_precision_of_explanations_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for detector, told in ((OtherInHalf(), True), (TwoClassPlanted(), False)):
+        scorer(detector, methods=METHODS[:1], precision="bfloat16")(frame())
+        said = capsys.readouterr().err
+        assert ("v/1.png: detector OtherInHalf answers differently in bfloat16 (a logit differs by" in said) == told
+
+
 def test_numbers_hang_together(scored: Scored) -> None:
     detector = PlantedDetector()
     logits = detector(detector.prepare(frame().image)[None])[0].detach()
