@@ -1,6 +1,7 @@
 """A gradient is blamed for being absent, zero, not finite or another's, and for nothing else."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import timm
@@ -123,6 +124,28 @@ class _EvenAlone(_Doubled):
         return torch.cat([gradient[:-1], 0 * gradient[-1:]]) if odd else gradient
 
 
+class _FirstHalf(_Doubled):
+    """Does nothing, without a gradient for the second half of an even batch."""
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        half = len(gradient) // 2
+        return gradient if len(gradient) % 2 else torch.cat([gradient[:half], 0 * gradient[half:]])
+
+
+class _ByTheFirst(_Doubled):
+    """Does nothing, with a gradient that is cut off where the first of the batch is dark."""
+
+    @staticmethod
+    def forward(context: Any, images: Tensor) -> Tensor:  # type: ignore[override]
+        context.bright = images[:1] > 0.5
+        return images.clone()
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return gradient * context.bright
+
+
 class _OneWay(_Doubled):
     """Does nothing, and has no gradient written."""
 
@@ -167,6 +190,8 @@ FAULTS: dict[str, tuple[Callable[[Tensor], Tensor], str, bool]] = {
     "summed": (_Summed.apply, "its gradient is another one the second time, beside other pictures", True),
     "first alone": (_FirstAlone.apply, "its gradient is another one the second time, beside other pictures", True),
     "even alone": (_EvenAlone.apply, "its gradient is another one the second time, beside other pictures", True),
+    "first half": (_FirstHalf.apply, "its gradient is another one the second time, beside other pictures", True),
+    "by the first": (_ByTheFirst.apply, "its gradient is another one the second time, beside other pictures", True),
     "half detached": (half_detached, "its gradient disagrees with finite differences (relative difference 0.", True),
 }
 
@@ -246,14 +271,14 @@ def test_the_demo_networks_pass_and_are_left_as_they_were(name: str) -> None:
     detector.train()
     with counting(detector) as meter:
         assert gradient_fault(detector, image) is None
-    assert (meter.images, meter.calls) == (37, 6)  # 25 forward; one, and five together, there and back
+    assert (meter.images, meter.calls) == (45, 8)  # 25 forward; one, five and four, there and back
     require_float32(detector, image)
     assert detector.training
     assert weight.requires_grad
     assert torch.equal(weight.grad, torch.ones_like(weight))
     with counting(detector) as meter:
         gradient_fault(Behind(detector, _Through.apply), image)
-    assert meter.images == 37 + 32
+    assert meter.images == 45 + 32
 
 
 def test_what_the_caller_has_switched_does_not_matter(image: Tensor, linear: LinearDetector) -> None:
