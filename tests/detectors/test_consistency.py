@@ -11,6 +11,7 @@ from common.errors import InputError
 from detectors.answers import NotFiniteError, require_unequal, said_class, says
 from detectors.base import Detector
 from detectors.consistency import (
+    apart,
     differs,
     probes,
     require_consistent,
@@ -339,3 +340,9 @@ class TestAnswers:
         assert says(logits, 1).tolist() == [False, True, False, False]
         assert said_class(logits, 0).tolist() == [0, 1, 1, 0], "in a tie, as nothing has flipped, it is not Real"
         assert said_class(logits, 1).tolist() == [0, 1, 0, 0]
+
+
+def test_what_one_picture_rounds_excuses_no_other() -> None:
+    far = torch.tensor([[-1e6, -1e6 + 1.0], [0.0, 2.0]])
+    assert apart(far, far + torch.tensor([[0.0, 0.0], [0.0, 1.0]]), 1e-3) == pytest.approx(0.5)
+    assert apart(far, far + torch.tensor([[0.0, 0.5], [0.0, 0.0]]), 1e-3) == 0
