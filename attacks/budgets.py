@@ -28,10 +28,8 @@ def read_budget(text: str, option: str = "--epsilon") -> float:
     if not 0 < value <= 1:
         raise InputError(f"{option} {text}: a budget is in pixel units and lies in (0, 1], as 2/255")
     if value >= WIDE:
-        warn(
-            f"{option} {text}: a budget of {fraction(value)}, by which nearly any picture becomes any other; where a "
-            f"level of 8 bits is meant, write {text}/255"
-        )
+        meant = "" if "/" in text else f"; where a level of 8 bits is meant, write {text}/255"
+        warn(f"{option} {text}: a budget of {fraction(value)}, by which nearly any picture becomes any other{meant}")
     return value
 
 

@@ -49,18 +49,23 @@ def try_explainers(
     _TRIED.add(detector)
     target = explained_class(Queries(detector).logits(image[None])[0], detector.real)
     frame, other = (FrameExplanations(detector, image, target, settings, seed, "trial", batch_size) for seed in (0, 1))
-    filled = {method.explainer for method in methods if method.fill == ADVERSARIAL}
     for method in own.values():
-        try_explainer(method, frame, other)
-        if method.explainer in filled:
-            try_fill(method, frame)
+        try_explainer(method, frame, other, is_filled(method, methods))
 
 
 _TRIED: WeakSet[Detector] = WeakSet()
 
 
-def try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanations) -> Given:
-    """Explains a frame by a method, and again in `other` with other draws where it says that it has none."""
+def is_filled(method: Method, methods: Sequence[Method]) -> bool:
+    """Whether a method's explainer is among some with the adversarial fill, too."""
+    return any(each.explainer == method.explainer and each.fill == ADVERSARIAL for each in methods)
+
+
+def try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanations, filled: bool = False) -> Given:
+    """Explains a frame by a method, and again in `other` with other draws where it says that it has none.
+
+    Where it is to be `filled` by the adversarial image, too, also with another fill.
+    """
     image = frame.image
     moved = image.flip(-1).roll(image.shape[-1] // 3, dims=-1)  # a face may be its own mirror image
     asked = Asked()
@@ -100,6 +105,8 @@ def try_explainer(method: Method, frame: FrameExplanations, other: FrameExplanat
         )
     if given:
         _remark_on_asking(method, frame, first)
+    if filled:
+        _remark_on_fill(method, frame)
     return given
 
 
@@ -111,7 +118,7 @@ def _remark_on_asking(method: Method, frame: FrameExplanations, made: Explanatio
                 warn(f"method {method.name} gave another map of the first frame, by {spread}, when asked {how}")
 
 
-def try_fill(method: Method, frame: FrameExplanations) -> None:
+def _remark_on_fill(method: Method, frame: FrameExplanations) -> None:
     """Warns of a method that gives one map whatever hides pixels: with another fill it is the same method again."""
     fills = {name: _UpsideDownFill(fill) for name, fill in frame.settings.fills.items()}
     with contextlib.suppress(*FAILED):

@@ -27,13 +27,12 @@ from runs.asked_own_parts import (
 )
 from runs.first_given import TOLERANCE, FirstGiven
 from runs.own_attacks import try_attack
-from runs.own_explainers import try_explainer, try_fill
+from runs.own_explainers import is_filled, try_explainer
 from runs.selection import Selection
 from scoring.frame import Scorer
 from scoring.metrics import Metric
 from scoring.unchanged import Unchanged, UnchangedAnswers
 from xai.explanation import FrameExplanations
-from xai.methods import ADVERSARIAL
 
 OTHER_MAPS = 3
 """Of noise, about which a metric is asked besides."""
@@ -77,11 +76,8 @@ def try_own_parts(scorer: Scorer, selection: Selection, key: str, image: Tensor)
     answers = UnchangedAnswers(scorer.detector)
     answers.see(image)
     frame, other = (trial(scorer, image, seed) for seed in (0, 1))
-    filled = {method.explainer for method in scorer.methods if method.fill == ADVERSARIAL}
     for method in own.methods.values():
-        given |= try_explainer(method, frame, other)
-        if method.explainer in filled:
-            try_fill(method, frame)
+        given |= try_explainer(method, frame, other, is_filled(method, scorer.methods))
         unchanged.require()
         answers.require(f"method {method.name}")
     for name, attack in own.attacks.items():

@@ -85,7 +85,7 @@ class Halves:
 def open_dataset(frames: Path, images: Path | None = None, split: str | None = None) -> FilterDataset:
     """The labelled frames of an index. Raises InputError where it cannot be used or its frames have no labels.
 
-    Warns of pictures that are there twice.
+    Warns of pictures that are there twice, or odd (`data.picture_doubts`).
     """
     source = open_frames(frames, images, split)
     if any(entry.fake is None for entry in source.entries):

@@ -47,6 +47,8 @@ def test_budgets_as_people_write_them(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().err == ""
     assert read_budget("1") == 1
     assert "--epsilon 1: a budget of 255/255, by which nearly any picture becomes" in capsys.readouterr().err
+    assert read_budget("200/255") == 200 / 255
+    assert "becomes any other\n" in capsys.readouterr().err
     assert read_budget("0.01") == 0.01
     assert [fraction(x) for x in (1 / 255, 16 / 255, 0.5 / 255, 0.01)] == ["1/255", "16/255", "0.5/255", "2.55/255"]
     for text in ("0", "-1/255", "300/255", "1/0", "two"):
