@@ -198,7 +198,7 @@ def apart(one: Tensor, other: Tensor, tolerance: float) -> float:
     largest = max(float(logits.abs().max()) for logits in (first, second))
     rounded = ROUNDING * (1 + torch.maximum(one.abs(), other.abs()).amax(dim=1))  # of each picture, what it rounds
     differences = (first - second).abs().amax(dim=1)
-    beyond = bool((differences > tolerance * largest + rounded).any())
+    beyond = not bool((differences <= tolerance * largest + rounded).all())  # also where one is NaN
     return float(differences.max()) if beyond else 0.0
 
 

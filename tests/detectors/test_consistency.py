@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -346,3 +347,4 @@ def test_what_one_picture_rounds_excuses_no_other() -> None:
     far = torch.tensor([[-1e6, -1e6 + 1.0], [0.0, 2.0]])
     assert apart(far, far + torch.tensor([[0.0, 0.0], [0.0, 1.0]]), 1e-3) == pytest.approx(0.5)
     assert apart(far, far + torch.tensor([[0.0, 0.5], [0.0, 0.0]]), 1e-3) == 0
+    assert np.isnan(apart(torch.full((1, 2), torch.nan), torch.zeros(1, 2), 1e-3))
