@@ -1,9 +1,7 @@
 """`python -m data demo`: writes demo faces and their forgeries as files."""
 
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +12,7 @@ import typer
 from common.console import progress, say
 from common.errors import InputError
 from common.files import atomic_write
+from common.processes import process_pool
 from data.demo.contact_sheet import contact_sheet, save_sheet
 from data.demo.demo_frames import SPLITS, DemoFrames
 from data.entry import Entry
@@ -99,12 +98,8 @@ def _results(tasks: list[_Task], workers: int) -> Iterator[_Result]:
     if workers == 1:
         yield from map(_write_chunk, tasks)
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield from pool.map(_write_chunk, tasks)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with process_pool(workers) as pool:
+        yield from pool.map(_write_chunk, tasks)
 
 
 def _write_chunk(task: _Task) -> _Result:

@@ -1,22 +1,16 @@
 """All videos of a data set: in parallel, resumable, to an index and a report that no timing can change."""
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import connection
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from common.console import count, warn
 from common.csv_files import save_records
 from common.errors import InputError
+from common.processes import process_pool
 from data.entry import Entry
 from data.preprocess.clip import process
 from data.preprocess.crop_folder import CropFolder, EarlierRecordError
@@ -65,7 +59,7 @@ def run_all(clips: Sequence[Clip], recipe: PreprocessSettings, folder: CropFolde
         for clip in todo:
             yield process(clip, recipe, folder)
         return
-    with _pool(min(workers, len(todo))) as pool:
+    with process_pool(min(workers, len(todo))) as pool:
         jobs = {pool.submit(process, clip, recipe, folder): clip for clip in todo}
         for job in as_completed(jobs):
             try:
@@ -159,33 +153,3 @@ def _row(clip: Clip, record: Record, recipe: PreprocessSettings) -> dict[str, st
     if recipe.landmarks:
         row["landmarks"] = sum(crop.landmarks is not None for crop in record.crops)
     return row | {"remarks": "; ".join(record.remarks), "problem": record.problem}
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes that end at once when the work in hand fails or is interrupted."""
-    before = set(multiprocessing.active_children())
-    # spawn: forking a process that has threads (a progress bar, OpenCV's) can hang
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(multiprocessing.active_children()) - before:
-            child.terminate()
-        raise
-    pool.shutdown()
-
-
-def _start_worker() -> None:
-    """One thread per worker; Ctrl-C is the parent's to answer; and no worker outlives a killed parent."""
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

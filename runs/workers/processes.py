@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from common.processes import interrupts_held
 from runs.workers.messages import Task
 from runs.workers.worker import Report, Worker, WorkerLost, WorkerPlan
 
@@ -37,7 +38,8 @@ class ProcessPool:
         """See `WorkerPool`."""
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._plan, slot), daemon=True)
-        process.start()
+        with interrupts_held():  # as a fork server starts with the first worker
+            process.start()
         theirs.close()
         self._workers[slot] = process, ours
 
