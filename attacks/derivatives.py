@@ -4,16 +4,27 @@ import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import torch
 from torch import Tensor
 
 from attacks.base import RegionAttack
 from attacks.nes import EXACT, FINITE, NES
+from attacks.pgd import PGD
 from attacks.torchattacks_bridge import WITHOUT_GRADIENTS, TorchAttack
 from common.console import warn
 from common.errors import InputError
 from detectors.base import Detector
-from detectors.gradient_check import GradientFault, gradient_fault
+from detectors.gradient_check import GradientFault, gradient_fault, note_misleading
 from detectors.half_precision import require_float32
+from detectors.queries import Queries
+
+PLACES = 33
+"""Pictures on the way from an image to one that is called Real, among which the less sure ones are sought."""
+
+LEFT = (0.75, 0.4, 0.1)
+"""What is left there of the log-odds of Real."""
+
+_WAY = PGD(alpha=2 / 255, steps=10, random_start=False)
 
 
 def usable_attacks(
@@ -27,8 +38,8 @@ def usable_attacks(
 
     Their probes are then at least as long as the detector notices (`Detector.least_noise`).
 
-    The gradient is compared with finite differences at one image (`detectors.gradient_check`), once for all attacks,
-    and only if one of them uses it. One line warns of what is changed, or of what follows a gradient that misleads.
+    The gradient is compared with finite differences (`followed_fault`), once for all attacks, and only if one of them
+    uses it. One line warns of what is changed, or of what follows a gradient that misleads.
 
     Args:
         attacks: by the name in messages and settings.
@@ -44,7 +55,7 @@ def usable_attacks(
     require_float32(detector, image)
     exact = [name for name, attack in attacks.items() if isinstance(attack, NES) and attack.derivatives == EXACT]
     following = [name for name, attack in attacks.items() if name not in exact and _needs_gradients(attack)]
-    fault = gradient_fault(detector, image, batch_size) if exact or following else None
+    fault = followed_fault(detector, image, batch_size) if exact or following else None
     if fault is None:
         return dict(attacks)
     bound = [name for name in following if name not in optional]
@@ -55,6 +66,7 @@ def usable_attacks(
         )
     if bound:
         warn(f"{_what(detector, fault)}; what {_listed(bound)} cannot flip by following it says little")
+        note_misleading(detector)
     left_out = [name for name in following if name in optional]
     if exact or left_out:
         done = [f"finite differences are used for {_listed(exact)}"] if exact else []
@@ -68,6 +80,43 @@ def usable_attacks(
         for name, attack in attacks.items()
         if name not in left_out
     }
+
+
+def followed_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> GradientFault | None:
+    """What is wrong with a detector's gradient where attacks follow it; None where finite differences agree with it.
+
+    It is tried at the image (`detectors.gradient_check`), and where an attack by it leads: at pictures between the
+    image and one that the detector calls Real, or where it gets no further. There the verdict is less sure, and a
+    detector may go another way, through a part that gives no gradient or another one.
+
+    Args:
+        detector: what is attacked.
+        image: (3, S, S) float32 in [0, 1], a frame as the detector prepares it.
+        batch_size: images in a forward pass.
+    """
+    fault = gradient_fault(detector, image, batch_size)
+    for picture in () if fault else _less_sure(detector, image, batch_size):
+        if (fault := gradient_fault(detector, picture, batch_size)) is not None:
+            return dataclasses.replace(fault, reason=f"{fault.reason} where an attack has made the verdict less sure")
+    return fault
+
+
+def _less_sure(detector: Detector, image: Tensor, batch_size: int) -> list[Tensor]:
+    """Pictures (3, S, S) of which the detector is less sure than of an image that it does not call Real.
+
+    An attack on all of it says where they lie: of PLACES on the straight way to a flip, the ones at which what is LEFT
+    of the log-odds of Real comes closest.
+    """
+    whole = torch.ones(1, *image.shape[1:], dtype=torch.bool)
+    attacked = _WAY(detector, image[None], whole, [0], batch_size)
+    if not attacked.flipped[0]:
+        return [attacked.images[0]]
+    if not attacked.steps[0]:
+        return []
+    shares = torch.linspace(0, 1, PLACES)[:, None, None, None]
+    way = image.cpu() + shares * (attacked.images - image.cpu())
+    odds = Queries(detector, batch_size).log_odds(way, detector.real)
+    return [way[int((odds / odds[0] - left).abs().argmin())] for left in LEFT]
 
 
 def _finite(attack: NES, detector: Detector) -> NES:

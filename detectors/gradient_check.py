@@ -39,6 +39,9 @@ _ROUNDING_STEP = 1e-6  # of probes that move a smooth detector by rounding alone
 _LEAST_ROUNDING, _MOST_ROUNDING = 2.0**-23, 1e-4  # of the largest logit; beyond, jumps are no rounding of float32
 _RESOLUTION = 1e-5  # of the largest logit: what a gradient of zero must not miss
 _SAME = 1e-2  # of a gradient: how far sums in another order may move it
+GRADIENT_TOLERANCE = 0.05
+"""Of a gradient's length: what another order of additions may change, where it is asked for again."""
+
 _DEVIATIONS = 4.0  # by how many times its expected size rounding may be off
 
 
@@ -106,13 +109,13 @@ def gradient_fault(
     rounding = float((short.values[1:] - here).square().mean().div(2).sqrt())
     rounding = min(max(rounding, _LEAST_ROUNDING * short.largest), _MOST_ROUNDING * short.largest)
     blurred = _DEVIATIONS * rounding * math.sqrt(DIRECTIONS / 2) / SIGMAS[0]
-    if _relative_difference(derivatives, differences, blurred) <= TOLERANCE:
+    if relative_difference(derivatives, differences, blurred) <= TOLERANCE:
         return None
     for sigma in SIGMAS[1:]:
         closer, _ = _differences(queries, point, directions, sigma, here)
-        if _relative_difference(derivatives, closer) <= TOLERANCE:
+        if relative_difference(derivatives, closer) <= TOLERANCE:
             return None
-    by = _relative_difference(derivatives, differences)
+    by = relative_difference(derivatives, differences)
     return GradientFault(f"its gradient disagrees with finite differences (relative difference {by:.2f})", True)
 
 
@@ -132,7 +135,7 @@ def _differs_in_batches(queries: Queries, point: Tensor, gradient: Tensor) -> bo
                 raise
             continue
         if isinstance(beside, GradientFault) or any(
-            _relative_difference(gradient, beside[place]) > _SAME for place in places
+            relative_difference(gradient, beside[place]) > _SAME for place in places
         ):
             return True
     return False
@@ -233,7 +236,20 @@ def gradients_at(queries: Queries, images: Tensor) -> Tensor | GradientFault:
     return result
 
 
-def _relative_difference(one: Tensor, other: Tensor, allowed: float = 0.0) -> float:
+_KNOWN_TO_MISLEAD: WeakSet[Detector] = WeakSet()
+
+
+def note_misleading(detector: Detector) -> None:
+    """Notes that attacks follow a detector's gradient although it misleads, as was said."""
+    _KNOWN_TO_MISLEAD.add(detector)
+
+
+def known_to_mislead(detector: Detector) -> bool:
+    """Whether that was noted, see `note_misleading`."""
+    return detector in _KNOWN_TO_MISLEAD
+
+
+def relative_difference(one: Tensor, other: Tensor, allowed: float = 0.0) -> float:
     """By how much two vectors differ beyond what is allowed, relative to the longer; 0 where both are 0."""
     longer = max(float(one.norm()), float(other.norm()))
     beyond = float((one - other).norm()) - allowed

@@ -1,9 +1,9 @@
 """What gradients of a detector need around them, and that nothing of it is left changed."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor
@@ -52,6 +52,7 @@ def slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> Slope:
                 raise
             continue
         tell(queries.detector, images[start:stop], said)
+        _tell(queries.detector, images[start:stop], gradient, said, target, ~last[start:stop] & ~says(said, target))
         logits.append(said)
         gradients.append(gradient)
         start = stop
@@ -83,6 +84,33 @@ def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple
             "attack with nes and --set nes.derivatives=finite"
         )
     return said, gradient.contiguous().to(images.device)
+
+
+GradientListener = Callable[[Tensor, Tensor, Tensor], None]
+"""Told images (n, 3, S, S), the gradients of log p(class) there that were wanted, and log p(class), (n,) on the CPU."""
+
+_LISTENERS: WeakKeyDictionary[Detector, list[GradientListener]] = WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def listening_to_gradients(detector: Detector, listener: GradientListener) -> Iterator[None]:
+    """Tells a listener every gradient that attacks are given while it is open; not what a library takes by itself."""
+    listeners = _LISTENERS.setdefault(detector, [])
+    listeners.append(listener)
+    try:
+        yield
+    finally:
+        listeners.remove(listener)
+
+
+def _tell(detector: Detector, images: Tensor, gradients: Tensor, logits: Tensor, target: int, wanted: Tensor) -> None:
+    """Tells those who listen of images (N, 3, S, S) those (N,) whose gradient was wanted."""
+    listeners = _LISTENERS.get(detector, ())
+    if not listeners or not wanted.any():
+        return
+    heights = logits.log_softmax(dim=1)[wanted, target]
+    for listener in listeners:
+        listener(images[wanted.to(images.device)], gradients[wanted.to(gradients.device)], heights)
 
 
 def answer_for_gradient(detector: Detector, images: Tensor) -> Tensor | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from common.seeds import generator
 from detectors.base import Detector
 from detectors.consistency import hooks_of, require_same_answers
+from detectors.followed_gradients import FollowedGradients
 from detectors.queries import Queries, listening
 
 MOST = 96
@@ -46,7 +47,8 @@ class _Stage:
 class SpotChecks:
     """Keeps a random sample of what a detector is asked about; `require` asks about these again.
 
-    Each stage has its share of the sample, so that one that asks much does not crowd out the others.
+    Each stage has its share of the sample, so that one that asks much does not crowd out the others. So it does with
+    gradients that attacks follow (`detectors.followed_gradients`).
 
     Args:
         detector: that is listened to.
@@ -63,10 +65,13 @@ class SpotChecks:
         self._stages: dict[str, _Stage] = {}
         self._stage = ""
         self._first: Tensor | None = None
+        self._gradients = FollowedGradients(detector, batch_size, generator(seed, *purpose, "gradients"))
 
-    def listening(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
         """Listens while it is open."""
-        return listening(self._detector, self._hear)
+        with listening(self._detector, self._hear), self._gradients.listening():
+            yield
 
     def begin(self, stage: str) -> None:
         """What is asked from now on belongs to `stage`, as often as it begins."""
@@ -79,7 +84,16 @@ class SpotChecks:
         mirrored and darker), so that what a detector has kept of one is not what it would keep now.
 
         Raises:
-            InputError: the detector answers one of them otherwise than before, beyond rounding.
+            InputError: the detector answers one of them otherwise than before, beyond rounding, or gives a gradient
+                that is another one or does not say what moves it.
+        """
+        self.require_answers()
+        self._gradients.require(self._what)
+
+    def require_answers(self) -> None:
+        """The same of the answers alone: where what attacks by gradients are worth is judged by itself.
+
+        Raises InputError where the detector answers otherwise than before.
         """
         if self._first is None:
             return
@@ -132,7 +146,7 @@ class SpotChecks:
 
 @contextlib.contextmanager
 def spot_checked(detectors: Iterable[Detector], batch_size: int, what: str, *purpose: str) -> Iterator[None]:
-    """Asks each of some detectors again about a sample of what it is asked about inside, see `SpotChecks`.
+    """Asks each of some detectors again about a sample of what it is asked about inside, see `require_answers`.
 
     Raises InputError where one of them answers otherwise than before.
     """
@@ -142,4 +156,4 @@ def spot_checked(detectors: Iterable[Detector], batch_size: int, what: str, *pur
             listeners.enter_context(spot_checks.listening())
         yield
     for spot_checks in checks:
-        spot_checks.require()
+        spot_checks.require_answers()

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from attacks import RegionAttack
 from attacks.budgets import PGD_REACH
+from attacks.derivatives import followed_fault
 from attacks.nes import FINITE, NES
 from attacks.pgd import PGD
 from common.console import warn
 from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
-from detectors.gradient_check import gradient_fault
 from detectors.half_precision import require_float32
 from detectors.preparing import prepared
 from detectors.queries import probabilities
@@ -248,7 +248,7 @@ def usable_examination(
     image, step = prepared(detector, picture), PGD_REACH * budget / STEPS
     require_float32(detector, image)
     check_settings(settings, detector, image)
-    fault = gradient_fault(detector, image, batch_size)
+    fault = followed_fault(detector, image, batch_size)
     if fault is None:
         return settings, PGD(epsilon=budget, alpha=step, steps=STEPS, random_start=False)
     warn(

@@ -16,6 +16,7 @@ from robustness.stages import AttackStage, Earlier, GradientStage, Stage, turned
 from robustness.whole_frame_attack import WholeFrameAttack, whole_frame_attacks
 
 APGD, SQUARE, GRADIENTS = "check apgd", "check square", "check gradients"
+GRADIENTS_AFTER_PGD = "check gradients after pgd"
 MARGIN = 0.10
 VANISHING = 0.10
 
@@ -90,7 +91,15 @@ class MaskingCheck:
         for name, (frame_attack, passes) in stronger.items():
             stages.append(AttackStage(name, passes, 1, frame_attack=frame_attack, among=among, spared=tuple(earlier)))
             earlier.append(name)
-        return [*stages, GradientStage(GRADIENTS, 20, epsilon=self.epsilon, seed=seed, among=among)]
+        stages.append(GradientStage(GRADIENTS, 20, epsilon=self.epsilon, seed=seed, among=among))
+        again = whole_frame_attacks(["pgd"], [self.epsilon], steps, seed)[0]
+        stages.append(
+            GradientStage(
+                GRADIENTS_AFTER_PGD, 20 + passes_of(again), epsilon=self.epsilon, seed=seed, among=among,
+                frame_attack=again, spared=(self.pgd,),
+            )
+        )  # fmt: skip
+        return stages
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,8 @@ class GradientMasking:
         apgd: by PGD or APGD.
         stronger: by PGD, APGD or Square.
         beyond: by APGD or Square and not by PGD.
-        vanishing: the share of frames whose gradient vanishes (see `gradient_norms.GradientCheck`).
+        vanishing: the share of frames whose gradient vanishes (see `gradient_norms.GradientCheck`), of the frame
+            or, where PGD does not pass it off as real, of what PGD has made of it.
     """
 
     epsilon: float
@@ -154,7 +164,8 @@ def examine(check: MaskingCheck, earlier: Earlier, fakes: Sequence[FrameEntry], 
     def reached(*stages: str) -> list[bool]:
         return [any(turned(earlier[stage].get(frame.key)) for stage in stages) for frame in frames]
 
-    vanishing = [_vanishing(probed[frame.key]) for frame in frames]
+    after = earlier[GRADIENTS_AFTER_PGD]
+    vanishing = [_vanishing(probed[frame.key]) or _vanishing(after.get(frame.key)) for frame in frames]
     return GradientMasking(
         epsilon=check.epsilon,
         frames=len(frames),
@@ -172,5 +183,5 @@ def passes_of(frame_attack: WholeFrameAttack) -> int:
     return 3 * frame_attack.attack.steps_taken(frame_attack.attack.rounds) + 2
 
 
-def _vanishing(record: Record) -> bool:
+def _vanishing(record: Record | None) -> bool:
     return isinstance(record, GradientCheck) and record.vanishing

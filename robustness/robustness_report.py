@@ -170,8 +170,8 @@ def _flag_sentences(masking: GradientMasking) -> list[str]:
         )
     if masking.vanishes:
         flags.append(
-            "FLAG, gradients vanish: they are zero, or promise less than a tenth of what random changes do. Attacks by "
-            "gradient cannot tell how robust the detector is."
+            "FLAG, gradients vanish: at a frame or where PGD ended, they are zero or promise less than a tenth of what "
+            "random changes do. Attacks by gradient cannot tell how robust the detector is."
         )
     return flags or ["No flag: stronger attacks do not contradict PGD, and gradients are there."]
 

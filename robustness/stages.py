@@ -115,11 +115,7 @@ class AttackStage(Stage):
 
     def wanted(self, frames: Sequence[FrameEntry], earlier: Earlier) -> list[FrameEntry]:
         """The detected fakes among them that no earlier attack has passed off as real."""
-        return [
-            frame
-            for frame in detected_entries(frames, earlier, self.among)
-            if not any(turned(earlier[stage].get(frame.key)) for stage in self.spared)
-        ]
+        return _not_turned(detected_entries(frames, earlier, self.among), earlier, self.spared)
 
     def work(self, sample: StageFrames) -> list[Attacked]:
         """Attacks all frames of the sample together.
@@ -145,28 +141,32 @@ class AttackStage(Stage):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GradientStage(Stage):
-    """Whether gradients vanish at the detected fakes.
+    """Whether gradients vanish at the detected fakes, or where an attack by them has led.
 
     Attributes:
         epsilon: the size of the random changes they are compared with.
         seed: of the run's draws.
         among: the keys of the frames that may be taken.
+        frame_attack: what leads away from the frames; None for frames as they are.
+        spared: stages before; a frame on which one of them succeeded is not taken.
     """
 
     epsilon: float
     seed: int
     among: frozenset[str]
+    frame_attack: WholeFrameAttack | None = None
+    spared: tuple[str, ...] = ()
 
     def wanted(self, frames: Sequence[FrameEntry], earlier: Earlier) -> list[FrameEntry]:
-        """The detected fakes among them."""
-        return detected_entries(frames, earlier, self.among)
+        """The detected fakes among them that no spared stage has passed off as real."""
+        return _not_turned(detected_entries(frames, earlier, self.among), earlier, self.spared)
 
     def work(self, sample: StageFrames) -> Sequence[Record]:
         """A gradient check for each frame."""
         seeds = [derive_seed(self.seed, key, "slopes") for key in sample.keys]
         return check_gradients(
             sample.threat_model.detector,
-            sample.direct,
+            sample.direct if self.frame_attack is None else _attacked(sample, self.frame_attack),
             sample.keys,
             seeds,
             self.epsilon,
@@ -200,10 +200,7 @@ class DefenceStage(Stage):
         """Draws each image anew and judges it."""
         threat_model, images = sample.threat_model, sample.direct
         if self.frame_attack is not None:
-            attacked = self.frame_attack(
-                threat_model.source, sample.attackable, sample.keys, threat_model.batch_size
-            ).images
-            images = threat_model.relayed(attacked)
+            images = _attacked(sample, self.frame_attack)
         before = threat_model.judged(images).real.tolist()
         device = next(threat_model.detector.parameters(), torch.empty(0)).device
         results = []
@@ -247,6 +244,18 @@ def judged_otherwise(sample: StageFrames, before: CleanVerdict) -> bool:
 def turned(record: Record | None) -> bool:
     """Whether a record is of an attack that passed its frame off as real."""
     return isinstance(record, Attacked) and record.real
+
+
+def _not_turned(frames: Sequence[FrameEntry], earlier: Earlier, spared: Sequence[str]) -> list[FrameEntry]:
+    """The frames that none of the stages before has passed off as real."""
+    return [frame for frame in frames if not any(turned(earlier[stage].get(frame.key)) for stage in spared)]
+
+
+def _attacked(sample: StageFrames, frame_attack: WholeFrameAttack) -> Tensor:
+    """What an attack makes of the frames of a sample, as the detector sees it."""
+    threat_model = sample.threat_model
+    attacked = frame_attack(threat_model.source, sample.attackable, sample.keys, threat_model.batch_size)
+    return threat_model.relayed(attacked.images)
 
 
 def _called_real(verdict: Record | None) -> bool:

@@ -8,13 +8,10 @@ from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.consistency import answers_differ
 from detectors.detector_state import require_unchanged, state_of
-from detectors.gradient_check import GradientFault, gradients_at
+from detectors.gradient_check import GRADIENT_TOLERANCE, GradientFault, gradients_at
 from scoring.metrics.base import Metric
 from scoring.metrics.registry import describe_metric
 from xai.explanation_settings import ExplanationSettings, describe_settings
-
-GRADIENT_TOLERANCE = 0.05
-"""Of a gradient's length: what another order of additions may change."""
 
 _Answer = tuple[Tensor, Tensor | GradientFault]
 """Logits and gradient."""

@@ -319,3 +319,37 @@ class HoldsUnhashable(PlantedDetector):
     def __init__(self) -> None:
         super().__init__()
         self.inner = Unhashable()
+
+
+class GradientLiesLater(PlantedDetector):
+    """Answers soundly; for frames of FaceSwap, attacked or not, a subclass says what gradient the logits have."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        chosen = (images[:, :, :2, :2] - GREY).abs().flatten(1).amax(dim=1) < 0.09
+        match = (images.mean(dim=1)[:, CENTRE, CENTRE] * self.pattern).mean(dim=(1, 2))
+        return torch.where(self.wrong(chosen, match)[:, None], self.lie(logits), logits)
+
+    def wrong(self, chosen: Tensor, match: Tensor) -> Tensor:
+        return chosen & (match < 0.9 * AMPLITUDE)
+
+    def lie(self, logits: Tensor) -> Tensor:
+        return logits.detach()
+
+
+class GradientLostOnceUnsure(GradientLiesLater):
+    """None where the evidence is weaker than in the frame itself: as a branch that was made for inference."""
+
+
+class GradientReversedOnceUnsure(GradientLiesLater):
+    """The reverse there."""
+
+    def lie(self, logits: Tensor) -> Tensor:
+        return 2 * logits.detach() - logits
+
+
+class GradientOfTheFirst(GradientLiesLater):
+    """None for what stands behind the first picture of a batch."""
+
+    def wrong(self, chosen: Tensor, match: Tensor) -> Tensor:
+        return chosen & (torch.arange(len(match)) > 0)

@@ -31,6 +31,12 @@ CASES = [
     ("KeepsTheBrightest", "asked about differently when it is asked again, beside others"),
     ("DrawsWhereMostIsHidden", "asked about differently when it is asked again, beside others"),
     ("OthersWhereMostIsHidden", "asked about differently when it is asked again, beside others"),
+    (
+        "GradientLostOnceUnsure",
+        "GradientLostOnceUnsure: its gradient is zero at a picture that an explanation or attack",
+    ),
+    ("GradientReversedOnceUnsure", "GradientReversedOnceUnsure: its gradient disagrees with finite differences"),
+    ("GradientOfTheFirst", "GradientOfTheFirst gives another gradient of a picture that an explanation or"),
     ("Ends", "detector Ends fails on 1 picture (GeneratorExit: enough, at lie in lying_detectors.py, line "),
     ("Speechless", "detector Speechless fails on 1 picture (Mute\\x1b[2J Error: (its __str__ raises KeyError), at "),
 ]

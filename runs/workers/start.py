@@ -17,6 +17,7 @@ from data.stores.unchanged_images import Stamps
 from detectors import Detector, Queries
 from detectors.consistency import differs, probes
 from detectors.devices import resolve_device
+from detectors.gradient_check import known_to_mislead, note_misleading
 from detectors.half_precision import half_types
 from runs.asked_own_parts import given_here
 from runs.first_given import FirstGiven, require_same_given
@@ -88,6 +89,7 @@ class PreparedRun:
         stamps: of the pictures.
         answers: (3, C), what the detector of the run's process says of pictures of noise.
         given: what the own parts of the run's process give of its first frame; None without such parts.
+        misleads: whether the run's attacks follow a gradient that misleads, as its process has warned of.
     """
 
     options: EvaluationOptions
@@ -97,6 +99,7 @@ class PreparedRun:
     stamps: Stamps
     answers: Tensor
     given: FirstGiven | None = None
+    misleads: bool = False
 
     def __call__(self, slot: int) -> tuple[Selection, Score]:
         """See `WorkerPlan`.
@@ -113,6 +116,8 @@ class PreparedRun:
                 "put back what was there, or start another run"
             )
         _require_same(setup.scorer.detector, self.answers)
+        if self.misleads:
+            note_misleading(setup.scorer.detector)
         setup.selection.expect(self.stamps)
         if self.given is not None:
             require_same_given(self.given, given_here(setup.scorer, setup.selection, self.given))
@@ -169,7 +174,10 @@ def worker_pool(
     threads = setup.configuration.threads  # as measured before this process took its share
     detector = setup.scorer.detector
     answers = Queries(detector).logits(probes(detector))
-    plan = PreparedRun(options, folder, threads, prepared_parts(setup), setup.selection.stamps, answers, setup.given)
+    plan = PreparedRun(
+        options, folder, threads, prepared_parts(setup), setup.selection.stamps, answers, setup.given,
+        known_to_mislead(detector),
+    )  # fmt: skip
     pool = _pool(worker_options, plan)
     try:
         yield pool

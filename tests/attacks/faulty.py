@@ -44,6 +44,33 @@ class PartlyDetached(PlantedDetector):
         return super().forward(seen)
 
 
+class Cascade(PlantedDetector):
+    """Where its verdict is not clear, a branch without gradient answers, and says the same."""
+
+    least = 6.0  # the difference of logits from which it is clear
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        unsure = logits[:, 1:].amax(dim=1) - logits[:, 0] < self.least
+        return torch.where(unsure[:, None], self.branch(logits), logits)
+
+    def branch(self, logits: Tensor) -> Tensor:
+        return logits.detach()
+
+
+class LateCascade(Cascade):
+    """The same, shortly before the verdict turns."""
+
+    least = 1.5
+
+
+class ReversedCascade(LateCascade):
+    """The branch is there, and its gradient is the reverse."""
+
+    def branch(self, logits: Tensor) -> Tensor:
+        return 2 * logits.detach() - logits
+
+
 class Halved(PlantedDetector):
     """Its weights are in half precision, and so is its arithmetic."""
 

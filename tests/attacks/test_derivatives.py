@@ -22,11 +22,15 @@ from tests.attacks import faulty
 from tests.attacks.faulty import name
 from tests.scoring.stand_ins import PlantedDetector, picture, write_frames
 
+LESS_SURE = "where an attack has made the verdict less sure"
 FAULTS: Mapping[type[PlantedDetector], str] = {
     faulty.WithoutGradient: "it gives no gradient",
     faulty.Detached: "it gives no gradient",
     faulty.Rounding: "its gradient is zero",
     faulty.NotFinite: "its gradient is not finite",
+    faulty.Cascade: f"its gradient is zero {LESS_SURE}",
+    faulty.LateCascade: f"its gradient is zero {LESS_SURE}",
+    faulty.ReversedCascade: f"its gradient disagrees with finite differences (relative difference 2.00) {LESS_SURE}",
     faulty.PartlyDetached: "its gradient disagrees with finite differences (relative difference 1.00)",
 }
 QUICK = ("segments.count=9", "segments.compactness=1000", "LIME.samples=20", "adversarial.pairs=3",
@@ -121,6 +125,20 @@ def test_workers_take_what_the_run_found_and_do_not_warn_again(
     assert evaluated(faulty.Rounding, index, tmp_path / "two", "--workers", 2) == 0
     assert capfd.readouterr().err.count("finite differences are used") == 1
     rows = [(tmp_path / part / "evaluation-LIME_adv" / "rows_LIME_adv.csv").read_bytes() for part in ("alone", "two")]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("detector", [faulty.PartlyDetached, faulty.ReversedCascade])
+def test_an_attack_that_was_warned_of_goes_on_in_every_worker(
+    detector: type[PlantedDetector], index: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--method", "LIME", "--baseline", "none", "--attack", "pgd", "--set", "protocol.flip_thresholds=none")
+    for results, *more in ((tmp_path / "alone",), (tmp_path / "two", "--workers", 2)):
+        assert run(evaluate.app, detector, index, *words, "--results", results, *more, sets=QUICK[:3]) == 0
+        told = capfd.readouterr().err
+        assert told.count("what pgd cannot flip by following it says little") == 1
+        assert "left out" not in told
+    rows = [(tmp_path / part / "evaluation-LIME" / "rows_LIME.csv").read_bytes() for part in ("alone", "two")]
     assert rows[0] == rows[1]
 
 

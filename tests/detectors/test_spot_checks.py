@@ -43,7 +43,7 @@ def asked_again(checks: SpotChecks, detector: Numbered) -> list[int]:
     """The numbers that it asks about, but for the other face."""
     other = round(detector.asked[0] * DARKER) if detector.asked else None
     detector.asked.clear()
-    checks.require()
+    checks.require_answers()
     return [number for number in detector.asked if number != other]
 
 

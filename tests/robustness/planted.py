@@ -77,6 +77,13 @@ class Saturated(Levels):
         return super().fakeness(levels).clamp(max=1.0)
 
 
+class Cascade(Levels):
+    """The same, but less than four levels above, where attacks lead, a branch without gradient says it."""
+
+    def fakeness(self, levels: Tensor) -> Tensor:
+        return self.gain * torch.where(levels < 4, levels.detach(), levels)
+
+
 class Sturdy(Levels):
     """Honestly robust: the same, 40 levels less sensitive, at a threshold far below."""
 

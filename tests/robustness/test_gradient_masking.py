@@ -8,7 +8,17 @@ import pytest
 from analysis.statistics import Estimate
 from common.errors import InputError
 from robustness.gradient_masking import GradientMasking, MaskingCheck
-from tests.robustness.planted import Closed, Families, Levels, Misleading, Rounded, Saturated, Sturdy, write_frames
+from tests.robustness.planted import (
+    Cascade,
+    Closed,
+    Families,
+    Levels,
+    Misleading,
+    Rounded,
+    Saturated,
+    Sturdy,
+    write_frames,
+)
 from tests.robustness.runs import EPSILON, attacked, checked, setup
 
 VULNERABLE = {"Deepfakes": [1, 2, 1], "FaceSwap": [2, 1, 2]}
@@ -51,6 +61,14 @@ def test_a_plateau_is_caught_by_its_gradients(tmp_path: Path, index: Path) -> No
     assert "gradients vanish" in masking.flags
 
 
+def test_gradients_that_vanish_only_where_pgd_leads_are_caught(tmp_path: Path) -> None:
+    index = write_frames(tmp_path / "frames", {"Deepfakes": [5, 6, 5], "FaceSwap": [6, 5, 6]})
+    masking = found(tmp_path / "run", Cascade, index)
+    assert masking.pgd.value == 0
+    assert masking.vanishing == 1
+    assert "gradients vanish" in masking.flags
+
+
 def test_an_honest_weak_detector_is_not_flagged(tmp_path: Path, index: Path) -> None:
     for detector in (Levels, Families):
         masking = found(tmp_path / detector.__name__, detector, index)
@@ -72,7 +90,9 @@ def test_stronger_attacks_work_only_where_the_ones_before_failed(tmp_path: Path)
     result = attacked(tmp_path / "run", Levels, checked(index))
     rows = (tmp_path / "run" / "rows.csv").read_text()
     assert rows.count("torchattacks:APGD") == rows.count("torchattacks:Square") == 2
-    assert [stage.name for stage in plan.plan.stages][-3:] == ["check apgd", "check square", "check gradients"]
+    assert [stage.name for stage in plan.plan.stages][-4:] == [
+        "check apgd", "check square", "check gradients", "check gradients after pgd",
+    ]  # fmt: skip
     masking = result.summary.masking
     assert masking is not None
     assert (masking.pgd.value, masking.stronger.value) == (0.5, 0.5)
