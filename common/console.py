@@ -28,7 +28,7 @@ from rich.text import Text
 from typer.exceptions import TyperException
 
 from common import log
-from common.errors import InputError, described, one_line, printable
+from common.errors import InputError, described, is_interrupt, one_line, printable
 from common.memory import no_memory, place, ran_out
 from common.progress_lines import progress_lines
 
@@ -107,8 +107,6 @@ def _status(app: typer.Typer, arguments: Sequence[str] | None, name: str | None,
         fail(str(error))
     except ClosedPipe:
         return 1
-    except SystemExit as error:  # of a user's own code: no command ends so
-        fail(f"the program was ended by {described(error)}, at {place(error)}: let that code raise an error instead")
     except OSError as error:
         fail(_explain(error))
     except (MemoryError, RuntimeError) as error:
@@ -119,6 +117,10 @@ def _status(app: typer.Typer, arguments: Sequence[str] | None, name: str | None,
             f"{no_memory(error)}, at {place(error)}: free some, or give a smaller --batch-size or fewer --workers; "
             "what was finished is saved"
         )
+    except BaseException as error:
+        if isinstance(error, Exception) or is_interrupt(error):
+            raise
+        fail(f"the program was ended by {described(error)}, at {place(error)}: let that code raise an error instead")
     return 1
 
 

@@ -19,6 +19,11 @@ class InputError(ValueError):
         super().__init__(one_line(message))
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Whether an error is Ctrl-C: any other is a failure, as one that a user's code derives from BaseException is."""
+    return isinstance(error, KeyboardInterrupt)
+
+
 def described(error: BaseException) -> str:
     """An error's type and words on one line, whatever its own `__str__` does."""
     name = one_line(type(error).__name__)

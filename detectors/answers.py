@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from common.errors import FAILED, InputError, described
+from common.errors import InputError, described, is_interrupt
 from common.memory import place
 from common.process_state import kept_process_state
 from detectors.memory import ran_out
@@ -38,8 +38,8 @@ def asking(detector: nn.Module, images: Tensor) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except FAILED as error:
-        if ran_out(error):
+    except BaseException as error:
+        if is_interrupt(error) or ran_out(error):
             raise
         told = f"{described(error)}, at {place(error)}"
         raise ForwardError(f"detector {name} fails on {_pictures(len(images))} ({told}); mend its forward") from error

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from common.console import warn
-from common.errors import FAILED, InputError, described
+from common.errors import FAILED, InputError, described, is_interrupt
 from detectors.base import Detector, require_picture
 
 TRIES = 16
@@ -147,7 +147,9 @@ def _tried(detector: Detector, image: np.ndarray) -> Tensor:
         made = detector.prepare(image.copy())
     except InputError:
         raise
-    except FAILED as error:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         raise InputError(f"{who}: its prepare fails on a frame ({described(error)})") from error
     if not isinstance(made, Tensor) or made.shape != (3, side, side) or made.dtype != torch.float32:
         got = f"{tuple(made.shape)} {made.dtype}" if isinstance(made, Tensor) else f"a {type(made).__name__}"

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from common.errors import FAILED, InputError, described, one_line, words
+from common.errors import InputError, described, is_interrupt, one_line, words
 from common.memory import no_memory
 from common.process_state import kept_process_state
 from detectors.memory import ran_out
@@ -66,7 +66,9 @@ class Attempts:
         try:
             with kept_process_state(stage):
                 yield
-        except FAILED as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             self.failures.append(StageFailure.of(stage, error))
 
 

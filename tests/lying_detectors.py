@@ -168,6 +168,19 @@ class OfToday(PlantedDetector):
         return super().forward(images) * (1 + 0.1 * OfToday.day)
 
 
+class Stop(BaseException):
+    """What an own loop uses to get out of its depths."""
+
+
+class Stops(LiesLater):
+    """An exception of its own that is no Exception."""
+
+    def lie(self, images: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+        if chosen.any():
+            raise Stop("no face")
+        return logits
+
+
 class Ends(LiesLater):
     """An exception that is no Exception."""
 
@@ -295,6 +308,13 @@ class StaysInTraining(PlantedDetector):
 
     def train(self, mode: bool = True) -> "StaysInTraining":
         return super().train(True)
+
+
+class StopsAtOnce(PlantedDetector):
+    """Cannot be made, for an exception of its own that is no Exception."""
+
+    def __init__(self) -> None:
+        raise Stop("no weights")
 
 
 class EndsAtOnce(PlantedDetector):

@@ -38,6 +38,7 @@ CASES = [
     ("GradientReversedOnceUnsure", "GradientReversedOnceUnsure: its gradient disagrees with finite differences"),
     ("GradientOfTheFirst", "GradientOfTheFirst gives another gradient of a picture that an explanation or"),
     ("Ends", "detector Ends fails on 1 picture (GeneratorExit: enough, at lie in lying_detectors.py, line "),
+    ("Stops", "detector Stops fails on 1 picture (Stop: no face, at lie in lying_detectors.py, line "),
     ("Speechless", "detector Speechless fails on 1 picture (Mute\\x1b[2J Error: (its __str__ raises KeyError), at "),
 ]
 
@@ -219,6 +220,7 @@ def test_an_examination_asks_in_its_batches(tmp_path: Path, capsys: pytest.Captu
     ("name", "words"),
     [
         ("StaysInTraining", "cannot be put into evaluation mode: it stays in training mode after eval()"),
+        ("StopsAtOnce", "error: the program was ended by Stop: no weights, at __init__ in lying_detectors.py, line "),
         ("EndsAtOnce", "could not be made (SystemExit: 0; lying_detectors.py, line"),
     ],
 )
