@@ -15,7 +15,7 @@ from torch import Tensor
 from common.errors import InputError
 from detectors.base import Detector
 from detectors.gradient_check import (
-    GRADIENT_TOLERANCE,
+    TOLERANCE,
     gradient_fault,
     known_to_mislead,
     relative_difference,
@@ -81,7 +81,7 @@ class FollowedGradients:
             return
         name = type(self.detector).__name__
         for followed in self._kept:
-            if relative_difference(followed.gradient, self._alone(followed.picture)) > GRADIENT_TOLERANCE:
+            if relative_difference(followed.gradient, self._alone(followed.picture)) > TOLERANCE:
                 raise InputError(f"{name} gives another gradient of {what} when it is asked again, alone: {ADVICE}")
         for picture in (self._kept[0].picture if self._a_zero is None else self._a_zero, self._least_sure):
             fault = None if picture is None else gradient_fault(self.detector, picture, self.batch_size)
