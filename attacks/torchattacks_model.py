@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from common.errors import InputError
 from detectors.answers import in_float32, says
+from detectors.gradients import tell_followed
 from detectors.queries import Queries, log_odds
 
 ROUNDING = 1e-6
@@ -90,6 +91,10 @@ class ShownModel(nn.Module):
         self._charge(asked)
         self._judge(passed.detach(), logits.detach(), asked)
         if logits.requires_grad:
+            tell_followed(
+                self.detector, passed.detach(), logits.detach().cpu(), self.detector.real,
+                torch.ones(len(passed), dtype=torch.bool),
+            )  # fmt: skip
             open_pairs = [pair for pair in asked if not self.flipped[pair]]
             logits.register_hook(lambda _gradient: self._charge(open_pairs))
         if len(rows) == len(images):

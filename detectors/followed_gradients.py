@@ -34,10 +34,10 @@ ADVICE = (
 
 @dataclass(frozen=True, eq=False)
 class _Followed:
-    """A picture (3, S, S) and the gradient of log p(Real) that an attack was given there, on the CPU."""
+    """A picture (3, S, S) and the gradient of log p(Real) that an attack was given there, if any, on the CPU."""
 
     picture: Tensor
-    gradient: Tensor
+    gradient: Tensor | None
 
 
 @dataclass
@@ -81,7 +81,10 @@ class FollowedGradients:
             return
         name = type(self.detector).__name__
         for followed in self._kept:
-            if relative_difference(followed.gradient, self._alone(followed.picture)) > TOLERANCE:
+            if (
+                followed.gradient is not None
+                and relative_difference(followed.gradient, self._alone(followed.picture)) > TOLERANCE
+            ):
                 raise InputError(f"{name} gives another gradient of {what} when it is asked again, alone: {ADVICE}")
         for picture in (self._kept[0].picture if self._a_zero is None else self._a_zero, self._least_sure):
             fault = None if picture is None else gradient_fault(self.detector, picture, self.batch_size)
@@ -95,7 +98,7 @@ class FollowedGradients:
             asked = slope(queries, images, self.detector.real, torch.zeros(1, dtype=torch.bool))
         return asked.gradients[0].cpu()
 
-    def _hear(self, images: Tensor, gradients: Tensor, heights: Tensor) -> None:
+    def _hear(self, images: Tensor, gradients: Tensor | None, heights: Tensor) -> None:
         """Keeps each with the chance that every one has (Vitter's algorithm R, 1985).
 
         Beside them the first whose gradient was zero, and that of the highest log p(Real).
@@ -103,15 +106,17 @@ class FollowedGradients:
         highest = int(heights.argmax())
         if self._least_sure is None or heights[highest] > self._highest:
             self._highest, self._least_sure = float(heights[highest]), _copy(images[highest])
-        zero = (~gradients.flatten(1).any(dim=1)).tolist()
-        for image, gradient, is_zero in zip(images, gradients, zero, strict=True):
-            if is_zero and self._a_zero is None:
-                self._a_zero = _copy(image)
-            self._zero += is_zero
+        zero = [] if gradients is None else (~gradients.flatten(1).any(dim=1)).nonzero()[:, 0].tolist()
+        if zero and self._a_zero is None:
+            self._a_zero = _copy(images[zero[0]])
+        self._zero += len(zero)
+        for number, image in enumerate(images):
             place = self._asked if self._asked < MOST else int(self.draws.integers(0, self._asked + 1))
             self._asked += 1
             if place < MOST:
-                self._kept[place : place + 1] = [_Followed(_copy(image), _copy(gradient))]
+                self._kept[place : place + 1] = [
+                    _Followed(_copy(image), None if gradients is None else _copy(gradients[number]))
+                ]
 
 
 def _copy(tensor: Tensor) -> Tensor:

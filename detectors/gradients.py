@@ -52,7 +52,7 @@ def slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> Slope:
                 raise
             continue
         tell(queries.detector, images[start:stop], said)
-        _tell(queries.detector, images[start:stop], gradient, said, target, ~last[start:stop] & ~says(said, target))
+        tell_followed(queries.detector, images[start:stop], said, target, ~last[start:stop], gradient)
         logits.append(said)
         gradients.append(gradient)
         start = stop
@@ -86,15 +86,15 @@ def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple
     return said, gradient.contiguous().to(images.device)
 
 
-GradientListener = Callable[[Tensor, Tensor, Tensor], None]
-"""Told images (n, 3, S, S), the gradients of log p(class) there that were wanted, and log p(class), (n,) on the CPU."""
+GradientListener = Callable[[Tensor, Tensor | None, Tensor], None]
+"""Told images (n, 3, S, S) where an attack takes a gradient, that of log p(class) or None, and log p(class), (n,)."""
 
 _LISTENERS: WeakKeyDictionary[Detector, list[GradientListener]] = WeakKeyDictionary()
 
 
 @contextlib.contextmanager
 def listening_to_gradients(detector: Detector, listener: GradientListener) -> Iterator[None]:
-    """Tells a listener every gradient that attacks are given while it is open; not what a library takes by itself."""
+    """Tells a listener every gradient that attacks are given or take while it is open."""
     listeners = _LISTENERS.setdefault(detector, [])
     listeners.append(listener)
     try:
@@ -103,14 +103,26 @@ def listening_to_gradients(detector: Detector, listener: GradientListener) -> It
         listeners.remove(listener)
 
 
-def _tell(detector: Detector, images: Tensor, gradients: Tensor, logits: Tensor, target: int, wanted: Tensor) -> None:
-    """Tells those who listen of images (N, 3, S, S) those (N,) whose gradient was wanted."""
-    listeners = _LISTENERS.get(detector, ())
+def tell_followed(
+    detector: Detector, images: Tensor, logits: Tensor, target: int, wanted: Tensor, gradients: Tensor | None = None
+) -> None:
+    """Tells those who listen where an attack follows a detector's gradient: not where it already says `target`.
+
+    Args:
+        detector: that is attacked.
+        images: (N, 3, S, S).
+        logits: (N, C), what it says of them, on the CPU.
+        target: the index of the class.
+        wanted: (N,) bool, the images whose gradient is followed.
+        gradients: (N, 3, S, S) of log p(target); None where a library takes that of a loss of its own.
+    """
+    listeners, wanted = _LISTENERS.get(detector, ()), wanted & ~says(logits, target)
     if not listeners or not wanted.any():
         return
     heights = logits.log_softmax(dim=1)[wanted, target]
+    followed = None if gradients is None else gradients[wanted.to(gradients.device)]
     for listener in listeners:
-        listener(images[wanted.to(images.device)], gradients[wanted.to(gradients.device)], heights)
+        listener(images[wanted.to(images.device)], followed, heights)
 
 
 def answer_for_gradient(detector: Detector, images: Tensor) -> Tensor | None:

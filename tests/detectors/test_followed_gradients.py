@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import Batch, RegionAttack
+from attacks import Batch, RegionAttack, build_attack
 from attacks.nes import NES
 from attacks.pgd import PGD
 from common.errors import InputError
@@ -99,7 +99,23 @@ def test_a_gradient_that_misleads_an_attack_is_refused(
         followed.require(WHAT)
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize(
+    ("detector", "words"),
+    [
+        (Cut, "Cut: its gradient is zero at"),
+        (Doubled, "Doubled: its gradient disagrees with finite differences"),
+        (FirstOfThree, "FirstOfThree: its gradient is another one the second time, beside other pictures"),
+    ],
+)
+def test_where_attacks_of_torchattacks_lead_it_is_compared_with_finite_differences(
+    detector: type[Bright], words: str
+) -> None:
+    followed = attacked(detector(), build_attack("torchattacks:PGD", overrides={"steps": 6}))
+    with pytest.raises(InputError, match=words):
+        followed.require(WHAT)
+
+
+@pytest.mark.parametrize("attack", [*ATTACKS, build_attack("torchattacks:PGD"), build_attack("torchattacks:Square")])
 @pytest.mark.parametrize("detector", [Bright, Plateau])
 def test_a_sound_gradient_is_none_even_where_it_is_zero_rightly(detector: type[Bright], attack: RegionAttack) -> None:
     attacked(detector(), attack).require(WHAT)
