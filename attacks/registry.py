@@ -72,6 +72,11 @@ def build_attack(
     return override(built, overrides, name)
 
 
+def is_own(name: str) -> bool:
+    """Whether a name is that of a user's own attack, package.module:Name."""
+    return ":" in name and name.partition(":")[0] not in FAMILIES
+
+
 def unusable(attacks: Mapping[str, RegionAttack], detector: Detector) -> list[str]:
     """What cannot work on a detector, whatever the image: a sentence for each such attack, by name."""
     problems = []

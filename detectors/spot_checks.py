@@ -78,22 +78,28 @@ class SpotChecks:
         self._stage = stage
 
     def require(self) -> None:
+        """Asks about the kept pictures again, and for gradients that attacks followed.
+
+        Raises InputError as `require_answers` and `require_gradients` do.
+        """
+        self.require_answers()
+        self.require_gradients()
+
+    def require_gradients(self) -> None:
+        """Asks for some of the gradients again that attacks followed.
+
+        Raises InputError where one is another than before, or does not say what moves the detector.
+        """
+        self._gradients.require(self._what)
+
+    def require_answers(self) -> None:
         """Asks about the kept pictures again, `MOST` or two of each stage.
 
         Those of all stages are mixed, and after every second one another face is asked about (the first picture of all,
         mirrored and darker), so that what a detector has kept of one is not what it would keep now.
 
         Raises:
-            InputError: the detector answers one of them otherwise than before, beyond rounding, or gives a gradient
-                that is another one or does not say what moves it.
-        """
-        self.require_answers()
-        self._gradients.require(self._what)
-
-    def require_answers(self) -> None:
-        """The same of the answers alone: where what attacks by gradients are worth is judged by itself.
-
-        Raises InputError where the detector answers otherwise than before.
+            InputError: the detector answers one of them otherwise than before, beyond rounding.
         """
         if self._first is None:
             return

@@ -155,8 +155,9 @@ class Examiner:
                     stability[name][variation.name] = compare((explanations[name], regions[name]), second, drawn, said)
         self._unchanged.require()
         self._ask_again(shot.name, image, logits, segments)
-        spot_checks.require()
+        spot_checks.require_answers()
         self._answers.require_gradient("an explainer of this examination")
+        spot_checks.require_gradients()
         own = list(regions.values())
         return ExaminedFrame(
             shot, image, verdict.probabilities, verdict.predicted, target, explanations, regions, evidence, stability,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from attacks.nes import FINITE, NES
-from attacks.registry import describe_attack, unusable
+from attacks.registry import describe_attack, is_own, unusable
 from common.commands import changed_options
 from common.errors import InputError
 from data.source import open_frames, refuse_without_frames, warn_of_doubt
@@ -28,7 +28,6 @@ from robustness.stage_runner import AttackPlan
 from robustness.stages import CLEAN, AttackStage, CleanStage, DefenceStage, Stage
 from robustness.threat_model import ThreatModel
 from robustness.whole_frame_attack import WholeFrameAttack, check_aim, whole_frame_attacks
-from runs.asked_own_parts import is_own_attack
 from runs.configuration import Configuration, describe_device, identify_detector, versions
 from runs.own_attacks import try_attack
 from runs.own_code import own_code
@@ -247,7 +246,7 @@ def _on_first_frame(
     """
     by_name = {frame_attack.name: frame_attack.attack for frame_attack in planned}
     exact = {name: attack for name, attack in by_name.items() if isinstance(attack, NES)}
-    own = {name: attack for name, attack in by_name.items() if is_own_attack(name)}
+    own = {name: attack for name, attack in by_name.items() if is_own(name)}
     first = first_frame(chosen.selection, source) if exact or own else None
     image = None if first is None else first[1]
     usable = usable_on_first_frame(UsableAttacks(exact), image, source, batch_size).attacks

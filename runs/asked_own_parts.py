@@ -74,7 +74,7 @@ class OwnParts:
         where = str(getattr(scorer.detector.prepare, "__module__", ""))
         return cls(
             own_methods(scorer.methods),
-            {name: each for name, each in scorer.attacks.items() if is_own_attack(name)},
+            {name: each for name, each in scorer.attacks.items() if attacks.registry.is_own(name)},
             {name: each for name, each in scorer.metrics.items() if _is_own(name, ())},
             prepares_itself(scorer.detector) and not where.startswith("detectors."),
         )
@@ -285,11 +285,6 @@ def own_methods(methods: Iterable[Method]) -> dict[str, Method]:
     return {
         name: replace(method, fill="mean") if method.fill == ADVERSARIAL else method for name, method in own.items()
     }
-
-
-def is_own_attack(name: str) -> bool:
-    """Whether a name is of a user's own attack."""
-    return _is_own(name, attacks.registry.FAMILIES)
 
 
 def measure(

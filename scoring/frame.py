@@ -141,9 +141,10 @@ class Scorer:
         changed = self._changed(image, parts[0].views)
         drift = self._asked_again(frame.key, image, logits, changed)
         self._remark_on_precision(frame.key, torch.cat([image[None].cpu(), changed.cpu()]))
-        spot_checks.require()
+        spot_checks.require_answers()
         if drift is None and not self._asked_again.has_drifted:
             self._answers.require_gradient("an explainer, attack or metric of this run")
+        spot_checks.require_gradients()
         failures = [failure for part in parts for failure in part.failures]
         stands = any(part.rows if self.attacks else part.views for part in parts)
         if failures and not stands:

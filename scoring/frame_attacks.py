@@ -9,7 +9,9 @@ from torch import Tensor
 from attacks import RegionAttack
 from attacks.budgets import fraction
 from attacks.proposals import remark_on_proposals
+from attacks.registry import is_own
 from common.console import warn
+from scoring.attacked_alone import require_same_alone
 from scoring.attempts import Attempts
 from scoring.baselines import oracle
 from scoring.baselines.table import ORACLE
@@ -89,6 +91,8 @@ class FrameAttacks:
                         self._oracle(name, attack, ranked_regions, explained, outcomes) if explained else []
                     )
                 self._remark_on_proposals(name, outcomes)
+                if is_own(name):
+                    require_same_alone(name, attack, regions, outcomes, self.attacker)
                 transformed += self.transformed.of_flips(name, attack.epsilon, with_oracle, outcomes)
                 rows += [
                     self.recorder.row(ranked_region, name, attack.epsilon, outcomes[ranked_region.digest])
