@@ -14,7 +14,8 @@ from attacks.torchattacks_bridge import WITHOUT_GRADIENTS, TorchAttack
 from common.console import warn
 from common.errors import InputError
 from detectors.base import Detector
-from detectors.gradient_check import GradientFault, gradient_fault, note_misleading
+from detectors.gradient_check import ATTACKS, GradientFault, gradient_fault, gradients_at, note_misleading
+from detectors.gradients import NoGradientError
 from detectors.half_precision import require_float32
 from detectors.queries import Queries
 
@@ -23,6 +24,8 @@ PLACES = 33
 
 LEFT = (0.75, 0.4, 0.1)
 """What is left there of the log-odds of Real."""
+
+LESS_SURE = "where an attack has made the verdict less sure"
 
 _WAY = PGD(alpha=2 / 255, steps=10, random_start=False)
 
@@ -66,7 +69,7 @@ def usable_attacks(
         )
     if bound:
         warn(f"{_what(detector, fault)}; what {_listed(bound)} cannot flip by following it says little")
-        note_misleading(detector)
+        note_misleading(detector, ATTACKS)
     left_out = [name for name in following if name in optional]
     if exact or left_out:
         done = [f"finite differences are used for {_listed(exact)}"] if exact else []
@@ -94,11 +97,20 @@ def followed_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> G
         image: (3, S, S) float32 in [0, 1], a frame as the detector prepares it.
         batch_size: images in a forward pass.
     """
+    as_it_is = gradients_at(Queries(detector, batch_size), image[None])  # not pulled from 0 and 1, where some are NaN
+    if isinstance(as_it_is, GradientFault):
+        return as_it_is
     fault = gradient_fault(detector, image, batch_size)
-    for picture in () if fault else _less_sure(detector, image, batch_size):
+    if fault is not None:
+        return fault
+    try:
+        pictures = _less_sure(detector, image, batch_size)
+    except NoGradientError as error:
+        return GradientFault(f"it {error.reason} {LESS_SURE}")
+    for picture in pictures:
         if (fault := gradient_fault(detector, picture, batch_size)) is not None:
-            return dataclasses.replace(fault, reason=f"{fault.reason} where an attack has made the verdict less sure")
-    return fault
+            return dataclasses.replace(fault, reason=f"{fault.reason} {LESS_SURE}")
+    return None
 
 
 def _less_sure(detector: Detector, image: Tensor, batch_size: int) -> list[Tensor]:

@@ -14,12 +14,8 @@ from torch import Tensor
 
 from common.errors import InputError
 from detectors.base import Detector
-from detectors.gradient_check import (
-    TOLERANCE,
-    gradient_fault,
-    known_to_mislead,
-    relative_difference,
-)
+from detectors.finite_differences import TOLERANCE, relative_difference
+from detectors.gradient_check import ATTACKS, gradient_fault, known_to_mislead
 from detectors.gradients import differentiable, listening_to_gradients, slope, untouched
 from detectors.queries import Queries, exact_float32
 
@@ -65,7 +61,7 @@ class FollowedGradients:
         return listening_to_gradients(self.detector, self._hear)
 
     def require(self, what: str) -> None:
-        """Asks for the kept gradients once more, each alone, and compares two with finite differences.
+        """Asks for the kept gradients and the first zero once more, each alone, and compares two with differences.
 
         The two are that at the picture of which the detector was least sure, and the first that was zero, or else a
         random one. A zero where nothing moves the detector either is right. Not tried is a detector whose gradient was
@@ -77,14 +73,14 @@ class FollowedGradients:
         Raises:
             InputError: the detector gives another gradient than before, or one that finite differences deny.
         """
-        if not self._kept or known_to_mislead(self.detector):
+        if not self._kept or ATTACKS in known_to_mislead(self.detector):
             return
         name = type(self.detector).__name__
-        for followed in self._kept:
-            if (
-                followed.gradient is not None
-                and relative_difference(followed.gradient, self._alone(followed.picture)) > TOLERANCE
-            ):
+        zeros = [] if self._a_zero is None else [_Followed(self._a_zero, torch.zeros_like(self._a_zero))]
+        for followed in [*self._kept, *zeros]:
+            if followed.gradient is None:
+                continue
+            if relative_difference(followed.gradient, self._alone(followed.picture)) > TOLERANCE:
                 raise InputError(f"{name} gives another gradient of {what} when it is asked again, alone: {ADVICE}")
         for picture in (self._kept[0].picture if self._a_zero is None else self._a_zero, self._least_sure):
             fault = None if picture is None else gradient_fault(self.detector, picture, self.batch_size)

@@ -1,54 +1,38 @@
 """Whether a detector's gradient is what finite differences measure: compared once, along a few directions."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from common.console import warn
-from common.errors import words
-from common.seeds import derive_seed
-from detectors.answers import in_float32, with_chances
+from common.errors import InputError, words
+from detectors.answers import in_float32
 from detectors.base import Detector
 from detectors.consistency import probes
+from detectors.finite_differences import SIGMAS, denied, relative_difference
 from detectors.gradients import differentiable, untouched
 from detectors.half_precision import half_types
 from detectors.memory import ran_out
 from detectors.queries import Queries, exact_float32, log_odds
 
-DIRECTIONS = 8
-CELLS = 6
-SIGMAS = (1e-3, 1e-4, 1e-5)
-"""Standard deviations of the probes in pixel units: that of NES, and shorter ones where it disagrees.
-
-Between probes of 1e-3 a trained network is smooth to 0.002; one of random weights has so many kinks (ReLU, max pooling)
-that differences are up to 0.7 off its gradient, and come close only as the probes do.
-"""
-
-TOLERANCE = 0.3
-"""The largest relative difference that is no fault."""
-
 EDGE = 8 / 255
 """Pixels are pulled so far into [0, 1] first: a detector that clamps its input has a kink at 0 and 1."""
 
-_ROUNDING_STEP = 1e-6  # of probes that move a smooth detector by rounding alone
-_LEAST_ROUNDING, _MOST_ROUNDING = 2.0**-23, 1e-4  # of the largest logit; beyond, jumps are no rounding of float32
-_RESOLUTION = 1e-5  # of the largest logit: what a gradient of zero must not miss
 _SAME = 0.1
 """Of a gradient's length: how far it may be another one beside other pictures, at two that are nearly the same.
 
-What rounds otherwise in another batch turns ties (of max pooling) and kinks: an Inception-v3 of random weights moves by
-more than 0.01 at one picture in twelve, by 0.04 at most; other networks by 0.003.
+What rounds otherwise in another batch switches units on and off: the gradient of an Inception-v3 of random weights is
+another by more than 0.01 at one picture in twelve, by 0.04 at most; those of other networks by 0.003.
 """
 
 GRADIENT_TOLERANCE = 0.05
 """Of a gradient's length: what another order of additions may change, where it is asked for again."""
 
-_DEVIATIONS = 4.0  # by how many times its expected size rounding may be off
+JITTER = 1 / 255
+"""The standard deviation of what sets a picture aside, from where pixels are alike exactly."""
 
 
 @dataclass(frozen=True)
@@ -70,61 +54,50 @@ def gradient_fault(
 ) -> GradientFault | None:
     """What is wrong with a detector's gradient at an image; None where finite differences agree with it.
 
-    Compared are derivatives of the log-odds of Real along DIRECTIONS fixed random directions, which the channels
-    share as those of NES do: the gradient's own, and antithetic differences of sigma 0.001, in float32. The log-odds
-    are to log p(Real) what a straight line is to one that flattens: where p rounds to 0 or 1 they still say something.
-    The vectors of both may differ by TOLERANCE of the longer one and by what rounding makes of the differences, which
-    is measured by probes too short to do anything else. Where they differ by more, shorter differences decide: what
-    curvature and kinks do to them vanishes, what is wrong with a gradient stays.
+    They are those of `detectors.finite_differences`, of the log-odds of Real, which are to log p(Real) what a straight
+    line is to one that flattens: where p rounds to 0 or 1 they still say something. Where they deny the gradient, they
+    must do so at a picture set aside by JITTER, too: where pixels are alike exactly (a black border, a still area) max
+    pooling and ReLU have no one gradient, and finite differences show another than is given.
 
     A detector that rounds its input (to 8 bits, as JPEG) moves in jumps that a gradient does not see, or sees smoothly
     where it is estimated straight through: neither is what an attacker would measure. A detector in which nothing
     moves, a constant or a saturated one, has a gradient of zero rightly.
 
     Three passes with a gradient, of the image alone, at three places beside two others, and beside two that are nearly
-    it, which must all be the same (else the same of one that is nearly it), and 25 images without, up to 32 more where
-    they disagree. The detector is afterwards
-    as it was: modes, `requires_grad`, `grad`.
+    it, which must all be the same (else the same of one that is nearly it), and 37 images without, up to 133 more where
+    they disagree. The detector is afterwards as it was: modes, `requires_grad`, `grad`.
 
     Args:
         detector: whose gradient is checked.
         image: (3, S, S) float32 in [0, 1], as `detector.prepare` makes it.
         batch_size: images in a forward pass.
-        coarse: whether the pixels of a direction are alike in each of CELLS x CELLS cells. What sums over segments, as
-            maps do, hangs on such; of all that moves a detector along fine ones, they may be a hundredth.
+        coarse: whether directions are those of cells, see `denied`.
 
     Raises:
         RuntimeError: the detector fails without gradients, too, or its memory runs out.
     """
     queries = Queries(detector, batch_size)
     point = image.detach().clamp(EDGE, 1 - EDGE).cpu()
-    directions = _directions(point, coarse)
-    short = _log_odds(queries, torch.cat([point[None], point + _ROUNDING_STEP * directions]))
-    here = short.values[0]
     alone = gradients_at(queries, point[None])
     if isinstance(alone, GradientFault):
         return alone
-    gradient = alone[0]
-    near = (point + 1e-3 * torch.rand(point.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    if _differs_in_batches(queries, point, gradient, near) and _differs_in_batches(queries, near, None, point):
+    draws = torch.Generator().manual_seed(0)
+    near = (point + 1e-3 * torch.rand(point.shape, generator=draws)).clamp(0, 1)
+    if _differs_in_batches(queries, point, alone[0], near) and _differs_in_batches(queries, near, None, point):
         return GradientFault("its gradient is another one the second time, beside other pictures", True)
-    derivatives = (gradient.double() * directions).flatten(1).sum(dim=1)
-    differences, moved = _differences(queries, point, directions, SIGMAS[0], here)
-    if not differences.isfinite().all():
-        return None  # the logits are to blame
-    if not gradient.any():
-        return GradientFault("its gradient is zero") if moved > _RESOLUTION * short.largest else None
-    rounding = float((short.values[1:] - here).square().mean().div(2).sqrt())
-    rounding = min(max(rounding, _LEAST_ROUNDING * short.largest), _MOST_ROUNDING * short.largest)
-    blurred = _DEVIATIONS * rounding * math.sqrt(DIRECTIONS / 2) / SIGMAS[0]
-    if relative_difference(derivatives, differences, blurred) <= TOLERANCE:
+    denial = denied(queries, point, alone[0], coarse)
+    if denial is None:
         return None
-    for sigma in SIGMAS[1:]:
-        closer, _ = _differences(queries, point, directions, sigma, here)
-        if relative_difference(derivatives, closer) <= TOLERANCE:
-            return None
-    by = relative_difference(derivatives, differences)
-    return GradientFault(f"its gradient disagrees with finite differences (relative difference {by:.2f})", True)
+    aside = point + JITTER * torch.randn(point.shape, generator=draws).clamp(-EDGE / JITTER, EDGE / JITTER)
+    there = gradients_at(queries, aside[None])
+    if isinstance(there, GradientFault):
+        return there
+    if denied(queries, aside, there[0], coarse, SIGMAS[1:]) is None:
+        return None
+    if denial.zero:
+        return GradientFault("its gradient is zero")
+    told = f"its gradient disagrees with finite differences (relative difference {denial.by:.2f})"
+    return GradientFault(told, misleads=True)
 
 
 def _differs_in_batches(queries: Queries, point: Tensor, gradient: Tensor | None, near: Tensor) -> bool:
@@ -181,11 +154,10 @@ def remark_on_gradient(detector: Detector, names: Sequence[str], image: Tensor |
 
 
 def _remark_at(image: Tensor, where: str, detector: Detector, names: Sequence[str]) -> None:
-    if half_types(detector, image):
-        return
-    fault = gradient_fault(detector, image) or gradient_fault(detector, image, coarse=True)
+    fault = fault_for_maps(detector, image)
     if fault is not None:
         _TRIED_ON_FRAME.add(detector)
+        note_misleading(detector, MAPS)
         what = ", ".join(names)
         warn(
             f"{type(detector).__name__}: {fault.reason}{where}; {what} follow it, and may not show what moves the "
@@ -193,34 +165,22 @@ def _remark_at(image: Tensor, where: str, detector: Detector, names: Sequence[st
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _LogOdds:
-    """The log-odds of Real of N images, (N,) float64, and the largest size of a logit that has a chance among them."""
+def fault_for_maps(detector: Detector, image: Tensor) -> GradientFault | None:
+    """What is wrong with a detector's gradient at a frame (3, S, S) that maps by gradients explain.
 
-    values: Tensor
-    largest: float
-
-
-def _directions(image: Tensor, coarse: bool) -> Tensor:
-    """Fixed random directions (DIRECTIONS, 1, S, S), one draw for the three channels of a pixel, or for a cell."""
-    draws = torch.Generator().manual_seed(derive_seed(0, "gradient check"))
-    drawn = torch.randn(DIRECTIONS, 1, *([CELLS] * 2 if coarse else image.shape[1:]), generator=draws)
-    return functional.interpolate(drawn, image.shape[1:]) if coarse else drawn
+    None where that was said of the detector before, and where it does not compute in float32.
+    """
+    if MAPS in known_to_mislead(detector) or half_types(detector, image):
+        return None
+    return gradient_fault(detector, image) or gradient_fault(detector, image, coarse=True)
 
 
-def _log_odds(queries: Queries, images: Tensor) -> _LogOdds:
-    logits = queries.logits(images).double()
-    return _LogOdds(log_odds(logits, queries.detector.real), float(with_chances(logits).abs().max()))
-
-
-def _differences(
-    queries: Queries, image: Tensor, directions: Tensor, sigma: float, here: Tensor
-) -> tuple[Tensor, float]:
-    """Antithetic differences of the log-odds along directions, over 2 sigma, and how far they moved from `here`."""
-    probes = torch.cat([image + sigma * directions, image - sigma * directions])
-    values = _log_odds(queries, probes).values
-    above, below = values.chunk(2)
-    return (above - below) / (2 * sigma), float((values - here).abs().max())
+def misleads_maps(detector: Detector, fault: GradientFault) -> InputError:
+    """What is said where maps by gradients are not made for a frame."""
+    return InputError(
+        f"{type(detector).__name__}: {fault.reason} on this frame, and a map that follows it may not show what moves "
+        "the verdict: mend its forward, or take LIME, SHAP, SOBOL or RISE"
+    )
 
 
 def gradients_at(queries: Queries, images: Tensor) -> Tensor | GradientFault:
@@ -247,21 +207,16 @@ def gradients_at(queries: Queries, images: Tensor) -> Tensor | GradientFault:
     return result
 
 
-_KNOWN_TO_MISLEAD: WeakSet[Detector] = WeakSet()
+ATTACKS, MAPS = "attacks", "maps"
+
+_KNOWN_TO_MISLEAD: WeakKeyDictionary[Detector, set[str]] = WeakKeyDictionary()
 
 
-def note_misleading(detector: Detector) -> None:
-    """Notes that attacks follow a detector's gradient although it misleads, as was said."""
-    _KNOWN_TO_MISLEAD.add(detector)
+def note_misleading(detector: Detector, *whom: str) -> None:
+    """Notes that a detector's gradient misleads ATTACKS or MAPS, which go on all the same, as was said."""
+    _KNOWN_TO_MISLEAD.setdefault(detector, set()).update(whom)
 
 
-def known_to_mislead(detector: Detector) -> bool:
-    """Whether that was noted, see `note_misleading`."""
-    return detector in _KNOWN_TO_MISLEAD
-
-
-def relative_difference(one: Tensor, other: Tensor, allowed: float = 0.0) -> float:
-    """By how much two vectors differ beyond what is allowed, relative to the longer; 0 where both are 0."""
-    longer = max(float(one.norm()), float(other.norm()))
-    beyond = float((one - other).norm()) - allowed
-    return max(0.0, beyond) / longer if longer > 0 else 0.0
+def known_to_mislead(detector: Detector) -> tuple[str, ...]:
+    """Whom that was noted of, see `note_misleading`."""
+    return tuple(sorted(_KNOWN_TO_MISLEAD.get(detector, ())))

@@ -14,6 +14,18 @@ from detectors.base import Detector
 from detectors.queries import Queries, evaluating, exact_float32, tell
 
 
+class NoGradientError(InputError):
+    """A detector gives no gradient, or one that is not finite, where an attack needs it.
+
+    Attributes:
+        reason: which, in words.
+    """
+
+    def __init__(self, detector: Detector, reason: str, advice: str) -> None:
+        super().__init__(f"{type(detector).__name__} {reason}, which this attack needs: {advice}")
+        self.reason = reason
+
+
 @dataclass(frozen=True, eq=False)
 class Slope:
     """What a detector says of N images, and which way it would say a class more loudly.
@@ -40,7 +52,7 @@ def slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> Slope:
         last: (N,) bool, images whose gradient is not wanted; nor is that of one that the detector calls `target`.
 
     Raises:
-        InputError: the detector gives no gradient, or one that is not finite.
+        NoGradientError: the detector gives no gradient, or one that is not finite.
     """
     logits, gradients, start = list[Tensor](), list[Tensor](), 0
     while start < len(images):
@@ -61,9 +73,11 @@ def slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> Slope:
     return Slope(torch.cat(logits), torch.cat(gradients))
 
 
+_OTHERWISE = "attack with nes and --set nes.derivatives=finite"
+
+
 @torch.enable_grad()  # an attack may have switched gradients off, or left the detector in training mode
 def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple[Tensor, Tensor]:
-    name = type(queries.detector).__name__
     inputs = images.detach().clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
     with evaluating(queries.detector):
         logits = queries.detector(inputs)
@@ -72,17 +86,15 @@ def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple
     if not wanted.any():
         return said, torch.zeros_like(images)
     if not logits.requires_grad:
-        raise InputError(
-            f"{name} gives no gradient, which this attack needs: let its forward run without no_grad or detach, or "
-            "attack with nes and --set nes.derivatives=finite"
+        raise NoGradientError(
+            queries.detector,
+            "gives no gradient",
+            f"let its forward run without no_grad or detach, or {_OTHERWISE}",
         )
     (gradient,) = torch.autograd.grad(logits.log_softmax(dim=1)[wanted.to(logits.device), target].sum(), inputs)
     gradient = torch.where(wanted.to(gradient.device)[:, None, None, None], gradient, 0.0)
     if not gradient.isfinite().all():
-        raise InputError(
-            f"{name} gives a gradient that is not finite, which this attack needs: "
-            "attack with nes and --set nes.derivatives=finite"
-        )
+        raise NoGradientError(queries.detector, "gives a gradient that is not finite", _OTHERWISE)
     return said, gradient.contiguous().to(images.device)
 
 

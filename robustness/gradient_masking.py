@@ -91,11 +91,11 @@ class MaskingCheck:
         for name, (frame_attack, passes) in stronger.items():
             stages.append(AttackStage(name, passes, 1, frame_attack=frame_attack, among=among, spared=tuple(earlier)))
             earlier.append(name)
-        stages.append(GradientStage(GRADIENTS, 20, epsilon=self.epsilon, seed=seed, among=among))
+        stages.append(GradientStage(GRADIENTS, 100, epsilon=self.epsilon, seed=seed, among=among))
         again = whole_frame_attacks(["pgd"], [self.epsilon], steps, seed)[0]
         stages.append(
             GradientStage(
-                GRADIENTS_AFTER_PGD, 20 + passes_of(again), epsilon=self.epsilon, seed=seed, among=among,
+                GRADIENTS_AFTER_PGD, 100 + passes_of(again), epsilon=self.epsilon, seed=seed, among=among,
                 frame_attack=again, spared=(self.pgd,),
             )
         )  # fmt: skip
@@ -116,6 +116,7 @@ class GradientMasking:
         beyond: by APGD or Square and not by PGD.
         vanishing: the share of frames whose gradient vanishes (see `gradient_norms.GradientCheck`), of the frame
             or, where PGD does not pass it off as real, of what PGD has made of it.
+        misleading: the share of frames whose gradient is there, and denied by finite differences.
     """
 
     epsilon: float
@@ -126,6 +127,7 @@ class GradientMasking:
     stronger: Estimate
     beyond: Estimate
     vanishing: float
+    misleading: float = 0.0
 
     @property
     def misled(self) -> bool:
@@ -142,9 +144,16 @@ class GradientMasking:
         return self.vanishing > VANISHING
 
     @property
+    def misleads(self) -> bool:
+        """Whether gradients are others than finite differences say on more than a tenth of the frames."""
+        return self.misleading > VANISHING
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """What speaks against the numbers of FGSM and PGD, in words."""
-        findings = {"PGD misled": self.misled, "gradients vanish": self.vanishes}
+        findings = {
+            "PGD misled": self.misled, "gradients vanish": self.vanishes, "gradients mislead": self.misleads,
+        }  # fmt: skip
         return tuple(name for name, raised in findings.items() if raised)
 
 
@@ -164,8 +173,12 @@ def examine(check: MaskingCheck, earlier: Earlier, fakes: Sequence[FrameEntry], 
     def reached(*stages: str) -> list[bool]:
         return [any(turned(earlier[stage].get(frame.key)) for stage in stages) for frame in frames]
 
-    after = earlier[GRADIENTS_AFTER_PGD]
-    vanishing = [_vanishing(probed[frame.key]) or _vanishing(after.get(frame.key)) for frame in frames]
+    probes = [
+        [probe for stage in (GRADIENTS, GRADIENTS_AFTER_PGD) if (probe := _gradient(earlier[stage].get(frame.key)))]
+        for frame in frames
+    ]
+    vanishing = [any(probe.vanishing for probe in of_frame) for of_frame in probes]
+    misleading = [any(probe.misleads for probe in of_frame) for of_frame in probes]
     return GradientMasking(
         epsilon=check.epsilon,
         frames=len(frames),
@@ -175,6 +188,7 @@ def examine(check: MaskingCheck, earlier: Earlier, fakes: Sequence[FrameEntry], 
         stronger=rate(reached(check.pgd, APGD, SQUARE), videos, seed),
         beyond=rate(reached(APGD, SQUARE), videos, seed),
         vanishing=sum(vanishing) / len(frames) if frames else math.nan,
+        misleading=sum(misleading) / len(frames) if frames else math.nan,
     )
 
 
@@ -183,5 +197,5 @@ def passes_of(frame_attack: WholeFrameAttack) -> int:
     return 3 * frame_attack.attack.steps_taken(frame_attack.attack.rounds) + 2
 
 
-def _vanishing(record: Record | None) -> bool:
-    return isinstance(record, GradientCheck) and record.vanishing
+def _gradient(record: Record | None) -> GradientCheck | None:
+    return record if isinstance(record, GradientCheck) else None

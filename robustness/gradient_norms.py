@@ -1,4 +1,4 @@
-"""Whether a detector's gradients vanish: what they predict along random directions against what happens there."""
+"""Whether a detector's gradients vanish or mislead: what they predict against what happens there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ from torch import Tensor
 from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.answers import in_float32
+from detectors.gradient_check import gradient_fault
 from detectors.gradients import differentiable, untouched
+from detectors.half_precision import half_types
 from detectors.queries import exact_float32
 
 DIRECTIONS = 8
@@ -30,12 +32,15 @@ class GradientCheck:
         promised: h |g|, the predicted root mean square.
         measured: the root mean square of the odd part over some directions.
         resolution: changes below this are rounding: 1e-5 of the largest logit, or 1e-5.
+        misleads: whether the gradient is there and finite differences deny it (`detectors.gradient_check`): of one that
+            is as long as it should be and points elsewhere, nothing else tells.
     """
 
     key: str
     promised: float
     measured: float
     resolution: float
+    misleads: bool = False
 
     @property
     def vanishing(self) -> bool:
@@ -74,7 +79,9 @@ def check_gradients(
         above, below = logits.log_softmax(dim=1)[:, detector.real].double().chunk(2)
         measured = ((above - below) / 2).square().mean().sqrt()
         resolution = RESOLUTION * max(1.0, float(logits.abs().max()))
-        checks.append(GradientCheck(key, epsilon * norm, float(measured), resolution))
+        fault = None if half_types(detector, image) else gradient_fault(detector, image, batch_size)
+        misleads = fault is not None and fault.misleads
+        checks.append(GradientCheck(key, epsilon * norm, float(measured), resolution, misleads))
     return checks
 
 

@@ -156,7 +156,8 @@ def check_sentences(summary: Robustness) -> list[str]:
         f"Check against false security at {fraction(masking.epsilon)}, {count(masking.frames, 'fake')} from "
         f"{count(masking.videos, 'video')}: PGD {percent_interval(masking.pgd)} %, with APGD "
         f"{percent_interval(masking.apgd)} %, with Square too {percent_interval(masking.stronger)} %; gradients "
-        f"vanish on {_share(masking.vanishing)} % of the frames."
+        f"vanish on {_share(masking.vanishing)} % of the frames, and finite differences deny them on "
+        f"{_share(masking.misleading)} %."
     ]
     return [*sentences, *_flag_sentences(masking)]
 
@@ -172,6 +173,11 @@ def _flag_sentences(masking: GradientMasking) -> list[str]:
         flags.append(
             "FLAG, gradients vanish: at a frame or where PGD ended, they are zero or promise less than a tenth of what "
             "random changes do. Attacks by gradient cannot tell how robust the detector is."
+        )
+    if masking.misleads:
+        flags.append(
+            "FLAG, gradients mislead: finite differences measure another direction than they give, at frames or where "
+            "PGD ended. Attacks by gradient cannot tell how robust the detector is."
         )
     return flags or ["No flag: stronger attacks do not contradict PGD, and gradients are there."]
 

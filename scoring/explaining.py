@@ -10,6 +10,7 @@ from common.console import warn
 from data.frames import Frame
 from data.masks import at_size
 from detectors import Detector
+from detectors.gradient_check import fault_for_maps, misleads_maps
 from scoring.attempts import Attempts
 from scoring.costs import CostTracker
 from xai.explanation import AdversarialImage, Explanation, FrameExplanations
@@ -67,7 +68,8 @@ def explain_frame(
 ) -> Explained | None:
     """Explains a frame by every method; None where none of them could, or the frame could not be divided.
 
-    A frame that falls into far fewer segments than asked for is warned of: its regions are larger than others'.
+    A frame that falls into far fewer segments than asked for is warned of: its regions are larger than others'. Methods
+    that follow the detector's gradient fail where finite differences deny it.
 
     Args:
         frames: makes the explanations.
@@ -86,6 +88,8 @@ def explain_frame(
     if any(method.fill == ADVERSARIAL for method in methods):
         with attempts.at(ADVERSARIAL), tracker.stage(ADVERSARIAL):
             adversarial = frames.adversarial
+    following = [method.name for method in methods if frames.settings.follows_gradient(method)]
+    fault = fault_for_maps(frames.detector, frames.image) if following else None
     explanations: dict[str, Explanation] = {}
     ranked: list[Ranking] = []
     for method in methods:
@@ -93,6 +97,8 @@ def explain_frame(
         if uses and adversarial is None:
             continue  # what it hides pixels with has failed
         with attempts.at(method.name):
+            if method.name in following and fault is not None:
+                raise misleads_maps(frames.detector, fault)
             frames.warm_up(method)
             with tracker.stage(method.name, including=ADVERSARIAL if uses else None):
                 explanation = frames.explain(method)

@@ -56,6 +56,10 @@ class ExplanationSettings:
         """Whether a method's map of a frame is kept from elsewhere: of another image or detector it cannot be made."""
         return isinstance(self.explainers.get(method.explainer), FrameExplainer)
 
+    def follows_gradient(self, method: Method) -> bool:
+        """Whether a method's maps follow the detector's gradient."""
+        return bool(getattr(self.explainers.get(method.explainer), "follows_gradient", False))
+
     def components(self) -> dict[str, Any]:
         """Everything with settings of its own, by the name that an override gives it."""
         return {

@@ -89,7 +89,7 @@ class PreparedRun:
         stamps: of the pictures.
         answers: (3, C), what the detector of the run's process says of pictures of noise.
         given: what the own parts of the run's process give of its first frame; None without such parts.
-        misleads: whether the run's attacks follow a gradient that misleads, as its process has warned of.
+        misleads: whom the detector's gradient misleads, as the run's process has warned of (`known_to_mislead`).
     """
 
     options: EvaluationOptions
@@ -99,7 +99,7 @@ class PreparedRun:
     stamps: Stamps
     answers: Tensor
     given: FirstGiven | None = None
-    misleads: bool = False
+    misleads: tuple[str, ...] = ()
 
     def __call__(self, slot: int) -> tuple[Selection, Score]:
         """See `WorkerPlan`.
@@ -116,8 +116,7 @@ class PreparedRun:
                 "put back what was there, or start another run"
             )
         _require_same(setup.scorer.detector, self.answers)
-        if self.misleads:
-            note_misleading(setup.scorer.detector)
+        note_misleading(setup.scorer.detector, *self.misleads)
         setup.selection.expect(self.stamps)
         if self.given is not None:
             require_same_given(self.given, given_here(setup.scorer, setup.selection, self.given))

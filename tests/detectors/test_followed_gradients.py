@@ -13,7 +13,7 @@ from attacks.pgd import PGD
 from common.errors import InputError
 from detectors import Detector
 from detectors.followed_gradients import MOST, FollowedGradients
-from detectors.gradient_check import note_misleading
+from detectors.gradient_check import ATTACKS, note_misleading
 from detectors.gradients import differentiable, slope, untouched
 from detectors.queries import Queries
 
@@ -76,10 +76,10 @@ def attacked(detector: Detector, attack: RegionAttack, pairs: int = 6) -> Follow
     return followed
 
 
-ATTACKS = [NES(pairs=40, steps=12, step=2 / 255), PGD(steps=6)]
+RUN = [NES(pairs=40, steps=12, step=2 / 255), PGD(steps=6)]
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("attack", RUN)
 @pytest.mark.parametrize(
     ("detector", "words"),
     [
@@ -115,7 +115,7 @@ def test_where_attacks_of_torchattacks_lead_it_is_compared_with_finite_differenc
         followed.require(WHAT)
 
 
-@pytest.mark.parametrize("attack", [*ATTACKS, build_attack("torchattacks:PGD"), build_attack("torchattacks:Square")])
+@pytest.mark.parametrize("attack", [*RUN, build_attack("torchattacks:PGD"), build_attack("torchattacks:Square")])
 @pytest.mark.parametrize("detector", [Bright, Plateau])
 def test_a_sound_gradient_is_none_even_where_it_is_zero_rightly(detector: type[Bright], attack: RegionAttack) -> None:
     attacked(detector(), attack).require(WHAT)
@@ -124,7 +124,7 @@ def test_a_sound_gradient_is_none_even_where_it_is_zero_rightly(detector: type[B
 def test_one_that_was_warned_of_is_not_refused() -> None:
     detector = Doubled()
     followed = attacked(detector, PGD(steps=6))
-    note_misleading(detector)
+    note_misleading(detector, ATTACKS)
     followed.require(WHAT)
 
 

@@ -51,7 +51,8 @@ def test_a_detector_with_misleading_gradients_is_caught_by_square(tmp_path: Path
     masking = found(tmp_path / "run", Misleading, index)
     assert masking.pgd.value == 0
     assert masking.stronger.value == 1
-    assert masking.flags == ("PGD misled",)
+    assert masking.misleading == 1
+    assert masking.flags == ("PGD misled", "gradients mislead")
 
 
 def test_a_plateau_is_caught_by_its_gradients(tmp_path: Path, index: Path) -> None:

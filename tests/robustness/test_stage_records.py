@@ -21,7 +21,7 @@ RECORDS = [
     ),
     (
         GradientCheck("a", 0.5, 0.75, 1e-5),
-        {"kind": "Slope", "key": "a", "promised": 0.5, "measured": 0.75, "resolution": 1e-5},
+        {"kind": "Slope", "key": "a", "promised": 0.5, "measured": 0.75, "resolution": 1e-5, "misleads": False},
     ),
     (
         DipResult("a", True, 2.0, False, 0.5),

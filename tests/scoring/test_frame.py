@@ -268,7 +268,8 @@ def test_several_attacks_score_the_same_regions() -> None:
 
 
 def test_costs_count_every_forward(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SpotChecks, "require", lambda self: None)
+    for asked_again in ("require_answers", "require_gradients"):
+        monkeypatch.setattr(SpotChecks, asked_again, lambda self: None)
     detector, images = PlantedDetector(), 0
 
     def count(module: torch.nn.Module, passed: tuple[Tensor, ...]) -> None:
