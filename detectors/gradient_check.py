@@ -64,7 +64,7 @@ def gradient_fault(
     moves, a constant or a saturated one, has a gradient of zero rightly.
 
     Three passes with a gradient, of the image alone, at three places beside two others, and beside two that are nearly
-    it, which must all be the same (else the same of one that is nearly it), and 37 images without, up to 133 more where
+    it, which must all be the same (else the same of one that is nearly it), and 37 images without, up to 111 more where
     they disagree. The detector is afterwards as it was: modes, `requires_grad`, `grad`.
 
     Args:
@@ -83,8 +83,9 @@ def gradient_fault(
         return alone
     draws = torch.Generator().manual_seed(0)
     near = (point + 1e-3 * torch.rand(point.shape, generator=draws)).clamp(0, 1)
-    if _differs_in_batches(queries, point, alone[0], near) and _differs_in_batches(queries, near, None, point):
-        return GradientFault("its gradient is another one the second time, beside other pictures", True)
+    beside = _fault_in_batches(queries, point, alone[0], near)
+    if beside is not None and _fault_in_batches(queries, near, None, point) is not None:
+        return beside
     denial = denied(queries, point, alone[0], coarse)
     if denial is None:
         return None
@@ -100,15 +101,15 @@ def gradient_fault(
     return GradientFault(told, misleads=True)
 
 
-def _differs_in_batches(queries: Queries, point: Tensor, gradient: Tensor | None, near: Tensor) -> bool:
-    """Whether a picture's gradient is another in a batch: of five, another picture first, or of four that are alike.
+def _fault_in_batches(queries: Queries, point: Tensor, gradient: Tensor | None, near: Tensor) -> GradientFault | None:
+    """What is wrong with a picture's gradient in a batch: of five, another picture first, or of four that are alike.
 
-    False for batches that memory does not hold: an attack passes fewer, too. `gradient` is that of the picture alone,
+    None for batches that memory does not hold: an attack passes fewer, too. `gradient` is that of the picture alone,
     where it is known, and `near` a picture like it.
     """
     alone = gradients_at(queries, point[None]) if gradient is None else gradient[None]
     if isinstance(alone, GradientFault):
-        return True
+        return alone
     other, inverted = point.flip(-1), 1 - point
     for pictures in ([other, point, inverted, point, point], [near, point, near, point]):
         places = [place for place, picture in enumerate(pictures) if picture is point]
@@ -118,11 +119,11 @@ def _differs_in_batches(queries: Queries, point: Tensor, gradient: Tensor | None
             if not ran_out(error):
                 raise
             continue
-        if isinstance(beside, GradientFault) or any(
-            relative_difference(alone[0], beside[place]) > _SAME for place in places
-        ):
-            return True
-    return False
+        if isinstance(beside, GradientFault):
+            return beside
+        if any(relative_difference(alone[0], beside[place]) > _SAME for place in places):
+            return GradientFault("its gradient is another one the second time, beside other pictures", True)
+    return None
 
 
 _TRIED: WeakSet[Detector] = WeakSet()

@@ -357,6 +357,13 @@ class GradientLiesLater(PlantedDetector):
         return logits.detach()
 
 
+class GradientLost(GradientLiesLater):
+    """None anywhere."""
+
+    def wrong(self, chosen: Tensor, match: Tensor) -> Tensor:
+        return chosen
+
+
 class GradientLostOnceUnsure(GradientLiesLater):
     """None where the evidence is weaker than in the frame itself: as a branch that was made for inference."""
 

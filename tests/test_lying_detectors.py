@@ -74,6 +74,19 @@ def test_its_frames_are_left_out_with_the_reason(
     pd.testing.assert_frame_equal(pd.read_csv(folder / "rows_LIME.csv"), expected)
 
 
+def test_maps_by_a_gradient_that_misleads_later_are_left_out_of_those_frames(index: Path, tmp_path: Path) -> None:
+    maps = ("--method", "captum:Saliency", "--set", "nes.derivatives=finite", "--run", "maps")
+    for workers in ((), ("--workers", "2")):
+        results = tmp_path / str(len(workers))
+        assert run(index, results, "tests.lying_detectors:GradientLost", *maps, *workers)[0] == 0
+        (rows,) = [pd.read_csv(path) for path in (results / "maps").glob("rows_*.csv")]
+        assert set(rows.loc[rows["method"] == "LIME", "family"]) == set(FAMILIES)
+        assert set(rows.loc[rows["method"] == "captum:Saliency", "family"]) == {"Deepfakes"}
+        failures = pd.read_csv(results / "maps" / "failures.csv")
+        assert failures["key"].str.contains("/FaceSwap/").tolist() == [True, True]
+        assert failures["reason"].str.contains("GradientLost: its gradient is zero on this frame").all()
+
+
 KEY_ERROR = "error: detector KeyOnce fails on 1 picture (KeyError: 'bbox', at lie in lying_detectors.py, line "
 
 

@@ -44,6 +44,23 @@ class PartlyDetached(PlantedDetector):
         return super().forward(seen)
 
 
+class NotFiniteAtBlack(PlantedDetector):
+    """Its gradient is not a number where a pixel is 0: a curve that was meant for others, behind `torch.where`."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        curve = torch.where(images <= 0.003, 0.0, 1e-6 * images ** (1 / 2.4))
+        return super().forward(images + curve)
+
+
+class NotFiniteOnceUnsure(PlantedDetector):
+    """Its gradient is not a number where its verdict is not clear."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        unsure = logits[:, 1:].amax(dim=1) - logits[:, 0] < 6
+        return torch.stack([z + 0 * (z * 0).sqrt() if lost else z for z, lost in zip(logits, unsure, strict=True)])
+
+
 class Cascade(PlantedDetector):
     """Where its verdict is not clear, a branch without gradient answers, and says the same."""
 

@@ -151,6 +151,17 @@ def test_a_sound_detector_is_attacked_by_exact_derivatives(
     assert found["attacks"]["nes"]["derivatives"] == found["settings"]["adversarial"]["derivatives"] == "exact"
 
 
+def test_a_gradient_that_is_not_finite_at_black_or_on_the_way_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    for detector in (faulty.NotFiniteAtBlack(), faulty.NotFiniteOnceUnsure()):
+        frame = image(detector)
+        if isinstance(detector, faulty.NotFiniteAtBlack):
+            assert usable_attacks({"nes": NES()}, detector, frame) == {"nes": NES()}
+            frame[:, -8:] = 0
+        assert usable_attacks({"nes": NES()}, detector, frame) == {"nes": NES(derivatives="finite")}
+        told = capsys.readouterr().err
+        assert told.startswith(f"warning: {type(detector).__name__}: its gradient is not finite; finite differences")
+
+
 def test_the_first_frame_that_can_be_read_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     index = write_frames(tmp_path, videos=1, families=("Deepfakes", "FaceSwap"))
     next(tmp_path.rglob("Deepfakes/**/*.png")).write_bytes(b"no picture")

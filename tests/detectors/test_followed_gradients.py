@@ -99,6 +99,25 @@ def test_a_gradient_that_misleads_an_attack_is_refused(
         followed.require(WHAT)
 
 
+def test_a_zero_that_others_of_the_batch_made_is_found_however_rare() -> None:
+    """Of 40 steps of 8 pairs, one is zero; alone it would not have been."""
+
+    class LastOfEight(Bright):
+        """None for the eighth of a full batch, once."""
+
+        asked = 0
+
+        def evidence(self, evidence: Tensor) -> Tensor:
+            self.asked += len(evidence) == 8 and evidence.requires_grad
+            last = (torch.arange(len(evidence)) == 7) & (self.asked == 9)
+            return torch.where(last, evidence.detach(), evidence)
+
+    followed = attacked(LastOfEight(), NES(pairs=8, steps=40, step=1e-6), pairs=8)
+    assert (followed._zero, followed._asked) == (1, 313)
+    with pytest.raises(InputError, match=r"LastOfEight gives another gradient of .* when it is asked again, alone"):
+        followed.require(WHAT)
+
+
 @pytest.mark.parametrize(
     ("detector", "words"),
     [

@@ -261,6 +261,101 @@ class Sized(Network):
     input_size = 160
 
 
+class Colour(Detector):
+    """Says fake where there is more red than blue, a hundredth as much where it is bright; `seen` looks otherwise."""
+
+    class_names = ("Real", "Fake")
+    real = 0
+    input_size = SIZE
+
+    def __init__(self, seen: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def forward(self, images: Tensor) -> Tensor:
+        seen = self.seen(images)
+        score = 20 * (seen[:, 0] - seen[:, 2] + 0.01 * seen.mean(dim=1)).mean(dim=(1, 2))
+        return torch.stack([torch.zeros_like(score), score], dim=1)
+
+
+class _ThroughBgr(_Through):
+    """Does nothing, with the gradient of another order of channels."""
+
+    @staticmethod
+    def forward(context: object, images: Tensor) -> Tensor:
+        return images.clone()
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        return gradient.flip(1)
+
+
+def luma_alone(images: Tensor) -> Tensor:
+    """Nothing changed, but the gradient of the colours is cut off."""
+    grey = images.mean(dim=1, keepdim=True)
+    return grey + (images - grey).detach()
+
+
+@pytest.mark.parametrize(("seen", "by"), [(_ThroughBgr.apply, "2.00"), (luma_alone, "1.00")])
+def test_a_gradient_that_is_wrong_in_its_colours_alone_is_found(
+    seen: Callable[[Tensor], Tensor], by: str, image: Tensor
+) -> None:
+    assert gradient_fault(Colour(torch.clone), image) is None
+    fault = gradient_fault(Colour(seen), image)
+    assert fault == GradientFault(f"its gradient disagrees with finite differences (relative difference {by})", True)
+
+
+class Residual(Detector):
+    """A high-pass filter without bias, ReLU and max pooling, as forensic networks begin with; where nothing varies
+    all of a pool is alike, and so is the filter's answer to 0, the kink of ReLU."""
+
+    class_names = ("Real", "Fake")
+    real = 0
+    input_size = SIZE
+
+    def __init__(self, change: Callable[[Tensor], Tensor] = torch.clone) -> None:
+        super().__init__()
+        self.change = change
+
+    def forward(self, images: Tensor) -> Tensor:
+        grey = self.change(images).mean(dim=1, keepdim=True)
+        kernel = torch.tensor([[[[-1.0, 2, -1], [2, -4, 2], [-1, 2, -1]]]])
+        residual = nn.functional.conv2d(grey, kernel, padding=1)
+        pooled = nn.functional.max_pool2d(torch.cat([residual, -residual], dim=1).relu(), 2)
+        score = 40 * pooled.mean(dim=(1, 2, 3)) - 1
+        return torch.stack([torch.zeros_like(score), score], dim=1)
+
+
+@pytest.mark.parametrize("border", [0.0, 0.5, 1.0])
+def test_where_pixels_are_alike_exactly_a_true_gradient_is_not_blamed(border: float, image: Tensor) -> None:
+    framed = torch.full_like(image, border)
+    framed[:, 8:24, 8:24] = image[:, 8:24, 8:24]
+    assert gradient_fault(Residual(), framed) is None
+    for change, reason in ((half_detached, "disagrees"), (_Through.apply, "disagrees"), (torch.detach, "no gradient")):
+        fault = gradient_fault(Residual(change), framed)
+        assert fault is not None
+        assert reason in fault.reason
+
+
+def test_the_end_of_a_relu_is_no_fault(image: Tensor) -> None:
+    class Counted(Detector):
+        """Evidence counts from a threshold on, which lies so far above this image."""
+
+        class_names, real, input_size = ("Real", "Fake"), 0, SIZE
+
+        def __init__(self, above: float, change: Callable[[Tensor], Tensor] = torch.clone) -> None:
+            super().__init__()
+            self.threshold, self.change = float(image.clamp(8 / 255, 247 / 255).mean()) + above, change
+
+        def forward(self, images: Tensor) -> Tensor:
+            score = 1e3 * (self.change(images).mean(dim=(1, 2, 3)) - self.threshold).relu()
+            return torch.stack([torch.zeros_like(score), score], dim=1)
+
+    for above in (1e-5, 3e-6, 1e-4, -1e-3):  # probes of 0.001 move the mean by some 2e-5
+        assert gradient_fault(Counted(above), image) is None
+    assert gradient_fault(Counted(-1e-3, lambda x: x.detach() + 0 * x), image) == GradientFault("its gradient is zero")
+
+
 @pytest.mark.parametrize("name", ["demo", "demo-hardened"])
 def test_the_demo_networks_pass_and_are_left_as_they_were(name: str) -> None:
     detector = detectors.load(name, optimise=name == "demo")
@@ -278,7 +373,7 @@ def test_the_demo_networks_pass_and_are_left_as_they_were(name: str) -> None:
     assert torch.equal(weight.grad, torch.ones_like(weight))
     with counting(detector) as meter:
         gradient_fault(Behind(detector, _Through.apply), image)
-    assert meter.images == 45 + 32
+    assert meter.images == 57 + 111
 
 
 def test_what_the_caller_has_switched_does_not_matter(image: Tensor, linear: LinearDetector) -> None:

@@ -70,6 +70,13 @@ class Misleading(Levels):
         return _Shuffled.apply(images)
 
 
+class MisleadsLater(Levels):
+    """The same, with the reverse of its gradient for frames that are five levels above and more."""
+
+    def fakeness(self, levels: Tensor) -> Tensor:
+        return self.gain * torch.where(levels > 5, 2 * levels.detach() - levels, levels)
+
+
 class Saturated(Levels):
     """The same with a log-odds that grows no further beyond 1: a plateau."""
 

@@ -14,6 +14,7 @@ from tests.robustness.planted import (
     Families,
     Levels,
     Misleading,
+    MisleadsLater,
     Rounded,
     Saturated,
     Sturdy,
@@ -53,6 +54,14 @@ def test_a_detector_with_misleading_gradients_is_caught_by_square(tmp_path: Path
     assert masking.stronger.value == 1
     assert masking.misleading == 1
     assert masking.flags == ("PGD misled", "gradients mislead")
+
+
+def test_a_gradient_that_misleads_for_later_frames_alone_is_caught(tmp_path: Path) -> None:
+    index = write_frames(tmp_path / "frames", {"Deepfakes": [2, 3, 2], "FaceSwap": [6, 7, 6]})
+    masking = found(tmp_path / "run", MisleadsLater, index)
+    assert masking.pgd.value == 0.5
+    assert (masking.vanishing, masking.misleading) == (0, 0.5)
+    assert "gradients mislead" in masking.flags
 
 
 def test_a_plateau_is_caught_by_its_gradients(tmp_path: Path, index: Path) -> None:
