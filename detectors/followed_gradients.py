@@ -6,13 +6,14 @@ may go another way where its verdict is less sure, or where more pictures pass t
 
 import contextlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from common.errors import InputError
+from detectors.answers import says
 from detectors.base import Detector
 from detectors.finite_differences import TOLERANCE, relative_difference
 from detectors.gradient_check import ATTACKS, gradient_fault, known_to_mislead
@@ -23,8 +24,8 @@ MOST = 4
 """Gradients that are kept of a frame, and asked for again."""
 
 ADVICE = (
-    "mend its forward, or attack without its gradient: nes with --set nes.derivatives=finite "
-    "--set protocol.flip_thresholds=none, and --set adversarial.derivatives=finite for the adversarial fill"
+    "mend its forward, or attack without its gradient (evaluate.py: nes with --set nes.derivatives=finite "
+    "--set adversarial.derivatives=finite --set protocol.flip_thresholds=none)"
 )
 
 
@@ -36,25 +37,22 @@ class _Followed:
     gradient: Tensor | None
 
 
-@dataclass
 class FollowedGradients:
     """Keeps a random sample of what attacks by gradients followed; `require` asks again.
 
-    Attributes:
+    Args:
         detector: that is listened to.
         batch_size: images in a pass forward.
         draws: of the sample.
     """
 
-    detector: Detector
-    batch_size: int
-    draws: np.random.Generator
-    _asked: int = 0
-    _zero: int = 0
-    _kept: list[_Followed] = field(default_factory=list)
-    _a_zero: Tensor | None = None
-    _least_sure: Tensor | None = None
-    _highest: float = -math.inf
+    def __init__(self, detector: Detector, batch_size: int, draws: np.random.Generator) -> None:
+        self.detector, self._batch_size, self._draws = detector, batch_size, draws
+        self._asked, self._zero = 0, 0
+        self._kept: list[_Followed] = []
+        self._a_zero: Tensor | None = None
+        self._least_sure: Tensor | None = None
+        self._highest = -math.inf
 
     def listening(self) -> contextlib.AbstractContextManager[None]:
         """Listens while it is open."""
@@ -78,21 +76,22 @@ class FollowedGradients:
         name = type(self.detector).__name__
         zeros = [] if self._a_zero is None else [_Followed(self._a_zero, torch.zeros_like(self._a_zero))]
         for followed in [*self._kept, *zeros]:
-            if followed.gradient is None:
-                continue
-            if relative_difference(followed.gradient, self._alone(followed.picture)) > TOLERANCE:
+            if followed.gradient is not None and self._is_another_alone(followed.picture, followed.gradient):
                 raise InputError(f"{name} gives another gradient of {what} when it is asked again, alone: {ADVICE}")
         for picture in (self._kept[0].picture if self._a_zero is None else self._a_zero, self._least_sure):
-            fault = None if picture is None else gradient_fault(self.detector, picture, self.batch_size)
+            fault = None if picture is None else gradient_fault(self.detector, picture, self._batch_size)
             if fault is not None:
                 zero = f" (it was zero at {self._zero} of {self._asked})" if self._zero else ""
                 raise InputError(f"{name}: {fault.reason} at {what}{zero}: {ADVICE}")
 
-    def _alone(self, picture: Tensor) -> Tensor:
+    def _is_another_alone(self, picture: Tensor, gradient: Tensor) -> bool:
+        """Whether an attack is given another gradient at a picture alone; not where rounding calls it Real now."""
         queries, images = Queries(self.detector, 1), picture[None]
         with differentiable(queries.device), untouched(self.detector), exact_float32():
             asked = slope(queries, images, self.detector.real, torch.zeros(1, dtype=torch.bool))
-        return asked.gradients[0].cpu()
+        if says(asked.logits, self.detector.real)[0]:
+            return False
+        return relative_difference(gradient, asked.gradients[0].cpu()) > TOLERANCE
 
     def _hear(self, images: Tensor, gradients: Tensor | None, heights: Tensor) -> None:
         """Keeps each with the chance that every one has (Vitter's algorithm R, 1985).
@@ -107,7 +106,7 @@ class FollowedGradients:
             self._a_zero = _copy(images[zero[0]])
         self._zero += len(zero)
         for number, image in enumerate(images):
-            place = self._asked if self._asked < MOST else int(self.draws.integers(0, self._asked + 1))
+            place = self._asked if self._asked < MOST else int(self._draws.integers(0, self._asked + 1))
             self._asked += 1
             if place < MOST:
                 self._kept[place : place + 1] = [
