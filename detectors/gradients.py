@@ -11,7 +11,7 @@ from torch import Tensor
 from common.errors import InputError
 from detectors.answers import asking, in_float32, says
 from detectors.base import Detector
-from detectors.queries import Queries, evaluating, exact_float32, tell
+from detectors.queries import Queries, evaluating, exact_float32, one_of, tell
 
 
 class NoGradientError(InputError):
@@ -104,15 +104,9 @@ GradientListener = Callable[[Tensor, Tensor | None, Tensor], None]
 _LISTENERS: WeakKeyDictionary[Detector, list[GradientListener]] = WeakKeyDictionary()
 
 
-@contextlib.contextmanager
-def listening_to_gradients(detector: Detector, listener: GradientListener) -> Iterator[None]:
+def listening_to_gradients(detector: Detector, listener: GradientListener) -> contextlib.AbstractContextManager[None]:
     """Tells a listener every gradient that attacks are given or take while it is open."""
-    listeners = _LISTENERS.setdefault(detector, [])
-    listeners.append(listener)
-    try:
-        yield
-    finally:
-        listeners.remove(listener)
+    return one_of(_LISTENERS, detector, listener)
 
 
 def tell_followed(

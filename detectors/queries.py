@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -201,24 +201,31 @@ def counting(detector: Detector, meter: Meter | None = None) -> Iterator[Meter]:
         handle.remove()
 
 
+L = TypeVar("L")
+
 Listener = Callable[[Tensor, Tensor, str], None]
 """Told images (N, 3, S, S), the logits (N, C) that they were answered with, and in which precision."""
 
 _LISTENERS: WeakKeyDictionary[Detector, list[Listener]] = WeakKeyDictionary()
 
 
-@contextlib.contextmanager
-def listening(detector: Detector, listener: Listener) -> Iterator[None]:
+def listening(detector: Detector, listener: Listener) -> contextlib.AbstractContextManager[None]:
     """Tells a listener every answer to queries and to attacks' gradients while it is open.
 
     What a library asks by itself is not told: it may have changed the network for it, as Ablation-CAM does.
     """
-    listeners = _LISTENERS.setdefault(detector, [])
-    listeners.append(listener)
+    return one_of(_LISTENERS, detector, listener)
+
+
+@contextlib.contextmanager
+def one_of(listeners: WeakKeyDictionary[Detector, list[L]], detector: Detector, listener: L) -> Iterator[None]:
+    """Has a listener among those of a detector while it is open."""
+    own = listeners.setdefault(detector, [])
+    own.append(listener)
     try:
         yield
     finally:
-        listeners.remove(listener)
+        own.remove(listener)
 
 
 def tell(detector: Detector, images: Tensor, logits: Tensor, precision: str = "float32") -> None:
