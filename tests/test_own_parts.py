@@ -423,6 +423,7 @@ def test_an_explainer_that_asks_otherwise_than_it_should_is_warned_of(
     scorer = prepare_run(options(tmp_path, methods=(f"{OWN}:{name}",), detector=f"{OWN}:{detector}")).scorer
     gradient_check._TRIED.discard(scorer.detector)
     gradient_check._TRIED_ON_FRAME.discard(scorer.detector)
+    gradient_check._KNOWN_TO_MISLEAD.pop(scorer.detector, None)
     capsys.readouterr()
     try_explainer(scorer.methods[0], trial(scorer, clouds), trial(scorer, clouds, 1))
     said = capsys.readouterr().err
