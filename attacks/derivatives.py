@@ -25,6 +25,10 @@ PLACES = 33
 LEFT = (0.75, 0.4, 0.1)
 """What is left there of the log-odds of Real."""
 
+_SOME = 0.1  # of the pixels
+_PROBED = 3.0  # standard deviations that most probes keep within
+_ASTRAY = 0.2  # of the log-odds of Real: how far pixels a little outside of the range may move them without a remark
+
 LESS_SURE = "where an attack has made the verdict less sure"
 
 _WAY = PGD(alpha=2 / 255, steps=10, random_start=False)
@@ -55,6 +59,18 @@ def usable_attacks(
         InputError: the detector computes in half precision, or has no gradient that an attack without another way
             could follow.
     """
+    usable = _usable(attacks, detector, image, batch_size, optional)
+    _remark_on_range(usable, detector, image)
+    return usable
+
+
+def _usable(
+    attacks: Mapping[str, RegionAttack],
+    detector: Detector,
+    image: Tensor,
+    batch_size: int,
+    optional: Mapping[str, str],
+) -> dict[str, RegionAttack]:
     require_float32(detector, image)
     exact = [name for name, attack in attacks.items() if isinstance(attack, NES) and attack.derivatives == EXACT]
     following = [name for name, attack in attacks.items() if name not in exact and _needs_gradients(attack)]
@@ -83,6 +99,31 @@ def usable_attacks(
         for name, attack in attacks.items()
         if name not in left_out
     }
+
+
+def _remark_on_range(attacks: Mapping[str, RegionAttack], detector: Detector, image: Tensor) -> None:
+    """Warns where finite differences lead a detector astray that cannot do with pixels a little outside of [0, 1].
+
+    Their probes are not clamped (`attacks.nes.NES`). One that guesses a picture's range by its least or largest value,
+    or rounds to bytes without a clamp, answers of another picture then. Asked is about the image with some pixels
+    black and some white, and these moved as far as probes go, out of the range and into it.
+    """
+    probing = {name: nes for name, nes in attacks.items() if isinstance(nes, NES) and nes.derivatives == FINITE}
+    if not probing:
+        return
+    far = _PROBED * max(nes.sigma for nes in probing.values())
+    drawn = torch.rand(image.shape[1:], generator=torch.Generator().manual_seed(0))
+    black, white = drawn < _SOME, drawn > 1 - _SOME
+    picture = torch.where(black, 0.0, torch.where(white, 1.0, image.cpu()))
+    outward = far * (white.float() - black.float())
+    odds = Queries(detector).log_odds(torch.stack([picture, picture + outward, picture - outward]), detector.real)
+    out, into = ((odds[place] - odds[0]).abs() for place in (1, 2))
+    if out > 4 * into + _ASTRAY * odds[0].abs():
+        warn(
+            f"{type(detector).__name__} answers otherwise for pixels {far:.2g} below 0 and above 1 (log-odds of Real "
+            f"{odds[1]:.2g} for {odds[0]:.2g}), where finite differences of {_listed(list(probing))} ask: clamp the "
+            "pictures in its forward, and do not guess their range"
+        )
 
 
 def followed_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> GradientFault | None:

@@ -61,6 +61,22 @@ class NotFiniteOnceUnsure(PlantedDetector):
         return torch.stack([z + 0 * (z * 0).sqrt() if lost else z for z, lost in zip(logits, unsure, strict=True)])
 
 
+class GuessesRange(PlantedDetector):
+    """Takes a picture with a value below 0 for one of -1 to 1, and gives no gradient."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        below = images.flatten(1).amin(dim=1) < 0
+        images = torch.where(below[:, None, None, None], (images + 1) / 2, images).detach()
+        return super().forward(images)
+
+
+class Bytes(PlantedDetector):
+    """Makes bytes of a picture, which wrap around."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward((images * 255).round().to(torch.uint8).float() / 255)
+
+
 class Cascade(PlantedDetector):
     """Where its verdict is not clear, a branch without gradient answers, and says the same."""
 

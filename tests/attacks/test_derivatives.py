@@ -162,6 +162,17 @@ def test_a_gradient_that_is_not_finite_at_black_or_on_the_way_is_no_error(capsys
         assert told.startswith(f"warning: {type(detector).__name__}: its gradient is not finite; finite differences")
 
 
+def test_one_that_cannot_do_with_probes_outside_of_the_range_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for detector, said in ((faulty.GuessesRange(), 1), (faulty.Bytes(), 1), (faulty.Rounding(), 0)):
+        usable_attacks({"nes": NES()}, detector, image(detector))
+        told = capsys.readouterr().err
+        assert told.count("answers otherwise for pixels 0.003 below 0 and above 1") == said
+        assert told.count("finite differences are used for nes") == 1
+    usable_attacks({"nes": NES(derivatives="finite")}, PlantedDetector(), image(PlantedDetector()))
+    usable_attacks({"nes": NES()}, PlantedDetector(), image(PlantedDetector()))
+    assert capsys.readouterr().err == ""
+
+
 def test_the_first_frame_that_can_be_read_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     index = write_frames(tmp_path, videos=1, families=("Deepfakes", "FaceSwap"))
     next(tmp_path.rglob("Deepfakes/**/*.png")).write_bytes(b"no picture")

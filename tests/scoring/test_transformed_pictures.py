@@ -126,7 +126,8 @@ def test_a_frame_called_real_has_no_flip_to_ask_about() -> None:
 
 
 def test_costs_are_one_query_a_transform_for_each_flipped_region_and_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SpotChecks, "require", lambda self: None)
+    for asked_again in ("require_answers", "require_gradients"):
+        monkeypatch.setattr(SpotChecks, asked_again, lambda self: None)
     detector, images = PlantedDetector(), 0
 
     def count(module: torch.nn.Module, passed: tuple[Tensor, ...]) -> None:
