@@ -31,6 +31,9 @@ FAMILY = "captum"
 SENSITIVITIES = frozenset({"Saliency", "GuidedBackprop", "Deconvolution"})
 """Attributions that say how fast the score changes with a pixel, not what the pixel contributes to it."""
 
+CHANGE_RELUS = frozenset({"GuidedBackprop", "Deconvolution"})
+"""Attributions that change the gradient of ReLUs, by hooks on them."""
+
 PIXELS_ADD_UP = frozenset({"IntegratedGradients", "GradientShap", "DeepLift", "LRP"})
 """Attributions whose pixels promise to add up to the score, or to its change from the fill's background."""
 
@@ -138,7 +141,7 @@ class CaptumAttribution:
             require_gradient(detector, f"{FAMILY}:{name}")
         kinds = {type(module) for module in detector.modules()}
         activations = {kind for kind in kinds if _is_activation(kind)}
-        if name in ("GuidedBackprop", "Deconvolution") and not any(issubclass(kind, nn.ReLU) for kind in kinds):
+        if name in CHANGE_RELUS and not any(issubclass(kind, nn.ReLU) for kind in kinds):
             has = f", only {_names(activations)}" if activations else ""
             raise InputError(
                 f"captum:{name} changes the gradient of ReLUs, and {type(detector).__name__} has none{has}: "
@@ -168,6 +171,10 @@ class CaptumAttribution:
                 with torch.no_grad():
                     return float(function(place * difference))
 
+            if self.algorithm.__name__ in CHANGE_RELUS:
+                made, covariance = attribute(0.0, 1.0)
+                self._require_changed(made, function, difference, detector)
+                return made, covariance
             if self.algorithm is not captum.attr.IntegratedGradients or not getattr(self, "multiply_by_inputs", True):
                 return attribute(0.0, 1.0)
             steps, most = (int(getattr(self, setting)) for setting in ("n_steps", "most_steps"))
@@ -175,6 +182,17 @@ class CaptumAttribution:
                 lambda start, stop, count: attribute(start, stop, n_steps=count)[0], value, steps, most, self._tolerance
             )
             return path, without_draws(segments)
+
+    def _require_changed(self, made: Tensor, function: Any, difference: Tensor, detector: Detector) -> None:
+        """Raises InputError where a method that changes the gradient of ReLUs has given the plain one."""
+        inputs = difference.detach().clone().requires_grad_()
+        (plain,) = torch.autograd.grad(function(inputs).sum(), inputs)
+        if torch.allclose(made, plain[0], rtol=1e-4, atol=1e-6 * float(plain.abs().max())):
+            name = self.algorithm.__name__
+            raise InputError(
+                f"captum:{name} gives the plain gradient of {type(detector).__name__}, which its ReLUs' hooks were to "
+                "change: they are not called (torch.compile, a forward that clears hooks); take captum:Saliency"
+            )
 
     @property
     def follows_gradient(self) -> bool:

@@ -360,3 +360,34 @@ def test_a_detector_without_gradients_is_told() -> None:
     assert explained(made("FeatureAblation"), detector, image, 0 * image, TARGET).std() > 0
     with pytest.raises(InputError, match="captum:Occlusion cannot explain Closed: "):
         explained(made("Occlusion"), detector, image[:, :16, :16], 0 * image[:, :16, :16], TARGET)
+
+
+class WithoutHooks(Detector):
+    """Calls its layers' forwards, as a compiled network does, so that no hook of theirs is called."""
+
+    class_names, real, input_size = ("Real", "Fake"), 0, 32
+
+    def __init__(self, hooked: bool) -> None:
+        super().__init__()
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            self.layers = nn.Sequential(
+                nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+            )
+            self.head = nn.Linear(4, 2)
+        self.hooked = hooked
+
+    def forward(self, images: Tensor) -> Tensor:
+        made = 4 * images - 2
+        for layer in self.layers:
+            made = layer(made) if self.hooked else layer.forward(made)
+        logits: Tensor = self.head(made)
+        return logits
+
+
+@pytest.mark.parametrize("name", ["GuidedBackprop", "Deconvolution"])
+def test_a_network_whose_hooks_are_not_called_is_no_plain_gradient_by_another_name(name: str) -> None:
+    image = photo(32)
+    assert explained(made(name), WithoutHooks(True), image, torch.zeros_like(image), target=1).any()
+    with pytest.raises(InputError, match=f"captum:{name} gives the plain gradient of WithoutHooks"):
+        explained(made(name), WithoutHooks(False), image, torch.zeros_like(image), target=1)
