@@ -77,6 +77,7 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
         _make_plain(other)
         for layer in chosen:
             _draw(other.get_submodule(layer), seed, layer)
+        _remark_on_scripts(name, other, chosen)
         with _calibrating(other, chosen, runs), contextlib.suppress(NotFiniteError):
             other(probe)
         try:
@@ -95,6 +96,17 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
         )
     other.weights_sha256 = None
     return other
+
+
+def _remark_on_scripts(name: str, copied: Detector, drawn: Sequence[str]) -> None:
+    """Warns of drawn layers that cannot be scaled, as they are of a traced or scripted network."""
+    scripts = [layer for layer in drawn if isinstance(copied.get_submodule(layer), torch.jit.ScriptModule)]
+    if scripts:
+        warn(
+            f"detector {name}: its {scripts[0]} is of a traced or scripted network and cannot be scaled, so that with "
+            "random weights it may answer every picture alike, and what is compared with that says little: take the "
+            "network that was traced"
+        )
 
 
 def _reaches_original(detector: Detector, other: Detector, probe: Tensor) -> bool:

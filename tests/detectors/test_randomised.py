@@ -291,3 +291,21 @@ def test_a_copy_of_a_copy_is_random_again() -> None:
     assert not torch.equal(once.linear.weight, twice.linear.weight)
     assert isinstance(twice, SmallNetwork)
     assert not isinstance(twice, TimmDetector)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning", "ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_traced_network_whose_layers_cannot_be_scaled_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    class Traced(Detector):
+        class_names, real, input_size = ("Real", "Fake"), 0, 16
+
+        def __init__(self) -> None:
+            super().__init__()
+            network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 14 * 14, 2)).eval()
+            self.network = torch.jit.trace(network, torch.rand(2, 3, 16, 16), check_trace=False)
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = self.network(images)
+            return logits
+
+    randomised(Traced(), 0)
+    assert "is of a traced or scripted network and cannot be scaled" in capsys.readouterr().err
