@@ -108,10 +108,11 @@ def _require_not_hidden(detector: Detector, name: str) -> None:
 def _require_labels(detector: Detector, name: str) -> None:
     """Refuses a `label_of` that contradicts the order of `class_names`: accuracies would be of other classes.
 
-    Asked are the families of FaceForensics++ and the detector's own names; what it has no answer to is asked by frames.
+    Asked are the families of FaceForensics++, one that no detector knows, which is not real either, and the detector's
+    own names; what it has no answer to is asked by frames.
     """
     names = detector.class_names
-    for family in dict.fromkeys((*CLASS_NAMES, *names)):
+    for family in dict.fromkeys((*CLASS_NAMES, "FaceShifter", "another manipulation", *names)):
         try:
             label = detector.label_of(family)
         except FAILED:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import InputError
+from data.frames import CLASS_NAMES
 from detectors.black_box import BlackBox
 from detectors.contract import check_contract
 from tests.scoring.stand_ins import PlantedDetector, TwoClassPlanted
@@ -153,6 +154,8 @@ class RealLast(TwoClassPlanted):
         (lambda family: int(family == "Real"), True),
         (lambda family: {"Real": 1, "Face2Face": 0}[family], True),
         (lambda family: None, True),
+        (lambda family: {"Face2Face": 0, "Deepfakes": 0}.get(family, 1), False),
+        (lambda family: 0 if family in CLASS_NAMES[1:] else 1, False),  # what it does not know is real
         (lambda family: int(family != "Real"), False),
         (lambda family: 0, False),
         (lambda family: 1, False),
@@ -165,7 +168,7 @@ def test_labels_agree_with_the_order_of_the_classes(label_of: Callable[[str], in
         check_contract(detector, "own")
         return
     with pytest.raises(
-        InputError, match=r"detector own: its label_of gives \w+ the class \d, which is \w+ in its class_"
+        InputError, match=r"detector own: its label_of gives [\w ]+ the class \d, which is \w+ in its class_"
     ):
         check_contract(detector, "own")
 
