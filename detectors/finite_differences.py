@@ -1,7 +1,6 @@
 """What moves a detector, by finite differences of its log-odds, and whether a gradient agrees with them."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +27,9 @@ that differences are up to 0.7 off its gradient, and come close only as the prob
 
 TOLERANCE = 0.3
 """The largest relative difference that is no fault."""
+
+LOOSE = 0.6
+"""The largest where rounding leaves nothing of shorter differences."""
 
 _ROUNDING_STEP = 1e-6  # of probes that move a smooth detector by rounding alone
 _LEAST_ROUNDING, _MOST_ROUNDING = 2.0**-23, 1e-4  # of the largest logit; beyond, jumps are no rounding of float32
@@ -57,7 +59,7 @@ class _LogOdds:
 
 
 def denied(
-    queries: Queries, point: Tensor, gradient: Tensor, coarse: bool = False, sigmas: Sequence[float] = SIGMAS
+    queries: Queries, point: Tensor, gradient: Tensor, coarse: bool = False, aside: bool = False
 ) -> Denial | None:
     """Whether finite differences deny a gradient of the log-odds of Real; None where they agree, or are not finite.
 
@@ -65,40 +67,52 @@ def denied(
     differences, in float32. Those of either kind may differ by TOLERANCE of the longer vector and, with the longest
     probes of SIGMAS, by what rounding makes of the differences, which is measured by probes too short to do anything
     else. Where they differ by more, shorter differences decide: what curvature and kinks do to them vanishes, what is
-    wrong with a gradient stays.
+    wrong with a gradient stays. Those of which rounding makes more than half say nothing; where no shorter one does,
+    the longest may differ by LOOSE.
 
     Args:
-        queries: how the detector is asked: about 37 images, and 24 more for each further sigma.
+        queries: how the detector is asked: 37 images, and up to 48 more where they disagree.
         point: (3, S, S), on the CPU.
         gradient: (3, S, S) of the log-odds there, on the CPU.
         coarse: whether the pixels of a direction are alike in each of CELLS x CELLS cells. What sums over segments, as
             maps do, hangs on such; of all that moves a detector along fine ones, they may be a hundredth.
-        sigmas: of SIGMAS, those that are tried.
+        aside: whether the point was set aside from where pixels are alike, or on the grid of bytes: what shorter probes
+            do not move has a gradient of zero rightly, as behind the end of a ReLU that the longest ones cross.
     """
     directions = _directions(point, coarse)
     short = _log_odds(queries, torch.cat([point[None], point + _ROUNDING_STEP * directions]))
     here = short.values[0]
     rounding = float((short.values[1:] - here).square().mean().div(2).sqrt())
     rounding = min(max(rounding, _LEAST_ROUNDING * short.largest), _MOST_ROUNDING * short.largest)
-    derivatives = (gradient.double() * directions).flatten(1).sum(dim=1)
-    found: Denial | None = None
-    for sigma in sigmas:
-        differences, moved = _differences(queries, point, directions, sigma, here)
-        is_longest = sigma == SIGMAS[0]
-        if is_longest and not differences.isfinite().all():
-            return None  # the logits are to blame
-        if not gradient.any():
-            least = _RESOLUTION * short.largest if is_longest else _DEVIATIONS * rounding
-            return Denial(zero=True) if moved > least else None
-        blurred = _DEVIATIONS * rounding / sigma if is_longest else 0.0
-        by = max(
-            relative_difference(one, other, blurred * math.sqrt(len(one) / 2))
-            for one, other in zip(_kinds(derivatives), _kinds(differences), strict=True)
-        )
-        if by <= TOLERANCE:
+    derivatives = _kinds((gradient.double() * directions).flatten(1).sum(dim=1))
+    differences, moved = _differences(queries, point, directions, SIGMAS[0], here)
+    if not differences.isfinite().all():
+        return None  # the logits are to blame
+    if not gradient.any():
+        least = _RESOLUTION * short.largest
+        if aside and moved > least:
+            _, moved = _differences(queries, point, directions, SIGMAS[1], here)
+            least = _DEVIATIONS * rounding
+        return Denial(zero=True) if moved > least else None
+    longest = _kinds(differences)
+    blurred = [_DEVIATIONS * rounding * math.sqrt(len(each) / 2) for each in longest]
+    by = max(
+        relative_difference(one, other, blur / SIGMAS[0])
+        for one, other, blur in zip(derivatives, longest, blurred, strict=True)
+    )
+    if by <= TOLERANCE:
+        return None
+    says_something = False
+    for sigma in SIGMAS[1:]:
+        closer = _kinds(_differences(queries, point, directions, sigma, here)[0])
+        apart = [relative_difference(one, other) for one, other in zip(derivatives, closer, strict=True)]
+        if max(apart) <= TOLERANCE:
             return None
-        found = found or Denial(zero=False, by=by)
-    return found
+        sizes = [max(float(one.norm()), float(other.norm())) for one, other in zip(derivatives, longest, strict=True)]
+        says_something |= any(
+            each > TOLERANCE and blur / sigma < size / 2 for each, blur, size in zip(apart, blurred, sizes, strict=True)
+        )
+    return Denial(zero=False, by=by) if says_something or by > LOOSE else None
 
 
 def relative_difference(one: Tensor, other: Tensor, allowed: float = 0.0) -> float:

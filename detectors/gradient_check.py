@@ -12,7 +12,7 @@ from common.errors import InputError, words
 from detectors.answers import in_float32
 from detectors.base import Detector
 from detectors.consistency import probes
-from detectors.finite_differences import SIGMAS, denied, relative_difference
+from detectors.finite_differences import denied, relative_difference
 from detectors.gradients import differentiable, untouched
 from detectors.half_precision import half_types
 from detectors.memory import ran_out
@@ -64,7 +64,7 @@ def gradient_fault(
     moves, a constant or a saturated one, has a gradient of zero rightly.
 
     Three passes with a gradient, of the image alone, at three places beside two others, and beside two that are nearly
-    it, which must all be the same (else the same of one that is nearly it), and 37 images without, up to 111 more where
+    it, which must all be the same (else the same of one that is nearly it), and 37 images without, up to 135 more where
     they disagree. The detector is afterwards as it was: modes, `requires_grad`, `grad`.
 
     Args:
@@ -93,7 +93,7 @@ def gradient_fault(
     there = gradients_at(queries, aside[None])
     if isinstance(there, GradientFault):
         return there
-    if denied(queries, aside, there[0], coarse, SIGMAS[1:]) is None:
+    if denied(queries, aside, there[0], coarse, aside=True) is None:
         return None
     if denial.zero:
         return GradientFault("its gradient is zero")

@@ -338,9 +338,12 @@ def _made(make: Any, name: str, checkpoint: str | Path | None) -> Detector:
 
 
 def weights_digest(detector: Detector) -> str:
-    """The SHA-256 of a detector's state: names, types, shapes and bytes of its tensors, by name."""
+    """The SHA-256 of a detector's state: names, types, shapes and bytes of its tensors, by name.
+
+    A `state_dict` of its own may leave some out, as a frozen backbone, and is not asked.
+    """
     digest = hashlib.sha256()
-    for name, tensor in sorted(detector.state_dict().items()):
+    for name, tensor in sorted(torch.nn.Module.state_dict(detector).items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         if tensor.is_meta:  # it has no bytes
             continue

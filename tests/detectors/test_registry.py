@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -15,9 +16,11 @@ import detectors
 from common.errors import InputError
 from data.frames import CLASS_NAMES
 from detectors.conventions import Conventions
+from detectors.registry import weights_digest
 from detectors.saving import METADATA_KEY, save
 from detectors.timm_network import TimmConfig, TimmDetector
 from tests.detectors.reference_networks import reference_network, relative_error
+from tests.scoring.stand_ins import PlantedDetector
 
 TINY = TimmConfig(network="test_efficientnet", input_size=64)
 
@@ -321,8 +324,6 @@ def test_a_users_detector_that_breaks_the_contract(own: str, name: str, words: s
 
 
 def test_the_digest_of_weights_depends_on_each_of_them(own: str) -> None:
-    from detectors.registry import weights_digest
-
     first, second = detectors.load(f"{own}:Mine"), detectors.load(f"{own}:Mine")
     assert first.weights_sha256 == second.weights_sha256
     with torch.no_grad():
@@ -348,3 +349,15 @@ def test_devices() -> None:
         assert automatic in ("cpu", "mps")
         with pytest.raises(InputError, match="no CUDA device; use auto or cpu"):
             detectors.resolve_device("cuda")
+
+
+def test_a_state_dict_that_leaves_a_backbone_out_hides_no_change_of_it() -> None:
+    class HeadAlone(PlantedDetector):
+        def state_dict(self, *args: Any, **arguments: Any) -> Any:
+            return {name: tensor for name, tensor in super().state_dict(*args, **arguments).items() if "greys" in name}
+
+    detector = HeadAlone()
+    before = weights_digest(detector)
+    with torch.no_grad():
+        detector.pattern += 1
+    assert weights_digest(detector) != before
