@@ -5,10 +5,11 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import connection, resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
 
 import cv2
 
@@ -59,15 +60,23 @@ def _deferred() -> Iterator[None]:
 def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """So many worker processes, that end at once when the work in hand fails or is interrupted."""
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, _Context(), _start_worker)
+    pool = _Pool(workers, _Context(), _start_worker)
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - before:
             child.terminate()
+        pool.shutdown(cancel_futures=True)  # and waits: a pool that ends with the program may do so twice, and says so
         raise
     pool.shutdown()
+
+
+class _Pool(ProcessPoolExecutor):
+    """One that no signal finds half begun: it begins with the first work that it is given."""
+
+    def submit(self, *given: Any, **named: Any) -> Future[Any]:
+        with _deferred():
+            return super().submit(*given, **named)
 
 
 class _Process(SpawnProcess):
