@@ -116,13 +116,18 @@ def _remark_on_range(attacks: Mapping[str, RegionAttack], detector: Detector, im
     black, white = drawn < _SOME, drawn > 1 - _SOME
     picture = torch.where(black, 0.0, torch.where(white, 1.0, image.cpu()))
     outward = far * (white.float() - black.float())
-    odds = Queries(detector).log_odds(torch.stack([picture, picture + outward, picture - outward]), detector.real)
+    asked = f"for pixels {far:.2g} below 0 and above 1"
+    where = f"where finite differences of {_listed(list(probing))} ask: clamp the pictures in its forward"
+    try:
+        odds = Queries(detector).log_odds(torch.stack([picture, picture + outward, picture - outward]), detector.real)
+    except InputError as error:
+        warn(f"{type(detector).__name__} gives no answer {asked}, {where} ({error})")
+        return
     out, into = ((odds[place] - odds[0]).abs() for place in (1, 2))
     if out > 4 * into + _ASTRAY * odds[0].abs():
         warn(
-            f"{type(detector).__name__} answers otherwise for pixels {far:.2g} below 0 and above 1 (log-odds of Real "
-            f"{odds[1]:.2g} for {odds[0]:.2g}), where finite differences of {_listed(list(probing))} ask: clamp the "
-            "pictures in its forward, and do not guess their range"
+            f"{type(detector).__name__} answers otherwise {asked} (log-odds of Real {odds[1]:.2g} for {odds[0]:.2g}), "
+            f"{where}, and do not guess their range"
         )
 
 

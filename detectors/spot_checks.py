@@ -47,8 +47,8 @@ class _Stage:
 class SpotChecks:
     """Keeps a random sample of what a detector is asked about; `require` asks about these again.
 
-    Each stage has its share of the sample, so that one that asks much does not crowd out the others. So it does with
-    gradients that attacks follow (`detectors.followed_gradients`).
+    Each stage has its share of the sample, so that one that asks much does not crowd out the others. Beside them some
+    gradients that attacks follow are kept (`detectors.followed_gradients`).
 
     Args:
         detector: that is listened to.

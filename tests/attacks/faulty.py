@@ -70,6 +70,14 @@ class GuessesRange(PlantedDetector):
         return super().forward(images)
 
 
+class Asserts(GuessesRange):
+    """Takes no picture with a value below 0."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert images.min() >= 0
+        return super().forward(images)
+
+
 class Bytes(PlantedDetector):
     """Makes bytes of a picture, which wrap around."""
 

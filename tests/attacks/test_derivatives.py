@@ -168,6 +168,8 @@ def test_one_that_cannot_do_with_probes_outside_of_the_range_is_said(capsys: pyt
         told = capsys.readouterr().err
         assert told.count("answers otherwise for pixels 0.003 below 0 and above 1") == said
         assert told.count("finite differences are used for nes") == 1
+    usable_attacks({"nes": NES()}, faulty.Asserts(), image(faulty.Asserts()))
+    assert "Asserts gives no answer for pixels 0.003 below 0 and above 1, where finite" in capsys.readouterr().err
     usable_attacks({"nes": NES(derivatives="finite")}, PlantedDetector(), image(PlantedDetector()))
     usable_attacks({"nes": NES()}, PlantedDetector(), image(PlantedDetector()))
     assert capsys.readouterr().err == ""
