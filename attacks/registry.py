@@ -13,7 +13,7 @@ from attacks.pgd import FGSM, PGD
 from attacks.torchattacks_bridge import TorchAttack, torch_attack
 from common.errors import FAILED, InputError, described
 from common.memory import place
-from common.registry import make, resolve
+from common.registry import make, names_own_code, resolve
 from common.settings import override
 from detectors.base import Detector
 from detectors.memory import ran_out
@@ -74,7 +74,7 @@ def build_attack(
 
 def is_own(name: str) -> bool:
     """Whether a name is that of a user's own attack, package.module:Name."""
-    return ":" in name and name.partition(":")[0] not in FAMILIES
+    return names_own_code(name, FAMILIES)
 
 
 def unusable(attacks: Mapping[str, RegionAttack], detector: Detector) -> list[str]:

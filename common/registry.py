@@ -2,7 +2,7 @@
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from common.errors import FAILED, InputError, described
@@ -10,6 +10,12 @@ from common.memory import place, ran_out
 from common.torch_patches import remark_replaced, shared
 
 T = TypeVar("T")
+
+
+def names_own_code(name: str, families: Collection[str] = ()) -> bool:
+    """Whether a name is of a user's own code, `package.module:Name`, and no `family:member` of these families."""
+    family, separator, _ = name.partition(":")
+    return bool(separator) and family not in families
 
 
 def resolve(name: str, known: Mapping[str, T], kind: str) -> T:
@@ -21,7 +27,7 @@ def resolve(name: str, known: Mapping[str, T], kind: str) -> T:
     """
     if name in known:
         return known[name]
-    if ":" in name:
+    if names_own_code(name):
         return _import(name, kind)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f" (did you mean {near[0]}?)" if near else ""

@@ -16,6 +16,7 @@ from attacks import Batch, Proposal, RegionAttack
 from common.console import warn
 from common.errors import FAILED
 from common.process_state import kept_process_state
+from common.registry import names_own_code
 from common.seeds import generator
 from detectors import Detector, Queries
 from detectors.preparing import prepares_itself
@@ -75,7 +76,7 @@ class OwnParts:
         return cls(
             own_methods(scorer.methods),
             {name: each for name, each in scorer.attacks.items() if attacks.registry.is_own(name)},
-            {name: each for name, each in scorer.metrics.items() if _is_own(name, ())},
+            {name: each for name, each in scorer.metrics.items() if names_own_code(name)},
             prepares_itself(scorer.detector) and not where.startswith("detectors."),
         )
 
@@ -281,7 +282,7 @@ def _rows(batch: Batch, rows: list[int], rounds: list[int]) -> Batch:
 
 def own_methods(methods: Iterable[Method]) -> dict[str, Method]:
     """Those by users' own explainers, by these, none with the adversarial fill."""
-    own = {each.explainer: each for each in methods if _is_own(each.explainer, xai.methods.FAMILIES)}
+    own = {each.explainer: each for each in methods if names_own_code(each.explainer, xai.methods.FAMILIES)}
     return {
         name: replace(method, fill="mean") if method.fill == ADVERSARIAL else method for name, method in own.items()
     }
@@ -368,9 +369,3 @@ def quarter(image: Tensor) -> np.ndarray:
 def _brightness(image: Tensor) -> np.ndarray:
     """A map that follows the picture at no cost, (H, W)."""
     return image.mean(dim=0).cpu().numpy()
-
-
-def _is_own(name: str, families: Collection[str]) -> bool:
-    """Whether a name is of a user's own code, `package.module:Name`."""
-    family, separator, _ = name.partition(":")
-    return bool(separator) and family not in families
