@@ -129,6 +129,7 @@ def counts(
         lines.append(
             f"Called Real by the detector without any attack: {real}; they count in accuracies, not in flips and drops."
         )
+    lines += filter(None, [words.one_verdict(rows)])
     lines += _stubborn(rows, known)
     lines += filter(None, [words.turned_by_transforms(rows, known), words.adversarial_fill(rows, known)])
     unknown = frames.loc[frames["correct"].isna(), "family"].astype(object).fillna("unlabelled")

@@ -11,12 +11,14 @@ from analysis.score_subsets import Rows
 from analysis.statistics import Estimate
 from analysis.surviving_flips import transforms, turned_alone
 from common.console import count
+from data.frames import REAL
 from runs.conditions import detected
 from runs.score_table import as_score_table
 from xai import completeness
 from xai.methods import ADVERSARIAL
 
 MANY = 3  # names that an answer does not list
+_SURPRISING = 4  # frames that all get one verdict
 
 
 def sample(headline: Headline) -> str:
@@ -100,6 +102,23 @@ def turned_by_transforms(rows: Rows, frames: Rows) -> str:
     return (
         f"Fake verdicts that a transform turns to Real without any attack: {join(parts)}. That is not the attack's "
         f"merit, so on those frames, which frames.csv names, flips do not count for that transform."
+    )
+
+
+def one_verdict(rows: Rows) -> str:
+    """That all frames, and all that was attacked of them, get one verdict, and what else looks so; "" where not.
+
+    Fewer than four frames of one verdict are no surprise, and nothing is said of them.
+    """
+    scores = as_score_table(rows)
+    verdicts = set(scores.frames["predicted"])
+    if len(scores.frames) < _SURPRISING or len(verdicts) > 1 or scores.any("flipped_to_real").any():
+        return ""
+    attacked = "" if verdicts == {REAL} else ", and nothing that was attacked is called Real"
+    return (
+        f"All {len(scores.frames)} frames are called {verdicts.pop()}{attacked}: so looks a detector whose outputs are "
+        "sorted by their size, as pipelines give them, or whose weights were not loaded; python -m detectors test, "
+        "with real and fake frames, tells."
     )
 
 

@@ -279,6 +279,7 @@ def _left_out(run: FinishedTables) -> dict[str, Any]:
         "attacks_needed": ATTACKS_NEEDED,
         "one_attack": attackable_frames.whole_attacks(run.frames) < ATTACKS_NEEDED,
         "unflipped": {attack: ShownNames(keys) for attack, keys in unflipped.items()},
+        "one_verdict": words.one_verdict(rows),
         "unmoved": {attack: ShownNames(keys) for attack, keys in attackable_frames.unmoved(rows).items()},
         "region_only": {attack: ShownNames(keys) for attack, keys in region_only.items() if keys},
         "called_real": ShownNames(frames.loc[frames["predicted"] == REAL, "key"].tolist()),

@@ -112,6 +112,29 @@ def test_no_fake_verdict_and_no_control() -> None:
     assert "Only baselines" in conclude_by_flips(rows, summarise_methods(rows), "nes", 0)[0]
 
 
+@pytest.mark.parametrize(
+    ("predicted", "flips", "said"),
+    [
+        ("Real", False, "All 12 frames are called Real: so looks a detector whose outputs are sorted"),
+        ("F2F", False, "All 12 frames are called F2F, and nothing that was attacked is called Real: so looks"),
+        ("F2F", True, None),
+        (None, False, None),
+    ],
+)
+def test_one_verdict_for_everything_is_said(predicted: str | None, flips: bool, said: str | None) -> None:
+    made = make(lambda method, video, k: flips and method == "random" and video == 5 and k == 3)
+    if predicted is not None:
+        made = [replace(unseen(row) if predicted == "Real" else row, predicted=predicted) for row in made]
+    rows = table(made)
+    text = " ".join(counts(rows, summarise_methods(rows), {}))
+    assert said in text if said else "are called" not in text
+
+
+def test_few_frames_of_one_verdict_are_no_surprise() -> None:
+    rows = table([replace(row, predicted="F2F") for row in make(lambda *_: False, videos=3, frames=1)])
+    assert "are called" not in " ".join(counts(rows, summarise_methods(rows), {}))
+
+
 def test_random_regions_of_the_methods_area_are_not_said_to_be_missing() -> None:
     rows = table(make(flipping, ("LIME", "random-area")))
     (text,) = conclude_by_flips(rows, summarise_methods(rows), "nes", 0)
