@@ -16,6 +16,7 @@ from data.picture_doubts import warn_of_pictures
 from data.source import open_frames, refuse_without_frames, warn_of_doubt
 from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.detector_test import number
+from detectors.fresh_process import require_same_in_fresh_process
 from detectors.options import CheckpointOption, DeviceOption
 from detectors.predictions import predict, report_left_out
 from detectors.training.command import run_training
@@ -56,6 +57,7 @@ def run_test(
         warn_of_doubt(indexed.entries)
         warn_of_pictures(indexed)
     predictions = predict(loaded, chosen, batch_size)
+    require_same_in_fresh_process(loaded, len(chosen), lambda index: chosen[index].image)  # after all it was asked
     scores = write_class_scores(out, loaded, predictions)
     report_left_out(predictions, ", since they belong to none of the classes")
     rows = [

@@ -1,6 +1,8 @@
 """What a detector may answer: looked at in every pass, whoever asks."""
 
 import contextlib
+import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -13,6 +15,16 @@ from detectors.memory import ran_out
 
 NO_CHANCE = 100.0
 """How far below the largest logit a class has no chance: its probability is 0 in float32."""
+
+
+class _Passes(threading.local):
+    """The passes that this thread is in, by the detector's id."""
+
+    def __init__(self) -> None:
+        self.of: Counter[int] = Counter()
+
+
+_PASSES = _Passes()
 
 
 class NotFiniteError(InputError):
@@ -33,6 +45,7 @@ def asking(detector: nn.Module, images: Tensor) -> Iterator[None]:
         ForwardError: `forward` raised anything but an InputError.
     """
     name = type(detector).__name__
+    _PASSES.of[id(detector)] += 1
     try:
         with kept_process_state(f"asking detector {name}", once=True):
             yield
@@ -43,6 +56,14 @@ def asking(detector: nn.Module, images: Tensor) -> Iterator[None]:
             raise
         told = f"{described(error)}, at {place(error)}"
         raise ForwardError(f"detector {name} fails on {_pictures(len(images))} ({told}); mend its forward") from error
+    finally:
+        _PASSES.of[id(detector)] -= 1
+        _PASSES.of += Counter()  # without those that ended
+
+
+def asks_itself(detector: nn.Module) -> bool:
+    """Whether this pass was begun inside another of the same detector, as a forward that turns pictures may call it."""
+    return _PASSES.of[id(detector)] > 1
 
 
 def check_answer(detector: nn.Module, images: Tensor, logits: object, training: bool) -> None:

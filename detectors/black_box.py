@@ -23,6 +23,9 @@ LEAST_PROBABILITY = 1e-7
 DIGITS = 3
 """Probabilities of no more decimals are remarked on."""
 
+SEVERAL = 6
+"""How many probabilities of one answer tell that."""
+
 STEP = 2 / 255
 """The least standard deviation of noise that 8 bits do not swallow."""
 
@@ -129,9 +132,13 @@ class BlackBox(Detector):
 
 
 def _has_few_digits(numbers: np.ndarray) -> bool:
-    """Whether several probabilities, those near 0 and 1 aside, are all of DIGITS decimals: by chance they are not."""
-    scaled = numbers[(numbers > 1e-3) & (numbers < 1 - 1e-3)] * 10**DIGITS
-    return len(scaled) >= 3 and bool(np.abs(scaled - scaled.round()).max() < 1e-4)
+    """Whether several probabilities (N, C), those near 0 and 1 aside, are all of DIGITS decimals.
+
+    Of one decimal more, each is so in one case of ten by chance; the last class follows from the others.
+    """
+    free = numbers[:, :-1]
+    scaled = free[(free > 1e-3) & (free < 1 - 1e-3)] * 10**DIGITS
+    return len(scaled) >= SEVERAL and bool(np.abs(scaled - scaled.round()).max() < 1e-4)
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -21,8 +21,8 @@ from torch import Tensor
 from common.console import some
 from common.errors import InputError
 from common.files import sha256
-from detectors.class_names import LABEL_KEYS
-from detectors.statements import Statement, is_holder, statements_in, tensor_statements
+from detectors.class_names import LABEL_KEYS, same_order
+from detectors.statements import DEEPEST, Statement, is_holder, statements_in, tensor_statements
 
 _WRAPPERS = ("state_dict", "model", "network", "net", "model_state_dict", "weights")
 """Keys under which files keep the state dict: Lightning, SBI, CADDM, and what training scripts call it."""
@@ -100,7 +100,7 @@ def read(path: str | Path) -> Checkpoint:
         said = metadata
     elif start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):  # a zip, or a pickle's protocol
         content = read_torch(path)
-        metadata, said = _described(content), content
+        metadata, said = _described(content, path), content
     else:
         raise InputError(f"{path} is not a checkpoint: neither safetensors nor a torch file")
     tensors, remarks = _unwrap(content, path)
@@ -108,18 +108,33 @@ def read(path: str | Path) -> Checkpoint:
     return Checkpoint(path, tensors, metadata, sha256(path), remarks, tuple(statements.items()))
 
 
-def _described(content: Any) -> dict[str, Any]:
-    """What a torch file says beside its tensors."""
+def _described(content: Any, path: Path) -> dict[str, Any]:
+    """What a torch file says beside its tensors. Raises InputError where it orders the classes in two ways."""
     if not isinstance(content, Mapping):
         return {}
     said = {key: content[key] for key in _BESIDE if isinstance(content.get(key), (str, list, tuple, Mapping))}
     for key, options in content.items():
         values = vars(options) if isinstance(options, Namespace) else options
-        if isinstance(values, Mapping) and key in _DESCRIPTIONS:
+        if not isinstance(values, Mapping):
+            continue
+        if key in _DESCRIPTIONS:
             said |= {str(name): value for name, value in values.items()}
-        elif isinstance(values, Mapping) and is_holder(key):
-            said = {name: values[name] for name in LABEL_KEYS if name in values} | said
+        if is_holder(key):
+            for name, labels in _labels_inside(values, DEEPEST - 1):
+                if same_order(said.setdefault(name, labels), labels) is False:
+                    raise InputError(
+                        f"checkpoint {path}: it says {name} twice, in other orders: save a file that says one of them"
+                    )
     return said
+
+
+def _labels_inside(values: Mapping[Any, Any], deeper: int) -> Iterator[tuple[str, Any]]:
+    """What a description says of the names of the classes, by the key."""
+    yield from ((name, values[name]) for name in LABEL_KEYS if name in values)
+    for key, options in values.items() if deeper else ():
+        inner = vars(options) if isinstance(options, Namespace) else options
+        if isinstance(inner, Mapping) and is_holder(key):
+            yield from _labels_inside(inner, deeper - 1)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

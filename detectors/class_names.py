@@ -39,6 +39,20 @@ LABEL_KEYS = (
     "id2label",
     "label2id",
     "idx_to_class",
+    "idx2class",
+    "class2idx",
+    "class_to_index",
+    "index_to_class",
+    "idx2label",
+    "label2idx",
+    "idx_to_label",
+    "label_to_idx",
+    "label_map",
+    "class_map",
+    "label_mapping",
+    "class_mapping",
+    "target_names",
+    "categories",
 )
 """Where files keep the names of their classes: words of scripts, torchvision, timm, ultralytics and transformers.
 
@@ -133,6 +147,15 @@ def other_labels(metadata: Mapping[str, Any]) -> str | None:
     return None
 
 
+def same_order(one: Any, other: Any) -> bool | None:
+    """Whether two descriptions of classes (names in order, or by number) give no class two numbers; None without any.
+
+    Names are compared as `class_name` reads them.
+    """
+    first, second = _numbers(one), _numbers(other)
+    return not _contradict(first, second) if first and second else None
+
+
 def _first(metadata: Mapping[str, Any]) -> tuple[str, tuple[str, ...]] | None:
     """What says the names of all outputs, and the names: what has real names before what has numbered ones."""
     found = [(key, labels) for key in LABEL_KEYS if (labels := _in_order(metadata.get(key)))]
@@ -177,8 +200,10 @@ def order_unknown(outputs: int, where: str) -> OrderUnknownError:
 def _read(value: Any) -> Any:
     """What a value says, of a text that stands for a list or names by number: as JSON, Python or commas write it.
 
-    What safetensors and ONNX keep beside weights is texts alone.
+    What safetensors and ONNX keep beside weights is texts alone; Weights & Biases keep every value under "value".
     """
+    if isinstance(value, Mapping) and "value" in value and value.keys() <= {"value", "desc"}:
+        return _read(value["value"])
     if not isinstance(value, str) or len(value) > _LONGEST:
         return value
     for parse in (json.loads, ast.literal_eval):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from common.console import warn
 from common.errors import InputError
-from detectors.answers import check_answer, in_float32
+from detectors.answers import asks_itself, check_answer, in_float32
 from detectors.base import Detector
 from detectors.memory import ran_out
 
@@ -166,7 +166,7 @@ class Meter:
     """What has been asked of a detector, whoever asked: `images` passed to it, in `calls` passes.
 
     A pass backward through the detector counts as one more, of as many images as went forward; `backward` says how many
-    images those were.
+    images those were. A pass that a detector makes of itself inside of one is part of that.
     """
 
     def __init__(self) -> None:
@@ -174,8 +174,10 @@ class Meter:
         self.calls = 0
         self.backward = 0
 
-    def count(self, _module: nn.Module, inputs: tuple[Tensor, ...], logits: object) -> None:
+    def count(self, module: nn.Module, inputs: tuple[Tensor, ...], logits: object) -> None:
         """Counts one forward pass that gave an answer, and every backward pass from it; a forward hook."""
+        if asks_itself(module):
+            return
         images = len(inputs[0])
         self._passed(images)
         if isinstance(logits, Tensor) and logits.requires_grad:

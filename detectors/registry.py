@@ -3,7 +3,7 @@
 import hashlib
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor
 
 from common.console import warn
 from common.errors import FAILED, InputError, described
@@ -340,13 +341,23 @@ def _made(make: Any, name: str, checkpoint: str | Path | None) -> Detector:
 def weights_digest(detector: Detector) -> str:
     """The SHA-256 of a detector's state: names, types, shapes and bytes of its tensors, by name.
 
-    A `state_dict` of its own may leave some out, as a frozen backbone, and is not asked.
+    A `state_dict` of its own may leave some out, as a frozen backbone, and is not asked. Quantised layers keep theirs
+    in tuples.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(torch.nn.Module.state_dict(detector).items()):
+    for name, tensor in _tensors(torch.nn.Module.state_dict(detector)):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         if tensor.is_meta:  # it has no bytes
             continue
         values = (tensor.to_dense() if tensor.is_sparse else tensor).detach().cpu().contiguous()
         digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _tensors(state: Mapping[str, object]) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a state by its name, in the names' order; quantised ones as the numbers that they stand for."""
+    for name, value in sorted(state.items()):
+        if isinstance(value, Tensor):
+            yield name, value.dequantize() if value.is_quantized else value
+        elif isinstance(value, (tuple, list)):
+            yield from _tensors({f"{name}.{index:06d}": part for index, part in enumerate(value)})

@@ -18,9 +18,9 @@ CLOSE = 2e-3  # two ways to round the same normalisation
 OURS = "flipscope"  # what our own files say is read elsewhere
 
 _HOLDERS = re.compile(
-    r"^(args?|hyper_?parameters|hparams|config(uration)?|cfg|opts?|options|params|settings|pre_?process(ing|or)?|"
-    r"transforms?|data(set)?|(pre)?normali[sz](e|ation)|model|network|net|model_config|meta(data)?|info|"
-    r"(pretrained|default)_cfg|state|model_kwargs|calibration)$"
+    r"^(args?|(datamodule_)?hyper_?parameters|hparams|(wandb_)?config(uration)?|cfg|opts?|options|params|settings|"
+    r"pre_?process(ing|or)?|transforms?|data(set|module)?(_meta|_config)?|(pre)?normali[sz](e|ation)|model|network|net|"
+    r"model_config|meta(data)?|info|(pretrained|default)_cfg|state|model_kwargs|calibration)$"
 )
 """Mappings beside the weights that describe the network; others (metrics, an optimiser) do not."""
 

@@ -101,7 +101,7 @@ def prepare_attack(
     check = options.masking_check if transfer is None else None
     defence = options.dip_defence
     _try_out(source, planned, check, device)
-    overrides = _on_first_frame(overrides, planned, source, chosen, batch_size)
+    overrides = _on_first_frame(overrides, planned, source, chosen, batch_size, checked=check is not None)
     frames = chosen.selection
     for asked in dict.fromkeys((detector, source)):
         require_same_in_fresh_process(asked, len(frames.keys), lambda index: frames.frame(index).image)
@@ -236,20 +236,24 @@ def _on_first_frame(
     source: Detector,
     chosen: AttackedFrames,
     batch_size: int,
+    checked: bool,
 ) -> dict[str, dict[str, str]]:
     """The overrides, with finite differences for NES where the source's gradient is of no use on the first frame.
 
-    FGSM and PGD run all the same: what a gradient that vanishes or misleads is worth, the check says. A user's own
-    attacks that do not repeat themselves there, each at one budget, are warned of.
+    FGSM and PGD run all the same where they are `checked`: what a gradient that vanishes or misleads is worth, the
+    check says. Without it, as in a transfer, they are refused or warned of as in a run. A user's own attacks that do
+    not repeat themselves there, each at one budget, are warned of.
 
-    Raises InputError where one of those changes the detector.
+    Raises InputError where one of those changes the detector, and where an attack that is not checked has no gradient
+    to follow.
     """
     by_name = {frame_attack.name: frame_attack.attack for frame_attack in planned}
     exact = {name: attack for name, attack in by_name.items() if isinstance(attack, NES)}
     own = {name: attack for name, attack in by_name.items() if is_own(name)}
-    first = first_frame(chosen.selection, source) if exact or own else None
+    tried = exact if checked else by_name
+    first = first_frame(chosen.selection, source) if tried or own else None
     image = None if first is None else first[1]
-    usable = usable_on_first_frame(UsableAttacks(exact), image, source, batch_size).attacks
+    usable = usable_on_first_frame(UsableAttacks(tried), image, source, batch_size).attacks
     finite = {
         name: {"derivatives": FINITE, "sigma": str(attack.sigma)}
         for name, attack in usable.items()

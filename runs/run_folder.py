@@ -1,8 +1,6 @@
 """The folder of a run: its files, and the locks by which one process at a time fills it."""
 
 import contextlib
-import errno
-import fcntl
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +13,13 @@ import pyarrow as pa
 
 from common.errors import InputError
 from common.files import appending, sweep
+from common.locks import LOCK, lock
 from runs import npy_records, parquet_records
 from runs.configuration import Configuration, bind
 from runs.frame_files import FrameFiles, Records
 from runs.packed_frames import COSTS, FOLDERS, KINDS, Packed, Tables
 from runs.seals import Seals
 from scoring.costs import Cost, FrameCost
-
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 @dataclass(frozen=True)
@@ -213,28 +210,21 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self.require_folders()
         with contextlib.ExitStack() as stack:
-            whole = stack.enter_context(appending(self.path / ".lock"))
-            self._lock(whole, fcntl.LOCK_EX if shard.whole else fcntl.LOCK_SH)
+            self._lock(stack.enter_context(appending(self.path / LOCK)), shared=not shard.whole)
             if not shard.whole:
-                part = stack.enter_context(appending(self.path / f".lock-{shard.index + 1}-of-{shard.count}"))
-                self._lock(part, fcntl.LOCK_EX)
+                part = f"{LOCK}-{shard.index + 1}-of-{shard.count}"
+                self._lock(stack.enter_context(appending(self.path / part)))
             if shard.whole:
                 for place in (self.path, *filter(Path.is_dir, self.path.iterdir())):
                     sweep(place)
             yield
 
-    def _lock(self, file: IO[str], kind: int) -> None:
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return  # some shared file systems cannot; files still appear whole, work may be done twice
-            if not isinstance(error, BlockingIOError):
-                raise
+    def _lock(self, file: IO[str], shared: bool = False) -> None:
+        if not lock(file, shared):
             raise InputError(
                 f"another process is working on {self.path}; wait for it, or choose another --run NAME "
                 f"(several processes can share a run with --shard I/N)"
-            ) from error
+            )
 
 
 def _lines(table: pa.Table) -> list[tuple[Any, ...]]:

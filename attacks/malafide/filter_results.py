@@ -1,9 +1,8 @@
 """Where filters and their tests lie: FOLDER/<trained on>/<manipulation>/<filter>/, and what is in each file."""
 
 import contextlib
-import errno
-import fcntl
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from common.console import say
 from common.errors import InputError
 from common.files import appending, atomic_write, parse_json, read_text
+from common.locks import LOCK, lock
 
 FILTER, CONFIG, CHECKPOINT, TESTS = "filter.safetensors", "config.json", "last.ckpt", "tests"
 FINISHED = "finished"
@@ -20,8 +20,6 @@ FINISHED = "finished"
 
 Null while none was, and not there in earlier versions.
 """
-
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 @dataclass(frozen=True)
@@ -124,15 +122,10 @@ def bind_identity(path: Path, identity: Mapping[str, Any], free: Mapping[str, An
 def locked(folder: Path) -> Iterator[None]:
     """One process at a time in a folder; others wait. Ends with the process, however."""
     folder.mkdir(parents=True, exist_ok=True)
-    with appending(folder / ".lock") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with appending(folder / LOCK) as file:
+        if not lock(file):
             say(f"waiting for another process that works on {folder}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:  # some shared file systems cannot; files still appear whole
-                raise
+            lock(file, patience=math.inf)
         yield
 
 

@@ -1,5 +1,6 @@
 """`python -m detectors train`: from the options to a finished training."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from common import log
 from common.commands import changed_options, with_options
 from common.console import console, listed, say, warn
 from common.errors import InputError
+from common.locks import alone_in
 from common.seeds import derive_seed
 from common.settings import override
 from data.frames import CLASS_NAMES
@@ -33,6 +35,8 @@ from detectors.training.training_frames import Labelled, hold_out, labelled, req
 from detectors.training.training_options import FrameOptions, HardeningOptions, NetworkOptions, TrainingOptions
 
 LANDMARKS = "landmarks.csv"
+ENDING = 10.0
+"""Seconds in which the processes that read frames for a training that was killed end, and let go of its folder."""
 ROBUST = "weak"
 HARDENING = tuple(field.name for field in fields(HardeningOptions) if field.name != "adversarial")
 """The options that count only with --adversarial."""
@@ -75,10 +79,12 @@ def run_training(
     training, validation = _split_frames(FrameSource(frames.frames, frames.images, detector, recipe), frames, options)
     _announce(detector, training)
     _announce_validation(detector, training, validation, frames.val_fraction, recipe)
-    if is_first_process():
-        log.open_in(out)
     how = {"device": options.device, "resume": options.resume, "half": options.half, "logger": options.logger}
-    weights = train(detector, recipe, training, validation, out, settings, **how)  # type: ignore[arg-type]
+    with contextlib.ExitStack() as stack:
+        if is_first_process():
+            stack.enter_context(alone_in(out, "wait for it, or choose another --out", ENDING))
+            log.open_in(out)
+        weights = train(detector, recipe, training, validation, out, settings, **how)  # type: ignore[arg-type]
     say(f"weights: {weights} (use them as --detector {weights})")
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from attribution_model.__main__ import app
 from common.console import status
+from common.locks import LOCK, alone_in
 from data.frames import CLASS_NAMES
 from data.source import open_frames
 from detectors.predictions import predict
@@ -147,6 +148,18 @@ def test_a_missing_image(index: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     arguments = ["train", "--frames", str(index), "--out", str(tmp_path / "out"), "--backbone", "test_efficientnet"]
     assert status(app, arguments) == 1
     assert "are not in" in capsys.readouterr().err
+
+
+def test_two_trainings_in_one_folder(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detectors.training.command.ENDING", 0.0)
+    out = tmp_path / "out"
+    arguments = ["train", "--frames", str(index), "--out", str(out), "--backbone", "test_efficientnet", "--size", "32"]
+    with alone_in(out, ""):
+        assert status(app, [*arguments, "--epochs", "1", "--batch-size", "4"]) == 1
+        assert f"error: another process is working on {out}; wait for it" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == [LOCK]
 
 
 def test_training_by_command(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,11 +121,11 @@ def test_whole_numbers_are_remarked_on_once_where_they_may_be_decisions(
     assert capsys.readouterr().err.count("answers whole numbers, [0.0, 1.0]") == (not logits)
 
 
-@pytest.mark.parametrize(("digits", "told"), [(2, 1), (3, 1), (6, 0)])
+@pytest.mark.parametrize(("digits", "told"), [(2, 1), (3, 1), (4, 0), (6, 0)])
 def test_rounded_probabilities_are_remarked_on_once(digits: int, told: int, capsys: pytest.CaptureFixture[str]) -> None:
-    fake = np.random.default_rng(0).random(4).round(digits).astype(np.float32)
+    fake = np.random.default_rng(0).random(8).round(digits).astype(np.float32)
     detector = Answering(lambda count: np.stack([1 - fake, fake], axis=1)[:count])
-    for count in (1, 4, 4):
+    for count in (1, 8, 8):
         answer(detector, torch.rand(count, 3, 8, 8))
     assert capsys.readouterr().err.count("answers probabilities of 3 decimals at most") == told
 

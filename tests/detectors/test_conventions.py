@@ -312,6 +312,14 @@ def test_tensors_that_the_detector_contradicts_are_said(tmp_path: Path, capsys: 
         {"names": {0: "fake", 1: "real"}},
         {"hparams": {"class_names": ["fake", "real"]}},
         {"meta": {"CLASSES": ("fake", "real")}},
+        {"datamodule_hyper_parameters": {"class_to_idx": {"fake": 0, "real": 1}}},
+        {"config": {"data": {"classes": ["fake", "real"]}}},
+        {"hyper_parameters": {"data": Namespace(class_names=["fake", "real"])}},
+        {"meta": {"dataset_meta": {"classes": ("fake", "real")}}},
+        {"wandb_config": {"classes": {"desc": None, "value": ["fake", "real"]}}},
+        {"label_map": {"fake": 0, "real": 1}},
+        {"idx2label": {0: "fake", 1: "real"}},
+        {"target_names": ["fake", "real"]},
     ],
 )
 def test_classes_that_a_file_names(tmp_path: Path, beside: dict[str, Any]) -> None:
@@ -320,6 +328,14 @@ def test_classes_that_a_file_names(tmp_path: Path, beside: dict[str, Any]) -> No
     assert load(path, classes="Fake,Real").class_names == ("Fake", "Real")
     with pytest.raises(InputError, match="says itself: classes Fake, Real, and not Real, Fake"):
         load(path, classes="Real,Fake")
+
+
+def test_classes_that_a_file_names_twice(tmp_path: Path) -> None:
+    same = saved(tmp_path, 2, config={"classes": ["fake", "real"], "data": {"classes": ["Fake", "Real"]}})
+    assert load(same).class_names == ("Fake", "Real")
+    two = saved(tmp_path, 2, config={"classes": ["fake", "real"], "data": {"classes": ["real", "fake"]}})
+    with pytest.raises(InputError, match="it says classes twice, in other orders: save a file that says one"):
+        load(two)
 
 
 @pytest.mark.parametrize("names", ['["fake", "real"]', "{0: 'fake', 1: 'real'}", "fake,real"])

@@ -14,6 +14,7 @@ import evaluate
 import examine
 import visualize
 from attacks.__main__ import app as attacks_app
+from attribution_model.__main__ import app as classifier_app
 from common import console
 from common.errors import InputError
 from detectors import Detector, fresh_process, load
@@ -138,6 +139,7 @@ COMMANDS = {
     "efficiency": (efficiency.app, "--frames I --method LIME --results O"),
     "examine": (examine.app, "P --whole --method LIME --out O"),
     "test": (detectors_app, "test --frames I --split all --out O"),
+    "classifier test": (classifier_app, "test --frames I --split all --out O"),
     "robustness": (robustness_app, "attack --frames I --attack fgsm --results O"),
     "malafide": (attacks_app, "malafide train --frames I --out O --size 3 --epochs 1"),
 }

@@ -52,6 +52,22 @@ def test_where_memory_runs_out_the_batch_is_halved(error: RuntimeError, capsys: 
     assert Queries(detector, 2).batch_size == 2
 
 
+class Turning(Cramped):
+    """Asks itself about pictures and about their mirror images, as test-time augmentation may be written."""
+
+    def forward(self, images: Tensor, turned: bool = True) -> Tensor:
+        return self(images, False) + self(images.flip(-1), False) if turned else super().forward(images)
+
+
+def test_passes_that_a_detector_makes_of_itself_are_part_of_one() -> None:
+    images = torch.rand(6, 3, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    detector = Turning(8, RuntimeError())
+    with counting(detector) as meter:
+        detector(images).sum().backward()
+        Queries(detector, 4).logits(images)
+    assert (meter.images, meter.calls, meter.backward) == (18, 4, 6)
+
+
 def test_one_image_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         Queries(Cramped(0, torch.OutOfMemoryError("out of memory")), 8).logits(torch.zeros(3, 3, 4, 4))

@@ -361,3 +361,17 @@ def test_a_state_dict_that_leaves_a_backbone_out_hides_no_change_of_it() -> None
     with torch.no_grad():
         detector.pattern += 1
     assert weights_digest(detector) != before
+
+
+def test_packed_weights_of_quantised_layers_are_in_the_digest() -> None:
+    def quantised(shift: float) -> PlantedDetector:
+        torch.manual_seed(0)
+        head = torch.nn.Sequential(torch.nn.Linear(4, 3))
+        with torch.no_grad():
+            head[0].weight[0, 0] += shift
+        detector = PlantedDetector()
+        detector.head = torch.ao.quantization.quantize_dynamic(head, {torch.nn.Linear})
+        return detector
+
+    assert weights_digest(quantised(0.0)) == weights_digest(quantised(0.0))
+    assert weights_digest(quantised(0.1)) != weights_digest(quantised(0.0))

@@ -16,7 +16,7 @@ from robustness.attack_options import AttackOptions
 from robustness.deep_image_prior import DeepImagePrior
 from robustness.stages import AttackStage
 from robustness.whole_frame_attack import WholeFrameAttack
-from tests.robustness.planted import Coarse, Levels, Smoothed, Sturdy, write_frames
+from tests.robustness.planted import Coarse, Levels, Misleading, Rounded, Smoothed, Sturdy, write_frames
 from tests.robustness.runs import CHECKED, attacked, options, setup
 
 FAKES = {"Deepfakes": [0, 1, 3, 7, -2], "FaceSwap": [0, 0, 2, 5, 9], "Unheard": [30]}
@@ -215,6 +215,16 @@ def test_attacks_transfer_between_inputs_of_the_same_size_as_they_are(tmp_path: 
     assert line.success.value == 0
     assert line.on_source == pytest.approx(9 / 11)
     assert on_sturdy.unattacked == 1  # the fake that Levels calls Real already
+
+
+@pytest.mark.parametrize("transfer", [True, False])
+def test_a_gradient_that_misleads_is_said_where_no_check_follows(
+    index: Path, transfer: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup(Levels if transfer else Misleading, options(index), transfer=Misleading if transfer else None)
+    assert "what fgsm and pgd cannot flip by following it says little" in capsys.readouterr().err
+    with pytest.raises(InputError, match="fgsm and pgd can follow none: attack with nes"):
+        setup(Levels if transfer else Rounded, options(index), transfer=Rounded if transfer else None)
 
 
 def test_between_sizes_fakes_are_resized_and_still_pass(tmp_path: Path, index: Path) -> None:
