@@ -12,12 +12,12 @@ from common.locks import LOCK, alone_in, lock
 
 def test_a_folder_is_one_process_s_until_it_is_done(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    with alone_in(folder, "wait for it"):
-        with (
-            pytest.raises(InputError, match=r"another process is working on .*out; wait for it"),
-            alone_in(folder, "wait for it", patience=0.3),
-        ):
-            pass
+    with (
+        alone_in(folder, "wait for it"),
+        pytest.raises(InputError, match=r"another process is working on .*out; wait for it"),
+        alone_in(folder, "wait for it", patience=0.3),
+    ):
+        pass
     with alone_in(folder, "wait for it"):
         assert [path.name for path in folder.iterdir()] == [LOCK]
 
