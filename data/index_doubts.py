@@ -10,9 +10,10 @@ from common.console import count, some
 from common.errors import InputError
 from data.class_words import FAKE, class_of
 from data.entry import Entry
-from data.frames import CLASS_NAMES, family_in
+from data.frames import CLASS_NAMES, REAL, family_in
 from data.indexing.picture_tree import COMPRESSIONS, is_container, verdict, without_number
 from data.preprocess.layout import SUFFIXES as VIDEO_SUFFIXES
+from data.shortened_ids import shortened_ids
 
 LONGEST = 500
 """The most characters of a path or video that is looked into for numbers."""
@@ -28,11 +29,13 @@ def doubts(entries: Sequence[Entry]) -> list[str]:
     """What may be wrong in an index, a sentence each, with an example."""
     found = (
         _labels_beside_folders(entries),
+        _classes_of_one_video(entries),
         _masks_of_others(entries),
         _one_mask_for_many(entries),
         _spelt_alike("family", "families", _plain_family, (entry.stated_family for entry in entries)),
         _spelt_alike("video", "videos", _plain_video, (entry.stated_video for entry in entries)),
         _words_for_nothing(entries),
+        shortened_ids(entries),
         _videos_left_out(entries),
         _several_compressions(entries),
         _videos_in_splits(entries),
@@ -65,6 +68,41 @@ def _says_otherwise(entry: Entry) -> bool:
     except InputError:  # they contradict each other
         return False
     return found is not None and found.fake != bool(entry.fake)
+
+
+def _classes_of_one_video(entries: Sequence[Entry]) -> str | None:
+    """That frames of one video in one folder are of several classes, as where the labels are shifted or sorted alone.
+
+    Frames whose folders say another class count elsewhere. Names that differ in more than a number, each of a single
+    class ("real_3_0.png", "fake_3_0.png"), are those of several films that go by one video.
+    """
+    films = defaultdict(list)
+    for entry in entries:
+        films[entry.video, posixpath.dirname(entry.key)].append(entry)
+    several: dict[str, list[str]] = {}
+    for (video, _), frames in films.items():
+        if len({_plain_family(str(entry.family)) for entry in frames}) == 1:
+            continue
+        taken = [entry for entry in frames if not _says_otherwise(entry)]
+        classes = sorted({str(entry.family) for entry in taken}, key=lambda name: (name != REAL, name))
+        if len(classes) > 1 and not _named_apart(taken):
+            several[video] = classes
+    if not several:
+        return None
+    video, classes = next(iter(several.items()))
+    return (
+        f"{count(len(several), 'video')} with frames of several classes, such as {video} ({', '.join(classes)}): the "
+        "labels are taken; see whether it is one video, and whether their column is shifted or was sorted alone. Where "
+        "videos are manipulated in part only, they are right"
+    )
+
+
+def _named_apart(frames: Sequence[Entry]) -> bool:
+    """Whether the names of some frames are those of several films, each of one class."""
+    films = defaultdict(list)
+    for entry in frames:
+        films[_named_video(entry.key)].append(entry.family)
+    return 1 < len(films) < len(frames) and all(len(set(classes)) == 1 for classes in films.values())
 
 
 def _masks_of_others(entries: Sequence[Entry]) -> str | None:
@@ -221,9 +259,10 @@ def _videos_beside_names(entries: Sequence[Entry]) -> str | None:
 def _shift(named: Sequence[str], stated: Sequence[str | None]) -> int | None:
     """By how many rows a column of videos is to be moved up (down, below 0) to go with the names; None where it does.
 
-    None also where no move makes it, or too few rows are left to tell.
+    None also where no move makes it, or too few rows are left to tell, and where each name goes with one video: such
+    videos are of several names, and moving them by a whole one would only hide the last.
     """
-    if _one_to_one(named, stated):
+    if len(set(zip(named, stated, strict=True))) == len(set(named)):
         return None
     for rows in (*range(1, SHIFT + 1), *range(-SHIFT, 0)):
         ones, others = (named[:-rows], stated[rows:]) if rows > 0 else (named[-rows:], stated[:rows])

@@ -162,6 +162,99 @@ def test_labels_beside_folders_of_the_other_class_are_said(key: str, fake: bool,
     )
 
 
+NEUTRAL = [Entry(f"clips/{clip:03}/{number:04}.png", clip > 2, None) for clip in range(6) for number in range(4)]
+
+
+def labelled(fakes: list[bool]) -> list[Entry]:
+    return [replace(entry, fake=fake) for entry, fake in zip(NEUTRAL, fakes, strict=True)]
+
+
+FAKES = [bool(entry.fake) for entry in NEUTRAL]
+
+
+@pytest.mark.parametrize(
+    ("fakes", "told"),
+    [
+        ([FAKES[-1], *FAKES[:-1]], "2 videos with frames of several classes, such as clips/000 (Real, clips): the"),
+        ([*FAKES[1:], True], "1 video with frames of several classes, such as clips/002 (Real, clips): the labels"),
+        ([number % 2 == 1 for number in range(len(FAKES))], "6 videos with frames of several classes, such as"),
+    ],
+)
+def test_labels_that_differ_within_a_video_are_said(fakes: list[bool], told: str) -> None:
+    videos = [f"v{number // 4}" for number in range(len(FAKES))]
+    assert doubts(labelled(FAKES)) == []
+    (said,) = doubts(labelled(fakes))
+    assert said.startswith(told)
+    stated = [replace(entry, stated_video=video) for entry, video in zip(labelled(fakes), videos, strict=True)]
+    assert "with frames of several classes, such as v" in doubts(stated)[0]
+    hashed = [replace(entry, key=f"all/{hashlib.sha256(entry.key.encode()).hexdigest()}.png") for entry in stated]
+    assert "with frames of several classes, such as v" in doubts(hashed)[0]
+
+
+def test_labels_sorted_alone_or_shifted_among_manipulations_are_said() -> None:
+    by_number = sorted(NEUTRAL, key=lambda entry: entry.key[-8:])
+    alone = [replace(entry, fake=fake) for entry, fake in zip(by_number, sorted(FAKES), strict=True)]
+    assert doubts(by_number) == []
+    assert doubts(alone)[0].startswith("6 videos with frames of several classes, such as clips/000 (Real, clips)")
+    labels = [1 + number // 4 % 4 for number in range(len(NEUTRAL))]
+    kinds = [replace(entry, fake=True, label=label) for entry, label in zip(NEUTRAL, labels, strict=True)]
+    later = [replace(entry, label=label) for entry, label in zip(kinds, [labels[-1], *labels[:-1]], strict=True)]
+    assert doubts(kinds) == []
+    assert doubts(later)[0].startswith("6 videos with frames of several classes, such as clips/000 (Face2Face, Neu")
+
+
+def test_films_of_several_classes_that_go_by_one_video_are_not_labels_that_differ() -> None:
+    names = [(kind, clip, number) for kind in ("real", "fake") for clip in range(3) for number in range(3)]
+    flat = [Entry(f"all/{k}_{clip}_{n}.png", k == "fake", None, stated_video=f"{clip}") for k, clip, n in names]
+    folders = [Entry(f"{k}/{clip}_{n}.png", k == "fake", None, stated_video=f"{clip}") for k, clip, n in names]
+    people = Entry("bystanders/manipulated_sequences/FaceSwap/c23/videos/0_1.mp4/0.png", False, 0, stated_video="a")
+    beside = replace(people, key=people.key.removeprefix("bystanders/"), fake=True, label=4)
+    for entries in (flat, folders, [people, beside]):
+        assert doubts(entries) == []
+
+
+@pytest.mark.parametrize(
+    ("videos", "told"),
+    [
+        (
+            [f"{6953214567890123456 + n * 98765432101:.5E}" for n in range(8)],
+            "2 splits, families or videos, such as '6.95321E+18', look",
+        ),
+        ([f"{n},5e+17" for n in range(1, 9)], "8 splits, families or videos, such as '1,5e+17', look as a spread"),
+        (
+            [f"{695321456789012 + n}0000" for n in range(8)],
+            "8 splits, families or videos, such as '6953214567890120000",
+        ),
+        ([f"1.2{n}E+05" for n in (0, 0, 0, 3, 4, 5, 6, 7)], "6 splits, families or videos, such as '1.20E+05', look"),
+    ],
+)
+def test_ids_that_a_spreadsheet_shortened_are_said(videos: list[str], told: str) -> None:
+    (said,) = doubts(stating([videos[number // 3] for number in range(len(CLIPS))]))
+    assert told in said
+    assert said.endswith("may be one now, and intervals and tests go by them; write the column anew, as text")
+
+
+def test_hashes_that_were_read_as_numbers_are_said_and_other_numbers_are_not() -> None:
+    hashes = [name for name in ("12e4", "120e3", "1e5", "77e2") for _ in range(3)]
+    kept = [Entry(f"c/{name}/{n % 3}.png", True, None, stated_video=name) for n, name in enumerate(hashes)]
+    for form in ("{:.1f}", "{:.0f}"):
+        read = [replace(entry, stated_video=form.format(float(entry.video))) for entry in kept]
+        (said,) = doubts(read)
+        assert said.startswith(f"3 splits, families or videos, such as {form.format(12e4)!r}, look as a spreadsheet")
+    family = [replace(entry, stated_family="1.00E+05", stated_video=None) for entry in kept]
+    assert doubts(family)[0].startswith("1 split, family or video, such as '1.00E+05', looks as a spreadsheet")
+    whole = stating([f"{6953214567890123456 + n // 3 * 98765432101}" for n in range(len(CLIPS))])
+    dates = stating([f"20261103{n // 3:02}" for n in range(len(CLIPS))])
+    assert doubts(kept) == doubts(whole) == doubts(dates) == []
+
+
+def test_videos_of_several_folders_each_are_not_shifted() -> None:
+    entries = [
+        Entry(f"c/id{n // 3}/{n % 3}.png", True, None, stated_video=("a", "a", "b", "c")[n // 3]) for n in range(12)
+    ]
+    assert doubts(entries) == []
+
+
 def test_long_names_take_no_time() -> None:
     long = "7" * 100_000
     entries = [Entry(f"fake/{long}x{number}.png", True, None, stated_video=f"{long}x") for number in range(3)]
