@@ -36,6 +36,7 @@ _REPEATED = {
 _PNG, _PIXELS = b"\x89PNG\r\n\x1a\n", (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 _TURNING = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")  # chunks of PNG that may say how a picture is turned
 
+_PHOTOMETRIC = 262  # TIFF's tag for what values mean: 0 where 0 is white
 _TILE = (322, 323)  # TIFF's tags for the width and height of a tile
 
 # What Pillow's readers raise for damaged bytes, besides OSError (which includes UnidentifiedImageError).
@@ -45,7 +46,8 @@ DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, O
 def decode(data: bytes, name: str) -> np.ndarray:
     """The picture that `data` encodes, as (H, W, 3) uint8 RGB.
 
-    Grey becomes three equal channels; a palette, CMYK and YCbCr are converted; 16-bit values keep their high byte;
+    Grey becomes three equal channels, of TIFF also where 0 is white; a palette, CMYK and YCbCr are converted; 16-bit
+    values keep their high byte (`sixteen_bit_reach` tells whether they are of fewer bits);
     transparent pixels are laid over black; the EXIF orientation is applied; of several pages the first is taken;
     colour profiles are ignored. `name` is what messages call the picture.
 
@@ -94,6 +96,18 @@ def decode_mask(data: bytes, name: str) -> np.ndarray:
     return marked
 
 
+def sixteen_bit_reach(data: bytes, name: str) -> int | None:
+    """The largest high byte, 0 to 255, that a picture of 16 bits stores; None for one of 8 bits, found by its header.
+
+    Below 128 its values may be of 13 to 15 bits, and the picture darker than it was. Raises InputError as `decode`
+    does.
+    """
+    with _explained(name):
+        if not _is_sixteen(_header(data, name)):
+            return None
+    return _reach(_open(data, name)) >> 8
+
+
 def size_of(data: bytes, name: str) -> tuple[int, int]:
     """(height, width) of the picture that `data` encodes, upright, from its header: far faster than decoding it.
 
@@ -126,14 +140,29 @@ def _open(data: bytes, name: str) -> Image.Image:
     with _explained(name):
         _require_checksums(data, name)
         image = _header(data, name)
-        sixteen = ";16" in repr(image.tile)
+        sixteen = _is_sixteen(image)
         image.load()
         if sixteen and image.mode in ("LA", "RGB", "RGBA"):
-            ranges = [image.getchannel(band).getextrema() for band in image.getbands() if band != "A"]
-            highest = max(int(high) for _, high in ranges)  # type: ignore[arg-type]
-            _refuse_few_bits(highest << 8 | 255, name)  # Pillow has dropped the low byte
+            _refuse_few_bits(_reach(image), name)
         ImageOps.exif_transpose(image, in_place=True)
         return image
+
+
+def _is_sixteen(image: ImageFile.ImageFile) -> bool:
+    """Whether a picture that is opened, and not yet decoded, has 16 bits a channel."""
+    in_ppm = image.format == "PPM" and any(isinstance(tile[3], tuple) and tile[3][-1] > 255 for tile in image.tile)
+    return ";16" in repr(image.tile) or in_ppm
+
+
+def _reach(image: Image.Image) -> int:
+    """The largest of the 16-bit values that a decoded picture stores, but for transparency.
+
+    In colour Pillow drops the low byte, which is taken to be as high as it can be.
+    """
+    if image.mode.startswith("I"):
+        return int(np.asarray(image).max())
+    ranges = [image.getchannel(band).getextrema() for band in image.getbands() if band != "A"]
+    return max(int(high) for _, high in ranges) << 8 | 255  # type: ignore[arg-type]
 
 
 def _require_checksums(data: bytes, name: str) -> None:
@@ -230,7 +259,13 @@ def _grey(image: Image.Image, name: str) -> np.ndarray:
         raise InputError(f"{name}: pixels of mode {image.mode} (32 bits) have no known range; save it with 8 bits")
     values = np.asarray(image).astype(np.uint32)
     _refuse_few_bits(int(values.max()), name)
-    return (values >> 8).astype(np.uint8)
+    high = (values >> 8).astype(np.uint8)
+    return 255 - high if _white_is_zero(image) else high
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """Whether 0 is white in a picture of 16-bit grey, as TIFF may say; of 8 bits Pillow turns the values itself."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0
 
 
 def _refuse_few_bits(largest: int, name: str) -> None:

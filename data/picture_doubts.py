@@ -1,13 +1,14 @@
 """Pictures that may not be what an index takes them for: copies, what is no photograph, masks of something else."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from common.console import count, warn
 from common.errors import InputError
 from data.entry import Entry
-from data.images import DARK, decode, decode_mask
+from data.images import DARK, decode, decode_mask, sixteen_bit_reach
 from data.same_pictures import SamePictures
 from data.sample import spread
 from data.source import IndexedFrames
@@ -30,15 +31,24 @@ ONE_COLOUR = 4
 GREYS = 0.01
 """The share of a picture's pixels, neither dark nor bright, below which it has the look of a mask."""
 
-_Doubt = tuple[str, str]
-"""What a picture is, in words, and what that may mean."""
+HALF = 128
+"""The level of 255 that a picture of 16 bits reaches where its values are of 16 bits, or it is dark."""
+
+
+class _Doubt(NamedTuple):
+    """What a picture is, in words, what that may mean, and what is said of the one that is named."""
+
+    looks: str
+    means: str
+    detail: str = ""
 
 
 def warn_of_pictures(*frames: IndexedFrames) -> None:
     """Reads all pictures of some sets of frames, and warns of copies (`data.same_pictures`) and of odd ones.
 
     Of each set LOOKED_AT pictures and masks are looked at: pictures of one colour or with the look of a mask, masks
-    that mark the border of a picture more than its middle, or the whole picture.
+    that mark the border of a picture more than its middle, or the whole picture; and pictures of 16 bits that are
+    nowhere bright.
     """
     pictures = SamePictures()
     for each in frames:
@@ -64,11 +74,16 @@ def look(frames: IndexedFrames) -> None:
     def of_picture(entry: Entry) -> _Doubt | None:
         return _picture_doubt(decode(frames.images.read(entry.key), entry.key))
 
+    def of_bits(entry: Entry) -> _Doubt | None:
+        return _bits_doubt(frames.images.read(entry.key), entry.key)
+
     def of_mask(entry: Entry) -> _Doubt | None:
         return _mask_doubt(decode_mask(frames.images.read(str(entry.mask)), str(entry.mask)))
 
     masked = [entry for entry in frames.entries if entry.fake and entry.mask]
-    _warn_of(frames.entries, of_picture, "picture", [entry.key for entry in frames.entries])
+    names = [entry.key for entry in frames.entries]
+    _warn_of(frames.entries, of_picture, "picture", names)
+    _warn_of(frames.entries, of_bits, "picture", names)
     _warn_of(masked, of_mask, "mask", [str(entry.mask) for entry in masked])
 
 
@@ -77,39 +92,58 @@ def _warn_of(
 ) -> None:
     """Warns of each doubt that some of the entries give, with their number and the first name."""
     looked_at = spread(len(entries), LOOKED_AT)
-    found: dict[_Doubt, list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for position in looked_at:
         try:
             doubt = doubt_of(entries[position])
         except (InputError, OSError):  # its frame says so
             continue
         if doubt is not None:
-            found.setdefault(doubt, []).append(names[position])
+            found.setdefault(doubt[:2], []).append(f"{names[position]}{doubt.detail}")
     of = f"of {count(len(looked_at), what)}{' looked at' if len(looked_at) < len(entries) else ''}"
-    for doubt, those in found.items():
-        look_like, meaning = doubt
-        warn(f"{len(those)} {of} {'is' if len(those) == 1 else 'are'} {look_like}, such as {those[0]}: {meaning}")
+    for (looks, means), those in found.items():
+        warn(f"{len(those)} {of} {'is' if len(those) == 1 else 'are'} {looks}, such as {those[0]}: {means}")
 
 
 def _picture_doubt(picture: np.ndarray) -> _Doubt | None:
     """What is odd about a picture (H, W, 3), in words; None for nothing."""
     if np.ptp(picture.reshape(-1, 3), axis=0).max() <= ONE_COLOUR:
-        return "of one colour everywhere", "what wrote it may have failed; it counts as any other"
+        return _Doubt("of one colour everywhere", "what wrote it may have failed; it counts as any other")
     grey = picture[..., 0]
     if (picture == grey[..., None]).all() and ((grey > DARK) & (grey < 255 - DARK)).mean() < GREYS:
-        return "black and white as masks are", "where these are masks, take them out of the frames"
+        return _Doubt("black and white as masks are", "where these are masks, take them out of the frames")
     repeated = (picture[1:] == picture[:-1]).all(axis=(1, 2))
     below = len(repeated) if repeated.all() else int(repeated[::-1].argmin())
     if below >= LOWER * len(picture) and DARK < picture[-1].mean() < 255 - DARK:
         what = "one row again and again in the lower part"
-        return what, "decoders leave that of damaged data; it counts as any other"
+        return _Doubt(what, "decoders leave that of damaged data; it counts as any other")
     return None
+
+
+def of_fewer_bits(data: bytes, name: str) -> str | None:
+    """A line on a picture that may have 13 to 15 bits in 16, and be read darker than it was; None for any other.
+
+    Raises InputError as `data.images.decode` does.
+    """
+    doubt = _bits_doubt(data, name)
+    return None if doubt is None else f"it is {doubt.looks}{doubt.detail}: {doubt.means}"
+
+
+def _bits_doubt(data: bytes, name: str) -> _Doubt | None:
+    reach = sixteen_bit_reach(data, name)
+    if reach is None or not 0 < reach < HALF:
+        return None
+    return _Doubt(
+        "of 16 bits with values in the lower half alone",
+        "what has 13 to 15 bits is read darker than it was, and is to be saved with 8",
+        f" (its largest is {reach} of 255)",
+    )
 
 
 def _mask_doubt(mask: np.ndarray) -> _Doubt | None:
     """What a mask (H, W) bool may be, in words; None where it is as masks are."""
     if mask.mean() >= WHOLE:
-        return (
+        return _Doubt(
             "white everywhere",
             "every region is truly manipulated then, whichever an explanation ranks highest; where "
             "only a part was changed, leave such masks out",
@@ -119,7 +153,7 @@ def _mask_doubt(mask: np.ndarray) -> _Doubt | None:
     middle = mask[height // 4 : height - height // 4, width // 4 : width - width // 4].mean()
     if border < BORDER or border <= middle:
         return None
-    return (
+    return _Doubt(
         "white at the border more than in the middle",
         "white is manipulated; where black is meant, invert them, as all numbers of manipulated pixels are of the rest",
     )

@@ -7,6 +7,7 @@ from common.errors import InputError
 from common.files import read_file
 from data.images import SUFFIXES as PICTURES
 from data.images import decode
+from data.picture_doubts import of_fewer_bits
 from data.preprocess.face_detection import FaceDetector
 from examination.faces import FaceChoice, PictureFace, picture_faces
 from examination.films import SUFFIXES as FILMS
@@ -54,14 +55,15 @@ def subjects_of(path: Path, looking: Looking, frames: FrameChoice, times_named: 
         raise InputError(f"{path}: neither a film ({' '.join(sorted(FILMS))}) nor a picture")
     if times_named:
         raise InputError(f"{path}: --time and --frames are of films; this is a picture")
-    image = decode(read_file(path), str(path))
+    data = read_file(path)
+    image = decode(data, str(path))
+    doubt = of_fewer_bits(data, str(path))
     if looking.detector is None:
         found = [PictureFace(0, image, "the whole picture is examined")]
     else:
         found = picture_faces(path, image, looking.faces, looking.detector, looking.name)
-    return [
-        Subject(
-            face.number, (Shot(f"face-{face.number}" if face.number else "picture", face.picture),), (), (face.remark,)
-        )
-        for face in found
-    ]
+    subjects = []
+    for face in found:
+        shot = Shot(f"face-{face.number}" if face.number else "picture", face.picture)
+        subjects.append(Subject(face.number, (shot,), (), (face.remark, *([doubt] if doubt else []))))
+    return subjects

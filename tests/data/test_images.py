@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFile, ImageFilter
 
 from common.errors import InputError
-from data.images import FORMATS, decode, decode_mask, encode_png, size_of
+from data.images import FORMATS, decode, decode_mask, encode_png, sixteen_bit_reach, size_of
 
 RGB = np.add.outer(np.arange(40), np.arange(32))[..., None] * np.array([3, 2, 1]) % 256
 RGB = RGB.astype(np.uint8)
@@ -79,6 +79,31 @@ def test_few_bits_in_sixteen_are_refused_and_not_read_as_black(bits: int) -> Non
         with pytest.raises(InputError, match=r"x: its 16-bit values reach [\d,]+ of 65,535"):
             read(encoded(Image.fromarray(values)), "x")
     assert not decode(encoded(Image.fromarray(0 * values)), "x").any()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_grey_where_zero_is_white_is_read_alike_in_eight_and_sixteen_bits(bits: int) -> None:
+    def saved(grey: np.ndarray) -> bytes:  # Pillow inverts what it saves of 8 bits, and not what it saves of 16
+        values = grey if bits == 8 else (255 - grey).astype(np.uint16) * np.uint16(257)
+        return encoded(Image.fromarray(values), "TIFF", tiffinfo={262: 0})
+
+    grey = RGB[..., 0]
+    np.testing.assert_array_equal(decode(saved(grey), "x"), np.repeat(RGB[..., :1], 3, 2))
+    bright = grey > 127
+    np.testing.assert_array_equal(decode_mask(saved(bright * np.uint8(255)), "x"), bright)
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels"), [(".png", 1), (".png", 3), (".tiff", 1), (".tiff", 3), (".pgm", 1), (".ppm", 3)]
+)
+def test_the_reach_of_sixteen_bits_is_told(kind: str, channels: int) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (20, 20, channels)).astype(np.uint32)
+    values[0] = 255
+    for bits in (13, 14, 15, 16):
+        data = cv2.imencode(kind, (values * (2**bits - 1) // 255).astype(np.uint16))[1].tobytes()
+        assert sixteen_bit_reach(data, "x") == decode(data, "x").max()
+        assert int(decode(data, "x").max()) == pytest.approx(2 ** (bits - 8) - 1, abs=kind == ".ppm")
+    assert sixteen_bit_reach(cv2.imencode(kind, values.astype(np.uint8))[1].tobytes(), "x") is None
 
 
 @pytest.mark.parametrize("kind", [".png", ".tiff"])

@@ -10,7 +10,7 @@ from common.errors import InputError
 from data.entry import Entry
 from data.images import decode_mask, encode_png
 from data.index import write_index
-from data.picture_doubts import look, warn_of_pictures
+from data.picture_doubts import look, of_fewer_bits, warn_of_pictures
 from data.source import open_frames
 from runs.selection import select_frames
 
@@ -66,6 +66,23 @@ def test_pictures_of_one_colour_and_masks_among_the_frames_are_counted(
         "warning: 1 of 6 pictures is one row again and again in the lower part, such as 4.png: decoders leave that of "
         "damaged data; it counts as any other",
     ]
+
+
+def test_pictures_that_use_half_of_sixteen_bits_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint32)
+    values[0] = 255
+    entries = [Entry(f"{bits}.png", True, 4) for bits in (16, 14, 13, 15)]
+    for entry in entries:
+        bits = int(entry.key[:2])
+        written = cv2.imencode(".png", (values * (2**bits - 1) // 255).astype(np.uint16))[1].tobytes()
+        (tmp_path / entry.key).write_bytes(written)
+        assert (of_fewer_bits(written, "x") is None) == (bits == 16)
+    write_index(tmp_path / "index.csv", entries)
+    warn_of_pictures(open_frames(tmp_path / "index.csv"))
+    assert capsys.readouterr().err == (
+        "warning: 3 of 4 pictures are of 16 bits with values in the lower half alone, such as 14.png (its largest is "
+        "63 of 255): what has 13 to 15 bits is read darker than it was, and is to be saved with 8\n"
+    )
 
 
 def test_many_masks_are_looked_at_in_part_and_damaged_ones_left_to_their_frames(

@@ -232,6 +232,18 @@ def text_file(folder: Path) -> Path:
     return folder / "notes.txt"
 
 
+def test_a_picture_that_may_have_fewer_bits_than_sixteen_is_told(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 2**14, (SIZE, SIZE), dtype=np.uint16)
+    values[0] = 2**14 - 1
+    Image.fromarray(values).save(tmp_path / "a.png")
+    looking = Looking(FaceChoice(), None, "")
+    (subject,) = subjects_of(tmp_path / "a.png", looking, FrameChoice(), times_named=False)
+    assert subject.remarks[-1] == (
+        "it is of 16 bits with values in the lower half alone (its largest is 63 of 255): what has 13 to 15 bits is "
+        "read darker than it was, and is to be saved with 8"
+    )
+
+
 def small_picture(folder: Path) -> Path:
     Image.fromarray(background(12, 12)).save(folder / "small.png")
     return folder / "small.png"
