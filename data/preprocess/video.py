@@ -78,15 +78,20 @@ def probe(path: Path) -> VideoInfo:
     Neither a header's count nor the packets tell: edit lists hide frames, AVI headers count dropped ones, and what is
     cut between two key frames cannot be decoded up to the second.
 
-    Raises InputError for a file that is missing, not a video, without a frame before its first damage, or too small to
-    hold a face.
+    From the first damage on nothing is counted, and neither from a change of the frames' size on: what follows may be
+    another film.
+
+    Raises InputError for a file that is missing, not a video, without a frame before its first damage, too small to
+    hold a face, or in colours that FFmpeg cannot convert.
     """
     with _opened(path) as (container, stream, remarks):
         stamps: list[int | None] = []
         damage, display, frame, woven = None, None, None, 0
         try:
             for frame in _shown(path, container, stream):
-                display = display or _display(path, frame, stream)
+                if display is None:
+                    _rgb(path, frame)
+                    display = _display(path, frame, stream)
                 stamps.append(frame.pts)
                 woven += frame.interlaced_frame
         except InputError as error:
@@ -122,7 +127,8 @@ def read(path: Path, positions: Sequence[int], size: tuple[int, int] | None = No
         size: (width, height) that the frames are brought to; None for their own.
 
     Raises:
-        InputError: at the first damaged frame, or where the video ends before the last wanted one.
+        InputError: at the first frame that is damaged, of another size than the first, or not convertible to RGB, or
+            where the video ends before the last wanted one.
     """
     wanted = iter(positions)
     target = next(wanted, None)
@@ -132,7 +138,7 @@ def read(path: Path, positions: Sequence[int], size: tuple[int, int] | None = No
         count = 0
         for frame in _shown(path, container, stream):
             if count == target:
-                yield count, _display(path, frame, stream).show(frame.to_ndarray(format="rgb24"), size)
+                yield count, _display(path, frame, stream).show(_rgb(path, frame), size)
                 target = next(wanted, None)
                 if target is None:
                     return
@@ -149,12 +155,18 @@ def until_damage(frames: Iterator[T], problems: list[str]) -> Iterator[T]:
 
 
 def _shown(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """The frames that are shown, in order of display; raises InputError at the first damage."""
-    count = 0
+    """The frames that are shown, in order of display; raises InputError at the first damage or change of their size."""
+    count, size = 0, None
     try:
         for frame in _decoded(container, stream):
             if frame.is_corrupt:
                 raise InputError(f"{path}: damaged at frame {count}; the frames before it are kept")
+            size = size or (frame.width, frame.height)
+            if size != (frame.width, frame.height):
+                raise InputError(
+                    f"{path}: its frames change from {size[0]}x{size[1]} to {frame.width}x{frame.height} pixels at "
+                    f"frame {count}; the frames before it are kept: cut it there, or bring all to one size"
+                )
             yield frame
             count += 1
     except _DamagedError as error:
@@ -225,6 +237,19 @@ def _seconds(stamps: Sequence[int | None], unit: Fraction | None) -> list[float]
     if unit is None or len(known) < len(stamps) or any(after <= before for before, after in itertools.pairwise(known)):
         return None
     return [float((stamp - known[0]) * unit) for stamp in known]
+
+
+def _rgb(path: Path, frame: VideoFrame) -> np.ndarray:
+    """A frame as it is stored, (H, W, 3) uint8 RGB; raises InputError where FFmpeg cannot convert it."""
+    try:
+        return frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, ValueError) as error:
+        why = reason(error) if isinstance(error, av.FFmpegError) else str(error)
+        colours = f"matrix {int(frame.colorspace)} of ITU-T H.273, pixels {frame.format.name}"
+        raise InputError(
+            f"{path}: FFmpeg cannot convert its colours to RGB ({colours}: {why}); convert it first, as by "
+            f"`ffmpeg -i {path.name} -vf zscale=matrix=709 converted.mp4`"
+        ) from error
 
 
 def _display(path: Path, frame: VideoFrame, stream: VideoStream) -> Display:

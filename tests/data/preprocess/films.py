@@ -52,6 +52,25 @@ def write_film(path: Path, *films: Film) -> Path:
     return path
 
 
+def write_of_two_sizes(path: Path, images: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> Path:
+    """A film of `images`, and then, of another size, of `others`, in one stream (MJPEG)."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=RATE)
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "yuvj420p"
+        container.mux(list(_packets(stream, Film(images))))
+        later = av.VideoCodecContext.create("mjpeg", "w")
+        later.height, later.width = others[0].shape[:2]
+        later.pix_fmt, later.time_base = "yuvj420p", Fraction(1, RATE)
+        for number, image in enumerate(others, len(images)):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuvj420p")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            for packet in later.encode(frame):
+                packet.stream = stream
+                container.mux(packet)
+    return path
+
+
 def move_earlier(source: Path, path: Path, frames: int) -> Path:
     """The film of a file with its first frames at moments before 0: an MP4 has an edit list that hides them."""
     with av.open(str(source)) as old, av.open(str(path), "w") as new:

@@ -18,8 +18,11 @@ from data.index import read_index
 from data.source import read_frames
 from data.stores import FolderImages, LmdbImages, open_images
 from tests.data.preprocess.commands import FORGED, app, command, report
+from tests.data.preprocess.films import Film, write_film, write_of_two_sizes
 from tests.data.preprocess.videos import (
+    HEIGHT,
     SLOW_DISCS,
+    WIDTH,
     data_set,
     frame,
     moving,
@@ -288,6 +291,23 @@ def test_bad_videos_are_reported_and_the_rest_is_done(tmp_path: Path, capsys: py
     (videos / "012.mp4").unlink()
     assert command(root, out, "--frames-per-video", "10") == 0  # mended
     assert len(read_index(out / "index.csv")) == 60
+
+
+def test_a_film_that_cannot_be_converted_or_changes_its_size_leaves_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, out = data_set(tmp_path / "ffpp"), tmp_path / "out"
+    videos = root / "original_sequences/youtube/c23/videos"
+    write_film(videos / "010.mp4", Film(moving(5), options={"preset": "ultrafast", "colorspace": "ycgco"}))
+    smaller = [cv2.resize(image, (WIDTH // 2, HEIGHT // 2)) for image in moving(10)]
+    write_of_two_sizes(videos / "011.mkv", moving(10), smaller)
+    assert command(root, out, "--frames-per-video", "10") == 1
+    told = capsys.readouterr().err
+    rows = {Path(name).stem: row for name, row in report(out).items()}
+    assert [rows[name]["crops"] for name in ("000", "001", "000_001", "010", "011")] == ["10", "10", "10", "0", "10"]
+    assert rows["010"]["problem"].startswith("FFmpeg cannot convert its colours to RGB (matrix 8 of ITU-T H.273")
+    assert rows["011"]["problem"].startswith("its frames change from 160x120 to 80x60 pixels at frame 10; the frames")
+    assert "error: 2 of 6 videos failed" in told
 
 
 def test_splits_fill_the_column(root: Path, tmp_path: Path) -> None:

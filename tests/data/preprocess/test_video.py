@@ -13,7 +13,7 @@ from av.stream import Disposition
 
 from common.errors import InputError
 from data.preprocess.video import _seconds, probe, read, until_damage
-from tests.data.preprocess.films import Film, move_earlier, write_film
+from tests.data.preprocess.films import Film, move_earlier, write_film, write_of_two_sizes
 from tests.data.preprocess.videos import background, moving, write
 
 COVER = Film(
@@ -259,3 +259,24 @@ def test_stamps_that_do_not_ascend_are_no_times() -> None:
     assert _seconds([4, 8, 12], Fraction(1, 4)) == [0.0, 1.0, 2.0]
     for stamps, unit in (([0, 2, 2], Fraction(1)), ([0, 2, 1], Fraction(1)), ([0, None], Fraction(1)), ([0, 1], None)):
         assert _seconds(stamps, unit) is None
+
+
+def test_a_change_of_the_frames_size_ends_the_video_there(tmp_path: Path) -> None:
+    path = write_of_two_sizes(tmp_path / "v.mkv", shades(8), [np.full((32, 48, 3), 90, np.uint8)] * 5)
+    info = probe(path)
+    assert (info.frames, info.size) == (8, (64, 64))
+    told = f"{path}: its frames change from 64x64 to 48x32 pixels at frame 8; the frames before it are kept"
+    assert (info.damage or "").startswith(told)
+    problems: list[str] = []
+    frames = list(until_damage(read(path, [0, 7, 8, 12]), problems))
+    assert [(position, image.shape) for position, image in frames] == [(0, (64, 64, 3)), (7, (64, 64, 3))]
+    assert problems == [info.damage]
+
+
+@pytest.mark.parametrize("matrix", ["ycgco", "bt2020c", "ictcp", "chroma-derived-nc"])
+def test_a_film_in_colours_that_cannot_be_converted_is_refused_by_name(tmp_path: Path, matrix: str) -> None:
+    film = write_film(tmp_path / "v.mp4", Film(shades(3), options={"preset": "ultrafast", "colorspace": matrix}))
+    for decode in (probe, lambda path: list(read(path, [0]))):
+        with pytest.raises(InputError, match=r"v\.mp4: FFmpeg cannot convert its colours to RGB \(matrix") as caught:
+            decode(film)
+        assert str(caught.value).endswith("as by `ffmpeg -i v.mp4 -vf zscale=matrix=709 converted.mp4`")
