@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from xai.captum_samples import KeptSamples, covariance_of_parts
 from xai.completeness import Completeness, sum_over_segments
 from xai.deep_lift import mended
 from xai.libraries import LogOdds, one_line_errors, unknown
+from xai.relus import own_inputs, remark_on_functions
 from xai.sampling_error import Covariance, SampledMap, without_draws
 from xai.straight_path import along_path
 
@@ -135,7 +136,10 @@ class CaptumAttribution:
         return replace(found, remedy=_REMEDIES.get(name, "") if missed else "")
 
     def check(self, detector: Detector) -> None:
-        """Raises InputError where the attribution has no gradient, or no rule for the detector's activations."""
+        """Raises InputError where the attribution has no gradient, or no rule for the detector's activations.
+
+        Warns where it would change the gradient of some ReLUs alone.
+        """
         name = self.algorithm.__name__
         if self.follows_gradient:
             require_gradient(detector, f"{FAMILY}:{name}")
@@ -147,6 +151,8 @@ class CaptumAttribution:
                 f"captum:{name} changes the gradient of ReLUs, and {type(detector).__name__} has none{has}: "
                 "it would be the plain gradient, captum:Saliency"
             )
+        if name in CHANGE_RELUS:
+            remark_on_functions(detector, f"{FAMILY}:{name}")
         without = activations - set(SUPPORTED_NON_LINEAR)
         if name == "DeepLift" and without:
             raise InputError(
@@ -159,7 +165,11 @@ class CaptumAttribution:
     ) -> tuple[Tensor, Covariance]:
         detector = score.queries.detector
         size = gradient_batch(score.batch_size)
-        rules = mended(detector) if self.algorithm is captum.attr.DeepLift else nullcontext()
+        rules: AbstractContextManager[None] = nullcontext()
+        if self.algorithm is captum.attr.DeepLift:
+            rules = mended(detector)
+        elif self.algorithm.__name__ in CHANGE_RELUS:
+            rules = own_inputs(detector, lambda module: isinstance(module, nn.ReLU))
         with differentiable(difference.device), untouched(detector), exact_float32(), rules:
             function = LogOdds(detector, score.target, hidden).eval()
 

@@ -8,6 +8,8 @@ from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xai.relus import own_inputs
+
 
 @contextmanager
 def mended(network: nn.Module) -> Iterator[None]:
@@ -18,19 +20,13 @@ def mended(network: nn.Module) -> Iterator[None]:
     pooling overlap, captum keeps one window's share of a pixel instead of their sum.
     """
     kinds = tuple(SUPPORTED_NON_LINEAR)
-    handles = [
-        module.register_forward_pre_hook(lambda _module, inputs: tuple(tensor.clone() for tensor in inputs))
-        for module in network.modules()
-        if type(module) in kinds
-    ]
     rule = SUPPORTED_NON_LINEAR[nn.MaxPool2d]
     SUPPORTED_NON_LINEAR[nn.MaxPool2d] = max_pooling
     try:
-        yield
+        with own_inputs(network, lambda module: type(module) in kinds):
+            yield
     finally:
         SUPPORTED_NON_LINEAR[nn.MaxPool2d] = rule
-        for handle in handles:
-            handle.remove()
 
 
 def max_pooling(

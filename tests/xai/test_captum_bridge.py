@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import captum.attr
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor, nn
+from torch.nn import functional
 
 import xai
 from common.errors import InputError
@@ -391,3 +393,106 @@ def test_a_network_whose_hooks_are_not_called_is_no_plain_gradient_by_another_na
     assert explained(made(name), WithoutHooks(True), image, torch.zeros_like(image), target=1).any()
     with pytest.raises(InputError, match=f"captum:{name} gives the plain gradient of WithoutHooks"):
         explained(made(name), WithoutHooks(False), image, torch.zeros_like(image), target=1)
+
+
+class Guided(torch.autograd.Function):
+    """A ReLU whose gradient is as published: Springenberg et al. 2015 (guided) or Zeiler and Fergus 2014 (not)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, guided: bool) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.guided = guided
+        return x.clamp_min(0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        passed = gradient.clamp_min(0)
+        return (passed * (ctx.saved_tensors[0] > 0) if ctx.guided else passed), None
+
+
+class Branching(Detector):
+    """Shortcuts that begin before a ReLU, as Xception's, and one module that runs in two branches and again."""
+
+    class_names, real, input_size = ("Real", "Fake"), 0, 32
+
+    def __init__(self, activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.one, self.two, self.three = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 6, 1)
+        self.head, self.activation = nn.Linear(6, 2), activation
+        draws = torch.Generator().manual_seed(4)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.4, generator=draws)
+
+    def forward(self, images: Tensor) -> Tensor:
+        first = self.one(4 * images - 2)
+        joined = self.two(self.activation(first)) + self.three(first) - self.activation(-first)
+        answers: Tensor = self.head((self.activation(joined) + 0.3 * joined).mean(dim=(2, 3)))
+        return answers
+
+
+@pytest.mark.parametrize("name", ["GuidedBackprop", "Deconvolution"])
+def test_a_modified_gradient_keeps_to_the_relus_branch(name: str) -> None:
+    """captum's own hook on a ReLU's input changes what else reads it."""
+    image = photo(32)
+    found = explained(made(name), Branching(nn.ReLU()), image, torch.zeros_like(image), target=1)
+    twin = Branching(lambda x: Guided.apply(x, name == "GuidedBackprop"))
+    inputs = image[None].clone().requires_grad_()
+    (expected,) = torch.autograd.grad(log_odds(twin, 1)(inputs).sum(), inputs)
+    assert np.abs(found - expected[0].abs().sum(dim=0).numpy()).max() < 1e-4 * found.max()
+
+
+class Mixed(Detector):
+    """Some of its ReLUs are modules; others are functions of a kind."""
+
+    class_names, real, input_size = ("Real", "Fake"), 0, 32
+
+    def __init__(self, function: Callable[[Tensor], Tensor] | None) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(width, 4, 3) for width in (3, 4, 4, 4))
+        self.module, self.function, self.head = nn.ReLU(), function, nn.Linear(4, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        made = images
+        for place, layer in enumerate(self.layers):
+            made = layer(made)
+            made = self.module(made) if self.function is None or place == 2 else self.function(made)
+        logits: Tensor = self.head(made.mean(dim=(2, 3)))
+        return logits
+
+
+RELUS: dict[str, Callable[[Tensor], Tensor]] = {
+    "functional": functional.relu,
+    "torch": torch.relu,
+    "in place": torch.relu_,
+    "method": Tensor.relu,
+    "clamp": lambda x: x.clamp(min=0),
+    "clamp by a tensor": lambda x: x.clamp(min=torch.tensor(0.0)),
+    "clamp_min": lambda x: torch.clamp_min(x, 0.0),
+    "threshold": lambda x: functional.threshold(x, 0.0, 0.0),
+    "maximum": lambda x: torch.maximum(x, torch.zeros(())),
+}
+OTHERS: dict[str, Callable[[Tensor], Tensor] | None] = {
+    "modules alone": None,
+    "relu6": functional.relu6,
+    "leaky": functional.leaky_relu,
+    "gelu": functional.gelu,
+    "clamp to [0, 1]": lambda x: x.clamp(0, 1),
+    "clamp at a small number": lambda x: x.clamp(min=1e-6),
+    "identity": lambda x: x,
+}
+
+
+@pytest.mark.parametrize("kind", [*RELUS, *OTHERS])
+def test_relus_that_are_no_modules_are_told(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    detector = Mixed((RELUS | OTHERS)[kind])
+    explainer = load_explainer("captum:GuidedBackprop")
+    with counting(detector) as meter:
+        explainer.check(detector)
+        told = " ".join(capsys.readouterr().err.split())
+        explainer.check(detector)
+    assert capsys.readouterr().err == ""
+    assert meter.images == 0
+    said = "captum:GuidedBackprop changes the gradient of 1 of the 4 ReLUs of Mixed, those that are nn.ReLU modules"
+    assert (said in told) == (kind in RELUS)
+    assert bool(told) == (kind in RELUS)
+    assert hooks(detector) == 0
