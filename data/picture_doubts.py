@@ -9,6 +9,7 @@ from common.console import count, warn
 from common.errors import InputError
 from data.entry import Entry
 from data.images import DARK, decode, decode_mask, sixteen_bit_reach
+from data.pair_doubts import warn_of_pairs
 from data.same_pictures import SamePictures
 from data.sample import spread
 from data.source import IndexedFrames
@@ -48,7 +49,7 @@ def warn_of_pictures(*frames: IndexedFrames) -> None:
 
     Of each set LOOKED_AT pictures and masks are looked at: pictures of one colour or with the look of a mask, masks
     that mark the border of a picture more than its middle, or the whole picture; and pictures of 16 bits that are
-    nowhere bright.
+    nowhere bright; and where most source pictures are not those of their frames (`data.pair_doubts`).
     """
     pictures = SamePictures()
     for each in frames:
@@ -69,7 +70,7 @@ def fingerprint_of(frames: IndexedFrames) -> str:
 
 
 def look(frames: IndexedFrames) -> None:
-    """Looks at LOOKED_AT pictures and masks, and warns of those that are odd."""
+    """Looks at LOOKED_AT pictures, masks and source pictures, and warns of those that are odd."""
 
     def of_picture(entry: Entry) -> _Doubt | None:
         return _picture_doubt(decode(frames.images.read(entry.key), entry.key))
@@ -85,6 +86,8 @@ def look(frames: IndexedFrames) -> None:
     _warn_of(frames.entries, of_picture, "picture", names)
     _warn_of(frames.entries, of_bits, "picture", names)
     _warn_of(masked, of_mask, "mask", [str(entry.mask) for entry in masked])
+    paired = [position for position, entry in enumerate(frames.entries) if entry.fake and entry.source]
+    warn_of_pairs(frames, [paired[index] for index in spread(len(paired), LOOKED_AT)])
 
 
 def _warn_of(
