@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import resource
 import shutil
 import struct
 import sys
@@ -97,8 +98,8 @@ def explained(path: Path) -> Iterator[None]:
         if "already open" in str(error):
             raise InputError(f"{path}: open elsewhere in this process; close it there first") from error
         code = getattr(error, "code", 0)  # only LMDB's own errors have one
-        if code == errno.EIO and disk_is_full(path):
-            code = errno.ENOSPC  # LMDB reports a write that the disk had only partly room for as an I/O error
+        if code == errno.EIO:  # so LMDB reports a write that there was only partly room for
+            code = errno.EFBIG if _is_at_limit(path) else errno.ENOSPC if disk_is_full(path) else code
         if code in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise InputError(f"{path}: no permission to open the image store") from error
         if code in (errno.EINVAL, errno.ENOMEM, errno.EOVERFLOW):  # sizes that no sound store states
@@ -140,6 +141,12 @@ def open_environment(path: Path, readonly: bool, map_size: int = 0) -> lmdb.Envi
 def disk_is_full(path: Path) -> bool:
     """Whether the disk has less room than LMDB's lock file needs, without which opening would kill the process."""
     return shutil.disk_usage(data_file(path).parent).free < RESERVE
+
+
+def _is_at_limit(path: Path) -> bool:
+    """Whether the file has as many bytes as this process may write into one (`ulimit -f`)."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return limit != resource.RLIM_INFINITY and is_store(path) and data_file(path).stat().st_size >= limit
 
 
 def needed(environment: lmdb.Environment) -> int:

@@ -1,7 +1,9 @@
 """Image stores: what goes in comes out, in any process, at any size, after any accident."""
 
+import errno
 import hashlib
 import os
+import resource
 import shutil
 import struct
 import tempfile
@@ -92,6 +94,19 @@ def test_a_map_that_is_full_grows(tmp_path: Path) -> None:
     source = LmdbImages(path)
     assert all(source.read(key) == image for key, image in wanted.items())
     assert structure(str(path)) == []
+
+
+@pytest.mark.parametrize("limit", [100_000, 204_800])
+def test_a_file_larger_than_may_be_written_is_said(tmp_path: Path, limit: int) -> None:
+    items = [(f"{number:03d}.png", bytes([number]) * 30_000) for number in range(40)]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught, LmdbWriter(tmp_path / "faces.lmdb") as writer:
+            writer.put(items)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / "faces.lmdb"))
 
 
 def test_identical_images_are_skipped_and_others_kept_or_replaced(tmp_path: Path) -> None:
