@@ -254,13 +254,13 @@ def test_a_picture_that_is_there_twice_is_said_with_its_labels(
 ) -> None:
     before = fingerprint_of(open_frames(folder / "index.csv"))
     assert capsys.readouterr().err == ""
-    (folder / "copies").mkdir()
     for number, key in enumerate((FAKE, FAKE, OTHER)):
-        (folder / f"copies/{number}.png").write_bytes((folder / key).read_bytes())
+        (folder / f"copies{number}").mkdir()
+        (folder / f"copies{number}/0.png").write_bytes((folder / key).read_bytes())
     copies = [
-        Entry("copies/0.png", True, 2, "test"),
-        Entry("copies/1.png", True, 4, "val"),
-        Entry("copies/2.png", True, None, "train", stated_family="FaceShifter"),
+        Entry("copies0/0.png", True, 2, "test"),
+        Entry("copies1/0.png", True, 4, "val"),
+        Entry("copies2/0.png", True, None, "train", stated_family="FaceShifter"),
     ]
     write_index(folder / "index.csv", [*ENTRIES, *copies])
     frames = open_frames(folder / "index.csv")
@@ -271,10 +271,10 @@ def test_a_picture_that_is_there_twice_is_said_with_its_labels(
     assert fingerprint_of(frames) == frames.fingerprint() != before
     assert capsys.readouterr().err.splitlines() == [
         f"warning: 1 picture in two classes, the same byte for byte, such as {FAKE} (FaceSwap) and "
-        "copies/0.png (Face2Face): one of the labels is wrong",
-        f"warning: 1 picture in two splits, the same byte for byte, such as {FAKE} (test) and copies/1.png "
+        "copies0/0.png (Face2Face): one of the labels is wrong",
+        f"warning: 1 picture in two splits, the same byte for byte, such as {FAKE} (test) and copies1/0.png "
         "(val): what is trained on is tested on",
-        "warning: 1 picture the same byte for byte as an earlier one of another video, such as copies/2.png as "
+        "warning: 1 picture the same byte for byte as an earlier one of another video, such as copies2/0.png as "
         f"{OTHER}: one observation counts as two; take the copies out",
     ]
 
