@@ -1,5 +1,6 @@
 """The attention of a vision transformer, seen from outside: its weights, block by block, in one forward pass."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from common.errors import InputError
 from detectors.base import Detector
@@ -90,6 +92,55 @@ class Attention(TorchFunctionMode):
         return func(*args, **named)
 
 
+class Beside(TorchDispatchMode):
+    """Counts attention of tokens to each other while it lasts, by whatever function: each softmax over a square."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._squares: list[int] = []
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Runs an operation as it is."""
+        name = func.overloadpacket.__name__
+        if name in ("_softmax", "_safe_softmax") and args[0].ndim > 1:
+            self._keep(*args[0].shape[-2:])
+        elif name.startswith("_scaled_dot_product"):
+            self._keep(args[0].shape[-2], args[1].shape[-2])
+        return func(*args, **(kwargs or {}))
+
+    def _keep(self, looking: int, seen: int) -> None:
+        self._squares += [seen] if looking == seen else []
+
+    def over(self, tokens: int) -> int:
+        """How often so many tokens, or those of them that are patches, looked at each other."""
+        prefix, _ = patch_grid(tokens) or (0, 0)
+        return sum(self._squares.count(many) for many in {tokens, tokens - prefix})
+
+
+def _side_by_side(weights: Sequence[Tensor]) -> int:
+    """How many of the attentions do not depend on the one before, by the graph that autograd has of them."""
+    return sum(not _depends(after.grad_fn, before.grad_fn) for before, after in itertools.pairwise(weights))
+
+
+def _depends(node: Any, on: Any) -> bool:
+    """Whether a node of a graph of autograd leads to another."""
+    known, left = {node}, [node]
+    while left:
+        node = left.pop()
+        if node is on:
+            return True
+        below = {following for following, _ in node.next_functions if following is not None} - known
+        known |= below
+        left += below
+    return False
+
+
 @dataclass(frozen=True)
 class ViT:
     """Reads a detector as a vision transformer.
@@ -107,11 +158,12 @@ class ViT:
     def __call__(self, image: Tensor) -> Blocks:
         """One forward pass, with gradients, of an image (1, 3, S, S).
 
-        Raises InputError where the detector is no vision transformer whose blocks look at all tokens: none is there, or
-        they look at windows of the image, at other numbers of tokens, or at tokens that are no square of patches.
+        Raises InputError where the detector is no vision transformer whose blocks look at all tokens, one after the
+        other: none is there, or they look at windows of the image, at other numbers of tokens, or at tokens that are no
+        square of patches; some blocks attend otherwise than by scaled_dot_product_attention; or some side by side.
         """
-        watch = self.seen()
-        with watch:
+        watch, beside = self.seen(), Beside()
+        with beside, watch:
             logits = self.detector(image.clone().requires_grad_())
         name = type(self.detector).__name__
         unfit = InputError(
@@ -129,4 +181,17 @@ class ViT:
             raise unfit
         if not last.requires_grad:
             raise InputError(f"{name} gives no gradient, which {self.who} needs")
+        if unread := beside.over(tokens) - len(blocks):
+            raise InputError(
+                f"{self.who} reads scaled_dot_product_attention, by which the tokens of {name} attend to each other "
+                f"{len(blocks)} times, and {unread} times otherwise, which its map would lack: set fused_attn=True in "
+                "every block (timm) or attn_implementation='sdpa' (transformers), or call that function in place of a "
+                "softmax or nn.MultiheadAttention; or take cam:GradCAM"
+            )
+        if aside := _side_by_side(watch.weights):
+            raise InputError(
+                f"{self.who} multiplies attention block by block, and {name} attends {aside} times beside another "
+                "attention, whose result it does not see (as differential attention or parallel blocks do): take "
+                "cam:GradCAM"
+            )
         return Blocks(tuple(blocks), last if pooled else None, logits)

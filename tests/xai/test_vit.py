@@ -446,3 +446,73 @@ def test_the_place_of_patches_costs_nine_passes() -> None:
     with counting(detector) as meter:
         require_patches_in_rows(detector, image, 1 - image, "vit:Rollout")
     assert meter.images <= 9
+
+
+class SideBySide(nn.Module):
+    """Attention that is the difference of two of the same tokens (Ye et al., ICLR 2025)."""
+
+    def __init__(self, attention: Any) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor, **_: Any) -> Tensor:
+        difference: Tensor = self.attention(x) - 0.5 * self.attention(x.roll(1, -1))
+        return difference
+
+
+class ByModule(nn.Module):
+    """The same attention by torch's own module."""
+
+    def __init__(self, attention: Any) -> None:
+        super().__init__()
+        self.module = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.module.load_state_dict(
+            {
+                "in_proj_weight": attention.qkv.weight, "in_proj_bias": attention.qkv.bias,
+                "out_proj.weight": attention.proj.weight, "out_proj.bias": attention.proj.bias,
+            }
+        )  # fmt: skip
+
+    def forward(self, x: Tensor, **_: Any) -> Tensor:
+        attended: Tensor = self.module(x, x, x, need_weights=False)[0]
+        return attended
+
+
+def with_blocks(change: Callable[[Any], nn.Module | None], *places: int) -> Vit:
+    """A vision transformer with another attention in some of its three blocks."""
+    network = of_timm().float()
+    for place in places:
+        block = network.blocks[place]
+        block.attn = change(block.attn) or block.attn
+    return Vit(network.requires_grad_(False)).eval()
+
+
+def by_formula(attention: Any) -> None:
+    attention.fused_attn = False
+
+
+@pytest.mark.parametrize("method", [Rollout(), Relevance()])
+@pytest.mark.parametrize("change", [by_formula, ByModule])
+@pytest.mark.parametrize("places", [(0,), (1,), (2,), (0, 2)])
+def test_attention_that_is_not_read_is_refused(
+    method: Any, change: Callable[[Any], nn.Module | None], places: tuple[int, ...]
+) -> None:
+    detector, image = with_blocks(change, *places), torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(detector(image), with_blocks(by_formula)(image), rtol=1e-3, atol=1e-4)
+    with pytest.raises(InputError, match=f"each other {3 - len(places)} times, and {len(places)} times otherwise"):
+        method.check(detector)
+
+
+@pytest.mark.parametrize("method", [Rollout(), Relevance()])
+def test_attention_side_by_side_is_refused(method: Any) -> None:
+    with pytest.raises(InputError, match="attends 1 times beside another attention"):
+        method.check(with_blocks(SideBySide, 1))
+    with pytest.raises(InputError, match="attends 3 times beside another attention"):
+        method.check(with_blocks(SideBySide, 0, 1, 2))
+    torch.manual_seed(0)
+    parallel = timm.models.VisionTransformer(
+        img_size=32, patch_size=8, embed_dim=16, depth=2, num_heads=2, num_classes=2,
+        block_fn=timm.models.vision_transformer.ParallelThingsBlock,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="attends 2 times beside another attention"):
+        method.check(Vit(shaken(parallel).float()))
