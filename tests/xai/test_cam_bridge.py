@@ -20,7 +20,7 @@ from detectors.base import Detector
 from detectors.caddm import CaddmConfig, CaddmDetector
 from detectors.gradients import differentiable, untouched
 from detectors.layers import as_maps, feature_layer
-from detectors.map_place import hooked, require_in_place
+from detectors.map_place import ASIDE, hooked, require_in_place
 from detectors.queries import Queries, counting
 from detectors.timm_network import TimmConfig, TimmDetector
 from tests.xai.helpers import photo
@@ -342,6 +342,39 @@ def test_a_map_lies_over_the_image(move: Callable[[Tensor], Tensor], words: str 
         return
     with pytest.raises(InputError, match=words):
         found_layer(Moved(move).eval(), layer)
+
+
+class Alike(Detector):
+    """A map of 2 x 2 whose places all see all of the image, as in deep layers at 64 pixels: what leans is chance."""
+
+    class_names, real, input_size = ("Real", "Fake"), 0, 64
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.mixed, self.last, self.head = nn.Linear(3 * 64, 14 * 4), nn.Identity(), nn.Linear(14, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.mixed(functional.avg_pool2d(images, 8).flatten(1)).view(-1, 14, 2, 2)
+        answers: Tensor = self.head(self.last(maps).mean(dim=(2, 3)))
+        return answers
+
+
+def test_chance_in_four_places_is_no_ground_to_refuse() -> None:
+    lowest = 0.0
+    for seed in range(8):
+        detector, image = Alike(seed).eval(), photo(64, seed)[None]
+        lowest = min(lowest, require_in_place(detector, "last", image, 1 - image, as_maps, "image"))
+        assert found_layer(detector) == "last"
+    assert lowest < -ASIDE  # what a map of more places would be refused for
+
+
+@pytest.mark.parametrize("move", [lambda images: images.flip(3), lambda images: images.transpose(2, 3)])
+def test_four_places_that_follow_the_image_are_held_to_it(move: Callable[[Tensor], Tensor]) -> None:
+    detector = Moved(move).eval()
+    detector.input_size = 64
+    with pytest.raises(InputError, match="sees the image elsewhere than it is"):
+        found_layer(detector)
 
 
 def padded(images: Tensor) -> Tensor:
