@@ -130,12 +130,12 @@ def _side_by_side(weights: Sequence[Tensor]) -> int:
 
 def _depends(node: Any, on: Any) -> bool:
     """Whether a node of a graph of autograd leads to another."""
-    known, left = {node}, [node]
+    known, left = {None, node}, [node] if node is not None else []
     while left:
         node = left.pop()
         if node is on:
             return True
-        below = {following for following, _ in node.next_functions if following is not None} - known
+        below = {following for following, _ in node.next_functions} - known
         known |= below
         left += below
     return False
