@@ -8,8 +8,9 @@
 # and their sum is clamped. A copy of the tensor in front of the ReLU, which changes no output, gives what is due.
 #
 # Seen: y = relu(a) * (1, -1) + a * (2, -3), a = (1, 1). Through the ReLU (1, 0) is due, through the shortcut (2, -3),
-# together (3, -3). GuidedBackprop gives (3, 0), Deconvolution likewise; with the copy both give (3, -3). Nothing is
-# said. The script fails where the two ways to write the network give the same.
+# together (3, -3). GuidedBackprop gives (3, 0), as it clamps the sum; Deconvolution gives (1, 0), as it puts the ReLU's
+# gradient in place of the sum. With the copy both give (3, -3). Nothing is said. The script fails where the two ways to
+# write the network give the same.
 set -euo pipefail
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
