@@ -1,6 +1,6 @@
 """Whether a detector's gradient is what finite differences measure: compared once, along a few directions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -159,11 +159,35 @@ def _remark_at(image: Tensor, where: str, detector: Detector, names: Sequence[st
     if fault is not None:
         _TRIED_ON_FRAME.add(detector)
         note_misleading(detector, MAPS)
-        what = ", ".join(names)
-        warn(
-            f"{type(detector).__name__}: {fault.reason}{where}; {what} follow it, and may not show what moves the "
-            "verdict"
-        )
+        _warn_of(fault, where, detector, names)
+
+
+def remarked_on_training(detector: Detector, names: Sequence[str], images: Iterable[Tensor]) -> bool:
+    """Warns that a detector's gradient is not what moves its verdict, at the first of some frames where it is not.
+
+    Nothing is said where that was said of the detector before, as by `remark_on_gradient`, nor is it noted as said of
+    its maps.
+
+    Args:
+        detector: that something is trained against.
+        names: of what is trained by its gradient.
+        images: (3, S, S) float32 in [0, 1], frames that it is trained on.
+
+    Returns:
+        whether it was warned of.
+    """
+    for image in images:
+        if (fault := fault_for_maps(detector, image)) is not None:
+            _warn_of(fault, " on a frame of the training", detector, names)
+            return True
+    return False
+
+
+def _warn_of(fault: GradientFault, where: str, detector: Detector, names: Sequence[str]) -> None:
+    warn(
+        f"{type(detector).__name__}: {fault.reason}{where}; {', '.join(names)} follow it, and may not show what moves "
+        "the verdict"
+    )
 
 
 def fault_for_maps(detector: Detector, image: Tensor) -> GradientFault | None:

@@ -44,7 +44,7 @@ from attacks.malafide.filter_pictures import save_images
 from attacks.malafide.filter_results import tests_file
 from attacks.malafide.filter_test import FilterTest, Testing
 from attacks.malafide.filtered_frames import filtered_frames, probabilities
-from attacks.malafide.fitting import Fitting, cell_of
+from attacks.malafide.fitting import FILTERS, Fitting, cell_of
 from attacks.malafide.gradcam import grad_cam
 from attacks.malafide.gradcam_pages import save_maps
 from attacks.malafide.heatmap import save_heatmap
@@ -81,7 +81,7 @@ def train_filters(
     dataset = open_dataset(target.frames, target.images)
     warn_of_doubt(dataset.entries)
     require_same_of(detector, dataset)
-    remark_on_gradient(detector.detector, ("the filters that are trained",))
+    remark_on_gradient(detector.detector, (FILTERS,))
     manipulations = dataset.chosen(options.manipulation)
     halves = split(dataset.entries, options.split_by, options.seed)
     say(

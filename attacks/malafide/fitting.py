@@ -24,8 +24,14 @@ from common import log
 from common.console import progress, warn
 from common.errors import InputError
 from data.frames import REAL
+from data.sample import spread
 from detectors.base import Detector
+from detectors.gradient_check import remarked_on_training
 from detectors.training.loggers import training_logger
+
+FILTERS = "the filters that are trained"
+TRIED = 3
+"""Fakes of a training, evenly spread, at which the detector's gradient is compared with finite differences."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +75,7 @@ class Fitting:
         self.target_detector, self.dataset, self.halves, self.limit = target_detector, dataset, halves, limit
         self.logger = logger
         self._fakes: tuple[tuple[str, ...], PreparedImages, float] | None = None
+        self._misleads = False  # the gradient, as was said
 
     @cached_property
     def reals(self) -> tuple[PreparedImages, np.ndarray]:
@@ -112,6 +119,7 @@ class Fitting:
             if finished is not None:
                 return finished
             images, clean = self.fakes(manipulations)
+            self._remark_on_gradient(images)
             with training_logger(self.logger, cell.folder) as curves, progress("epoch") as bar:
                 task = bar.add_task(_described(cell), total=settings.epochs)
                 trained = self._train(cell, images, spec, settings, identity, bar, task, curves)
@@ -119,6 +127,11 @@ class Fitting:
             stored = load(cell.filter)
             keep_as_finished(cell.config, stored, settings.max_minutes)
             return stored
+
+    def _remark_on_gradient(self, images: PreparedImages) -> None:
+        """Warns, once, where the detector's gradient at some of the fakes is not what moves its verdict."""
+        tried = (images.at([index])[0] for index in spread(len(images), TRIED))
+        self._misleads = self._misleads or remarked_on_training(self.target_detector.detector, (FILTERS,), tried)
 
     def _train(
         self,

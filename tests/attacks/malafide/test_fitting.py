@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from attacks.malafide.filter import FilterSpec
 from attacks.malafide.filter_dataset import split
 from attacks.malafide.filter_files import StoredFilter
 from attacks.malafide.filter_settings import FilterTrainingSettings
-from attacks.malafide.fitting import Fitting, TargetDetector, cell_of
+from attacks.malafide.fitting import FILTERS, Fitting, TargetDetector, cell_of
 from attacks.malafide.known_filters import load_known
 from common.errors import InputError
 from detectors.checkpoints import read_torch
+from detectors.gradient_check import known_to_mislead, remark_on_gradient
 from tests.attacks.malafide.toys import ChannelDetector, dataset
 
 SETTINGS = FilterTrainingSettings(epochs=3, batch_size=2, learning_rate=3.0, stop=1.0, penalty=0.1, seed=1)
@@ -152,3 +154,28 @@ def test_a_damaged_checkpoint_is_not_gone_on_with(tmp_path: Path) -> None:
     assert not torch.equal(weight, torch.zeros(3, 3, 3, 3))
     with pytest.raises(InputError, match=r"last\.ckpt cannot be read .*; remove it to start anew"):
         fit(tmp_path)
+
+
+class CutAtFakes(ChannelDetector):
+    """Where a picture is even, as the frames are and noise is not, most of it has no gradient."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        even = (images.flatten(1).std(dim=1) < 0.1) & (images.mean(dim=(1, 2, 3)) > 0.3)
+        seen = torch.where(even[:, None, None, None], 0.1 * images + 0.9 * images.detach(), images)
+        return super().forward(seen)
+
+
+def test_a_gradient_that_misleads_on_what_is_trained_on_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for detector, said in ((CutAtFakes(), 1), (ChannelDetector(), 0)):
+        remark_on_gradient(detector, (FILTERS,))
+        found, target = dataset(people=3, frames=2), TargetDetector("toy", detector, 8)
+        fitting = Fitting(target, found, split(found.entries))
+        for size in (3, 5):
+            cell = cell_of(tmp_path / str(said), target, ["Deepfakes"], FilterSpec(size))
+            fitting.fit(cell, ("Deepfakes",), FilterSpec(size), replace(SETTINGS, epochs=1))
+        told = " ".join(capsys.readouterr().err.split())
+        assert told.count("warning: ") == said
+        assert told.count("on a frame of the training; the filters that are trained follow it, and may not") == said
+        assert known_to_mislead(detector) == ()  # its maps are tried by themselves
