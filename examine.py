@@ -154,7 +154,7 @@ def _examine(
             console.say(f"[{time.perf_counter() - began:4.0f} s] {stage}")
             stages.on_stage(stage)
 
-        examiner = setup.examiner(subject.shots[0].picture, on_stage)
+        examiner = setup.examiner([shot.picture for shot in subject.shots], on_stage)
         setting = setup.described(examiner, faces, tuple(sys.argv[1:]))
         case = examine_subject(path, subject, examiner, setting, digest, stages.on_shot)
     lines = answer(case)

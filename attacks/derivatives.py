@@ -60,7 +60,7 @@ def usable_attacks(
             could follow.
     """
     usable = _usable(attacks, detector, image, batch_size, optional)
-    _remark_on_range(usable, detector, image)
+    remark_on_range(usable, detector, image)
     return usable
 
 
@@ -95,18 +95,23 @@ def _usable(
         options += [optional[name] for name in left_out]
         warn(f"{_what(detector, fault)}; {', '.join(done)}, as with {' '.join(options)}")
     return {
-        name: _finite(attack, detector) if isinstance(attack, NES) and name in exact else attack
+        name: by_finite_differences(attack, detector) if isinstance(attack, NES) and name in exact else attack
         for name, attack in attacks.items()
         if name not in left_out
     }
 
 
-def _remark_on_range(attacks: Mapping[str, RegionAttack], detector: Detector, image: Tensor) -> None:
+def remark_on_range(attacks: Mapping[str, RegionAttack], detector: Detector, image: Tensor) -> None:
     """Warns where finite differences lead a detector astray that cannot do with pixels a little outside of [0, 1].
 
     Their probes are not clamped (`attacks.nes.NES`). One that guesses a picture's range by its least or largest value,
     or rounds to bytes without a clamp, answers of another picture then. Asked is about the image with some pixels
     black and some white, and these moved as far as probes go, out of the range and into it.
+
+    Args:
+        attacks: by the name in the message; those that take no finite differences are left alone.
+        detector: what is attacked.
+        image: (3, S, S) float32 in [0, 1], a frame as the detector prepares it.
     """
     probing = {name: nes for name, nes in attacks.items() if isinstance(nes, NES) and nes.derivatives == FINITE}
     if not probing:
@@ -177,7 +182,8 @@ def _less_sure(detector: Detector, image: Tensor, batch_size: int) -> list[Tenso
     return [way[int((odds / odds[0] - left).abs().argmin())] for left in LEFT]
 
 
-def _finite(attack: NES, detector: Detector) -> NES:
+def by_finite_differences(attack: NES, detector: Detector) -> NES:
+    """An attack that takes finite differences, by probes of at least `Detector.least_noise`."""
     return dataclasses.replace(attack, derivatives=FINITE, sigma=max(attack.sigma, detector.least_noise))
 
 

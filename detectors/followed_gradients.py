@@ -25,7 +25,8 @@ MOST = 4
 
 ADVICE = (
     "mend its forward, or attack without its gradient (evaluate.py: nes with --set nes.derivatives=finite "
-    "--set adversarial.derivatives=finite --set protocol.flip_thresholds=none)"
+    "--set adversarial.derivatives=finite --set protocol.flip_thresholds=none; examine.py: "
+    "--set adversarial.derivatives=finite)"
 )
 
 
@@ -44,10 +45,14 @@ class FollowedGradients:
         detector: that is listened to.
         batch_size: images in a pass forward.
         draws: of the sample.
+        whose: the detector that `detector` is a view of, in whose name faults are said; None where it is itself.
     """
 
-    def __init__(self, detector: Detector, batch_size: int, draws: np.random.Generator) -> None:
+    def __init__(
+        self, detector: Detector, batch_size: int, draws: np.random.Generator, whose: Detector | None = None
+    ) -> None:
         self.detector, self._batch_size, self._draws = detector, batch_size, draws
+        self._whose = whose or detector
         self._asked, self._zero = 0, 0
         self._kept: list[_Followed] = []
         self._a_zero: Tensor | None = None
@@ -71,9 +76,9 @@ class FollowedGradients:
         Raises:
             InputError: the detector gives another gradient than before, or one that finite differences deny.
         """
-        if not self._kept or ATTACKS in known_to_mislead(self.detector):
+        if not self._kept or ATTACKS in known_to_mislead(self._whose):
             return
-        name = type(self.detector).__name__
+        name = type(self._whose).__name__
         zeros = [] if self._a_zero is None else [_Followed(self._a_zero, torch.zeros_like(self._a_zero))]
         for followed in [*self._kept, *zeros]:
             if followed.gradient is not None and self._is_another_alone(followed.picture, followed.gradient):

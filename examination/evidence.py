@@ -5,15 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from analysis.statistics.permutation import holm
-from attacks import RegionAttack
 from attacks.pgd import PGD
 from common.seeds import generator
-from detectors import Detector
 from examination.areas import best_region
-from examination.moves import moves, strength
+from examination.moves import RegionMoves, strength
 from scoring.flip_threshold import THRESHOLD_DEPTH, FlipThresholdSearch
 from scoring.protocol import BUDGET, Protocol
 from scoring.region_attacker import RegionAttacker
@@ -101,33 +98,25 @@ def rank_p(move: float, others: np.ndarray, lot: np.random.Generator, tie: float
 
 
 def find_evidence(
-    detector: Detector,
-    image: Tensor,
     segments: np.ndarray,
     regions: Mapping[str, np.ndarray],
-    attack: RegionAttack,
+    moved: RegionMoves,
     drawn: np.ndarray,
     attacker: RegionAttacker,
 ) -> FrameEvidence:
     """Attacks the methods' regions, random ones of their area, every segment, and what the strongest of them make.
 
     Args:
-        detector: whose verdict it is.
-        image: (3, S, S) float32 in [0, 1], called manipulated.
         segments: (S, S) labels 0..K-1, of which the best region is joined.
         regions: by method, (S, S) bool, all of one area.
-        attack: on each region; it should not draw.
+        moved: attacks each region of the image, which is called manipulated; its attack should not draw.
         drawn: (n, S, S) bool, random regions of that area.
         attacker: finds what flips; its seed and key are those of all draws.
 
     Raises:
         InputError: as the attack does.
     """
-    seed, key, batch_size = attacker.seed, attacker.key, attacker.batch_size
-
-    def moved(masks: np.ndarray) -> np.ndarray:
-        return moves(detector, image, masks, attack, seed, key, batch_size)
-
+    seed, key, attack = attacker.seed, attacker.key, moved.attack
     names = list(regions)
     area = int(regions[names[0]].sum())
     own, random_moves = np.stack([regions[name] for name in names]), moved(drawn)
@@ -137,7 +126,7 @@ def find_evidence(
     candidate_moves = np.concatenate([own_moves, random_moves, moved(proposed)])
     at = int(candidate_moves.argmax())
     best, best_move = candidates[at], float(candidate_moves[at])
-    before = strength(detector, image, batch_size)
+    before = strength(moved.detector, moved.image, attacker.batch_size)
     tie = _ROUNDING * max(1.0, abs(before))
     ranks = {
         name: rank_p(float(move), random_moves, generator(seed, key, "ties", name), tie)

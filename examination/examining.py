@@ -6,10 +6,13 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.process_state import kept_process_state
+from detectors.spot_checks import spot_checked
 from examination.case import Case, CurvePoint, Setting
 from examination.films import Subject
 from examination.frame import Examiner
 from examination.together import together
+
+VERDICT_OF_A_FILM = "a frame whose verdict belongs to that on the film"
 
 
 @kept_process_state("examining")
@@ -32,11 +35,12 @@ def examine_subject(
         on_shot: called after each picture with how many are done.
 
     Raises:
-        InputError: a picture that is examined has no verdict (two classes tie) or cannot be explained at all, or no
-            moment of the film has a verdict.
+        InputError: a picture that is examined has no verdict (two classes tie) or cannot be explained at all, no moment
+            of the film has a verdict, or the detector says otherwise when it is asked again.
     """
     began, detector = time.perf_counter(), examiner.detector
-    curve, remarks = verdicts(subject, examiner)
+    with spot_checked([detector], examiner.batch_size, VERDICT_OF_A_FILM, path.name):
+        curve, remarks = verdicts(subject, examiner)
     examined = []
     for number, shot in enumerate(subject.shots, start=1):
         examined.append(examiner(shot))

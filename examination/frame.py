@@ -1,6 +1,5 @@
 """One picture examined: its verdict, each method's map and region, the evidence, stability and agreement."""
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -10,32 +9,24 @@ import numpy as np
 from torch import Tensor
 
 from attacks import RegionAttack
-from attacks.budgets import PGD_REACH
-from attacks.derivatives import followed_fault
-from attacks.nes import FINITE, NES
-from attacks.pgd import PGD
-from common.console import warn
 from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
-from detectors.half_precision import require_float32
 from detectors.preparing import prepared
 from detectors.queries import probabilities
 from detectors.spot_checks import SpotChecks
 from examination.areas import best_region, common_area, random_regions
 from examination.evidence import FrameEvidence, find_evidence
+from examination.moves import RegionMoves
 from examination.stability import Overlap, Variation, changed_copies, compare, overlap_of
 from scoring.asked_again import OF_A_FRAME, AskedAgain, changed_pictures
 from scoring.attempts import Attempts, StageFailure
 from scoring.region_attacker import RegionAttacker, Verdict
 from scoring.unchanged import Unchanged, UnchangedAnswers
 from xai.explanation import Explanation, FrameExplanations, explained_class
-from xai.explanation_settings import ExplanationSettings, check_settings
+from xai.explanation_settings import ExplanationSettings
 from xai.methods import Method
 from xai.stability import is_flat
-
-STEPS = 4
-EVIDENCE_PAIRS = 10  # of NES by finite differences, where there are no gradients
 
 Stage = Callable[[str], None]
 
@@ -115,7 +106,10 @@ class Examiner:
     on_stage: Stage = lambda stage: None
 
     def __call__(self, shot: Shot) -> ExaminedFrame:
-        """Everything that is found of a picture; its verdict alone where that is Real, or no method explains it."""
+        """Everything that is found of a picture; its verdict alone where that is Real, or no method explains it.
+
+        Raises InputError where the detector says otherwise of it, or of what was asked about it, at the end.
+        """
         detector, attempts = self.detector, Attempts()
         self._unchanged.require()
         spot_checks = SpotChecks(detector, self.batch_size, OF_A_FRAME, self.seed, shot.name)
@@ -127,37 +121,52 @@ class Examiner:
 
         with spot_checks.listening():
             verdict, image, logits = self.judged(shot.picture)
-            target = verdict.target
-            if verdict.predicted == detector.real:
-                return _without_maps(shot, image, verdict, attempts)
-            begin("maps of the picture")
-            explanations = self._explained(image, target, self.seed, shot.name, attempts)
-            if not explanations:
-                return _without_maps(shot, image, verdict, attempts)
-            segments = self.settings.segments(image)
-            area = common_area(segments)
-            regions = {name: _region(explanation, area) for name, explanation in explanations.items()}
-            drawn = random_regions(segments, area, self.regions, self.seed, shot.name)
-            begin(f"attacks on {len(regions)} regions and {self.regions} random ones")
-            attacker = RegionAttacker(detector, image, verdict, self.seed, shot.name, self.batch_size)
-            evidence = find_evidence(detector, image, segments, regions, self.attack, drawn, attacker)
-            stability: dict[str, dict[str, Overlap]] = {name: {} for name in regions}
-            made_anew = self._made_anew(regions, attempts)
-            for number, variation in enumerate((*changed_copies(shot.picture), *shot.neighbours), start=1):
-                begin(f"stability: {variation.name}")
-                other, changed, _ = self.judged(variation.picture)
-                said = detector.class_names[other.predicted]
-                again = self._explained(
-                    changed, target, self.seed + number, shot.name, attempts, variation.name, made_anew
-                )
-                for name, explanation in again.items():
-                    second = explanation, _region(explanation, area)
-                    stability[name][variation.name] = compare((explanations[name], regions[name]), second, drawn, said)
+            moved = RegionMoves(detector, image, self.attack, self.seed, shot.name, self.batch_size)
+            explanations: dict[str, Explanation] = {}
+            if verdict.predicted != detector.real:
+                begin("maps of the picture")
+                explanations = self._explained(image, verdict.target, self.seed, shot.name, attempts)
+            if explanations:
+                frame = self._put_to_the_test(shot, image, verdict, explanations, moved, attempts, begin)
+            else:
+                frame = _without_maps(shot, image, verdict, attempts)
         self._unchanged.require()
-        self._ask_again(shot.name, image, logits, segments)
+        self._ask_again(shot.name, image, logits, explained=bool(explanations))
         spot_checks.require_answers()
         self._answers.require_gradient("an explainer of this examination")
         spot_checks.require_gradients()
+        moved.require_gradients(OF_A_FRAME)
+        return frame
+
+    def _put_to_the_test(
+        self,
+        shot: Shot,
+        image: Tensor,
+        verdict: Verdict,
+        explanations: Mapping[str, Explanation],
+        moved: RegionMoves,
+        attempts: Attempts,
+        begin: Stage,
+    ) -> ExaminedFrame:
+        """The evidence, stability and agreement of the maps of a picture."""
+        detector, target = self.detector, verdict.target
+        segments = self.settings.segments(image)
+        area = common_area(segments)
+        regions = {name: _region(explanation, area) for name, explanation in explanations.items()}
+        drawn = random_regions(segments, area, self.regions, self.seed, shot.name)
+        begin(f"attacks on {len(regions)} regions and {self.regions} random ones")
+        attacker = RegionAttacker(detector, image, verdict, self.seed, shot.name, self.batch_size)
+        evidence = find_evidence(segments, regions, moved, drawn, attacker)
+        stability: dict[str, dict[str, Overlap]] = {name: {} for name in regions}
+        made_anew = self._made_anew(regions, attempts)
+        for number, variation in enumerate((*changed_copies(shot.picture), *shot.neighbours), start=1):
+            begin(f"stability: {variation.name}")
+            other, changed, _ = self.judged(variation.picture)
+            said = detector.class_names[other.predicted]
+            again = self._explained(changed, target, self.seed + number, shot.name, attempts, variation.name, made_anew)
+            for name, explanation in again.items():
+                second = explanation, _region(explanation, area)
+                stability[name][variation.name] = compare((explanations[name], regions[name]), second, drawn, said)
         own = list(regions.values())
         return ExaminedFrame(
             shot, image, verdict.probabilities, verdict.predicted, target, explanations, regions, evidence, stability,
@@ -186,9 +195,10 @@ class Examiner:
     def _unchanged(self) -> Unchanged:
         return Unchanged(self.detector, self.settings, {})
 
-    def _ask_again(self, name: str, image: Tensor, logits: Tensor, segments: np.ndarray) -> None:
+    def _ask_again(self, name: str, image: Tensor, logits: Tensor, explained: bool) -> None:
         """Raises InputError where the detector says something else by now, of this picture or of the first one."""
-        changed = changed_pictures(self.detector, image, segments, ())
+        nothing = image.new_empty(0, *image.shape)
+        changed = changed_pictures(self.detector, image, self.settings.segments(image), ()) if explained else nothing
         if (drift := self._asked_again(name, image, logits, changed)) is not None:
             raise InputError(
                 f"detector {type(self.detector).__name__} drifts: at the end of {drift.noticed} it answers "
@@ -225,39 +235,6 @@ class Examiner:
                         raise InputError("its map is flat: all segments count alike, so it points at nothing")
                     made[method.name] = explanation
         return made
-
-
-def usable_examination(
-    detector: Detector,
-    settings: ExplanationSettings,
-    picture: np.ndarray,
-    batch_size: int,
-    budget: float,
-) -> tuple[ExplanationSettings, RegionAttack]:
-    """The settings, and the attack on regions, that suit a detector: by its gradient, or else by finite differences.
-
-    Args:
-        detector: what is examined.
-        settings: of the explanations.
-        picture: at which the gradient and the methods are tried.
-        batch_size: images in a forward pass.
-        budget: L-infinity, in (0, 1], of the attack on regions.
-
-    Raises:
-        InputError: the detector computes in half precision, or a method does not suit it for that picture.
-    """
-    image, step = prepared(detector, picture), PGD_REACH * budget / STEPS
-    require_float32(detector, image)
-    check_settings(settings, detector, image)
-    fault = followed_fault(detector, image, batch_size)
-    if fault is None:
-        return settings, PGD(epsilon=budget, alpha=step, steps=STEPS, random_start=False)
-    warn(
-        f"{type(detector).__name__}: {fault.reason}; it is attacked by finite differences, which take longer, and the "
-        "smallest budgets that flip its verdict are not sought"
-    )
-    settings = dataclasses.replace(settings, adversarial=dataclasses.replace(settings.adversarial, derivatives=FINITE))
-    return settings, NES(epsilon=budget, step=step, steps=STEPS, pairs=EVIDENCE_PAIRS, derivatives=FINITE)
 
 
 def _without_maps(shot: Shot, image: Tensor, verdict: Verdict, attempts: Attempts) -> ExaminedFrame:

@@ -5,8 +5,12 @@ import torch
 from torch import Tensor
 
 from attacks import RegionAttack
-from common.seeds import derive_seed
+from common.seeds import derive_seed, generator
 from detectors import Detector, Queries
+from detectors.answers import in_float32
+from detectors.followed_gradients import ADVICE, FollowedGradients
+from detectors.gradients import NoGradientError
+from detectors.queries import tell
 from xai.regions import digest_of
 
 LIFT = 50.0
@@ -30,8 +34,10 @@ class Unflippable(Detector):
         self.input_size, self.mean, self.antialias = detector.input_size, detector.mean, detector.antialias
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, 2): the log-odds of Real, and `lift`."""
-        odds = -fake_log_odds(self.detector(images), self.detector.real)
+        """Logits (N, 2): the log-odds of Real, and `lift`. Those who listen to the detector are told its answers."""
+        logits = self.detector(images)
+        tell(self.detector, images, in_float32(logits.detach()).cpu())
+        odds = -fake_log_odds(logits, self.detector.real)
         return torch.stack([odds, torch.full_like(odds, self.lift)], dim=1)
 
 
@@ -46,47 +52,72 @@ def strength(detector: Detector, image: Tensor, batch_size: int) -> float:
     return float(fake_log_odds(Queries(detector, batch_size).logits(image[None]), detector.real)[0])
 
 
-def moves(
-    detector: Detector,
-    image: Tensor,
-    regions: np.ndarray,
-    attack: RegionAttack,
-    seed: int,
-    key: str,
-    batch_size: int,
-) -> np.ndarray:
-    """How much lower an attack on each region brings the log-odds of the image being manipulated, (N,), at least 0.
+class RegionMoves:
+    """How far an attack on regions of one image brings down the log-odds of its being manipulated.
+
+    Some of the gradients that it follows are kept, those beyond the flip among them: `require_gradients` asks for them
+    again.
 
     Args:
         detector: whose verdict is moved.
         image: (3, S, S) float32 in [0, 1].
-        regions: (N, S, S) bool, True where a pixel may change.
-        attack: what is run on each; the same for all.
+        attack: what is run on each region; the same for all.
         seed: with the key and the region, of the attack's draws.
         key: of the image.
         batch_size: images in a forward pass.
-
-    Raises:
-        InputError: as the attack does.
     """
-    seeds = [derive_seed(seed, key, "move", digest_of(region)) for region in regions]
-    lift = LIFT
-    while (found := _moves(Unflippable(detector, lift), image, regions, attack, seeds, batch_size)) is None:
-        lift *= 10
-    return found
 
+    def __init__(
+        self, detector: Detector, image: Tensor, attack: RegionAttack, seed: int, key: str, batch_size: int
+    ) -> None:
+        self.detector, self.image, self.attack = detector, image, attack
+        self._seed, self._key, self._batch_size = seed, key, batch_size
+        self._followed: list[FollowedGradients] = []
+        """Of views that are lifted further and further."""
 
-def _moves(
-    view: Unflippable, image: Tensor, regions: np.ndarray, attack: RegionAttack, seeds: list[int], batch_size: int
-) -> np.ndarray | None:
-    """As `moves`, by one view; None where an attack flips it, and has stopped."""
-    before = Queries(view, 1).logits(image[None])[0, 0]
-    found = []
-    for start in range(0, len(regions), GROUP):
-        group = regions[start : start + GROUP]
-        images = image.expand(len(group), *image.shape)
-        result = attack(view, images, torch.from_numpy(group), seeds[start : start + GROUP], batch_size)
-        if result.flipped.any():
-            return None
-        found.append((result.logits[:, 0] - before).clamp(min=0.0).double().numpy())
-    return np.concatenate(found) if found else np.zeros(0)
+    def __call__(self, regions: np.ndarray) -> np.ndarray:
+        """How much lower an attack on each region (N, S, S) bool, True where a pixel may change, brings it, (N,).
+
+        At least 0. Raises InputError as the attack does, in the name of the detector.
+        """
+        seeds = [derive_seed(self._seed, self._key, "move", digest_of(region)) for region in regions]
+        lifts = 0
+        while True:
+            followed = self._of_view(lifts)
+            try:
+                with followed.listening():
+                    found = self._moves(followed.detector, regions, seeds)
+            except NoGradientError as error:
+                raise NoGradientError(self.detector, error.reason, ADVICE) from error
+            if found is not None:
+                return found
+            lifts += 1
+
+    def require_gradients(self, what: str) -> None:
+        """Raises InputError where gradients that it followed at `what` are others now, or not what moves the detector.
+
+        See `detectors.followed_gradients`.
+        """
+        for followed in self._followed:
+            followed.require(what)
+
+    def _of_view(self, lifts: int) -> FollowedGradients:
+        """What is kept of the view that is lifted ten times as far, so many times; it is made where it is new."""
+        if lifts == len(self._followed):
+            draws = generator(self._seed, self._key, "gradients of moves", lifts)
+            view = Unflippable(self.detector, LIFT * 10.0**lifts)
+            self._followed.append(FollowedGradients(view, self._batch_size, draws, self.detector))
+        return self._followed[lifts]
+
+    def _moves(self, view: Detector, regions: np.ndarray, seeds: list[int]) -> np.ndarray | None:
+        """What is found by one view; None where an attack flips it, and has stopped."""
+        before = Queries(view, 1).logits(self.image[None])[0, 0]
+        found = []
+        for start in range(0, len(regions), GROUP):
+            group = regions[start : start + GROUP]
+            images = self.image.expand(len(group), *self.image.shape)
+            result = self.attack(view, images, torch.from_numpy(group), seeds[start : start + GROUP], self._batch_size)
+            if result.flipped.any():
+                return None
+            found.append((result.logits[:, 0] - before).clamp(min=0.0).double().numpy())
+        return np.concatenate(found) if found else np.zeros(0)

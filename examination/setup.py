@@ -1,6 +1,6 @@
 """An examination that is ready to start: the detector, the methods and their settings, resolved from the options."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -10,20 +10,22 @@ from attacks.budgets import read_budget
 from attacks.registry import describe_attack
 from common.errors import InputError
 from detectors import Detector, Queries
+from detectors.answers import says
 from detectors.consistency import probes, require_same_beside
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.preparing import prepared
 from examination.case import Setting
 from examination.evidence import FEWEST, regions_needed
-from examination.frame import Examiner, usable_examination
+from examination.frame import Examiner
+from examination.usable import usable_examination
 from runs.chosen_parts import chosen_batch_size, chosen_methods, open_detector, split_overrides, with_stopping
 from runs.configuration import describe_device, identify_detector, versions
 from runs.own_explainers import try_explainers
 from runs.run_options import EvaluationOptions
 from runs.unused_settings import warn_of_unused
 from xai.explanation_settings import ExplanationSettings, build_settings, check_settings, describe_settings
-from xai.methods import Method
+from xai.methods import ADVERSARIAL, Method
 
 PRESET = "quick"
 """Of the explanations, where nothing is said: the others take more than five minutes for one picture."""
@@ -58,13 +60,18 @@ class ExaminationSetup:
     budget: float
     batch_size: int
 
-    def examiner(self, picture: np.ndarray, on_stage: Callable[[str], None]) -> Examiner:
-        """For pictures (H, W, 3) uint8 as this one, at which the detector's gradient is tried."""
+    def examiner(self, pictures: Sequence[np.ndarray], on_stage: Callable[[str], None]) -> Examiner:
+        """For pictures (H, W, 3) uint8; at the first that is not called Real the detector's gradient is tried."""
+        picture = next(filter(self._is_manipulated, pictures), pictures[0])
         settings, attack = usable_examination(self.detector, self.settings, picture, self.batch_size, self.budget)
         try_explainers(self.detector, self.methods, settings, prepared(self.detector, picture), self.batch_size)
         return Examiner(
             self.detector, self.methods, settings, attack, self.regions, self.options.seed, self.batch_size, on_stage
         )
+
+    def _is_manipulated(self, picture: np.ndarray) -> bool:
+        logits = Queries(self.detector, self.batch_size).logits(prepared(self.detector, picture)[None])
+        return not says(logits, self.detector.real)[0]
 
     def described(self, examiner: Examiner, face_detector: str | None, command: tuple[str, ...]) -> Setting:
         """Everything that the numbers of a case depend on, but the file."""
@@ -114,7 +121,8 @@ def prepare_examination(options: EvaluationOptions, regions: int | None, budget:
     batch_size = chosen_batch_size(options, detector, device, None)
     Queries(detector, batch_size, options.precision)
     require_same_beside(detector, probes(detector), batch_size)
-    warn_of_unused(overrides, methods, settings)
+    of_regions = (ADVERSARIAL,) if "derivatives" in overrides.get(ADVERSARIAL, {}) else ()  # how they are attacked
+    warn_of_unused(overrides, methods, settings, of_regions)
     return ExaminationSetup(
         options, name, detector, methods, settings, preset, regions or regions_needed(len(methods)), epsilon, batch_size
     )

@@ -166,6 +166,29 @@ def test_a_detector_that_draws_for_changed_pictures_is_told(tmp_path: Path, caps
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["Pale", "PaleDraws", "PaleSmoothed"])
+def test_a_detector_is_asked_again_about_what_it_calls_real(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector, film = f"tests.examination.stand_ins:{name}", write(tmp_path / "film.mp4", moving(30))
+    of_film = run(film, *FIND, "--frames", 1, "--out", tmp_path / "film", method="LIME", detector=detector)
+    told = capsys.readouterr().err
+    of_picture = run(
+        crop(tmp_path / "a.png"), "--whole", "--out", tmp_path / "picture", method="LIME", detector=detector
+    )
+    told_of_picture = capsys.readouterr().err
+    if name == "Pale":
+        assert (of_film, of_picture, told, told_of_picture) == (0, 0, "", "")
+        assert data(tmp_path / "film")["frames"][0]["verdict"] == "Real"
+        return
+    assert (of_film, of_picture) == (1, 1)
+    assert f"detector {name} answers a frame whose verdict belongs to that on the film differently" in told
+    assert f"detector {name} answers " in told_of_picture
+    assert "differently" in told_of_picture
+    assert not (tmp_path / "film").exists()
+    assert not (tmp_path / "picture").exists()
+
+
 def test_a_film_is_examined_by_frame_and_together(tmp_path: Path) -> None:
     film = write(tmp_path / "film.mp4", moving(30))
     assert run(film, *FIND, "--frames", 2, "--out", tmp_path / "out") == 0

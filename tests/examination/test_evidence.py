@@ -13,7 +13,7 @@ from common.seeds import generator
 from detectors import Detector
 from examination.areas import best_region, common_area, random_regions
 from examination.evidence import BEST, WHOLE, FrameEvidence, find_evidence, rank_p, regions_needed
-from examination.moves import moves
+from examination.moves import RegionMoves
 from scoring.region_attacker import RegionAttacker, Verdict
 from tests.toys import LinearDetector, PatchDetector
 from xai.segments import Segments
@@ -43,7 +43,8 @@ def evidence(detector: Detector, image: Tensor, regions: Mapping[str, np.ndarray
     attacker = RegionAttacker(detector, image, Verdict(chances, int(chances.argmax()), 1, -1), 0, "a", 32)
     segments = Segments(count=64, kind="grid")(image)
     drawn = random_regions(segments, common_area(segments), count, 0, "a")
-    return find_evidence(detector, image, segments, regions, ATTACK, drawn, attacker)
+    moved = RegionMoves(detector, image, ATTACK, 0, "a", 32)
+    return find_evidence(segments, regions, moved, drawn, attacker)
 
 
 def test_a_method_that_points_at_the_planted_patch_has_evidence_and_another_has_none() -> None:
@@ -78,7 +79,7 @@ def test_the_move_of_a_linear_detector_is_the_budget_times_the_weights() -> None
     weight = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(1))
     detector, image = LinearDetector(weight, bias=300.0), torch.full((3, 16, 16), 0.5)
     regions = np.random.default_rng(0).random((5, 16, 16)) < 0.3
-    found = moves(detector, image, regions, ATTACK, 0, "a", 4)
+    found = RegionMoves(detector, image, ATTACK, 0, "a", 4)(regions)
     expected = [ATTACK.epsilon * weight[:, torch.from_numpy(region)].abs().sum() for region in regions]
     assert found == pytest.approx(np.array(expected), rel=2e-3)
 
@@ -89,7 +90,7 @@ def test_a_move_does_not_end_where_the_verdict_flips(steepness: int) -> None:
     detector, image = LinearDetector(weight, bias=0.1 - 0.5 * 768 * steepness), torch.full((3, 16, 16), 0.5)
     small, large = np.zeros((2, 16, 16), dtype=bool)
     small[:4], large[:8] = True, True
-    found = moves(detector, image, np.stack([small, large]), ATTACK, 0, "a", 4)
+    found = RegionMoves(detector, image, ATTACK, 0, "a", 4)(np.stack([small, large]))
     expected = ATTACK.epsilon * 768 * steepness * np.array([0.25, 0.5])
     assert found == pytest.approx(expected, rel=1e-2)  # either flips it
 
@@ -101,7 +102,7 @@ def test_p_values_are_uniform_for_a_detector_that_ignores_its_input() -> None:
     attack, found = PGD(epsilon=8 / 255, alpha=8 / 255, steps=1, random_start=False), []
     for toy in range(200):
         regions = np.concatenate([own, random_regions(segments, int(own.sum()), 99, toy, "toy")])
-        all_moves = moves(Deaf(8, toy), torch.full((3, 8, 8), 0.5), regions, attack, toy, "toy", 128)
+        all_moves = RegionMoves(Deaf(8, toy), torch.full((3, 8, 8), 0.5), attack, toy, "toy", 128)(regions)
         found.append(rank_p(all_moves[0], all_moves[1:], generator(toy, "lot"))[:2])
     safe, exact = np.array(found).T
     assert kstest(exact - 0.005, "uniform").pvalue > 0.01  # the middle of each of the hundred steps
