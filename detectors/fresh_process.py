@@ -80,9 +80,9 @@ def require_same_in_fresh_process(detector: Detector, total: int, picture: Calla
 
     Of the frames, PICTURES are taken, evenly spread, without those that cannot be read. Here all are prepared, then all
     are asked about, twice; there each is asked about once it is prepared, after the last one mirrored and darker. A
-    frame that is not said the same twice here is left to its turn. Where the other process cannot be had, or makes no
-    detector, one line says that nothing is known. Any other detector than a user's own, and one that no
-    `detectors.load` made, is not asked, and no frame is read.
+    frame that is not said the same twice here is left to its turn, which one line says. Where the other process cannot
+    be had, or makes no detector, one line says that nothing is known. Any other detector than a user's own, and one
+    that no `detectors.load` made, is not asked, and no frame is read.
 
     Args:
         detector: loaded, and maybe asked before.
@@ -113,9 +113,11 @@ def require_same_in_fresh_process(detector: Detector, total: int, picture: Calla
         )
     if all(isinstance(each.logits, str) for each in (*here, *found.said[1:])):
         warn(f"{name} answers none of {count(len(here), 'frame')}, here or in another process: {_UNKNOWN}")
+    differing = 0
     for one, two, there in zip(here, again, reversed(found.said[1:]), strict=True):
         if _otherwise(detector, one, two):
-            continue  # here already, and so the frame is left out when its turn comes
+            differing += 1  # here already, and so the frame is left out when its turn comes
+            continue
         if difference := _otherwise(detector, one, there, loaded.draws):
             raise InputError(
                 f"{name} {difference} in another process, where it is asked in another order: it keeps something of "
@@ -123,6 +125,11 @@ def require_same_in_fresh_process(detector: Detector, total: int, picture: Calla
                 "of a set, draws, what a calling script has set); let prepare and forward follow from the picture and "
                 "the weights alone"
             )
+    if differing:
+        warn(
+            f"{name} does not say the same twice of {differing} of {count(len(here), 'frame')}, which are not compared "
+            f"with what it says in another process: {_UNKNOWN}"
+        )
 
 
 def serve(task_file: str, answers_file: str) -> None:
