@@ -331,10 +331,10 @@ def test_where_pixels_are_alike_exactly_a_true_gradient_is_not_blamed(border: fl
     framed = torch.full_like(image, border)
     framed[:, 8:24, 8:24] = image[:, 8:24, 8:24]
     assert gradient_fault(Residual(), framed) is None
-    for change, reason in ((half_detached, "disagrees"), (_Through.apply, "disagrees"), (torch.detach, "no gradient")):
-        fault = gradient_fault(Residual(change), framed)
+    for change, misleads in ((half_detached, True), (_Through.apply, True), (torch.detach, False)):
+        fault = gradient_fault(Residual(change), framed)  # some processors round a still area otherwise in a batch
         assert fault is not None
-        assert reason in fault.reason
+        assert fault.misleads == misleads
 
 
 def test_the_end_of_a_relu_is_no_fault(image: Tensor) -> None:
