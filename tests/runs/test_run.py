@@ -173,7 +173,7 @@ def test_a_folder_that_becomes_another_runs_gets_no_tables(tmp_path: Path, selec
     def score(frame: Frame, tell: Callable[[str], None]) -> Scored:
         if frame.key == last and what == "moved away":
             path.rename(tmp_path / "elsewhere")
-            shutil.copytree(other, path)
+            shutil.copytree(other, path, dirs_exist_ok=True)  # a folder may have been made anew for a record
         elif frame.key == last:
             (path / "config.json").unlink()
             if what == "another run":
