@@ -72,36 +72,32 @@ def fingerprint_of(frames: IndexedFrames) -> str:
 def look(frames: IndexedFrames) -> None:
     """Looks at LOOKED_AT pictures, masks and source pictures, and warns of those that are odd."""
 
-    def of_picture(entry: Entry) -> _Doubt | None:
-        return _picture_doubt(decode(frames.images.read(entry.key), entry.key))
+    def of_picture(entry: Entry) -> tuple[_Doubt | None, ...]:
+        data = frames.images.read(entry.key)
+        return _picture_doubt(decode(data, entry.key)), _bits_doubt(data, entry.key)
 
-    def of_bits(entry: Entry) -> _Doubt | None:
-        return _bits_doubt(frames.images.read(entry.key), entry.key)
-
-    def of_mask(entry: Entry) -> _Doubt | None:
-        return _mask_doubt(decode_mask(frames.images.read(str(entry.mask)), str(entry.mask)))
+    def of_mask(entry: Entry) -> tuple[_Doubt | None, ...]:
+        return (_mask_doubt(decode_mask(frames.images.read(str(entry.mask)), str(entry.mask))),)
 
     masked = [entry for entry in frames.entries if entry.fake and entry.mask]
-    names = [entry.key for entry in frames.entries]
-    _warn_of(frames.entries, of_picture, "picture", names)
-    _warn_of(frames.entries, of_bits, "picture", names)
+    _warn_of(frames.entries, of_picture, "picture", [entry.key for entry in frames.entries])
     _warn_of(masked, of_mask, "mask", [str(entry.mask) for entry in masked])
     paired = [position for position, entry in enumerate(frames.entries) if entry.fake and entry.source]
     warn_of_pairs(frames, [paired[index] for index in spread(len(paired), LOOKED_AT)])
 
 
 def _warn_of(
-    entries: Sequence[Entry], doubt_of: Callable[[Entry], _Doubt | None], what: str, names: Sequence[str]
+    entries: Sequence[Entry], doubts_of: Callable[[Entry], tuple[_Doubt | None, ...]], what: str, names: Sequence[str]
 ) -> None:
     """Warns of each doubt that some of the entries give, with their number and the first name."""
     looked_at = spread(len(entries), LOOKED_AT)
     found: dict[tuple[str, str], list[str]] = {}
     for position in looked_at:
         try:
-            doubt = doubt_of(entries[position])
+            doubts = doubts_of(entries[position])
         except (InputError, OSError):  # its frame says so
             continue
-        if doubt is not None:
+        for doubt in filter(None, doubts):
             found.setdefault(doubt[:2], []).append(f"{names[position]}{doubt.detail}")
     of = f"of {count(len(looked_at), what)}{' looked at' if len(looked_at) < len(entries) else ''}"
     for (looks, means), those in found.items():

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
@@ -174,6 +175,17 @@ def require_gradient(detector: Detector, who: str) -> None:
                 "let its forward run without no_grad and detach"
             )
     _GIVE_GRADIENTS.add(detector)
+
+
+def graph_nodes(root: Any) -> Iterator[Any]:
+    """Every node of autograd's graph from `root` on, a tensor's `grad_fn`, once; none where it is None."""
+    known, left = {None, root}, [] if root is None else [root]
+    while left:
+        node = left.pop()
+        yield node
+        below = {following for following, _ in node.next_functions} - known
+        known |= below
+        left += below
 
 
 @contextlib.contextmanager

@@ -123,15 +123,17 @@ class Examiner:
             verdict, image, logits = self.judged(shot.picture)
             moved = RegionMoves(detector, image, self.attack, self.seed, shot.name, self.batch_size)
             explanations: dict[str, Explanation] = {}
+            segments: np.ndarray | None = None
             if verdict.predicted != detector.real:
                 begin("maps of the picture")
                 explanations = self._explained(image, verdict.target, self.seed, shot.name, attempts)
             if explanations:
-                frame = self._put_to_the_test(shot, image, verdict, explanations, moved, attempts, begin)
+                segments = self.settings.segments(image)
+                frame = self._put_to_the_test(shot, image, verdict, explanations, segments, moved, attempts, begin)
             else:
                 frame = _without_maps(shot, image, verdict, attempts)
         self._unchanged.require()
-        self._ask_again(shot.name, image, logits, explained=bool(explanations))
+        self._ask_again(shot.name, image, logits, segments)
         spot_checks.require_answers()
         self._answers.require_gradient("an explainer of this examination")
         spot_checks.require_gradients()
@@ -144,13 +146,13 @@ class Examiner:
         image: Tensor,
         verdict: Verdict,
         explanations: Mapping[str, Explanation],
+        segments: np.ndarray,
         moved: RegionMoves,
         attempts: Attempts,
         begin: Stage,
     ) -> ExaminedFrame:
         """The evidence, stability and agreement of the maps of a picture."""
         detector, target = self.detector, verdict.target
-        segments = self.settings.segments(image)
         area = common_area(segments)
         regions = {name: _region(explanation, area) for name, explanation in explanations.items()}
         drawn = random_regions(segments, area, self.regions, self.seed, shot.name)
@@ -195,10 +197,11 @@ class Examiner:
     def _unchanged(self) -> Unchanged:
         return Unchanged(self.detector, self.settings, {})
 
-    def _ask_again(self, name: str, image: Tensor, logits: Tensor, explained: bool) -> None:
+    def _ask_again(self, name: str, image: Tensor, logits: Tensor, segments: np.ndarray | None) -> None:
         """Raises InputError where the detector says something else by now, of this picture or of the first one."""
-        nothing = image.new_empty(0, *image.shape)
-        changed = changed_pictures(self.detector, image, self.settings.segments(image), ()) if explained else nothing
+        changed = image.new_empty(0, *image.shape)
+        if segments is not None:
+            changed = changed_pictures(self.detector, image, segments, ())
         if (drift := self._asked_again(name, image, logits, changed)) is not None:
             raise InputError(
                 f"detector {type(self.detector).__name__} drifts: at the end of {drift.noticed} it answers "

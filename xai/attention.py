@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from common.errors import InputError
 from detectors.base import Detector
+from detectors.gradients import graph_nodes
 from detectors.layers import patch_grid
 
 
@@ -125,20 +126,10 @@ class Beside(TorchDispatchMode):
 
 def _side_by_side(weights: Sequence[Tensor]) -> int:
     """How many of the attentions do not depend on the one before, by the graph that autograd has of them."""
-    return sum(not _depends(after.grad_fn, before.grad_fn) for before, after in itertools.pairwise(weights))
-
-
-def _depends(node: Any, on: Any) -> bool:
-    """Whether a node of a graph of autograd leads to another."""
-    known, left = {None, node}, [node] if node is not None else []
-    while left:
-        node = left.pop()
-        if node is on:
-            return True
-        below = {following for following, _ in node.next_functions} - known
-        known |= below
-        left += below
-    return False
+    return sum(
+        all(node is not before.grad_fn for node in graph_nodes(after.grad_fn))
+        for before, after in itertools.pairwise(weights)
+    )
 
 
 @dataclass(frozen=True)

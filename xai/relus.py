@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from common.console import warn
 from detectors.base import Detector
-from detectors.gradients import differentiable, untouched
+from detectors.gradients import differentiable, graph_nodes, untouched
 from detectors.queries import Queries
 
 
@@ -74,21 +74,8 @@ def relus_of_modules(detector: Detector) -> tuple[int, int]:
                 )
                 handles.callback(handle.remove)
         logits = detector.forward(image.requires_grad_().clone())  # past the hooks that count
-        every = [node for node in _nodes(logits.grad_fn) if _is_relu(node)]
+        every = [node for node in graph_nodes(logits.grad_fn) if _is_relu(node)]
     return sum(node in seen for node in every), len(every)
-
-
-def _nodes(root: Any) -> Iterator[Any]:
-    """Every node of a graph of autograd, once."""
-    known, left = {root}, [root]
-    while left:
-        node = left.pop()
-        if node is None:
-            continue
-        yield node
-        below = {following for following, _ in node.next_functions} - known
-        known |= below
-        left += below
 
 
 def _is_relu(node: Any) -> bool:
