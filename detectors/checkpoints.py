@@ -117,14 +117,14 @@ def _described(content: Any, path: Path) -> dict[str, Any]:
         values = vars(options) if isinstance(options, Namespace) else options
         if not isinstance(values, Mapping):
             continue
-        if key in _DESCRIPTIONS:
-            said |= {str(name): value for name, value in values.items()}
         if is_holder(key):
             for name, labels in _labels_inside(values, DEEPEST - 1):
                 if same_order(said.setdefault(name, labels), labels) is False:
                     raise InputError(
                         f"checkpoint {path}: it says {name} twice, in other orders: save a file that says one of them"
                     )
+        if key in _DESCRIPTIONS:
+            said |= {str(name): value for name, value in values.items()}
     return said
 
 

@@ -333,9 +333,15 @@ def test_classes_that_a_file_names(tmp_path: Path, beside: dict[str, Any]) -> No
 def test_classes_that_a_file_names_twice(tmp_path: Path) -> None:
     same = saved(tmp_path, 2, config={"classes": ["fake", "real"], "data": {"classes": ["Fake", "Real"]}})
     assert load(same).class_names == ("Fake", "Real")
-    two = saved(tmp_path, 2, config={"classes": ["fake", "real"], "data": {"classes": ["real", "fake"]}})
-    with pytest.raises(InputError, match="it says classes twice, in other orders: save a file that says one"):
-        load(two)
+    orders = {"classes": ["fake", "real"]}, {"classes": ["real", "fake"]}
+    for beside in (
+        {"config": {**orders[0], "data": orders[1]}},
+        {**orders[0], "hyper_parameters": orders[1]},
+        {"args": Namespace(**orders[0]), "hyper_parameters": orders[1]},
+    ):
+        two = saved(tmp_path, 2, **beside)
+        with pytest.raises(InputError, match="it says classes twice, in other orders: save a file that says one"):
+            load(two)
 
 
 @pytest.mark.parametrize("names", ['["fake", "real"]', "{0: 'fake', 1: 'real'}", "fake,real"])
