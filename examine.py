@@ -18,7 +18,7 @@ from common.config_file import ConfigOption, SaveConfigOption, save_config
 from common.errors import InputError
 from common.files import sha256
 from data.preprocess.face_detection import face_detector
-from detectors.fresh_process import PICTURES, require_same_in_fresh_process
+from detectors.checks.fresh_process import PICTURES, require_same_in_fresh_process
 from examination.answer import answer
 from examination.examining import examine_subject
 from examination.faces import FaceChoice

@@ -12,7 +12,7 @@ import typer
 from common import console
 from common.commands import with_options
 from common.errors import InputError
-from detectors.fresh_process import require_same_in_fresh_process
+from detectors.checks.fresh_process import require_same_in_fresh_process
 from examination.faces import FaceChoice, without_surroundings
 from reporting.frame_inspection import (
     describe_inspection,

@@ -14,7 +14,7 @@ from attacks.torchattacks_bridge import WITHOUT_GRADIENTS, TorchAttack
 from common.console import warn
 from common.errors import InputError
 from detectors.base import Detector
-from detectors.gradient_check import ATTACKS, GradientFault, gradient_fault, gradients_at, note_misleading
+from detectors.checks.gradient_check import ATTACKS, GradientFault, gradient_fault, gradients_at, note_misleading
 from detectors.gradients import NoGradientError
 from detectors.half_precision import require_float32
 from detectors.queries import Queries
@@ -139,8 +139,8 @@ def remark_on_range(attacks: Mapping[str, RegionAttack], detector: Detector, ima
 def followed_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> GradientFault | None:
     """What is wrong with a detector's gradient where attacks follow it; None where finite differences agree with it.
 
-    It is tried at the image (`detectors.gradient_check`), and where an attack by it leads: at pictures between the
-    image and one that the detector calls Real, or where it gets no further. There the verdict is less sure, and a
+    It is tried at the image (`detectors.checks.gradient_check`), and where an attack by it leads: at pictures between
+    the image and one that the detector calls Real, or where it gets no further. There the verdict is less sure, and a
     detector may go another way, through a part that gives no gradient or another one.
 
     Args:

@@ -14,9 +14,9 @@ from data.demo.demo_frames import DemoFrames
 from data.frames import Frame
 from data.picture_doubts import warn_of_pictures
 from data.source import open_frames, refuse_without_frames, warn_of_doubt
-from detectors.conventions import NOTHING_SAID, Conventions
+from detectors.checks.fresh_process import require_same_in_fresh_process
 from detectors.detector_test import number
-from detectors.fresh_process import require_same_in_fresh_process
+from detectors.loading.conventions import NOTHING_SAID, Conventions
 from detectors.options import CheckpointOption, DeviceOption
 from detectors.predictions import predict, report_left_out
 from detectors.training.command import run_training

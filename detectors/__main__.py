@@ -12,8 +12,8 @@ from common.commands import with_options
 from common.errors import InputError
 from data.picture_doubts import warn_of_pictures
 from data.source import open_frames, warn_of_doubt
-from detectors.conventions import NOTHING_SAID, Conventions
 from detectors.detector_test import run_test
+from detectors.loading.conventions import NOTHING_SAID, Conventions
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption
 from detectors.registry import load
 from detectors.training.command import run_training

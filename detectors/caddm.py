@@ -10,13 +10,13 @@ from torch import Tensor
 from common.errors import InputError
 from detectors.base import REAL, Reading
 from detectors.caddm_network import CaddmNetwork, CaddmOutputs
-from detectors.checkpoints import Checkpoint
-from detectors.class_names import BINARY
-from detectors.conventions import Conventions
-from detectors.published_keys import efficientnet_pytorch, renamed_modules
-from detectors.reading import agreed_classes, none_said, stated_classes
-from detectors.saving import MAX_INPUT, Config, NetworkDetector, config_in, model_in
-from detectors.weight_loading import fits, load_into
+from detectors.loading.checkpoints import Checkpoint
+from detectors.loading.class_names import BINARY
+from detectors.loading.conventions import Conventions
+from detectors.loading.published_keys import efficientnet_pytorch, renamed_modules
+from detectors.loading.reading import agreed_classes, none_said, stated_classes
+from detectors.loading.saving import MAX_INPUT, Config, NetworkDetector, config_in, model_in
+from detectors.loading.weight_loading import fits, load_into
 
 PUBLISHED_BACKBONES = {1536: "tf_efficientnet_b3", 1792: "tf_efficientnet_b4", 512: "resnet34"}
 """By the channels of their feature map, in which the published files differ.

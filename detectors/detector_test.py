@@ -9,7 +9,7 @@ import numpy as np
 from common.console import count, say, table, warn
 from data.frames import Frame
 from detectors.base import REAL, Detector
-from detectors.fresh_process import require_same_in_fresh_process
+from detectors.checks.fresh_process import require_same_in_fresh_process
 from detectors.predictions import Predictions, predict, report_left_out
 from detectors.rates import auc, auc_interval, equal_error_rate, error_rates
 from detectors.report_files import write_report_files
@@ -92,7 +92,7 @@ def run_test(detector: Detector, frames: Sequence[Frame], out: Path, batch_size:
 
     Raises:
         InputError: no frame is left, a verdict is not a number, or it is another in another process
-            (`detectors.fresh_process`).
+            (`detectors.checks.fresh_process`).
         OSError: the files cannot be written.
     """
     report = measure_detector(detector, frames, batch_size)

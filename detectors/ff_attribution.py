@@ -7,14 +7,14 @@ import torch
 
 from common.errors import InputError
 from detectors.base import Detector
-from detectors.checkpoints import Checkpoint, read
-from detectors.class_names import BINARY
-from detectors.conventions import Conventions
-from detectors.reading import Defaults, own_detector, read_foreign
-from detectors.saving import model_in
+from detectors.loading.checkpoints import Checkpoint, read
+from detectors.loading.class_names import BINARY
+from detectors.loading.conventions import Conventions
+from detectors.loading.reading import Defaults, own_detector, read_foreign
+from detectors.loading.saving import model_in
+from detectors.loading.timm_source import outputs_in
+from detectors.loading.weight_loading import fits
 from detectors.timm_network import TimmConfig
-from detectors.timm_source import outputs_in
-from detectors.weight_loading import fits
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "attribution_model" / "weights"
 DEMO_WEIGHTS = _WEIGHTS / "demo.safetensors"

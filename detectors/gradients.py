@@ -136,7 +136,7 @@ def answer_for_gradient(detector: Detector, images: Tensor) -> Tensor | None:
     """What a detector says of images whose gradient is wanted: logits (N, C) float32, on the CPU.
 
     As attacks ask it: with autograd on, and weights frozen. None where it cannot be asked so (it leaves torch, or
-    memory runs out): `detectors.gradient_check` tells who needs a gradient.
+    memory runs out): `detectors.checks.gradient_check` tells who needs a gradient.
 
     Args:
         detector: in any mode.

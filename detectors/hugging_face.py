@@ -15,11 +15,11 @@ from common.console import warn
 from common.errors import InputError
 from common.extras import extra
 from detectors.base import REAL, resize, to_pictures
-from detectors.checkpoints import Checkpoint
-from detectors.conventions import Conventions
-from detectors.reading import agreed_classes
-from detectors.saving import MAX_INPUT, Config, NetworkDetector, config_in
-from detectors.weight_loading import load_into
+from detectors.loading.checkpoints import Checkpoint
+from detectors.loading.conventions import Conventions
+from detectors.loading.reading import agreed_classes
+from detectors.loading.saving import MAX_INPUT, Config, NetworkDetector, config_in
+from detectors.loading.weight_loading import load_into
 
 EXTRA = "hf"
 FLIPPED = "do_flip_channel_order"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from common.console import warn
 from common.errors import InputError
 from detectors.base import Detector
-from detectors.map_place import hooked, require_in_place, slightly_changed
+from detectors.checks.map_place import hooked, require_in_place, slightly_changed
 from detectors.queries import Queries, log_odds
 
 FOLLOWS = 0.15

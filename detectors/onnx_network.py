@@ -16,12 +16,12 @@ from common.errors import InputError
 from common.extras import extra
 from common.files import parse_json
 from detectors.base import REAL, Detector, Reading
-from detectors.class_names import order_unknown
-from detectors.conventions import NORMALISATIONS, Colour, Conventions
-from detectors.onnx_graph import digest, scaling, without_probabilities
-from detectors.reading import NORMALISATION_OPTIONS, agreed, shown, stated_classes
-from detectors.saving import MAX_INPUT
-from detectors.statements import stated_normalisation, stated_size, statements_in, unused_statements
+from detectors.loading.class_names import order_unknown
+from detectors.loading.conventions import NORMALISATIONS, Colour, Conventions
+from detectors.loading.onnx_graph import digest, scaling, without_probabilities
+from detectors.loading.reading import NORMALISATION_OPTIONS, agreed, shown, stated_classes
+from detectors.loading.saving import MAX_INPUT
+from detectors.loading.statements import stated_normalisation, stated_size, statements_in, unused_statements
 
 EXTRA = "onnx"
 

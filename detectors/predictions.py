@@ -12,11 +12,11 @@ from common.errors import InputError
 from data.frames import Frame
 from detectors.answers import NotFiniteError
 from detectors.base import Detector
-from detectors.consistency import differs
+from detectors.checks.consistency import differs
+from detectors.checks.spot_checks import spot_checked
 from detectors.half_precision import half_types
 from detectors.preparing import prepared
 from detectors.queries import Queries, probabilities
-from detectors.spot_checks import spot_checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ def predict(
     Raises:
         InputError: no frame is left, the detector's logits are not finite for one, or it says otherwise in the end
             of the first, second, middle or last frame of the first batch or the last of all, asked about that alone,
-            or of one of a random sample (`detectors.spot_checks`), asked about beside others.
+            or of one of a random sample (`detectors.checks.spot_checks`), asked about beside others.
     """
     with spot_checked((detector,), batch_size, "a frame of this test"):
         return _predict(Queries(detector, batch_size), frames, batch_size, label_of or detector.label_of)

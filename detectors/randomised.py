@@ -26,7 +26,7 @@ from common.errors import FAILED, InputError
 from common.seeds import derive_seed
 from detectors.answers import NotFiniteError
 from detectors.base import Detector
-from detectors.foreign_tensors import foreign_tensors
+from detectors.checks.foreign_tensors import foreign_tensors
 from detectors.queries import Queries, evaluating, exact_float32
 
 PROBES = 8

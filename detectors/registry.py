@@ -19,27 +19,28 @@ from common.files import sha256
 from common.process_state import kept_process_state
 from common.registry import resolve
 from common.torch_patches import remark_replaced, shared
-from detectors import caddm, ff_attribution, hugging_face, sbi, timm_source, xception
+from detectors import caddm, ff_attribution, hugging_face, sbi, xception
 from detectors.base import Detector
-from detectors.checkpoints import Checkpoint, read
-from detectors.consistency import probes
-from detectors.contract import check_contract, require_hashable
-from detectors.conventions import NOTHING_SAID, Conventions
+from detectors.checks.consistency import probes
+from detectors.checks.contract import check_contract, require_hashable
+from detectors.checks.foreign_tensors import remark_foreign_tensors
+from detectors.checks.own_weights import Origin, origin_of, watched_loads
 from detectors.devices import resolve_device
-from detectors.foreign_tensors import remark_foreign_tensors
-from detectors.hugging_face_source import build_hugging_face
+from detectors.loading import timm_source
+from detectors.loading.checkpoints import Checkpoint, read
+from detectors.loading.conventions import NOTHING_SAID, Conventions
+from detectors.loading.hugging_face_source import build_hugging_face
+from detectors.loading.nearest_network import looks_like, nearest
+from detectors.loading.published_wrappers import nearest_wrapper, wrapper_of
+from detectors.loading.reading import assumption, network_in, none_said, own_detector
+from detectors.loading.saving import model_in
+from detectors.loading.statements import unused_statements
+from detectors.loading.weight_loading import missing_parts
 from detectors.memory import ran_out
-from detectors.nearest_network import looks_like, nearest
 from detectors.onnx_network import build_onnx
 from detectors.optimise import optimise as optimised
-from detectors.own_weights import Origin, origin_of, watched_loads
-from detectors.published_wrappers import nearest_wrapper, wrapper_of
 from detectors.queries import require_evaluating
-from detectors.reading import assumption, network_in, none_said, own_detector
-from detectors.saving import model_in
-from detectors.statements import unused_statements
 from detectors.timm_network import TimmConfig, create_network
-from detectors.weight_loading import missing_parts
 
 
 @dataclass(frozen=True)
@@ -298,7 +299,7 @@ def _lacking(checkpoint: Checkpoint) -> str:
 
 
 def _own(name: str, checkpoint: str | Path | None) -> tuple[Detector, str | None, Origin]:
-    """A user's detector, its checkpoint's SHA-256, and where its weights are from (`detectors.own_weights`)."""
+    """A user's detector, its checkpoint's SHA-256, and where its weights are from (`detectors.checks.own_weights`)."""
     make = _maker(name)
     before = shared()
     with watched_loads() as left:

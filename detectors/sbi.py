@@ -3,14 +3,14 @@
 import torch
 
 from common.errors import InputError
-from detectors.checkpoints import Checkpoint
-from detectors.class_names import BINARY
-from detectors.conventions import Conventions
-from detectors.published_keys import efficientnet_pytorch
-from detectors.reading import Defaults, own_detector, read_foreign
-from detectors.saving import model_in
+from detectors.loading.checkpoints import Checkpoint
+from detectors.loading.class_names import BINARY
+from detectors.loading.conventions import Conventions
+from detectors.loading.published_keys import efficientnet_pytorch
+from detectors.loading.reading import Defaults, own_detector, read_foreign
+from detectors.loading.saving import model_in
+from detectors.loading.weight_loading import fits
 from detectors.timm_network import TimmConfig, TimmDetector, create_network
-from detectors.weight_loading import fits
 
 CONFIG = TimmConfig(
     network="tf_efficientnet_b4",

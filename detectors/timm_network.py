@@ -14,9 +14,9 @@ from torch.nn import functional
 from common.errors import InputError
 from data.frames import CLASS_NAMES
 from detectors.base import REAL
-from detectors.checkpoints import Checkpoint
-from detectors.saving import MAX_INPUT, Config, NetworkDetector, config_in
-from detectors.weight_loading import load_into
+from detectors.loading.checkpoints import Checkpoint
+from detectors.loading.saving import MAX_INPUT, Config, NetworkDetector, config_in
+from detectors.loading.weight_loading import load_into
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.process_state import kept_process_state
-from detectors.spot_checks import spot_checked
+from detectors.checks.spot_checks import spot_checked
 from examination.case import Case, CurvePoint, Setting
 from examination.films import Subject
 from examination.frame import Examiner

@@ -12,9 +12,9 @@ from attacks import RegionAttack
 from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
+from detectors.checks.spot_checks import SpotChecks
 from detectors.preparing import prepared
 from detectors.queries import probabilities
-from detectors.spot_checks import SpotChecks
 from examination.areas import best_region, common_area, random_regions
 from examination.evidence import FrameEvidence, find_evidence
 from examination.moves import RegionMoves

@@ -8,7 +8,7 @@ from attacks import RegionAttack
 from common.seeds import derive_seed, generator
 from detectors import Detector, Queries
 from detectors.answers import in_float32
-from detectors.followed_gradients import ADVICE, FollowedGradients
+from detectors.checks.followed_gradients import ADVICE, FollowedGradients
 from detectors.gradients import NoGradientError
 from detectors.queries import tell
 from xai.regions import digest_of
@@ -96,7 +96,7 @@ class RegionMoves:
     def require_gradients(self, what: str) -> None:
         """Raises InputError where gradients that it followed at `what` are others now, or not what moves the detector.
 
-        See `detectors.followed_gradients`.
+        See `detectors.checks.followed_gradients`.
         """
         for followed in self._followed:
             followed.require(what)

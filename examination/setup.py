@@ -11,7 +11,7 @@ from attacks.registry import describe_attack
 from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.answers import says
-from detectors.consistency import probes, require_same_beside
+from detectors.checks.consistency import probes, require_same_beside
 from detectors.devices import resolve_device
 from detectors.memory import keep_freed_memory
 from detectors.preparing import prepared

@@ -13,7 +13,7 @@ from attacks.nes import FINITE, NES
 from attacks.pgd import PGD
 from common.console import warn
 from detectors import Detector, Queries
-from detectors.gradient_check import GradientFault, gradient_fault
+from detectors.checks.gradient_check import GradientFault, gradient_fault
 from detectors.gradients import NoGradientError
 from detectors.half_precision import require_float32
 from detectors.preparing import prepared

@@ -11,7 +11,7 @@ from attacks.budgets import fraction, read_budget
 from common.commands import changed_options
 from common.errors import InputError
 from detectors import Detector
-from detectors.conventions import NOTHING_SAID, Conventions
+from detectors.loading.conventions import NOTHING_SAID, Conventions
 from detectors.registry import load, short_name
 from robustness.deep_image_prior import DIP, DeepImagePrior, DipDefence
 from robustness.gradient_masking import MaskingCheck

@@ -13,10 +13,10 @@ from common.errors import InputError
 from data.source import open_frames, refuse_without_frames, warn_of_doubt
 from detectors import Detector
 from detectors.batch_size import AUTO, ON_CPU, fastest, read_batch_size
-from detectors.consistency import probes, require_same_beside
-from detectors.detector_state import require_unchanged, state_of
+from detectors.checks.consistency import probes, require_same_beside
+from detectors.checks.detector_state import require_unchanged, state_of
+from detectors.checks.fresh_process import require_same_in_fresh_process
 from detectors.devices import resolve_device
-from detectors.fresh_process import require_same_in_fresh_process
 from detectors.memory import keep_freed_memory
 from detectors.queries import gradient_batch
 from robustness.attack_options import AttackOptions, NamedDetector

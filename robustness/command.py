@@ -10,7 +10,7 @@ import typer
 from common import log
 from common.commands import with_options
 from common.console import application, paragraph
-from detectors.conventions import NOTHING_SAID, Conventions
+from detectors.loading.conventions import NOTHING_SAID, Conventions
 from detectors.options import CheckpointOption, DetectorOption
 from detectors.registry import short_name
 from robustness.attack_options import AttackOptions, NamedDetector, attacked_detector, compared_detectors

@@ -9,7 +9,7 @@ from torch import Tensor
 from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.answers import in_float32
-from detectors.gradient_check import gradient_fault
+from detectors.checks.gradient_check import gradient_fault
 from detectors.gradients import differentiable, untouched
 from detectors.half_precision import half_types
 from detectors.queries import exact_float32
@@ -32,8 +32,8 @@ class GradientCheck:
         promised: h |g|, the predicted root mean square.
         measured: the root mean square of the odd part over some directions.
         resolution: changes below this are rounding: 1e-5 of the largest logit, or 1e-5.
-        misleads: whether the gradient is there and finite differences deny it (`detectors.gradient_check`): of one that
-            is as long as it should be and points elsewhere, nothing else tells.
+        misleads: whether the gradient is there and finite differences deny it (`detectors.checks.gradient_check`): of
+            one that is as long as it should be and points elsewhere, nothing else tells.
     """
 
     key: str

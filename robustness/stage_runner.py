@@ -11,8 +11,8 @@ from common.errors import InputError
 from common.process_state import kept_process_state
 from common.progress_lines import PERCENT
 from data.frames import Frame
-from detectors.detector_state import require_unchanged, state_of
-from detectors.spot_checks import spot_checked
+from detectors.checks.detector_state import require_unchanged, state_of
+from detectors.checks.spot_checks import spot_checked
 from robustness.attacked_frames import AttackedFrames, FrameEntry
 from robustness.stage_records import CleanVerdict, Part, Parts, Record
 from robustness.stages import CLEAN, Stage, StageFrames, judged_otherwise

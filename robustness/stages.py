@@ -12,7 +12,7 @@ from torch import Tensor
 from common.errors import InputError
 from common.seeds import derive_seed
 from data.frames import Frame
-from detectors.consistency import differs
+from detectors.checks.consistency import differs
 from detectors.half_precision import half_types
 from robustness.attacked_frames import FrameEntry
 from robustness.gradient_norms import check_gradients

@@ -12,7 +12,7 @@ from common.errors import InputError
 from common.files import stem
 from common.settings import from_json
 from detectors import Detector, Queries
-from detectors.consistency import differs
+from detectors.checks.consistency import differs
 from detectors.half_precision import half_types
 from detectors.preparing import prepared
 from runs import json_records

@@ -13,7 +13,7 @@ from common.console import warn
 from common.errors import FAILED, InputError
 from common.global_generators import other_seeds
 from detectors import Detector, Queries
-from detectors.gradient_check import remark_on_gradient
+from detectors.checks.gradient_check import remark_on_gradient
 from runs.asked_own_parts import ASKED_TOLERANCE, DEPENDS, Asked, Given, asked_otherwise, of_map, own_methods
 from runs.first_given import TOLERANCE
 from xai.base import SampledExplainer

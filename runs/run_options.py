@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from detectors.batch_size import ON_CPU
-from detectors.conventions import Conventions
+from detectors.loading.conventions import Conventions
 from detectors.options import CheckpointOption, DetectorOption, DeviceOption
 from scoring.baselines.table import BASELINES
 from scoring.protocol import EVERY, NONE

@@ -15,10 +15,10 @@ from common.errors import InputError
 from common.process_state import kept_process_state
 from data.picture_transforms import parse_transforms
 from detectors import Queries
-from detectors.consistency import probes, require_same_beside, require_same_in
+from detectors.checks.consistency import probes, require_same_beside, require_same_in
+from detectors.checks.foreign_tensors import remark_foreign_tensors
+from detectors.checks.fresh_process import require_same_in_fresh_process
 from detectors.devices import resolve_device
-from detectors.foreign_tensors import remark_foreign_tensors
-from detectors.fresh_process import require_same_in_fresh_process
 from detectors.memory import keep_freed_memory
 from detectors.registry import loaded_as
 from runs.as_published import parse_differences

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from detectors import Detector, Queries
-from detectors.consistency import answers_differ, require_same_answers
-from detectors.contract import require_draws_left_alone
+from detectors.checks.consistency import answers_differ, require_same_answers
+from detectors.checks.contract import require_draws_left_alone
 from detectors.gradients import answer_for_gradient
 from scoring.scored import Drift
 
 OF_A_FRAME = "a picture that an explanation or attack of this frame asked about"
-"""What `detectors.spot_checks` are of, at a frame's end."""
+"""What `detectors.checks.spot_checks` are of, at a frame's end."""
 
 
 class AskedAgain:

@@ -10,7 +10,7 @@ from common.console import warn
 from data.frames import Frame
 from data.masks import at_size
 from detectors import Detector
-from detectors.gradient_check import fault_for_maps, misleads_maps
+from detectors.checks.gradient_check import fault_for_maps, misleads_maps
 from scoring.attempts import Attempts
 from scoring.costs import CostTracker
 from xai.explanation import AdversarialImage, Explanation, FrameExplanations

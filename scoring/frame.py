@@ -15,11 +15,11 @@ from data.frames import Frame
 from data.picture_transforms import PictureTransform
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
-from detectors.consistency import require_same_in
+from detectors.checks.consistency import require_same_in
+from detectors.checks.spot_checks import SpotChecks
 from detectors.preparing import prepared, prepared_mask
 from detectors.queries import counting, probabilities
 from detectors.randomised import randomised
-from detectors.spot_checks import SpotChecks
 from scoring.asked_again import OF_A_FRAME, AskedAgain, changed_pictures
 from scoring.attempts import Attempts, NothingScoredError
 from scoring.baselines.baseline_regions import baseline_regions, unexplained

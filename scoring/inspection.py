@@ -14,10 +14,10 @@ from data.frames import Frame
 from data.masks import at_size
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
+from detectors.checks.spot_checks import SpotChecks
 from detectors.memory import ran_out
 from detectors.preparing import prepared, prepared_mask
 from detectors.queries import probabilities
-from detectors.spot_checks import SpotChecks
 from scoring.asked_again import OF_A_FRAME, AskedAgain, changed_pictures
 from scoring.frame import Scorer
 from xai.explanation import Explanation, FrameExplanations, explained_class

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from common.errors import InputError
 from detectors import Detector, Queries
-from detectors.consistency import answers_differ
-from detectors.detector_state import require_unchanged, state_of
-from detectors.gradient_check import GRADIENT_TOLERANCE, GradientFault, gradients_at
+from detectors.checks.consistency import answers_differ
+from detectors.checks.detector_state import require_unchanged, state_of
+from detectors.checks.gradient_check import GRADIENT_TOLERANCE, GradientFault, gradients_at
 from scoring.metrics.base import Metric
 from scoring.metrics.registry import describe_metric
 from xai.explanation_settings import ExplanationSettings, describe_settings

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from detectors import fresh_process
+from detectors.checks import fresh_process
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

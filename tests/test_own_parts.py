@@ -26,8 +26,9 @@ from common.console import status
 from common.errors import InputError
 from common.process_state import _STATE
 from data.frames import Frame
-from detectors import Detector, Queries, gradient_check
-from detectors.consistency import weights_seen
+from detectors import Detector, Queries
+from detectors.checks import gradient_check
+from detectors.checks.consistency import weights_seen
 from detectors.predictions import predict
 from detectors.preparing import prepared, prepared_mask
 from robustness.threat_model import ThreatModel

@@ -14,7 +14,7 @@ import evaluate
 from common.console import status
 from common.errors import InputError
 from detectors import Queries
-from detectors.consistency import probes
+from detectors.checks.consistency import probes
 from runs.asked_own_parts import given_here
 from runs.first_given import FILE, PLACES, FirstGiven, _difference, keep_given, require_same_given, sampled
 from runs.run_folder import RunFolder

@@ -13,8 +13,8 @@ from common.errors import FAILED, InputError, described
 from common.memory import place
 from common.settings import override
 from detectors.base import Detector
-from detectors.detector_state import require_unchanged, state_of
-from detectors.gradient_check import remark_on_gradient
+from detectors.checks.detector_state import require_unchanged, state_of
+from detectors.checks.gradient_check import remark_on_gradient
 from detectors.memory import ran_out
 from xai.base import DetectorSpecificExplainer, Explainer, FrameExplainer, FrameSpecificExplainer
 from xai.designs import BALANCED

@@ -13,9 +13,9 @@ from attacks.malafide.fitting import TargetDetector
 from attacks.malafide.known_filters import load_known
 from attacks.malafide.open_videos import open_videos
 from common.errors import InputError
-from detectors.consistency import probes, require_same_beside
-from detectors.conventions import Conventions
-from detectors.fresh_process import require_same_in_fresh_process
+from detectors.checks.consistency import probes, require_same_beside
+from detectors.checks.fresh_process import require_same_in_fresh_process
+from detectors.loading.conventions import Conventions
 from detectors.registry import load as load_detector
 from detectors.registry import short_name
 

@@ -56,7 +56,7 @@ from common.console import application, say, table, warn
 from common.errors import InputError
 from data.preprocess.crop_records import PreprocessSettings
 from data.source import warn_of_doubt
-from detectors.gradient_check import remark_on_gradient
+from detectors.checks.gradient_check import remark_on_gradient
 from detectors.options import CheckpointOption, DeviceOption
 
 malafide_app = application("2D-Malafide: filters that make fakes pass as real.")

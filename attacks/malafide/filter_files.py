@@ -17,7 +17,7 @@ from attacks.malafide.filter import Filter, FilterSpec
 from common.errors import InputError
 from common.files import atomic_write, parse_json
 from common.settings import from_json
-from detectors.checkpoints import read
+from detectors.loading.checkpoints import read
 
 METADATA_KEY = "malafide"
 _SPEC, _FACTS, _SHA256 = "filter", "training", "sha256"

@@ -12,7 +12,7 @@ from attacks.malafide.fidelity import Fidelity
 from attacks.malafide.filter import IMAGE, FilterSpec
 from attacks.malafide.filter_settings import FilterTrainingSettings
 from attacks.malafide.fitting import TargetDetector
-from detectors.conventions import Conventions
+from detectors.loading.conventions import Conventions
 from detectors.options import CheckpointOption, DeviceOption
 from detectors.training.loggers import LoggerOption
 

@@ -15,9 +15,9 @@ from attacks.malafide.scores import ASKED
 from common.errors import InputError
 from data.frames import REAL
 from data.sample import natural, spread
+from detectors.checks.spot_checks import spot_checked
 from detectors.preparing import prepared
 from detectors.queries import Queries, exact_float32
-from detectors.spot_checks import spot_checked
 
 REAL_NAME, FAKE_NAME = "real", "fake"
 

@@ -26,7 +26,7 @@ from common.errors import InputError
 from data.frames import REAL
 from data.sample import spread
 from detectors.base import Detector
-from detectors.gradient_check import remarked_on_training
+from detectors.checks.gradient_check import remarked_on_training
 from detectors.training.loggers import training_logger
 
 FILTERS = "the filters that are trained"

@@ -13,7 +13,7 @@ from attacks.malafide.scores import fakeness
 from common.errors import InputError
 from data.sample import spread
 from detectors.base import Detector
-from detectors.gradient_check import remark_on_gradient
+from detectors.checks.gradient_check import remark_on_gradient
 from detectors.gradients import differentiable, untouched
 from detectors.layers import feature_layer, module, require_layer_on_frame
 from detectors.queries import Queries, exact_float32

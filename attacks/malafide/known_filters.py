@@ -15,7 +15,7 @@ from attacks.malafide.filter_results import CHECKPOINT, CONFIG, FILTER, FINISHED
 from attacks.malafide.training import EPOCHS, TIME
 from common.console import warn
 from common.errors import InputError
-from detectors.checkpoints import read_torch
+from detectors.loading.checkpoints import read_torch
 
 _OF_A_TRAINING = frozenset({"detector", "manipulations", "size", "epochs", "seed"})
 _SHA256, _MINUTES = "sha256", "max_minutes"

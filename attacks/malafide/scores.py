@@ -11,12 +11,12 @@ from attacks.malafide.fidelity import psnr
 from attacks.malafide.filter import Filter
 from attacks.malafide.prepared_images import PreparedImages
 from detectors.base import Detector
+from detectors.checks.spot_checks import spot_checked
 from detectors.queries import Queries, exact_float32, log_odds
 from detectors.rates import EqualErrorRate, equal_error_rate
-from detectors.spot_checks import spot_checked
 
 ASKED = "a picture, filtered or not,"
-"""What is asked again about (`detectors.spot_checks`)."""
+"""What is asked again about (`detectors.checks.spot_checks`)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,8 +25,8 @@ from common.files import atomic_write
 from common.seeds import derive_seed, generator
 from detectors.answers import in_float32
 from detectors.base import Detector
-from detectors.checkpoints import read_torch
 from detectors.gradients import differentiable, untouched
+from detectors.loading.checkpoints import read_torch
 from detectors.queries import exact_float32
 
 COLUMNS = ("epoch", "learning_rate", "batch_loss", "loss", "eer", "psnr", "seconds")

@@ -13,7 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from common.errors import InputError
 from common.files import atomic_write, sha256
-from detectors.checkpoints import read_torch
+from detectors.loading.checkpoints import read_torch
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 

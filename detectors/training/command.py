@@ -22,8 +22,8 @@ from data.picture_doubts import warn_of_pictures
 from data.source import open_frames, warn_of_doubt
 from detectors.base import Detector
 from detectors.devices import several
+from detectors.loading.timm_source import BINARY
 from detectors.registry import weights_digest
-from detectors.timm_source import BINARY
 from detectors.training.adversarial import Adversarial
 from detectors.training.augment import AUGMENTATIONS
 from detectors.training.classification import Classification

@@ -22,17 +22,17 @@ from common.console import progress
 from common.errors import InputError
 from common.files import sweep
 from common.seeds import derive_seed
-from detectors.checkpoints import read
 from detectors.devices import several
+from detectors.loading.checkpoints import read
+from detectors.loading.saving import METADATA_KEY, NetworkDetector, save
+from detectors.loading.weight_loading import load_into
 from detectors.memory import keep_freed_memory
-from detectors.saving import METADATA_KEY, NetworkDetector, save
 from detectors.training.checkpoint_files import BEST, LAST, Best, WholeCheckpoints, last_checkpoint
 from detectors.training.data import FrameData, steps_of
 from detectors.training.loggers import STEPS, training_logger
 from detectors.training.progress import Budget, History
 from detectors.training.recipe import Recipe, TrainingBatch
 from detectors.training.training_frames import Labelled, class_weights
-from detectors.weight_loading import load_into
 
 SETTINGS_KEY = "training"
 FREE_TO_CHANGE = ("max_minutes", "workers")

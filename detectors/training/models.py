@@ -13,14 +13,14 @@ from data.landmarks import Landmarks
 from detectors import sbi, xception
 from detectors.base import Detector
 from detectors.caddm import CaddmConfig, CaddmDetector
-from detectors.class_names import BINARY, OrderUnknownError
-from detectors.conventions import Conventions
 from detectors.hugging_face import HuggingFaceDetector
-from detectors.hugging_face_source import new_hugging_face
+from detectors.loading.class_names import BINARY, OrderUnknownError
+from detectors.loading.conventions import Conventions
+from detectors.loading.hugging_face_source import new_hugging_face
+from detectors.loading.saving import NetworkDetector
+from detectors.loading.timm_source import published_config
 from detectors.registry import load
-from detectors.saving import NetworkDetector
 from detectors.timm_network import TimmConfig, TimmDetector
-from detectors.timm_source import published_config
 from detectors.training.caddm_recipe import FacialSwaps
 from detectors.training.classification import Classification
 from detectors.training.recipe import Recipe

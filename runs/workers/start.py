@@ -15,9 +15,9 @@ from torch import Tensor
 from common.errors import InputError
 from data.stores.unchanged_images import Stamps
 from detectors import Detector, Queries
-from detectors.consistency import differs, probes
+from detectors.checks.consistency import differs, probes
+from detectors.checks.gradient_check import known_to_mislead, note_misleading
 from detectors.devices import resolve_device
-from detectors.gradient_check import known_to_mislead, note_misleading
 from detectors.half_precision import half_types
 from runs.asked_own_parts import given_here
 from runs.first_given import FirstGiven, require_same_given

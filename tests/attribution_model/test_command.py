@@ -14,8 +14,8 @@ from common.console import status
 from common.locks import LOCK, alone_in
 from data.frames import CLASS_NAMES
 from data.source import open_frames
+from detectors.loading.saving import save
 from detectors.predictions import predict
-from detectors.saving import save
 from detectors.timm_network import TimmConfig, TimmDetector
 from tests.detectors.training.small_frames import write_small_frames
 from tests.toys import LinearDetector

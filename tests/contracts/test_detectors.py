@@ -16,9 +16,9 @@ from data.frames import CLASS_NAMES
 from detectors import Conventions, Detector, Queries, caddm, sbi, xception
 from detectors.base import REAL
 from detectors.ff_attribution import DEMO_WEIGHTS
+from detectors.loading.saving import NetworkDetector, save
 from detectors.queries import log_odds
 from detectors.registry import SOURCES
-from detectors.saving import NetworkDetector, save
 from detectors.timm_network import TimmConfig, TimmDetector
 from tests.contracts.cases import photo, stir, without_a_trace
 

@@ -13,9 +13,9 @@ import detectors
 from common.errors import InputError
 from detectors.caddm import CaddmConfig, CaddmDetector, _published_config, published_names, recognises
 from detectors.caddm_network import CaddmNetwork
-from detectors.checkpoints import Checkpoint
+from detectors.loading.checkpoints import Checkpoint
+from detectors.loading.saving import METADATA_KEY, save
 from detectors.optimise import optimise
-from detectors.saving import METADATA_KEY, save
 from detectors.timm_network import TimmConfig, TimmDetector
 
 SMALL = CaddmConfig("test_efficientnet")

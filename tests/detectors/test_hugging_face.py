@@ -13,10 +13,10 @@ import detectors
 from common import extras
 from common.errors import InputError
 from detectors import Conventions
-from detectors.gradient_check import gradient_fault
+from detectors.checks.gradient_check import gradient_fault
+from detectors.loading.saving import NetworkDetector, save
 from detectors.queries import answer
 from detectors.registry import short_name
-from detectors.saving import NetworkDetector, save
 from detectors.training.models import Wanted, model, new_detector
 from tests.detectors.transformers_networks import FAMILIES, saved, transformers
 from xai.cam_bridge import cam_explainer

@@ -128,7 +128,7 @@ def test_training_mode_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_known_networks_are_optimised_on_loading(tmp_path_factory: pytest.TempPathFactory) -> None:
     import detectors
-    from detectors.saving import save
+    from detectors.loading.saving import save
 
     path = tmp_path_factory.mktemp("x") / "x.safetensors"
     save(tiny(), path)

@@ -13,7 +13,7 @@ from torch import Tensor
 import detectors
 from common.errors import InputError
 from detectors.caddm import CaddmConfig, CaddmDetector
-from detectors.conventions import Conventions
+from detectors.loading.conventions import Conventions
 from detectors.timm_network import TimmDetector
 from tests.detectors.reference_networks import Reference, reference_network, relative_error
 

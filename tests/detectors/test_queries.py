@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detectors.base import Detector
-from detectors.contract import check_contract
+from detectors.checks.contract import check_contract
 from detectors.memory import ran_out
 from detectors.queries import Queries, counting
 

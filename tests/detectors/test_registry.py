@@ -15,9 +15,9 @@ from torch import Tensor
 import detectors
 from common.errors import InputError
 from data.frames import CLASS_NAMES
-from detectors.conventions import Conventions
+from detectors.loading.conventions import Conventions
+from detectors.loading.saving import METADATA_KEY, save
 from detectors.registry import weights_digest
-from detectors.saving import METADATA_KEY, save
 from detectors.timm_network import TimmConfig, TimmDetector
 from tests.detectors.reference_networks import reference_network, relative_error
 from tests.scoring.stand_ins import PlantedDetector

@@ -9,8 +9,8 @@ from torch import Tensor
 
 import detectors
 from common.errors import InputError
-from detectors.checkpoints import Checkpoint
-from detectors.conventions import Conventions
+from detectors.loading.checkpoints import Checkpoint
+from detectors.loading.conventions import Conventions
 from detectors.timm_network import TimmDetector
 from detectors.xception import recognises
 

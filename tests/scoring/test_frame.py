@@ -16,7 +16,7 @@ from common.errors import InputError
 from common.seeds import derive_seed
 from data.frames import Frame
 from detectors import Detector, Queries
-from detectors.spot_checks import SpotChecks
+from detectors.checks.spot_checks import SpotChecks
 from runs.chosen_parts import chosen_methods
 from runs.gallery.albums import album
 from scoring.frame import Scorer

@@ -15,7 +15,7 @@ from data.frames import Frame
 from data.picture_transforms import parse_transforms
 from detectors import Detector, Queries
 from detectors.base import resize, to_pictures
-from detectors.spot_checks import SpotChecks
+from detectors.checks.spot_checks import SpotChecks
 from runs.chosen_parts import chosen_methods
 from scoring.frame import Scored, Scorer
 from scoring.records import Row, TransformedVerdict

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from attacks.malafide.filter_files import load as load_filter
 from attacks.malafide.training import _read as read_training
 from common.errors import InputError
-from detectors.checkpoints import read
+from detectors.loading.checkpoints import read
+from detectors.loading.saving import METADATA_KEY, config_in, model_in
+from detectors.loading.weight_loading import load_into
 from detectors.registry import load
-from detectors.saving import METADATA_KEY, config_in, model_in
 from detectors.timm_network import TimmConfig
 from detectors.training.loop import _earlier
-from detectors.weight_loading import load_into
 from tests.survival.inputs import damaged, survives, tried
 from tests.survival.test_text_files import json_values
 

@@ -18,9 +18,9 @@ from common.settings import override
 from detectors import sbi, xception
 from detectors.base import Detector
 from detectors.caddm import CaddmConfig, CaddmDetector
+from detectors.checks.map_place import ASIDE, hooked, require_in_place
 from detectors.gradients import differentiable, untouched
 from detectors.layers import as_maps, feature_layer
-from detectors.map_place import ASIDE, hooked, require_in_place
 from detectors.queries import Queries, counting
 from detectors.timm_network import TimmConfig, TimmDetector
 from tests.xai.helpers import photo

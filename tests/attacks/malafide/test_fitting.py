@@ -19,8 +19,8 @@ from attacks.malafide.filter_settings import FilterTrainingSettings
 from attacks.malafide.fitting import FILTERS, Fitting, TargetDetector, cell_of
 from attacks.malafide.known_filters import load_known
 from common.errors import InputError
-from detectors.checkpoints import read_torch
-from detectors.gradient_check import known_to_mislead, remark_on_gradient
+from detectors.checks.gradient_check import known_to_mislead, remark_on_gradient
+from detectors.loading.checkpoints import read_torch
 from tests.attacks.malafide.toys import ChannelDetector, dataset
 
 SETTINGS = FilterTrainingSettings(epochs=3, batch_size=2, learning_rate=3.0, stop=1.0, penalty=0.1, seed=1)

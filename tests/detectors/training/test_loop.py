@@ -23,7 +23,7 @@ from common.errors import InputError
 from data.frames import CLASS_NAMES
 from data.images import encode_png
 from data.source import open_frames
-from detectors.saving import NetworkDetector, save
+from detectors.loading.saving import NetworkDetector, save
 from detectors.timm_network import TimmConfig
 from detectors.training.adversarial import Adversarial
 from detectors.training.classification import Classification, warm_cosine

@@ -11,7 +11,7 @@ import torch
 from common.errors import InputError
 from data.entry import Entry
 from detectors import Queries
-from detectors.consistency import probes
+from detectors.checks.consistency import probes
 from runs.run_options import EvaluationOptions
 from runs.setup import prepare_run, settled
 from runs.workers import start
