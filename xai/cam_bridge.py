@@ -13,7 +13,6 @@ import numpy as np
 import pytorch_grad_cam
 import torch
 from pytorch_grad_cam import score_cam
-from pytorch_grad_cam.ablation_layer import AblationLayer
 from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -24,7 +23,9 @@ from detectors.base import Detector
 from detectors.gradients import differentiable, require_gradient, untouched
 from detectors.layers import as_maps, feature_layer, module, require_layer_on_frame
 from detectors.queries import Queries, exact_float32
+from xai.ablation_cam import AblationCAM, WithoutChannel
 from xai.base import Fill, Score, background
+from xai.component_sign import signed_components
 from xai.libraries import LogOdds, one_line_errors, unknown
 
 FAMILY = "cam"
@@ -42,6 +43,7 @@ _MASKING = frozenset({"ScoreCAM"})  # hides pixels
 _DRAWING = frozenset({"RandomCAM"})
 _PLAIN = frozenset({"AblationCAM", "ShapleyCAM"})  # take a layer's output as it is
 _SECOND_ORDER = frozenset({"ShapleyCAM"})  # differentiate gradients, which fused attention does not allow
+_OURS: dict[str, type[BaseCAM]] = {"AblationCAM": AblationCAM}  # taken in place of the package's
 _GIVEN = frozenset({"self", "model", "target_layers", "reshape_transform", "ablation_layer", "batch_size"})
 
 
@@ -52,8 +54,9 @@ class ClassActivationMap:
     What is explained is the log-odds of the class, at one layer: the last feature map that everything passes through,
     or `layer`. The package sees the frame's difference to the fill's background (see `LogOdds`), which matters only
     to what masks pixels (ScoreCAM). Maps are what the package makes of them: at least 0, scaled to [0, 1], enlarged
-    bilinearly. Maps that differentiate gradients (ShapleyCAM) have attention computed by its formula, since the fused
-    kernels have no second derivative.
+    bilinearly; but for the sign of components (see `signed_components`) and for AblationCAM's channels, which are zero
+    at every layer (see `WithoutChannel`). Maps that differentiate gradients (ShapleyCAM) have attention computed by its
+    formula, since the fused kernels have no second derivative.
 
     Attributes:
         layer: its dotted name in the detector; "" finds it (see `detectors.layers.feature_layer`).
@@ -119,6 +122,7 @@ class ClassActivationMap:
             exact_float32(),
             isolated(seed),
             _without_bars(),
+            signed_components(),
             sdpa_kernel(SDPBackend.MATH) if second_order else contextlib.nullcontext(),
         ):
             maps = self._map(LogOdds(detector, target, hidden), layer, difference, batch_size)
@@ -150,7 +154,7 @@ class ClassActivationMap:
     def _map(self, function: LogOdds, layer: str, difference: Tensor, batch_size: int) -> np.ndarray:
         """The package's map (1, H, W); the detector keeps its hooks and layers, whatever happens."""
         settings = {setting.name: getattr(self, setting.name) for setting in fields(self)}
-        settings |= {"batch_size": batch_size, "ablation_layer": AblationLayer()}
+        settings |= {"batch_size": batch_size, "ablation_layer": WithoutChannel()}
         at_construction, at_call = (
             {name: settings[name] for name in inspect.signature(of).parameters if name in settings}
             for of in (self.algorithm.__init__, self.algorithm.__call__)
@@ -182,7 +186,7 @@ def cam_explainer(name: str) -> type[ClassActivationMap]:
         if inspect.isclass(getattr(pytorch_grad_cam, name, None)):
             raise InputError(f"cam:{name} is no map of one class at one layer; there are: {', '.join(_usable())}")
         raise unknown(name, _usable(), "grad-cam")
-    algorithm: type[BaseCAM] = getattr(pytorch_grad_cam, name)
+    algorithm: type[BaseCAM] = _OURS.get(name) or getattr(pytorch_grad_cam, name)
     namespace = {
         "algorithm": algorithm,
         "hides": name in _MASKING,

@@ -8,6 +8,8 @@ import pytest
 import timm
 import torch
 from captum.attr import LayerGradCam
+from pytorch_grad_cam import base_cam, eigen_cam
+from sklearn.decomposition import KernelPCA
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -129,6 +131,71 @@ def test_ablation_cam_weighs_a_channel_by_what_the_score_loses_without_it(
     found = mapped(made("AblationCAM"), detector, image, background)
     assert expected.std() > 0.05
     assert np.abs(found - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("layer", ["last", "stem"])
+def test_ablation_cam_sets_channels_to_zero_whatever_the_layer_gives(
+    toy: tuple[Pooled, Tensor, Tensor], layer: str
+) -> None:
+    """The package takes -1e7 where a layer's output has values below 0, and what follows it here works in place."""
+    detector, image, background = toy
+    detector.act, detector.end = nn.SiLU(inplace=True), nn.SiLU(inplace=True)
+    rest = detector.end if layer == "last" else lambda a: detector.end(detector.last(detector.act(a)))
+    with torch.no_grad():
+        a = detector.stem(image[None] - 0.5)
+        a = a if layer == "stem" else detector.last(detector.act(a))
+        without = torch.stack([a[0] * (torch.arange(a.shape[1]) != k)[:, None, None] for k in range(a.shape[1])])
+        loss = detector.judged(rest(a.clone())) - detector.judged(rest(without))
+    expected = finished((loss[:, None, None] * a[0]).sum(dim=0))
+    assert a.min() < 0
+    assert expected.std() > 0.05
+    assert np.abs(mapped(made("AblationCAM", layer=layer), detector, image, background) - expected).max() < 1e-3
+
+
+COMPONENTS = {
+    "EigenCAM": ({}, lambda a, g: a),  # Muhammad and Yeasin 2020
+    "EigenGradCAM": ({}, lambda a, g: g * a),
+    "KPCA_CAM": ({"kernel": "linear"}, lambda a, g: a),
+    "GradCAM": ({"eigen_smooth": True}, lambda a, g: g.mean(axis=(1, 2), keepdims=True) * a),
+    "LayerCAM": ({"eigen_smooth": True}, lambda a, g: np.maximum(g, 0) * a),
+}
+
+
+@pytest.mark.parametrize("chance", [1, -1])
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_components_rise_where_the_sum_does_whichever_sign_they_come_with(
+    name: str, chance: int, toy: tuple[Pooled, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maps that are principal components, by the eigenvectors of the covariance; libraries give them either sign."""
+    detector, image, background = toy
+    settings, weighted = COMPONENTS[name]
+    features = detector.features(image[None]).detach().requires_grad_()
+    (g,) = torch.autograd.grad(detector.judged(features).sum(), features)
+    a = features.detach()[0].double().numpy()
+    maps = weighted(a, g[0].double().numpy())
+    points = maps.reshape(len(maps), -1).T
+    points = points - points.mean(axis=0)
+    component = (points @ np.linalg.eigh(points.T @ points)[1][:, -1]).reshape(maps.shape[1:])
+    component *= np.sign((component * (maps.sum(axis=0) - maps.sum(axis=0).mean())).sum())
+    svd, kernel = np.linalg.svd, KernelPCA.fit_transform
+
+    def turned(matrix: np.ndarray, **settings: Any) -> tuple[np.ndarray, ...]:
+        left, values, right = svd(matrix, **settings)
+        return chance * left, values, chance * right
+
+    monkeypatch.setattr(np.linalg, "svd", turned)
+    monkeypatch.setattr(KernelPCA, "fit_transform", lambda self, points: chance * kernel(self, points))
+    found = mapped(made(name, **settings), detector, image, background)
+    expected = finished(torch.from_numpy(component))
+    assert expected.std() > 0.05
+    assert np.abs(found - expected).max() < 1e-3
+
+
+def test_grad_cam_is_as_it_was_when_a_map_is_made() -> None:
+    before = eigen_cam.get_2d_projection, base_cam.get_2d_projection
+    detector, image = Pooled(), photo(32)
+    mapped(made("EigenCAM"), detector, image, torch.zeros_like(image))
+    assert (eigen_cam.get_2d_projection, base_cam.get_2d_projection) == before
 
 
 def test_score_cam_hides_what_a_channel_does_not_see_in_the_fill(toy: tuple[Pooled, Tensor, Tensor]) -> None:

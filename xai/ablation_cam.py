@@ -1,0 +1,33 @@
+"""Ablation-CAM (Desai and Ramaswamy 2020) as grad-cam computes it, with channels at zero at every layer."""
+
+from typing import Any
+
+import pytorch_grad_cam
+from pytorch_grad_cam import ablation_layer
+from torch import Tensor, nn
+
+
+class AblationCAM(pytorch_grad_cam.AblationCAM):
+    """The package's map, which keeps its layer's output as the layer gave it.
+
+    The package keeps the very tensor, on which what follows the layer may work in place (SiLU, ReLU); given back in the
+    layer's place, it would pass there a second time.
+    """
+
+    def save_activation(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        """Keeps a copy of the layer's output (N, K, h, w)."""
+        self.activations = output.clone()
+
+
+class WithoutChannel(ablation_layer.AblationLayer):
+    """Stands in a layer's place and gives its output with one channel of each image at zero, as the paper has it.
+
+    The package's own does so where the least value of the output is 0, as behind ReLU. Elsewhere (SiLU, a batch norm, a
+    shortcut) it puts -1e7 in the channel's place: the map then shows how a network answers numbers that it never has.
+    """
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The kept output (N, K, h, w); image n lacks channel `indices[n]`."""
+        output: Tensor = self.activations
+        output[range(len(output)), self.indices[: len(output)]] = 0
+        return output
