@@ -81,7 +81,8 @@ class ShownModel(nn.Module):
         asked = [owners[row] for row in rows]
         if not rows:
             return images.new_zeros(len(images), len(self.detector.class_names))
-        passed = (images if len(rows) == len(images) else images[rows]).contiguous(memory_format=torch.channels_last)
+        passed = images if len(rows) == len(images) else images[rows]
+        passed = passed.contiguous(memory_format=self.detector.memory_format)
         logits = torch.cat([in_float32(self.detector(chunk)) for chunk in passed.split(self.batch_size)])
         if images.requires_grad and not logits.requires_grad:
             raise InputError(

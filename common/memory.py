@@ -1,12 +1,15 @@
 """Memory that has run out, by what errors say of it."""
 
 import re
+import sysconfig
 import traceback
 from pathlib import Path
 
 from common.errors import words
 
 _WORDS = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")  # of torch, in a RuntimeError
+_INSTALLED = {"site-packages", "dist-packages"}
+_STANDARD = Path(sysconfig.get_paths()["stdlib"])
 
 
 def ran_out(error: BaseException) -> bool:
@@ -24,6 +27,15 @@ def no_memory(error: BaseException) -> str:
 
 
 def place(error: BaseException) -> str:
-    """Where in the code an error was raised: "decode in images.py, line 12"."""
+    """Where in the code an error was raised: "decode in images.py, line 12"; in a library, the line that called it."""
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].name} in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "the start"
+    if not frames:
+        return "the start"
+    last = ([frame for frame in frames if not _is_installed(frame.filename)] or frames)[-1]
+    return f"{last.name} in {Path(last.filename).name}, line {last.lineno}"
+
+
+def _is_installed(source: str) -> bool:
+    """Whether a source file is Python's or an installed package's."""
+    path = Path(source)
+    return source.startswith("<frozen ") or bool(_INSTALLED & {*path.parts}) or path.is_relative_to(_STANDARD)

@@ -52,6 +52,9 @@ class Detector(nn.Module):
         antialias: whether `resize` smooths before it shrinks; each detector states how it was trained.
         most_images: how many images at a time its device was found to have memory for; None where it never ran out.
         most_gradient_images: likewise, where they go forward and backward.
+        memory_format: how images lie in memory when it is asked: channels last, which convolutions are fastest with, or
+            `torch.contiguous_format` where its forward needs that (a `view` of feature maps); `detectors.load` finds
+            out.
         least_noise: the least standard deviation, in pixel units, of noise that moves its answers: more than 0 where
             it is asked about pictures of 8 bits.
         reading: how the network of another software's file is read; None for any other detector.
@@ -67,6 +70,7 @@ class Detector(nn.Module):
     antialias: bool = False
     most_images: int | None = None
     most_gradient_images: int | None = None
+    memory_format: torch.memory_format = torch.channels_last
     least_noise: float = 0.0
     reading: Reading | None = None
     weights_sha256: str | None = None

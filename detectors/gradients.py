@@ -79,23 +79,24 @@ _OTHERWISE = "attack with nes and --set nes.derivatives=finite"
 
 @torch.enable_grad()  # an attack may have switched gradients off, or left the detector in training mode
 def _slope(queries: Queries, images: Tensor, target: int, last: Tensor) -> tuple[Tensor, Tensor]:
-    inputs = images.detach().clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
-    with evaluating(queries.detector):
-        logits = queries.detector(inputs)
+    detector = queries.detector
+    inputs = images.detach().clone(memory_format=detector.memory_format).to(queries.device).requires_grad_()
+    with evaluating(detector):
+        logits = detector(inputs)
     said = in_float32(logits.detach()).cpu()
     wanted = ~last & ~says(said, target)
     if not wanted.any():
         return said, torch.zeros_like(images)
     if not logits.requires_grad:
         raise NoGradientError(
-            queries.detector,
+            detector,
             "gives no gradient",
             f"let its forward run without no_grad or detach, or {_OTHERWISE}",
         )
     (gradient,) = torch.autograd.grad(logits.log_softmax(dim=1)[wanted.to(logits.device), target].sum(), inputs)
     gradient = torch.where(wanted.to(gradient.device)[:, None, None, None], gradient, 0.0)
     if not gradient.isfinite().all():
-        raise NoGradientError(queries.detector, "gives a gradient that is not finite", _OTHERWISE)
+        raise NoGradientError(detector, "gives a gradient that is not finite", _OTHERWISE)
     return said, gradient.contiguous().to(images.device)
 
 

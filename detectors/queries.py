@@ -142,7 +142,7 @@ def answer(detector: Detector, images: Tensor, precision: str = "float32") -> Te
     """One forward pass, as all queries make it: logits (N, C) float32 of images (N, 3, S, S), on their device."""
     autocast = torch.autocast(images.device.type, PRECISIONS[precision], enabled=precision != "float32")
     with evaluating(detector), exact_float32(), torch.no_grad(), autocast:  # a forward may want gradients of its own
-        logits: Tensor = detector(images.contiguous(memory_format=torch.channels_last))
+        logits: Tensor = detector(images.contiguous(memory_format=detector.memory_format))
         check_answer(detector, images, logits, training=False)
         return in_float32(logits).detach()
 

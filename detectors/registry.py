@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import traceback
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +16,7 @@ from torch import Tensor
 from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.files import sha256
+from common.memory import place
 from common.process_state import kept_process_state
 from common.registry import resolve
 from common.torch_patches import remark_replaced, shared
@@ -330,13 +331,20 @@ def _made(make: Any, name: str, checkpoint: str | Path | None) -> Detector:
     except FAILED as error:
         if ran_out(error):
             raise
-        place = traceback.extract_tb(error.__traceback__)[-1]
         raise InputError(
-            f"detector {name} could not be made ({described(error)}; {Path(place.filename).name}, line {place.lineno})"
+            f"detector {name} could not be made ({described(error)}, at {place(error)}){_taken_name(error)}"
         ) from error
     if not isinstance(detector, Detector):
         raise InputError(f"detector {name} made a {type(detector).__name__}; expected a detectors.Detector")
     return detector
+
+
+def _taken_name(error: BaseException) -> str:
+    """What to do where torch refuses a buffer or weight because the Detector class has something of that name."""
+    named = re.search(r"attribute '(\w+)' already exists", str(error)) if isinstance(error, KeyError) else None
+    if named is None or not hasattr(Detector, named[1]):
+        return ""
+    return f": Detector has a {named[1]} of its own, so call the buffer or weight otherwise, as pixel_{named[1]}"
 
 
 def weights_digest(detector: Detector) -> str:

@@ -82,7 +82,7 @@ class AskedAgain:
 
     def _alone(self, queries: Queries, picture: Tensor) -> Tensor:
         """What it says of one picture (1, 3, S, S), its gradient wanted where it has one."""
-        laid_out = picture.contiguous(memory_format=torch.channels_last)
+        laid_out = picture.contiguous(memory_format=self._detector.memory_format)
         said = answer_for_gradient(self._detector, laid_out)
         return queries.logits(laid_out) if said is None else said
 

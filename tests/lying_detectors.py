@@ -380,3 +380,17 @@ class GradientOfTheFirst(GradientLiesLater):
 
     def wrong(self, chosen: Tensor, match: Tensor) -> Tensor:
         return chosen & (torch.arange(len(match)) > 0)
+
+
+class ViewsFeatures(PlantedDetector):
+    """Sound: takes a `view` of feature maps as rows, which those of a convolution of channels last do not have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3, padding=1)
+        nn.init.zeros_(self.convolution.weight)
+        nn.init.zeros_(self.convolution.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.convolution(images)
+        return super().forward(images) + features.view(len(images), -1).sum(dim=1, keepdim=True)

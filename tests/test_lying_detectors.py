@@ -74,6 +74,20 @@ def test_its_frames_are_left_out_with_the_reason(
     pd.testing.assert_frame_equal(pd.read_csv(folder / "rows_LIME.csv"), expected)
 
 
+def test_a_sound_one_that_views_feature_maps_as_rows_is_asked_about_contiguous_pictures(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--method", "captum:Saliency", "--attack", "torchattacks:FGSM", "--run", "one")
+    rows = []
+    for detector in ("tests.lying_detectors:ViewsFeatures", "tests.scoring.stand_ins:PlantedDetector"):
+        results = tmp_path / str(len(rows))
+        assert run(index, results, detector, *more)[0] == 0
+        assert pd.read_csv(results / "one" / "failures.csv").empty
+        rows.append(pd.concat(map(pd.read_csv, sorted((results / "one").glob("rows_*.csv")))))
+    assert "view" not in capsys.readouterr().err
+    pd.testing.assert_frame_equal(*rows)
+
+
 def test_maps_by_a_gradient_that_misleads_later_are_left_out_of_those_frames(index: Path, tmp_path: Path) -> None:
     maps = ("--method", "captum:Saliency", "--set", "nes.derivatives=finite", "--run", "maps")
     for workers in ((), ("--workers", "2")):

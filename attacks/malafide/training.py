@@ -159,7 +159,7 @@ class FilterTraining:
 
     def _step(self, images: Tensor) -> float:
         weight = self.coefficients.weight
-        filtered = self.spec.apply(images, weight).contiguous(memory_format=torch.channels_last)
+        filtered = self.spec.apply(images, weight).contiguous(memory_format=self.detector.memory_format)
         logits = in_float32(self.detector(filtered))
         if not logits.requires_grad:
             raise InputError(

@@ -13,7 +13,7 @@ from common.console import warn
 from common.errors import FAILED, InputError, described
 from common.global_generators import isolated
 from data.frames import CLASS_NAMES
-from detectors.answers import NO_CHANCE, ForwardError
+from detectors.answers import NO_CHANCE, ForwardError, NotFiniteError
 from detectors.base import REAL, Detector
 from detectors.checks.consistency import ROUNDING, TOLERANCE, probes, require_consistent, weights_seen
 from detectors.checks.hidden_networks import require_networks_seen
@@ -66,7 +66,7 @@ def check_contract(detector: Detector, name: str) -> None:
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in detector.parameters()} - {"float32"}
     try:
         made = None if any(map(is_lazy, detector.parameters())) else weights_seen(detector)
-        require_consistent(detector, probes(detector))
+        _require_consistent(detector)
         before = weights_seen(detector)
         if made is not None and before != made:
             warn(
@@ -77,8 +77,10 @@ def check_contract(detector: Detector, name: str) -> None:
         _require_logits(detector, name)
         _require_pictures_kept(detector, name)
         require_draws_left_alone(detector, name, probes(detector)[:1])
-        side = detector.input_size
-        Queries(detector).logits(torch.arange(2.0).view(2, 1, 1, 1).repeat(1, 3, side, side))  # further than noise goes
+        noise = probes(detector)
+        black_and_white = (noise > noise.mean(dim=(1, 2, 3), keepdim=True)).float()  # further than noise goes
+        Queries(detector).logits(black_and_white)
+        _remark_one_colour(detector, name)
         if weights_seen(detector) != before:
             raise InputError(
                 f"detector {name} changes its weights or buffers whenever it is asked (an observer of a quantisation, "
@@ -93,6 +95,51 @@ def check_contract(detector: Detector, name: str) -> None:
             f"detector {name} fails on images (N, 3, {detector.input_size}, {detector.input_size}) in float32 "
             f"({described(error)}); {told}"
         ) from error
+
+
+def _require_consistent(detector: Detector) -> None:
+    """`require_consistent` about pictures of noise, which from then on lie in memory as its forward needs them.
+
+    What a convolution makes of channels last lies so, too, and has no `view` as rows. A detector that fails on channels
+    last, whenever it is asked, and on contiguous pictures does not, is asked about contiguous ones.
+    """
+    images = probes(detector)
+    try:
+        require_consistent(detector, images)
+    except ForwardError:
+        if detector.memory_format != torch.channels_last or not _needs_contiguous(detector, images[:1]):
+            raise
+        require_consistent(detector, images)
+
+
+def _needs_contiguous(detector: Detector, image: Tensor) -> bool:
+    """Whether it answers an image (1, 3, S, S) that is contiguous alone; then its `memory_format` says so."""
+    answered = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        detector.memory_format = memory_format
+        try:
+            Queries(detector).logits(image)
+        except ForwardError:
+            answered.append(False)
+        else:
+            answered.append(True)
+    if answered != [True, False]:
+        return False
+    detector.memory_format = torch.contiguous_format
+    return True
+
+
+def _remark_one_colour(detector: Detector, name: str) -> None:
+    """Warns of a detector that has no answer to a black or a white picture, as where it divides by its deviation."""
+    side = detector.input_size
+    try:
+        Queries(detector).logits(torch.arange(2.0).view(2, 1, 1, 1).repeat(1, 3, side, side))
+    except NotFiniteError:
+        warn(
+            f"detector {name} gives logits that are not finite for pictures of one colour: what hides all of a frame "
+            "(SHAP, masks) fails there, and such frames are left out; where its forward divides by a picture's "
+            "deviation or range, let it add a small number"
+        )
 
 
 def _require_not_hidden(detector: Detector, name: str) -> None:
@@ -203,7 +250,7 @@ def _alike(logits: Tensor) -> bool:
 
 def _require_pictures_kept(detector: Detector, name: str) -> None:
     """Refuses a detector that writes over the pictures that it is given: they are asked about again."""
-    given = probes(detector).contiguous(memory_format=torch.channels_last)  # as a pass has them: nothing copies these
+    given = probes(detector).contiguous(memory_format=detector.memory_format)  # as a pass has them: nothing copies it
     before = given.clone()
     Queries(detector, batch_size=3).logits(given)
     if not torch.equal(given, before):

@@ -212,7 +212,7 @@ def gradients_at(queries: Queries, images: Tensor) -> Tensor | GradientFault:
     """The gradients (N, 3, S, S) of the log-odds of Real at images, asked at once, on the CPU; why there are none."""
     detector = queries.detector
     with differentiable(queries.device), untouched(detector), exact_float32():
-        inputs = images.clone(memory_format=torch.channels_last).to(queries.device).requires_grad_()
+        inputs = images.clone(memory_format=detector.memory_format).to(queries.device).requires_grad_()
         try:
             logits = detector(inputs)
             if not logits.requires_grad:

@@ -265,6 +265,11 @@ class NoLicence(Mine):
     def __init__(self):
         raise OSError("no licence server")
 
+class NamesMean(Mine):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1, 3, 1, 1))
+
 class NoReal(Mine):
     class_names = ("Fake", "Genuine")
 
@@ -312,7 +317,15 @@ def test_a_users_own_that_gives_nothing_back_is_loaded(method: str, own: str, tm
     ("name", "words"),
     [
         ("OneColumn", r"returned \(1,\) for 1 picture; expected logits \(1, 2\)"),
-        ("NoLicence", r"could not be made \(OSError: no licence server; own_detectors_for_test\.py, line \d+\)"),
+        (
+            "NoLicence",
+            r"could not be made \(OSError: no licence server, at __init__ in own_detectors_for_test\.py, line \d+\)",
+        ),
+        (
+            "NamesMean",
+            r"already exists\", at __init__ in own_detectors_for_test\.py, line \d+\): Detector has a mean of its own, "
+            "so call the buffer or weight otherwise, as pixel_mean",
+        ),
         ("NoReal", "its class 1 must be named 'Real'"),
         ("Unfinished", "does not set 'input_size'"),
         ("Absent", "has no 'Absent'"),

@@ -16,6 +16,9 @@ from common.errors import InputError
 from data.frames import CLASS_NAMES
 from detectors.black_box import BlackBox
 from detectors.checks.contract import check_contract
+from detectors.checks.gradient_check import gradient_fault
+from detectors.queries import Queries
+from tests.lying_detectors import ViewsFeatures
 from tests.scoring.stand_ins import PlantedDetector, TwoClassPlanted
 
 
@@ -46,6 +49,53 @@ def test_an_attribute_that_cannot_be_is_named(attribute: str, value: Any) -> Non
 
 def test_a_sound_detector_passes() -> None:
     check_contract(PlantedDetector().eval(), "own")
+
+
+def test_pictures_lie_in_memory_as_its_forward_needs_them() -> None:
+    detector = ViewsFeatures().eval()
+    assert detector.memory_format == torch.channels_last
+    check_contract(detector, "own")
+    assert detector.memory_format == torch.contiguous_format
+    images = torch.rand(3, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(Queries(detector).logits(images), Queries(PlantedDetector().eval()).logits(images))
+    assert gradient_fault(detector, images[0]) is None
+
+
+@pytest.mark.parametrize("fails", ["once", "always"])
+def test_one_that_fails_for_another_reason_is_refused_as_ever(fails: str) -> None:
+    class Fails(PlantedDetector):
+        asked = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            Fails.asked += 1
+            if fails == "always" or Fails.asked == 1:
+                raise RuntimeError("no face")
+            return super().forward(images)
+
+    detector = Fails().eval()
+    with pytest.raises(InputError, match=r"detector own fails on images \(N, 3, 48, 48\) in float32 .*no face"):
+        check_contract(detector, "own")
+    assert detector.memory_format == torch.channels_last
+
+
+def test_no_answer_to_pictures_of_one_colour_is_a_remark(capsys: pytest.CaptureFixture[str]) -> None:
+    class Standardised(PlantedDetector):
+        def forward(self, images: Tensor) -> Tensor:
+            spread = images.std(dim=(1, 2, 3), keepdim=True)
+            return super().forward((images - images.mean(dim=(1, 2, 3), keepdim=True)) / spread)
+
+    check_contract(Standardised().eval(), "own")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "detector own gives logits that are not finite for pictures of one colour" in said
+
+
+def test_no_answer_to_black_and_white_pixels_is_refused() -> None:
+    class Logarithm(PlantedDetector):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) + 0 * images.log().amin(dim=(1, 2, 3))[:, None]
+
+    with pytest.raises(InputError, match="gives logits that are not finite for 3 of 3 pictures"):
+        check_contract(Logarithm().eval(), "own")
 
 
 def test_a_call_of_its_own_is_refused() -> None:
