@@ -83,7 +83,7 @@ def train_filters(
     require_same_of(detector, dataset)
     remark_on_gradient(detector.detector, (FILTERS,))
     manipulations = dataset.chosen(options.manipulation)
-    halves = split(dataset.entries, options.split_by, options.seed)
+    halves = split(dataset.entries, options.split_by, options.seed, manipulations=manipulations)
     say(
         f"{len(dataset.entries)} frames, split by {halves.way}: {len(halves.train)} to train on, "
         f"{len(halves.test)} to test on"

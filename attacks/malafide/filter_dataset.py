@@ -103,7 +103,13 @@ def demo_dataset(frames: DemoFrames) -> FilterDataset:
     return FilterDataset(frames, tuple(entries))
 
 
-def split(entries: Sequence[Entry], way: str = "auto", seed: int = 0, needed: Sequence[str] = (TRAIN, TEST)) -> Halves:
+def split(
+    entries: Sequence[Entry],
+    way: str = "auto",
+    seed: int = 0,
+    needed: Sequence[str] = (TRAIN, TEST),
+    manipulations: Sequence[str] | None = None,
+) -> Halves:
     """Splits labelled frames into those that a filter is trained on and those that it is tested on.
 
     The draw depends on the seed and the names alone.
@@ -118,6 +124,7 @@ def split(entries: Sequence[Entry], way: str = "auto", seed: int = 0, needed: Se
             else the first of identity and time that gives the needed halves all that they need.
         seed: of the draw, for "identity" and "frame".
         needed: which of TRAIN and TEST must have real frames and fakes of every manipulation.
+        manipulations: those that count, as families of the entries; all where None.
 
     Raises:
         InputError: `way` is unknown, or the frames cannot be split so that the needed halves have them.
@@ -131,11 +138,9 @@ def split(entries: Sequence[Entry], way: str = "auto", seed: int = 0, needed: Se
         ways = [way]
     for split_name in ways:
         halves = _WAYS[split_name](entries, seed)
-        if not _lacking(entries, halves, needed):
+        if not (lacking := _lacking(entries, halves, needed, manipulations)):
             return halves
-    raise InputError(
-        f"the frames cannot be split by {ways[-1]}: {_lacking(entries, halves, needed)}; {_ADVICE[ways[-1]]}"
-    )
+    raise InputError(f"the frames cannot be split by {ways[-1]}: {lacking}; {_ADVICE[ways[-1]]}")
 
 
 def keys_sha256(entries: Sequence[Entry], positions: Sequence[int]) -> str:
@@ -196,9 +201,11 @@ def _halves(parts: Sequence[str | None], way: str) -> Halves:
     return Halves(train, test, way)
 
 
-def _lacking(entries: Sequence[Entry], halves: Halves, needed: Sequence[str]) -> str:
+def _lacking(
+    entries: Sequence[Entry], halves: Halves, needed: Sequence[str], manipulations: Sequence[str] | None
+) -> str:
     """What a needed half does not have, in words; empty where both have real frames and fakes of every manipulation."""
-    families = {entry.family for entry in entries if entry.family}
+    families = {entry.family for entry in entries if entry.family} if manipulations is None else set(manipulations)
     for name, positions in ((TRAIN, halves.train), (TEST, halves.test)):
         if name not in needed:
             continue

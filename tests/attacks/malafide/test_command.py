@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,21 @@ def test_the_same_command_again_does_nothing_anew(
     assert train(index, results, "--size", 3) == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert "Deepfakes 3: training EER" in capfd.readouterr().out
+
+
+def test_a_family_that_is_not_asked_for_need_not_be_there_to_test_on(
+    index: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rare = replace(entries()[-1], key="manipulated_sequences/Face2Face/c23/videos/000_001.mp4/00000_0.png")
+    path = index.parent / rare.key
+    path.parent.mkdir(parents=True)
+    path.write_bytes((index.parent / entries()[-1].key).read_bytes())
+    write_index(index.parent / "rare.csv", [*entries(), rare])
+    arguments = (index.parent / "rare.csv", tmp_path, "--size", 3, "--split-by", "frame")
+    assert train(*arguments) == 1
+    assert "frames of Face2Face" in capfd.readouterr().err
+    assert train(*arguments, "--manipulation", "FaceSwap", "--manipulation", "Deepfakes") == 0
+    assert {path.name for path in (tmp_path / "pooled").iterdir() if path.is_dir()} == {"Deepfakes", "FaceSwap"}
 
 
 def test_another_detector_under_the_same_name_is_refused(

@@ -89,6 +89,20 @@ def test_what_cannot_be_split_is_refused_in_one_line() -> None:
         split(entries(), "half")
 
 
+@pytest.mark.parametrize("way", ["auto", "index", "identity", "time", "frame"])
+def test_only_the_manipulations_that_are_asked_for_must_be_in_both_halves(way: str) -> None:
+    known = [replace(e, split=("train", "test")[person_of(e) > "003"]) for e in entries()]
+    known.append(Entry("manipulated_sequences/Face2Face/c23/videos/000_001.mp4/00000_0.png", True, None, "train"))
+    with pytest.raises(InputError, match=r"no (test|train) frames of Face2Face"):
+        split(known, way)
+    with pytest.raises(InputError, match=r"no (test|train) frames of Face2Face"):
+        split(known, way, manipulations=["Deepfakes", "Face2Face"])
+    halves = split(known, way, manipulations=["Deepfakes", "FaceSwap"])
+    assert all({REAL, "Deepfakes", "FaceSwap"} <= {e.family for e in half} for half in both(known, halves))
+    with pytest.raises(InputError, match="no train frames of Real"):
+        split([e for e in known if e.fake], way, manipulations=["Deepfakes"])
+
+
 def test_manipulations_are_chosen_by_name() -> None:
     found = dataset()
     assert found.manipulations == found.chosen([]) == ["Deepfakes", "FaceSwap"]
