@@ -8,7 +8,6 @@ layer's (as layer-sequential unit-variance initialisation does with a spread of 
 """
 
 import contextlib
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from common.seeds import derive_seed
 from detectors.answers import NotFiniteError
 from detectors.base import Detector
 from detectors.checks.foreign_tensors import foreign_tensors
+from detectors.copying import copied
 from detectors.queries import Queries, evaluating, exact_float32
 
 PROBES = 8
@@ -59,8 +59,9 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
 
     The copy is in evaluation mode, on the same device, of the same class, and prepares frames alike; its
     `weights_sha256` is None. PROBES images go through the original once and through the copy twice. Raises InputError
-    for a detector without weights, for `layers` below 1, where the copy's logits are not finite, and where all weights
-    are drawn and its answers are still the original's. One line warns of a layer that cannot be scaled.
+    for a detector without weights or that cannot be copied (`detectors.copying`), for `layers` below 1, where the
+    copy's logits are not finite, and where all weights are drawn and its answers are still the original's. One line
+    warns of a layer that cannot be scaled.
     """
     name = type(detector).__name__
     if layers is not None and layers < 1:
@@ -72,7 +73,7 @@ def randomised(detector: Detector, seed: int, layers: int | None = None) -> Dete
     with torch.no_grad(), exact_float32():
         runs, before = _observe(detector, probe)
         chosen = _bottom_up(detector, runs)[-(layers or 0) :]
-        other = copy.deepcopy(detector)
+        other = copied(detector)
         other.eval()
         _make_plain(other)
         for layer in chosen:
