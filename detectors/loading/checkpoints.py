@@ -22,6 +22,7 @@ from common.console import some
 from common.errors import InputError
 from common.files import sha256
 from detectors.loading.class_names import LABEL_KEYS, same_order
+from detectors.loading.foreign_files import refuse_foreign
 from detectors.loading.statements import DEEPEST, Statement, is_holder, statements_in, tensor_statements
 
 _WRAPPERS = ("state_dict", "model", "network", "net", "model_state_dict", "weights")
@@ -87,11 +88,12 @@ def read(path: str | Path) -> Checkpoint:
 
     Torch files are read with `weights_only=True`: a file whose pickle asks for anything but tensors and plain
     values is refused, and nothing in it is run. Raises InputError, in one line, for that and for a file that is
-    missing, truncated, not a checkpoint, or without tensors.
+    missing, truncated, not a checkpoint (`foreign_files` knows several by their bytes), or without tensors.
     """
     path = Path(path)
     if not os.path.isfile(path):
         raise InputError(f"checkpoint {path}: there is no such file")
+    refuse_foreign(path)
     with path.open("rb") as file:
         start = file.read(9)
     content: Any
@@ -157,10 +159,6 @@ def read_torch(path: Path) -> Any:
     except UnpicklingError as error:
         raise InputError(f"checkpoint {path} is refused: {_refusal(str(error))}") from error
     except _DAMAGED as error:
-        if "TorchScript" in str(error):
-            raise InputError(
-                f"checkpoint {path} is refused: it is a TorchScript program; save the network's state dict instead"
-            ) from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0].strip()
         raise InputError(
             f"checkpoint {path} is damaged, truncated or no checkpoint ({reason}): get it again"
