@@ -17,22 +17,23 @@ def landmarks_of(
 ) -> list[tuple[str, np.ndarray]]:
     """The key and landmarks (68 or 81, 2) of each picture that has a file of them, in its pixels.
 
-    The file of `.../frames/000_003/0001.png` is `.../landmarks/000_003/0001.npy`. A warning says how many lie outside
-    of their pictures and are left out. Raises InputError for a file that holds no landmarks.
+    The file of `.../frames/000_003/0001.png` is `.../landmarks/000_003/0001.npy`. A warning says how many cannot be
+    of their pictures (`data.landmarks.misplaced`) and are left out. Raises InputError for a file that holds none.
     """
-    found, outside = [], []
+    found, unfit = [], []
     for entry in entries:
         beside = npy_of(entry.key)
         if beside is None or beside not in folder:
             continue
         points = read_npy(folder.path / beside)
-        if misplaced(points, sizes[entry.key]):
-            outside.append(beside)
+        problem = misplaced(points, sizes[entry.key])
+        if problem:
+            unfit.append(f"those in {beside} {problem}")
         else:
             found.append((entry.key, points))
-    if outside:
+    if unfit:
         warn(
-            f"{count(len(outside), 'file')} of landmarks left out, which lie outside of their pictures, such as "
-            f"{outside[0]}: they are of other pictures, perhaps of the whole frames"
+            f"{count(len(unfit), 'file')} of landmarks left out, which cannot be those of their pictures; they may be "
+            f"of the whole frames: {unfit[0]}"
         )
     return found

@@ -61,18 +61,27 @@ def self_blended(image: np.ndarray, landmarks: np.ndarray, generator: np.random.
         generator: of every draw.
 
     Raises:
-        InputError: there are other landmarks, or their hull covers no pixel.
+        InputError: there are other landmarks, or their hull covers no pixel, as it is or once it is moved and warped.
     """
     region = hull_mask(outline(landmarks, generator), image.shape[:2])
-    if not region.any():
-        raise InputError(f"landmarks of a face outside the picture of {image.shape[1]}x{image.shape[0]} pixels")
+    _require_pixels(region)
     changed = recoloured(image, generator)
     source, target = (changed, image) if generator.random() < 0.5 else (image, changed)
     motion = _motion(image.shape, generator)
     source = _moved(source, motion, cv2.INTER_LINEAR)
     region = elastic(_moved(region.astype(np.uint8), motion, cv2.INTER_NEAREST), generator).astype(bool)
+    _require_pixels(region)
     mask = softened(region, generator) * np.float32(generator.choice(RATIOS))
     return SelfBlend(blend(source, target, mask), target, mask)
+
+
+def _require_pixels(region: np.ndarray) -> None:
+    """Raises InputError for a region (H, W) bool without a pixel, of which no mask can be made."""
+    if not region.any():
+        height, width = region.shape
+        raise InputError(
+            f"landmarks of a face outside the picture of {width}x{height} pixels, at its very edge, or of a few pixels"
+        )
 
 
 def pair(
@@ -89,7 +98,7 @@ def pair(
         augmentation: what is changed in both pictures alike.
 
     Raises:
-        InputError: there are other landmarks, or their hull covers no pixel.
+        InputError: as of `self_blended`.
     """
     self_blend = self_blended(image, landmarks, generator)
     shared = int(generator.integers(2**63))
@@ -175,7 +184,7 @@ def softened(region: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
     The paper blurs by a first kernel, keeps what is still 1 and blurs by a second: the first step is an erosion by the
     kernel's square. Where the second kernel is the larger one, the mask reaches beyond the region, otherwise it
-    stays within. A region that the erosion would wipe out is only blurred.
+    stays within. A region that the erosion would wipe out is only blurred. It must have a pixel.
     """
     first, second = (_odd(int(generator.integers(KERNELS[0], KERNELS[1] + 1)), region.shape) for _ in range(2))
     deviation = generator.uniform(*BLURS) * max(region.shape) / UNIT

@@ -195,7 +195,8 @@ def test_several_compressions_and_landmarks_of_other_pictures_are_said(
     assert command(tmp_path) == 0
     said = capsys.readouterr().err
     assert "videos at several compressions, c23 and c40" in said
-    assert "1 file of landmarks left out, which lie outside of their pictures" in said
+    assert "1 file of landmarks left out, which cannot be those of their pictures" in said
+    assert "those in manipulated_sequences/DF/c40/landmarks/000_003/1.npy lie about (" in said
     assert not (tmp_path / "landmarks.csv").exists()
     assert command(tmp_path, "--class", "c40=skip", "--overwrite") == 0
     assert "compressions" not in capsys.readouterr().err
@@ -213,7 +214,9 @@ def test_landmarks_with_one_far_outside_are_left_out(tmp_path: Path, capsys: pyt
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, points)
     assert command(tmp_path) == 0
-    assert "1 file of landmarks left out" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 file of landmarks left out" in said
+    assert "landmarks/000_003/1.npy have one at (4500, 4500), far outside" in said
     assert [Path(key).name for key in read_landmarks(tmp_path / "landmarks.csv")] == ["0.png"]
 
 

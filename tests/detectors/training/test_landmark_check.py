@@ -110,6 +110,7 @@ def test_landmarks_of_other_frames_alone_are_refused_where_they_were_asked_for(
         (lambda number, marks: -marks if number < 2 else marks, r"lie about \(-\d+, -\d+\), outside its 40x40 pixels"),
         (lambda number, marks: marks + 60 if number < 2 else marks, r"lie about .*not of the frame it was cut from"),
         (lambda number, marks: marks * 1.65 if number < 2 else marks, r"are of another picture|have one at|lie about"),
+        (lambda number, marks: marks / SIDE if number < 2 else marks, r"eyes and mouth 0\.\d+ pixels apart, of its"),
     ],
 )  # fmt: skip
 def test_landmarks_outside_of_the_picture_leave_their_frames_out(
@@ -216,6 +217,19 @@ def test_points_that_stand_for_nothing_are_no_face(count: int, lost: slice, soun
     assert (misplaced(marks, (1000, 1000)) is None) == sound
     small = np.vstack([mean_face(40, 1.3), mean_face(40, 1.3)[:13] + 0.7])[:count].round()
     assert misplaced(small, (40, 40)) is None
+
+
+@pytest.mark.parametrize("count", [5, 68, 81])
+@pytest.mark.parametrize("side", [16, 40, 256, 1920])
+def test_landmarks_in_parts_of_the_picture_are_no_face_and_small_faces_are(count: int, side: int) -> None:
+    marks, shape = points(count) / SIDE, (side * 9 // 16, side)
+    said = (
+        rf"landmarks of a have eyes and mouth 0\.\d+ pixels apart, of its {side}x{side * 9 // 16}; give them in pixels"
+    )
+    with pytest.raises(InputError, match=said):
+        landmarks_for("a", shape, {"a": marks})
+    for box in (max(8, side / 60), 0.4 * side):  # of a face in a crowd, and of one that nearly fills the picture
+        assert misplaced(box * marks, shape) is None
 
 
 def test_far_landmarks_are_refused_where_a_single_picture_is_asked_for() -> None:

@@ -244,3 +244,45 @@ def test_a_face_outside_the_picture_is_refused() -> None:
     image, landmarks = face()
     with pytest.raises(InputError, match="outside the picture of 160x160"):
         self_blended(image, landmarks + 500, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("place", [(0, 0), (159, 0), (80, 159), (-60, 80), (80, 80)])
+@pytest.mark.parametrize("size", [0.5, 3, 40, 160])
+@pytest.mark.filterwarnings("error")
+def test_a_face_that_is_moved_out_or_warped_away_is_refused_and_never_black(
+    place: tuple[int, int], size: float
+) -> None:
+    """Faces of a few pixels, and such as reach into the picture by a few."""
+    image, _ = face()
+    landmarks = mean_face(100, 1.0) * size / 100 + np.array(place) - size / 2
+    refused = 0
+    for seed in range(60):
+        try:
+            with np.errstate(all="raise"):
+                made = self_blended(image, landmarks, np.random.default_rng(seed))
+        except InputError:
+            refused += 1
+            continue
+        assert np.isfinite(made.mask).all()
+        assert made.mask.max() in np.float32(RATIOS)
+        still = made.mask == 0
+        assert np.array_equal(made.image[still], made.target[still])
+    if place == (80, 80) and size > 1:
+        assert refused == 0
+    assert refused < 60 or place[0] < 0
+
+
+def test_a_region_that_is_warped_away_says_so() -> None:
+    image, landmarks = face()
+    dot = np.full((68, 2), 80.0) + landmarks / 1000
+    seeds = [seed for seed in range(100) if not _is_blended(image, dot, seed)]
+    assert seeds
+    with pytest.raises(InputError, match="outside the picture of 160x160 pixels, at its very edge, or of a few pixels"):
+        self_blended(image, dot, np.random.default_rng(seeds[0]))
+
+
+def _is_blended(image: np.ndarray, landmarks: np.ndarray, seed: int) -> bool:
+    try:
+        return bool(self_blended(image, landmarks, np.random.default_rng(seed)).mask.any())
+    except InputError:
+        return False
