@@ -57,6 +57,17 @@ def _put_first(temporary: str, path: Path) -> None:
     os.unlink(temporary)
 
 
+def visible(folder: Path, pattern: str = "*") -> Iterator[Path]:
+    """What a pattern finds in a folder, in no order, without hidden files and what is in hidden folders of it.
+
+    Hidden is what has a dot before its name, as systems put files of their own beside a user's: macOS a `._NAME` for
+    each file NAME of a disk that other systems know, too.
+    """
+    for path in folder.glob(pattern):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
 def sweep(folder: Path) -> None:
     """Removes what killed processes left half written in a folder; no other process may be writing there."""
     for part in folder.glob(".*.part"):

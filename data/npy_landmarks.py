@@ -9,6 +9,7 @@ from tokenize import TokenError
 import numpy as np
 
 from common.errors import InputError
+from common.files import visible
 
 FRAMES, FOLDER = "frames", "landmarks"
 SHAPES = ((68, 2), (81, 2))
@@ -42,7 +43,7 @@ def read_npy_files(folder: Path) -> dict[str, np.ndarray]:
 
     Raises InputError where there are none, or one holds no landmarks.
     """
-    files = sorted(folder.rglob("*.npy"))
+    files = sorted(visible(folder, "**/*.npy"))
     if not files:
         raise InputError(f"{folder}: no NPY files in this folder; expected such as {FOLDER}/000_003/012.npy")
     points = {}

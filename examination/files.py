@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.files import atomic_write, safe_name
+from common.files import atomic_write, safe_name, visible
 from examination.case import Case, as_data
 from examination.document import pdf_of
 from examination.drawing import map_picture, png_of
@@ -65,7 +65,7 @@ def _remove_case(folder: Path) -> None:
     """Removes the files of an earlier case, and nothing that was put beside them."""
     for name in (PAGE, DOCUMENT, DATA):
         (folder / name).unlink(missing_ok=True)
-    for region in (folder / MAPS).glob(f"*/*{REGION}"):
+    for region in list(visible(folder / MAPS, f"*/*{REGION}")):
         for path in reversed(_of_map(region.with_name(region.name.removesuffix(REGION)))):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # something else is in it

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
-from common.files import read_file
+from common.files import read_file, visible
 from data.images import SUFFIXES as PICTURES
 from data.images import decode
 from data.picture_doubts import of_fewer_bits
@@ -25,13 +25,13 @@ class Looking:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The file itself, or a folder's films and pictures in the order of their names. Raises InputError for none."""
+    """The file itself, or a folder's films and pictures by name, but hidden ones. Raises InputError for none."""
     if not path.is_dir():
         if not path.is_file():
             raise InputError(f"{path}: no such file or folder")
         return [path]
     known = FILMS | PICTURES
-    found = sorted(each for each in path.iterdir() if each.is_file() and each.suffix.lower() in known)
+    found = sorted(each for each in visible(path) if each.is_file() and each.suffix.lower() in known)
     if not found:
         raise InputError(f"{path}: no films or pictures in this folder ({' '.join(sorted(known))})")
     return found

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from common.errors import InputError
-from common.files import atomic_write, parse_json, read_file, sha256
+from common.files import atomic_write, parse_json, read_file, sha256, visible
 from detectors.base import Detector
 from runs.earlier_names import renamed_settings
 
@@ -210,7 +210,7 @@ def describe_device(device: torch.device) -> str:
 
 def hash_of_code(root: Path) -> str:
     """12 hexadecimal digits that change with any file of COMPUTING in a folder."""
-    files = sorted(path for name in COMPUTING for path in (root / name).rglob("*.py"))
+    files = sorted(path for name in COMPUTING for path in visible(root / name, "**/*.py"))
     lines = (f"{path.relative_to(root).as_posix()} {sha256(path)}" for path in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 

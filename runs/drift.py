@@ -9,7 +9,7 @@ from torch import Tensor
 
 from common.console import count, warn, withheld
 from common.errors import InputError
-from common.files import stem
+from common.files import stem, visible
 from common.settings import from_json
 from detectors import Detector, Queries
 from detectors.checks.consistency import differs
@@ -45,7 +45,7 @@ def keep_drift(folder: RunFolder, drift: Drift) -> None:
 
 def drift_in_words(folder: RunFolder) -> str:
     """What a run's folder says of a detector that drifted, in a sentence or two; "" where it says nothing."""
-    paths = sorted((folder.path / FOLDER).glob("[!.]*.json"))
+    paths = sorted(visible(folder.path / FOLDER, "*.json"))
     if not paths:
         return ""
     try:
@@ -102,7 +102,7 @@ def ask_about_first(folder: RunFolder, selection: Selection, detector: Detector)
 
 def _verdicts(folder: RunFolder, keys: Sequence[str]) -> Iterator[tuple[int, str, Tensor]]:
     """Of each finished frame in turn its place, its key, and the probabilities (1, C) that are kept of it."""
-    if not any((folder.path / FOLDERS[Row]).glob("[!.]*")):
+    if not any(visible(folder.path / FOLDERS[Row])):
         return
     with withheld():  # of damaged files, the run itself warns, and its folder says each part once
         found = RunFolder(folder.path)

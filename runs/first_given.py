@@ -14,6 +14,7 @@ import numpy as np
 
 from common.console import warn, withheld
 from common.errors import InputError
+from common.files import visible
 from common.seeds import generator
 from runs import json_records
 from runs.run_folder import RunFolder
@@ -123,7 +124,7 @@ def _kept(path: Path, folder: RunFolder, given: FirstGiven) -> FirstGiven:
     try:
         return _load(path, folder.seals)
     except FileNotFoundError:
-        if path.parent.joinpath("frames").is_dir() and any(path.parent.joinpath("frames").glob("[!.]*")):
+        if path.parent.joinpath("frames").is_dir() and any(visible(path.parent / "frames")):
             warn(
                 f"{path} is gone: whether own parts are what the finished frames were scored by is not known; it is "
                 "written anew"

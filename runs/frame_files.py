@@ -9,7 +9,7 @@ import numpy as np
 
 from common.console import warn
 from common.errors import InputError
-from common.files import stem
+from common.files import stem, visible
 from common.settings import from_json
 from runs import json_records, npy_records
 from runs.packed_frames import COSTS, FOLDERS, has
@@ -37,7 +37,7 @@ class FrameFiles:
 
     def keys(self) -> list[str]:
         """The frames with rows, by the name of their files. Raises InputError where such a file is damaged."""
-        files = sorted((self._path / FOLDERS[Row]).glob("*.npy"))
+        files = sorted(visible(self._path / FOLDERS[Row], "*.npy"))
         arrays = (npy_records.load_records(file, Row, self._seals) for file in files)
         return [key for rows in arrays for key in dict.fromkeys(rows["key"].tolist())]
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from common.console import warn
 from common.errors import InputError
-from common.files import read_file
+from common.files import read_file, visible
 from runs import parquet_records
 from runs.seals import Seals, checksums, in_words, require_one_scoring
 from scoring.costs import FrameCost
@@ -57,7 +57,7 @@ class Packed:
 
     def find(self) -> None:
         """Reads which frames new parts hold, also those of other processes; warns of damaged parts, and skips them."""
-        for file in sorted((self._path / FOLDERS[Row]).glob("part-*.parquet")):
+        for file in sorted(visible(self._path / FOLDERS[Row], "part-*.parquet")):
             if file.name not in self._read:
                 self._read.add(file.name)
                 try:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from common.errors import InputError
-from common.files import appending, sweep
+from common.files import appending, sweep, visible
 from common.locks import LOCK, lock
 from runs import npy_records, parquet_records
 from runs.configuration import Configuration, bind
@@ -79,7 +79,7 @@ class RunFolder:
         Raises InputError where it holds another, is not readable, or is gone although these folders have records.
         """
         if not self.config.exists():
-            files = (file for folder in folders for file in sorted((self.path / folder).glob("[!.]*")))
+            files = (file for folder in folders for file in sorted(visible(self.path / folder)))
             if record := next(files, None):
                 raise InputError(
                     f"{self.path} has finished work ({record.relative_to(self.path)}), but its config.json, which says "

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from common.console import warn
 from common.errors import InputError
-from common.files import sha256, stem
+from common.files import sha256, stem, visible
 from xai.base import Fill, Score
 from xai.kept_order import kept_order
 
@@ -49,7 +49,7 @@ class SavedMaps:
     def read(cls, folder: str) -> "SavedMaps":
         """The maps of a folder as it is now. Raises InputError where it is none or holds no NPY file."""
         path = Path(folder)
-        files = sorted(filter(Path.is_file, path.rglob("*.npy"))) if path.is_dir() else []
+        files = sorted(filter(Path.is_file, visible(path, "**/*.npy"))) if path.is_dir() else []
         if not files:
             what = "has no .npy files" if path.is_dir() else "is not a folder"
             raise InputError(

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.console import say
 from common.errors import InputError
-from common.files import appending, atomic_write, parse_json, read_text
+from common.files import appending, atomic_write, parse_json, read_text, visible
 from common.locks import LOCK, lock
 
 FILTER, CONFIG, CHECKPOINT, TESTS = "filter.safetensors", "config.json", "last.ckpt", "tests"
@@ -68,7 +68,7 @@ def tests_file(filter_path: Path, tested_on: str) -> Path:
 
 def find_filters(root: Path) -> list[Path]:
     """The filters under a folder, sorted. Raises InputError where there is none."""
-    filters = sorted(root.rglob(FILTER)) if root.is_dir() else []
+    filters = sorted(visible(root, f"**/{FILTER}")) if root.is_dir() else []
     if not filters:
         raise InputError(f"{root}: no filter here; `python -m attacks malafide train --out {root}` makes them")
     return filters

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from attacks.malafide.filter_dataset import FilterDataset
 from common.console import progress, warn
 from common.errors import InputError
+from common.files import visible
 from data.frames import REAL
 from data.preprocess.celebdf import CelebDF
 from data.preprocess.crop_folder import open_folder
@@ -61,7 +62,7 @@ def _clips(source: Path) -> Sequence[Clip]:
         return _face_forensics(source)
     if any((source / part).is_dir() for part in CelebDF.folders):
         return CelebDF().find(source).clips
-    paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    paths = sorted(path for path in visible(source, "**/*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise InputError(f"{source}: no videos in this folder ({' '.join(sorted(SUFFIXES))})")
     return [_clip(path) for path in paths]
@@ -70,7 +71,7 @@ def _clips(source: Path) -> Sequence[Clip]:
 def _face_forensics(root: Path) -> Sequence[Clip]:
     """The clips of the first compression that is there."""
     for compression in COMPRESSIONS:
-        if any(root.glob(f"*/*/{compression}/videos")):
+        if any(visible(root, f"*/*/{compression}/videos")):
             return FaceForensics(compression).find(root).clips
     raise InputError(f"{root}: no videos at any of the compressions {', '.join(COMPRESSIONS)}")
 

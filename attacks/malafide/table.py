@@ -15,7 +15,7 @@ from attacks.malafide.stored_tests import load_tests
 from common.console import count, some, warn
 from common.csv_files import save_rows
 from common.errors import InputError, printable
-from common.files import atomic_write
+from common.files import atomic_write, visible
 
 NONE = "none"
 
@@ -78,7 +78,7 @@ def find_tests(root: Path) -> list[FilterTest]:
     filters, damaged = _filters(root)
     found: dict[FilterTest, Path] = {}
     unsealed = []
-    for path in sorted(root.rglob(f"{TESTS}/*.json")) if root.is_dir() else ():
+    for path in sorted(visible(root, f"**/{TESTS}/*.json")) if root.is_dir() else ():
         folder = path.parent.parent
         if folder in damaged:
             continue
@@ -106,7 +106,7 @@ def find_tests(root: Path) -> list[FilterTest]:
 def _filters(root: Path) -> tuple[dict[Path, StoredFilter], set[Path]]:
     """The filters under a folder by their own folders, and the folders of those that cannot be believed."""
     filters, damaged = {}, set()
-    for path in sorted(root.rglob(FILTER)) if root.is_dir() else ():
+    for path in sorted(visible(root, f"**/{FILTER}")) if root.is_dir() else ():
         try:
             filters[path.parent] = load_known(path)
         except InputError as error:

@@ -10,6 +10,7 @@ import typer
 
 from common.console import count, progress, say, table, warn
 from common.errors import InputError
+from common.files import visible
 from data.class_words import like_split
 from data.entry import Entry
 from data.images import SUFFIXES
@@ -108,7 +109,7 @@ def _pictures(images: FolderImages) -> list[str]:
     keys = images.keys()
     if keys:
         return keys
-    films = any(path.suffix.lower() in VIDEO_SUFFIXES for path in images.path.rglob("*"))
+    films = any(path.suffix.lower() in VIDEO_SUFFIXES for path in visible(images.path, "**/*"))
     advice = "; it has videos: `python -m data preprocess` makes face crops and an index of them" if films else ""
     raise InputError(f"{images.path}: no pictures in this folder ({' '.join(sorted(SUFFIXES))}){advice}")
 

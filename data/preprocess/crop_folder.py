@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common.errors import InputError
-from common.files import atomic_write, read_json_object, require_plain, sha256
+from common.files import atomic_write, read_json_object, require_plain, sha256, visible
 from data.preprocess.crop_records import (
     BYSTANDERS,
     LATER,
@@ -165,7 +165,7 @@ def open_folder(path: Path, recipe: PreprocessSettings) -> CropFolder:
             f"{path}: has finished videos, but its {SETTINGS}, which says how they were made, is gone: put it back, or "
             "name another --out"
         )
-    elif path.exists() and (not path.is_dir() or any(not LEFTOVER.fullmatch(file.name) for file in path.iterdir())):
+    elif path.exists() and (not path.is_dir() or any(visible(path))):
         raise InputError(f"{path}: there is something else here; name an empty or new folder with --out")
     else:
         with atomic_write(path / SETTINGS) as file:

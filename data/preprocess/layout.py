@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from common.errors import InputError
+from common.files import visible
 from common.registry import resolve
 from data.frames import CLASS_NAMES, REAL
 
@@ -110,7 +111,7 @@ class FaceForensics:
 
     def _pictures_instead(self, root: Path) -> str:
         """What to do with pictures in the videos' place."""
-        if any(root.glob(f"*_sequences/*/{self.compression}/frames/*/")):
+        if any(visible(root, f"*_sequences/*/{self.compression}/frames/*/")):
             return f"; it has pictures of frames: python -m data index {root} makes their index"
         return ""
 
@@ -177,14 +178,14 @@ def key_of(root: Path, path: Path) -> str:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    return sorted(entry for entry in visible(folder) if entry.is_dir()) if folder.is_dir() else []
 
 
 def videos_in(folder: Path) -> list[Path]:
     """The visible videos in a folder, sorted; none where the folder is missing."""
     if not folder.is_dir():
         return []
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    return sorted(file for file in visible(folder) if file.suffix.lower() in SUFFIXES)
 
 
 def present(folder: Path, stem: str) -> Path | None:

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from common.console import some
 from common.errors import InputError
 from common.extras import extra
-from common.files import read_json_object, sha256
+from common.files import read_json_object, sha256, visible
 from detectors.hugging_face import EXTRA, first_line
 
 CONFIG = "config.json"
@@ -70,7 +70,7 @@ def require_real_numbers(folder: Folder) -> None:
 def digest(path: Path) -> str:
     """The SHA-256 of the names and SHA-256s of the files that a detector is read from."""
     total = hashlib.sha256()
-    files = {path / file for file in (CONFIG, *PREPROCESSORS, *WEIGHTS)} | set(path.glob("model-*.safetensors"))
+    files = {path / file for file in (CONFIG, *PREPROCESSORS, *WEIGHTS)} | set(visible(path, "model-*.safetensors"))
     files |= set(_weight_files(path))
     for file in sorted(file for file in files if file.is_file()):
         total.update(f"{file.name} {sha256(file)}\n".encode())
@@ -107,7 +107,7 @@ def _checked(path: Path, name: str, origin: str) -> Folder:
     if not described:
         raise InputError(f"{name} has no {PREPROCESSORS[0]}: nothing says how large a picture is and how normalised")
     if not any((path / file).is_file() for file in WEIGHTS):
-        others = sorted(file.name for file in path.glob("*.bin"))
+        others = sorted(file.name for file in visible(path, "*.bin"))
         instead = f" ({others[0]} may hold code; save it again with safe_serialization)" if others else ""
         raise InputError(f"{name} has no {WEIGHTS[0]}: weights are read from safetensors only{instead}")
     if all((path / file).is_file() for file in WEIGHTS):

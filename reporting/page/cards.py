@@ -12,7 +12,7 @@ from analysis.attackable_frames import first_flip, unattackable
 from analysis.score_subsets import attacks, baselines, methods
 from common.console import count, warn
 from common.errors import InputError
-from common.files import stem
+from common.files import stem, visible
 from data.frames import REAL
 from runs.gallery import sprites
 from runs.gallery.sprites import ATTACKED, FRAME, MAP, MASK, Sprite
@@ -101,9 +101,9 @@ def cards(
     said; the link to a figure that the run did not draw is left out, too. `frames` are what is known of each frame
     (`runs.frame_table`); without them none is called unattackable.
     """
-    kept = {path.stem for path in (folder / "gallery").glob("*.npz")}
+    kept = {path.stem for path in visible(folder / "gallery", "*.npz")}
     scores = as_score_table(rows)
-    drawn = {path.stem for path in (folder / "figures").glob("*.webp")}
+    drawn = {path.stem for path in visible(folder / "figures", "*.webp")}
     if gone := [key for key in scores.frames["key"] if stem(str(key)) in drawn - kept]:
         warn(
             f"{folder / 'gallery'} has lost the pictures of {count(len(gone), 'frame')}, as of {gone[0]}, whose "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.files import atomic_write, sha256, sweep
+from common.files import atomic_write, sha256, sweep, visible
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,6 +65,40 @@ def test_half_written_files_are_swept(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     sweep(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {"a.npy", ".hidden", "b.part"}
+
+
+def test_hidden_files_and_what_is_in_hidden_folders_are_not_found(tmp_path: Path) -> None:
+    folder = tmp_path / ".data" / "maps"  # a dot above the folder hides nothing in it
+    names = {"a.npy", "sub/b.npy", "sub/c.txt", "sub/d.npy/e.txt"}
+    for name in (*names, "._a.npy", ".DS_Store", "sub/._b.npy", ".Trashes/f.npy", "sub/.x/y/g.npy"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+    def found(pattern: str) -> set[str]:
+        return {path.relative_to(folder).as_posix() for path in visible(folder, pattern)}
+
+    assert found("*") == {path.relative_to(folder).as_posix() for path in visible(folder)} == {"a.npy", "sub"}
+    assert found("*.npy") == {"a.npy"}
+    assert found("**/*.npy") == {"a.npy", "sub/b.npy", "sub/d.npy"}
+    assert found("**/*") == {*names, "sub", "sub/d.npy"}
+    assert found("*/*.npy") == {"sub/b.npy", "sub/d.npy"}
+    assert list(visible(folder / "none", "**/*")) == []
+
+
+@pytest.mark.parametrize("listing", [".glob(", ".rglob(", ".iterdir(", "scandir(", "listdir(", "os.walk("])
+def test_no_module_lists_a_folder_by_itself(listing: str) -> None:
+    """So that hidden files are left alone everywhere; what begins with a dot is meant, or no user's, in these."""
+    meant = {
+        "common/files.py",  # `visible` itself, and temporary files
+        "data/stores/folder_images.py",  # follows links with care, and knows what is hidden
+        "data/preprocess/crop_folder.py",  # temporary files
+        "examination/files.py",  # temporary files, and folders face-1, face-2
+        "runs/run_folder.py",  # the folders in which temporary files are swept
+    }
+    ours = [path for path in ROOT.glob("*/**/*.py") if path.relative_to(ROOT).parts[0] not in ("tests", "benchmarks")]
+    shown = [path for path in ours if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)]
+    listed = {path.relative_to(ROOT).as_posix() for path in shown if listing in path.read_text(encoding="utf-8")}
+    assert listed <= meant
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:

@@ -211,7 +211,12 @@ def deepfakebench(root: Path, count: int = 81) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("below", ["", "manipulated_sequences/Deepfakes/c23/landmarks"])
 def test_deepfakebenchs_files_belong_to_the_pictures_beside(tmp_path: Path, count: int, below: str) -> None:
     written = deepfakebench(tmp_path, count)
+    for name in ("._000.npy", ".old/000.npy"):  # of macOS, and of a user
+        hidden = tmp_path / "manipulated_sequences/Deepfakes/c23/landmarks/000_003" / name
+        hidden.parent.mkdir(exist_ok=True)
+        hidden.write_bytes(b"\0\5\x16\7")
     found = read_landmarks(tmp_path / below)
+    assert len(found) == (2 if below else 3)
     for key, truth in written.items():
         if below and "FaceSwap" in key:
             assert key not in found  # though a video of the same name is there

@@ -306,6 +306,7 @@ def test_a_folder_is_examined_file_by_file_and_a_bad_one_leaves_the_others(
     pictures.mkdir()
     crop(pictures / "a.png")
     (pictures / "b.png").write_bytes(b"no picture")
+    (pictures / "._a.png").write_bytes(b"of macOS")
     assert run(pictures, "--whole", "--out", tmp_path / "out") == 1
     assert (tmp_path / "out" / "a.png" / "case.pdf").is_file()
     told = capsys.readouterr()

@@ -105,6 +105,24 @@ def test_a_packed_frame_comes_back_as_it_was(tmp_path: Path) -> None:
     assert again.finished("new.png") is None
 
 
+@pytest.mark.parametrize("pack", [0, 7])
+def test_files_that_macos_puts_beside_a_run_change_nothing(
+    tmp_path: Path, pack: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A `._NAME` for every file and folder, and a `.DS_Store`, as on disks of other systems."""
+    path = tmp_path / "run"
+    fill(path, pack)
+    (path / "drift").mkdir()
+    first = read_stored_run(path)
+    for file in [*path.rglob("*")]:
+        (file.parent / f"._{file.name}").write_bytes(b"\0\5\x16\7")
+    (path / "frames" / ".DS_Store").write_bytes(b"\0")
+    again = read_stored_run(path)
+    assert again.rows.frames.equals(first.rows.frames)
+    assert RunFolder(path).missing([*frames(), "new.png"]) == ["new.png"]
+    assert capsys.readouterr().err == ""
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
     """The products of frames with files of their own."""

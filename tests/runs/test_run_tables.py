@@ -98,6 +98,14 @@ def test_a_notebook_shows_the_score_table_and_runs_nothing(made: tuple[RunResult
     assert page.count("<tr>") == len(run.scores) + run.scores.index.unique("attack").size
 
 
+def test_files_that_macos_puts_beside_a_run_are_not_read(made: tuple[RunResults, RunTables], tmp_path: Path) -> None:
+    _, whole = made
+    copied = Path(shutil.copytree(whole.path, tmp_path / "copied"))
+    for file in [*copied.rglob("*")]:
+        (file.parent / f"._{file.name}").write_bytes(b"\0\5\x16\7")
+    pd.testing.assert_frame_equal(runs.read_run(copied).rows, whole.rows)
+
+
 def test_an_unfinished_run_is_read_as_far_as_it_is(made: tuple[RunResults, RunTables], tmp_path: Path) -> None:
     _, whole = made
     part = Path(shutil.copytree(whole.path, tmp_path / "part"))

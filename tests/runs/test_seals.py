@@ -148,6 +148,14 @@ def test_the_layout_of_config_json_does_not_matter(tmp_path: Path) -> None:
     assert RunFolder(tmp_path).missing(["a.png"]) == []
 
 
+def test_a_folder_of_hidden_files_has_no_finished_work(tmp_path: Path) -> None:
+    for folder in (*packed_frames.FOLDERS.values(), packed_frames.COSTS):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "._a.npy").write_bytes(b"of macOS")
+    RunFolder(tmp_path).bind(CONFIGURATION)
+    assert RunFolder(tmp_path).keys() == []
+
+
 def test_a_folder_that_lost_its_configuration_is_refused(tmp_path: Path) -> None:
     folder = run(tmp_path)
     kept = folder.config.read_text()

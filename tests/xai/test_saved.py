@@ -204,6 +204,9 @@ def test_no_key_leads_out_of_the_folder(tmp_path: Path, key: str) -> None:
 def test_a_folder_is_told_from_any_other(tmp_path: Path) -> None:
     keep(tmp_path / "mine", KEY, truth())
     first = load_explainer(f"saliency:{tmp_path / 'mine'}")
+    for hidden in ("._x.npy", ".old/x.npy"):
+        (tmp_path / "mine" / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / "mine" / hidden).write_bytes(b"of macOS")
     assert load_explainer(f"saliency:{tmp_path / 'mine'}") == first
     keep(tmp_path / "mine", KEY, truth() * 2)
     assert load_explainer(f"saliency:{tmp_path / 'mine'}") != first
@@ -230,6 +233,7 @@ def test_two_frames_with_one_map_are_named(tmp_path: Path, capsys: pytest.Captur
 
 def test_a_folder_without_maps_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "._a.npy").touch()
     with pytest.raises(InputError, match=r"empty has no \.npy files: expected saliency maps"):
         load_explainer(f"saliency:{tmp_path / 'empty'}")
     with pytest.raises(InputError, match="nowhere is not a folder"):

@@ -82,6 +82,9 @@ def test_tests_are_found_wherever_they_lie(tmp_path: Path) -> None:
     tests = made_up()
     for place, test in enumerate(tests):
         save_tests(tmp_path / str(place) / "tests" / f"{test.tested_on}.json", [test])
+        (tmp_path / str(place) / "tests" / f"._{test.tested_on}.json").write_bytes(b"\0")
+        (tmp_path / str(place) / ".Trashes" / "tests").mkdir(parents=True)
+        (tmp_path / str(place) / ".Trashes" / "tests" / "a.json").write_bytes(b"\0")
     assert sorted(map(repr, find_tests(tmp_path))) == sorted(map(repr, tests))
     write_tests(tmp_path / "tests.csv", tests)
     with (tmp_path / "tests.csv").open() as file:

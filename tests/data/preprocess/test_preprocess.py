@@ -368,6 +368,13 @@ def test_formats_sizes_and_the_store(root: Path, tmp_path: Path, capsys: pytest.
     assert "0 crops and masks added, 0 replaced, 10 were there already" in capsys.readouterr().out
 
 
+def test_a_folder_with_hidden_files_alone_is_empty(root: Path, tmp_path: Path) -> None:
+    for name in (".DS_Store", "._out"):
+        (tmp_path / name).write_bytes(b"of macOS")
+    assert command(root, tmp_path, "--frames-per-video", "1", "--methods", "Real") == 0
+    assert (tmp_path / ".DS_Store").is_file()
+
+
 def test_bad_input_is_one_line(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     occupied = tmp_path / "occupied"
     occupied.mkdir()
