@@ -63,8 +63,9 @@ def visible(folder: Path, pattern: str = "*") -> Iterator[Path]:
     Hidden is what has a dot before its name, as systems put files of their own beside a user's: macOS a `._NAME` for
     each file NAME of a disk that other systems know, too.
     """
+    above = len(folder.parts)
     for path in folder.glob(pattern):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+        if not any(part.startswith(".") for part in path.parts[above:]):
             yield path
 
 
