@@ -10,6 +10,8 @@ from torch import Tensor
 from attacks.base import RegionAttack
 from attacks.nes import EXACT, FINITE, NES
 from attacks.pgd import PGD
+from attacks.probe_range import remark_on_range
+from attacks.probe_size import remark_on_probes
 from attacks.torchattacks_bridge import WITHOUT_GRADIENTS, TorchAttack
 from common.console import warn
 from common.errors import InputError
@@ -24,10 +26,6 @@ PLACES = 33
 
 LEFT = (0.75, 0.4, 0.1)
 """What is left there of the log-odds of Real."""
-
-_SOME = 0.1  # of the pixels
-_PROBED = 3.0  # standard deviations that most probes keep within
-_ASTRAY = 0.2  # of the log-odds of Real: how far pixels a little outside of the range may move them without a remark
 
 LESS_SURE = "where an attack has made the verdict less sure"
 
@@ -60,6 +58,7 @@ def usable_attacks(
             could follow.
     """
     usable = _usable(attacks, detector, image, batch_size, optional)
+    remark_on_probes(usable, detector, image, batch_size)
     remark_on_range(usable, detector, image)
     return usable
 
@@ -99,41 +98,6 @@ def _usable(
         for name, attack in attacks.items()
         if name not in left_out
     }
-
-
-def remark_on_range(attacks: Mapping[str, RegionAttack], detector: Detector, image: Tensor) -> None:
-    """Warns where finite differences lead a detector astray that cannot do with pixels a little outside of [0, 1].
-
-    Their probes are not clamped (`attacks.nes.NES`). One that guesses a picture's range by its least or largest value,
-    or rounds to bytes without a clamp, answers of another picture then. Asked is about the image with some pixels
-    black and some white, and these moved as far as probes go, out of the range and into it.
-
-    Args:
-        attacks: by the name in the message; those that take no finite differences are left alone.
-        detector: what is attacked.
-        image: (3, S, S) float32 in [0, 1], a frame as the detector prepares it.
-    """
-    probing = {name: nes for name, nes in attacks.items() if isinstance(nes, NES) and nes.derivatives == FINITE}
-    if not probing:
-        return
-    far = _PROBED * max(nes.sigma for nes in probing.values())
-    drawn = torch.rand(image.shape[1:], generator=torch.Generator().manual_seed(0))
-    black, white = drawn < _SOME, drawn > 1 - _SOME
-    picture = torch.where(black, 0.0, torch.where(white, 1.0, image.cpu()))
-    outward = far * (white.float() - black.float())
-    asked = f"for pixels {far:.2g} below 0 and above 1"
-    where = f"where finite differences of {_listed(list(probing))} ask: clamp the pictures in its forward"
-    try:
-        odds = Queries(detector).log_odds(torch.stack([picture, picture + outward, picture - outward]), detector.real)
-    except InputError as error:
-        warn(f"{type(detector).__name__} gives no answer {asked}, {where} ({error})")
-        return
-    out, into = ((odds[place] - odds[0]).abs() for place in (1, 2))
-    if out > 4 * into + _ASTRAY * odds[0].abs():
-        warn(
-            f"{type(detector).__name__} answers otherwise {asked} (log-odds of Real {odds[1]:.2g} for {odds[0]:.2g}), "
-            f"{where}, and do not guess their range"
-        )
 
 
 def followed_fault(detector: Detector, image: Tensor, batch_size: int = 32) -> GradientFault | None:

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from attacks import RegionAttack
 from attacks.budgets import PGD_REACH
-from attacks.derivatives import PLACES, by_finite_differences, followed_fault, remark_on_range
+from attacks.derivatives import PLACES, by_finite_differences, followed_fault
 from attacks.nes import FINITE, NES
 from attacks.pgd import PGD
+from attacks.probe_range import remark_on_range
+from attacks.probe_size import remark_on_probes
 from common.console import warn
 from detectors import Detector, Queries
 from detectors.checks.gradient_check import GradientFault, gradient_fault
@@ -68,7 +70,9 @@ def usable_examination(
         )
     on_regions = by_finite_differences(NES(epsilon=budget, step=step, steps=STEPS, pairs=EVIDENCE_PAIRS), detector)
     settings = dataclasses.replace(settings, adversarial=by_finite_differences(settings.adversarial, detector))
-    remark_on_range({ADVERSARIAL: settings.adversarial, ON_REGIONS: on_regions}, detector, image)
+    probing = {ADVERSARIAL: settings.adversarial, ON_REGIONS: on_regions}
+    remark_on_probes(probing, detector, image, batch_size)
+    remark_on_range(probing, detector, image)
     return settings, on_regions
 
 

@@ -79,7 +79,9 @@ def require_own_weights(other: nn.Module, detector: nn.Module) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [threading.Lock, threading.RLock, threading.Event, threading.Condition, lambda: sys], ids=str
+    "make",
+    [threading.Lock, threading.RLock, threading.Event, threading.Condition, lambda: sys],
+    ids=["lock", "rlock", "event", "condition", "module"],
 )
 def test_what_belongs_to_the_process_is_shared(make: Callable[[], object]) -> None:
     part = make()
