@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from attacks.base import RegionAttack
-from attacks.probe_range import finite_attacks
+from attacks.probe_range import astray, finite_attacks
 from common.console import warn
 from common.errors import InputError
 from common.seeds import derive_seed
@@ -58,11 +58,11 @@ def remark_on_probes(
         except InputError:
             return  # who attacks says what is wrong
         if fault is not None:
-            advice = (
-                f"try longer ones (sigma={BYTES:.2g}), or state least_noise = 2 / 255 in its class"
-                if sigma < BYTES
-                else "try longer ones, or attack with torchattacks:Square"
-            )
+            advice = "try longer ones, or attack with torchattacks:Square"
+            if sigma < BYTES:
+                advice = f"try longer ones (sigma={BYTES:.2g}), or state least_noise = 2 / 255 in its class"
+                if astray(detector, image, BYTES, "") is not None:
+                    advice += ", and clamp the pictures in its forward, as those lead it astray outside of [0, 1]"
             warn(
                 f"{type(detector).__name__}: probes of finite differences of standard deviation {sigma:.2g} {fault}, "
                 f"as where its answers or its input are rounded: what {names} cannot flip says little; {advice}"

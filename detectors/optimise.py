@@ -24,10 +24,10 @@ _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Hardswish, 
 def optimise(detector: Detector, tolerance: float = 1e-5) -> Detector:
     """A copy of a detector for inference and attacks, faster with the same logits; the original is left alone.
 
-    In evaluation mode a batch norm is a fixed affine map, so it is folded into the convolution before it
-    (Jacob et al., CVPR 2018, section 3.2). Weights are stored channels last, which the CPU's and the GPU's
-    convolutions prefer, and take no gradients; gradients to the image are unchanged. Activations no longer write over
-    their input: a gradient needs that input, and autograd would copy it first. 1x1 convolutions become
+    In evaluation mode a batch norm is a fixed affine map, so it is folded into the convolution before it (Jacob et al.,
+    CVPR 2018, section 3.2). Weights are stored channels last, which the CPU's and the GPU's convolutions prefer, unless
+    its `memory_format` is another, and take no gradients; gradients to the image are unchanged. Activations no longer
+    write over their input: a gradient needs that input, and autograd would copy it first. 1x1 convolutions become
     `PointwiseConv2d`, which is faster in small batches. The copy is compared with the original on one fixed noise
     image: where logits differ by more than `tolerance` of the largest, or are not finite, the original itself is
     returned, in evaluation mode.
@@ -42,7 +42,7 @@ def optimise(detector: Detector, tolerance: float = 1e-5) -> Detector:
             module.inplace = False
     for parameter in fast.parameters():
         if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            parameter.data = parameter.data.contiguous(memory_format=detector.memory_format)
     try:
         with torch.no_grad():
             before, after = detector(probe), fast(probe)

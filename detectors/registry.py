@@ -92,12 +92,14 @@ class LoadedAs:
         checkpoint: the file of its weights, or None.
         device: as it was asked for.
         draws: whether it draws weights when it is made.
+        contiguous: whether it is asked about pictures that are contiguous in memory (`Detector.memory_format`).
     """
 
     name: str
     checkpoint: str | None
     device: str
     draws: bool
+    contiguous: bool
 
 
 _LOADED: WeakKeyDictionary[Detector, LoadedAs] = WeakKeyDictionary()
@@ -160,7 +162,8 @@ def load(
         remark_foreign_tensors(detector, name, probes(detector)[:1])
     detector.weights_sha256 = digest or detector.weights_sha256 or weights_digest(detector)
     if _is_own(name):
-        _LOADED[detector] = LoadedAs(name, None if checkpoint is None else str(checkpoint), device, origin.draws)
+        file, contiguous = None if checkpoint is None else str(checkpoint), torch.contiguous_format
+        _LOADED[detector] = LoadedAs(name, file, device, origin.draws, detector.memory_format == contiguous)
     elif optimise:
         detector = optimised(detector)
     try:
@@ -181,6 +184,8 @@ def made_again(loaded: LoadedAs) -> Detector:
     """A user's own detector as `load` makes it, but asked about no picture yet. Raises InputError as `load` does."""
     detector = _made(_maker(loaded.name), loaded.name, loaded.checkpoint)
     detector.eval()
+    if loaded.contiguous:
+        detector.memory_format = torch.contiguous_format
     return detector.to(resolve_device(loaded.device))
 
 

@@ -74,6 +74,7 @@ def test_its_frames_are_left_out_with_the_reason(
     pd.testing.assert_frame_equal(pd.read_csv(folder / "rows_LIME.csv"), expected)
 
 
+@pytest.mark.fresh_process
 def test_a_sound_one_that_views_feature_maps_as_rows_is_asked_about_contiguous_pictures(
     index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

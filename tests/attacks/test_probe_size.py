@@ -192,6 +192,9 @@ def test_answers_too_coarse_for_longer_probes_are_said_as_well(capsys: pytest.Ca
 
 
 def test_bytes_that_wrap_around_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    (told,) = warned(Wraps(), capsys)
+    assert "move it in jumps" in told
+    assert told.endswith("and clamp the pictures in its forward, as those lead it astray outside of [0, 1]")
     told = warned(Wraps(), capsys, BYTES)
     assert len(told) == 1
     assert "Wraps answers otherwise for pixels 0.024 below 0 and above 1 (log-odds of Real" in told[0]

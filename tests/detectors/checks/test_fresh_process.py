@@ -61,6 +61,13 @@ def test_what_follows_from_more_than_the_picture_and_the_weights_is_refused(name
 
 
 @pytest.mark.fresh_process
+def test_one_that_needs_contiguous_pictures_is_asked_about_these_there_as_well() -> None:
+    detector = load("tests.lying_detectors:ViewsFeatures")
+    assert detector.memory_format == torch.contiguous_format
+    require_same(detector, FRAMES)
+
+
+@pytest.mark.fresh_process
 def test_two_detectors_that_share_what_they_set_up_are_refused_once_both_are_made() -> None:
     first = load(f"{MODULE}:OneOfTwo")
     require_same(first, FRAMES)
