@@ -63,6 +63,8 @@ def visible(folder: Path, pattern: str = "*") -> Iterator[Path]:
     Hidden is what has a dot before its name, as systems put files of their own beside a user's: macOS a `._NAME` for
     each file NAME of a disk that other systems know, too.
     """
+    if folder.is_dir():
+        os.scandir(folder).close()  # raises where it may not be read, which glob takes for an empty folder
     above = len(folder.parts)
     for path in folder.glob(pattern):
         if not any(part.startswith(".") for part in path.parts[above:]):

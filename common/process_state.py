@@ -56,7 +56,7 @@ class _Stream:
         self.name, self.stream = name, getattr(sys, name)
         try:
             self.descriptor = int(self.stream.fileno())
-        except (AttributeError, OSError, ValueError):  # of no file, closed or detached
+        except Exception:  # of no file, closed or detached; a user's stream may raise or return anything
             self.descriptor = -1
 
     def __eq__(self, other: object) -> bool:
@@ -67,13 +67,21 @@ class _Stream:
     __hash__ = None  # type: ignore[assignment]  # what it is may change
 
     def put_back(self) -> None:
-        """Is it again, unless it can no longer be written to, as where its buffer was given to another."""
-        try:
-            self.stream.flush()
-        except (AttributeError, ValueError):
-            return
-        _REPLACED.append(getattr(sys, self.name))
+        """Is it again; where it was closed or lost its buffer to another, a new one to the same descriptor."""
+        if not _can_write(self.stream) and self.descriptor >= 0:
+            self.stream = open(self.descriptor, "w", buffering=1, closefd=False)  # noqa: SIM115 - it stays
+        now = getattr(sys, self.name)
+        if getattr(now, "buffer", None) is not None and now.buffer is getattr(self.stream, "buffer", None):
+            _REPLACED.append(now)
         setattr(sys, self.name, self.stream)
+
+
+def _can_write(stream: Any) -> bool:
+    """Whether a stream is neither closed nor detached, which raises when it is asked."""
+    try:
+        return not getattr(stream, "closed", False)
+    except ValueError:
+        return False
 
 
 _REPLACED: list[object] = []
@@ -116,10 +124,10 @@ _SAID: set[str] = set()
 
 _STATE: tuple[tuple[str, Callable[[], Any], Callable[[Any], object]], ...] = (
     ("the working folder", _folder, os.chdir),
-    ("sys.stdout", lambda: _Stream("stdout"), _Stream.put_back),
-    ("sys.stderr", lambda: _Stream("stderr"), _Stream.put_back),
     ("where standard output goes", lambda: _descriptor(1), _Descriptor.put_back),
     ("where standard error goes", lambda: _descriptor(2), _Descriptor.put_back),
+    ("sys.stdout", lambda: _Stream("stdout"), _Stream.put_back),
+    ("sys.stderr", lambda: _Stream("stderr"), _Stream.put_back),
     ("torch's default type", torch.get_default_dtype, torch.set_default_dtype),
     ("torch's default device", torch.get_default_device, lambda device: torch.set_default_device(_usual(device))),
     ("whether torch keeps gradients", torch.is_grad_enabled, torch.set_grad_enabled),

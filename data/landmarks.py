@@ -50,13 +50,8 @@ A crop of 1.3 face boxes holds nearly all landmarks. With boxes that are a tenth
 """
 OUTSIDE = 0.5
 """What part of the landmarks may be outside of the picture; in those tight crops at most 0.35 of them are."""
-SMALLEST = 0.004
-"""How far eyes and mouth must lie apart at least, across or down, in longer sides of the picture.
-
-A face's box is about 2.5 times as large: 19 pixels in a film of 1920, where faces of a crowd are 20 and more.
-"""
 FEWEST = 2
-"""How far they must lie apart in pixels; in parts of the picture, as mediapipe gives them, it is less than 1."""
+"""How far eyes and mouth lie apart at least, in pixels; in parts of the picture (mediapipe's) they do by below 1."""
 
 
 class Landmarks(Mapping[str, np.ndarray]):
@@ -192,7 +187,7 @@ def misplaced(landmarks: np.ndarray, shape: tuple[int, ...]) -> str | None:
 
     The middle of the face is outside of the picture, or more than `OUTSIDE` of the landmarks are, or one is farther
     from it than `REACH`, or more than a tenth of them (but one) lie at one place, as zeros do that stand for nothing.
-    Or the face is far too small (`SMALLEST`, `FEWEST`), as where they are in parts of the picture rather than pixels.
+    Or eyes and mouth lie closer than `FEWEST` pixels, as where they are in parts of the picture.
     """
     places, together = np.unique(landmarks, axis=0, return_counts=True)
     if together.max() > max(1, len(landmarks) // 10):
@@ -200,7 +195,7 @@ def misplaced(landmarks: np.ndarray, shape: tuple[int, ...]) -> str | None:
         return f"are at one place, ({x:.0f}, {y:.0f}), {together.max()} of {len(landmarks)}"
     height, width = shape[:2]
     apart = float(np.ptp(five_points(landmarks), axis=0).max())
-    if apart < max(FEWEST, SMALLEST * max(height, width)):
+    if apart < FEWEST:
         return (
             f"have eyes and mouth {apart:.2g} pixels apart, of its {width}x{height}; give them in pixels, not in parts "
             "of the picture"

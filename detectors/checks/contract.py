@@ -107,18 +107,18 @@ def _require_consistent(detector: Detector) -> None:
     try:
         require_consistent(detector, images)
     except ForwardError:
-        if detector.memory_format != torch.channels_last or not _needs_contiguous(detector, images[:1]):
+        if detector.memory_format != torch.channels_last or not _needs_contiguous(detector, images):
             raise
         require_consistent(detector, images)
 
 
-def _needs_contiguous(detector: Detector, image: Tensor) -> bool:
-    """Whether it answers an image (1, 3, S, S) that is contiguous alone; then its `memory_format` says so."""
+def _needs_contiguous(detector: Detector, images: Tensor) -> bool:
+    """Whether it answers images (N, 3, S, S) that are contiguous alone; then its `memory_format` says so."""
     answered = []
     for memory_format in (torch.contiguous_format, torch.channels_last):
         detector.memory_format = memory_format
         try:
-            Queries(detector).logits(image)
+            Queries(detector).logits(images)
         except ForwardError:
             answered.append(False)
         else:

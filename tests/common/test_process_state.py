@@ -45,6 +45,9 @@ def run(line: str) -> tuple[list[str], str]:
         ("os.dup2(os.open(os.devnull, os.O_WRONLY), 1)", "where standard output goes"),
         ("os.dup2(os.open(os.devnull, os.O_WRONLY), 2)", "where standard error goes"),
         ("os.close(2)", "where standard error goes"),
+        ("os.close(1); sys.stdout = io.StringIO()", "where standard output goes"),
+        ("os.dup2(os.open(os.devnull, os.O_WRONLY), 1); sys.stdout = Tee()", "where standard output goes"),
+        ("sys.stdout.close(); sys.stdout = Tee()", "sys.stdout"),
     ],
 )
 def test_streams_that_own_code_replaces_are_put_back_and_said(line: str, changed: str) -> None:
@@ -77,4 +80,6 @@ def test_many_parts_leave_no_descriptor_open() -> None:
     for _ in range(50):
         with kept_process_state("asking"):
             io.StringIO("nothing")
+        with kept_process_state("asking"):
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - as a forward that mutes print
     assert len(os.listdir("/proc/self/fd")) == before

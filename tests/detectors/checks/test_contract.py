@@ -61,6 +61,17 @@ def test_pictures_lie_in_memory_as_its_forward_needs_them() -> None:
     assert gradient_fault(detector, images[0]) is None
 
 
+def test_a_view_of_pictures_and_channels_in_one_needs_more_than_one_picture_to_be_seen() -> None:
+    class PerChannel(PlantedDetector):
+        def forward(self, images: Tensor) -> Tensor:
+            each = images.view(-1, 1, *images.shape[2:])  # as filters of single channels do
+            return super().forward(each.view(images.shape))
+
+    detector = PerChannel().eval()
+    check_contract(detector, "own")
+    assert detector.memory_format == torch.contiguous_format
+
+
 @pytest.mark.parametrize("fails", ["once", "always"])
 def test_one_that_fails_for_another_reason_is_refused_as_ever(fails: str) -> None:
     class Fails(PlantedDetector):
