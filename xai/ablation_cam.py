@@ -18,6 +18,14 @@ class AblationCAM(pytorch_grad_cam.AblationCAM):
         """Keeps a copy of the layer's output (N, K, h, w)."""
         self.activations = output.clone()
 
+    def get_cam_weights(
+        self, input_tensor: Tensor, target_layer: nn.Module, targets: Any, activations: Any, grads: Any
+    ) -> Any:
+        """The package's weights (N, K), of losses from what each picture itself scores: `aug_smooth` brings several."""
+        for target in targets:
+            target.restart()
+        return super().get_cam_weights(input_tensor, target_layer, targets, activations, grads)
+
 
 class WithoutChannel(ablation_layer.AblationLayer):
     """Stands in a layer's place and gives its output with one channel of each image at zero, as the paper has it.

@@ -162,6 +162,8 @@ class ClassActivationMap:
         where = module(function.detector, layer)
         hooks = set(where._forward_hooks)
         cam = self.algorithm(function, [where], _kept, **at_construction)
+        if self.algorithm.__name__ in _SECOND_ORDER:  # keeps the very output, on which what follows may work in place
+            where.register_forward_hook(lambda _module, _inputs, output: output.clone())
         cam.batch_size = batch_size  # ScoreCAM asks for it, and takes it in no other way
         try:
             return cam(difference, [_Relative()], **at_call)
@@ -215,6 +217,10 @@ class _Relative:
 
     def __init__(self) -> None:
         self._first: Tensor | None = None
+
+    def restart(self) -> None:
+        """The next score is the first."""
+        self._first = None
 
     def __call__(self, score: Tensor) -> Tensor:
         if self._first is None:

@@ -152,6 +152,43 @@ def test_ablation_cam_sets_channels_to_zero_whatever_the_layer_gives(
     assert np.abs(mapped(made("AblationCAM", layer=layer), detector, image, background) - expected).max() < 1e-3
 
 
+def test_ablation_cam_of_several_pictures_compares_each_with_itself(toy: tuple[Pooled, Tensor, Tensor]) -> None:
+    """`aug_smooth` mirrors and darkens: where that lowers the log-odds by more than 1, the map was upside down."""
+    detector, image, background = toy
+    with torch.no_grad():
+        detector.head.weight *= 20
+        differences = [factor * turned for turned in (image - background, (image - background).flip(2))
+                       for factor in (0.9, 1.0, 1.1)]  # fmt: skip
+        pictures = [(background + difference)[None] for difference in differences]
+        odds = torch.cat([detector.judged(detector.features(picture)) for picture in pictures])
+        assert float(odds.min() - odds[0]) < -1
+        single = []
+        for number, picture in enumerate(pictures):
+            a = detector.features(picture)
+            without = torch.stack([a[0] * (torch.arange(6) != channel)[:, None, None] for channel in range(6)])
+            loss = detector.judged(a) - detector.judged(without)
+            small = finished((loss[:, None, None] * a[0]).sum(dim=0))
+            single.append(small[:, ::-1] if number >= 3 else small)
+    expected = np.mean(single, axis=0)
+    found = mapped(made("AblationCAM", aug_smooth=True), detector, image, background)
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("is_inplace", [False, True])
+def test_shapley_cam_is_the_same_where_what_follows_its_layer_works_in_place(
+    is_inplace: bool, toy: tuple[Pooled, Tensor, Tensor]
+) -> None:
+    detector, image, background = toy
+    detector.end = nn.ReLU(inplace=is_inplace)
+    a = detector.last(detector.act(detector.stem(image[None] - 0.5))).detach().requires_grad_()
+    score = detector.judged(a.relu()).sum()
+    (g,) = torch.autograd.grad(score, a, create_graph=True)
+    (product,) = torch.autograd.grad(g, a, grad_outputs=a.detach())
+    weights = (g - 0.5 * product).detach().mean(dim=(2, 3), keepdim=True)
+    expected = finished((weights * a.detach()).sum(dim=1)[0])
+    assert np.abs(mapped(made("ShapleyCAM", layer="last"), detector, image, background) - expected).max() < 1e-3
+
+
 COMPONENTS = {
     "EigenCAM": ({}, lambda a, g: a),  # Muhammad and Yeasin 2020
     "EigenGradCAM": ({}, lambda a, g: g * a),
