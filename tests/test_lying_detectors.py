@@ -249,7 +249,7 @@ def test_an_examination_asks_in_its_batches(tmp_path: Path, capsys: pytest.Captu
     [
         ("StaysInTraining", "cannot be put into evaluation mode: it stays in training mode after eval()"),
         ("StopsAtOnce", "error: the program was ended by Stop: no weights, at __init__ in lying_detectors.py, line "),
-        ("EndsAtOnce", "could not be made (SystemExit: 0; lying_detectors.py, line"),
+        ("EndsAtOnce", "could not be made (SystemExit: 0, at __init__ in lying_detectors.py, line"),
     ],
 )
 def test_a_detector_that_cannot_be_asked_is_refused(
