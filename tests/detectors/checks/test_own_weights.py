@@ -179,7 +179,7 @@ def test_what_no_file_gave_is_said(
 ) -> None:
     monkeypatch.setattr(Loading, "stored", {keys(key): value for key, value in Small().state_dict().items()})
     before = nn.Module.load_state_dict
-    loaded = loaded_as(detectors.load(f"tests.detectors.test_own_weights:{kind}"))
+    loaded = loaded_as(detectors.load(f"tests.detectors.checks.test_own_weights:{kind}"))
     assert loaded is not None
     assert not loaded.draws  # so that another process is asked about it, too
     assert nn.Module.load_state_dict is before
@@ -207,7 +207,7 @@ def test_batch_norms_that_have_seen_no_picture_are_said(
     seen: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Counted, "seen", seen)
-    detectors.load("tests.detectors.test_own_weights:Counted")
+    detectors.load("tests.detectors.checks.test_own_weights:Counted")
     assert ("has 1 batch norm whose statistics are those of a network" in capsys.readouterr().err) != seen
 
 
@@ -222,8 +222,8 @@ def test_a_file_in_a_format_of_its_own_says_nothing(tmp_path: Path) -> None:
 
 
 def test_a_run_is_told_of_it_once_the_detector_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
-    detectors.load("tests.detectors.test_own_weights:Small")
-    assert "detector tests.detectors.test_own_weights:Small draws 4 of 4 weights" in " ".join(
+    detectors.load("tests.detectors.checks.test_own_weights:Small")
+    assert "detector tests.detectors.checks.test_own_weights:Small draws 4 of 4 weights" in " ".join(
         capsys.readouterr().err.split()
     )
 
