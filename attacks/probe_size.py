@@ -91,11 +91,10 @@ def probes_fault(detector: Detector, image: Tensor, sigma: float, batch_size: in
     if sigma >= BYTES or detector.least_noise > 0:
         return None
     short = asking.moves(_QUARTER * sigma)
-    if float(short.max()) <= _ROUNDING * asking.largest >= float((_QUARTER * here).max()):
-        return None  # all of it is float32's own rounding
+    rounding = _ROUNDING * asking.largest
     for one, other in zip(here * _QUARTER, short, strict=True):
         smaller, larger = sorted((float(one.norm()), float(other.norm())))
-        if larger > LARGER * smaller + _ROUNDING * asking.largest:
+        if larger > LARGER * smaller + rounding:
             return "move it in jumps"
     return None
 

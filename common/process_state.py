@@ -64,8 +64,6 @@ class _Stream:
             return isinstance(other, _Stream)
         return self.descriptor == other.descriptor >= 0
 
-    __hash__ = None  # type: ignore[assignment]  # what it is may change
-
     def put_back(self) -> None:
         """Is it again; where it was closed or lost its buffer to another, a new one to the same descriptor."""
         if not _can_write(self.stream) and self.descriptor >= 0:
@@ -99,8 +97,6 @@ class _Descriptor:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Descriptor) and self.place == other.place
-
-    __hash__ = None  # type: ignore[assignment]  # what it leads to may change
 
     def __del__(self) -> None:
         if hasattr(self, "kept"):

@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from common.errors import FAILED, InputError, described
 from detectors.base import Detector
+from detectors.memory import ran_out
 
 _SHARED = (
     io.IOBase, socket.socket, ModuleType, type(threading.Lock()), type(threading.RLock()), threading.Condition,
     threading.Event, threading.Semaphore, threading.Barrier, threading.Thread, queue.Queue, queue.SimpleQueue,
 )  # fmt: skip
 """What cannot be copied and holds no weights, so that a copy may use the original's."""
-
-_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
 _CONTAINERS = (dict, list, tuple)
 _TORCHS = ("_parameters", "_buffers", "_modules")
@@ -48,9 +46,9 @@ def copied(detector: Detector) -> Detector:
     shared: dict[int, object] = {}
     try:
         return copy.deepcopy(detector)
-    except _MEMORY:
-        raise
     except FAILED as error:
+        if ran_out(error):
+            raise
         if stuck := next(_stuck(detector, "", (), True, shared), None):
             raise InputError(_refusal(detector, stuck)) from error
     return copy.deepcopy(detector, shared)
@@ -103,9 +101,9 @@ def _failure(part: object, around: tuple[object, ...], shared: Mapping[int, obje
     known = {**shared, **{id(other): other for other in (*around, *_weights(part))}}
     try:
         copy.deepcopy(part, known)
-    except _MEMORY:
-        raise
     except FAILED as error:
+        if ran_out(error):
+            raise
         return error
     return None
 

@@ -22,9 +22,21 @@ class AblationCAM(pytorch_grad_cam.AblationCAM):
         self, input_tensor: Tensor, target_layer: nn.Module, targets: Any, activations: Any, grads: Any
     ) -> Any:
         """The package's weights (N, K), of losses from what each picture itself scores: `aug_smooth` brings several."""
-        for target in targets:
-            target.restart()
-        return super().get_cam_weights(input_tensor, target_layer, targets, activations, grads)
+        relative = [_Relative() for _ in targets]
+        return super().get_cam_weights(input_tensor, target_layer, relative, activations, grads)
+
+
+class _Relative:
+    """A score relative to the first that is asked for, plus 1: the package divides losses by the first, which turned
+    maps upside down where the log-odds are below zero."""
+
+    def __init__(self) -> None:
+        self._first: Tensor | None = None
+
+    def __call__(self, score: Tensor) -> Tensor:
+        if self._first is None:
+            self._first = score.detach()
+        return score - self._first + 1
 
 
 class WithoutChannel(ablation_layer.AblationLayer):

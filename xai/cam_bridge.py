@@ -162,11 +162,12 @@ class ClassActivationMap:
         where = module(function.detector, layer)
         hooks = set(where._forward_hooks)
         cam = self.algorithm(function, [where], _kept, **at_construction)
-        if self.algorithm.__name__ in _SECOND_ORDER:  # keeps the very output, on which what follows may work in place
-            where.register_forward_hook(lambda _module, _inputs, output: output.clone())
+        where.register_forward_hook(
+            lambda _module, _inputs, output: output.clone()
+        )  # behind the package's, see `_kept`
         cam.batch_size = batch_size  # ScoreCAM asks for it, and takes it in no other way
         try:
-            return cam(difference, [_Relative()], **at_call)
+            return cam(difference, [_itself], **at_call)
         finally:
             seen = cam.activations_and_grads
             seen.activations.clear()  # or `release` detaches what cannot be
@@ -201,31 +202,15 @@ def cam_explainer(name: str) -> type[ClassActivationMap]:
 
 
 def _kept(output: Tensor) -> Tensor:
-    """A copy of a layer's output as maps: on a CPU the package keeps the very tensor, and what follows the layer may
-    work on it in place."""
+    """A layer's output as maps, the very tensor: what follows the layer may work in place, and is given a copy."""
     maps = as_maps(output)
     if maps is None:
         raise InputError(f"the layer's output {tuple(output.shape)} holds no feature map")
-    return maps.clone()
+    return maps
 
 
-class _Relative:
-    """A score relative to the first that is asked for, plus 1; its gradient is the score's own.
-
-    AblationCAM divides by the first, which turned its map upside down where the log-odds are below zero.
-    """
-
-    def __init__(self) -> None:
-        self._first: Tensor | None = None
-
-    def restart(self) -> None:
-        """The next score is the first."""
-        self._first = None
-
-    def __call__(self, score: Tensor) -> Tensor:
-        if self._first is None:
-            self._first = score.detach()
-        return score - self._first + 1
+def _itself(score: Tensor) -> Tensor:
+    return score
 
 
 def _settings(algorithm: type[BaseCAM]) -> dict[str, Any]:

@@ -17,10 +17,10 @@ def signed_components() -> Iterator[None]:
     """While it lasts, grad-cam's components (EigenCAM, EigenGradCAM, KPCA_CAM, any map's `eigen_smooth`) have a sign.
 
     The first principal component of K maps is known but for its sign: which of both comes out is the linear algebra
-    library's choice, and may be another for the next image. Half of such maps were upside down: what is below 0 is cut
-    off from them. Here a component rises where the sum of the K maps does. Of activations behind ReLU that is the sign
-    of the paper's own component (Muhammad and Yeasin 2020), which is not centred, so that none of its weights is below
-    0 (Perron and Frobenius); of a map that is smoothed it is the sign of the map.
+    library's choice, and may be another for the next image; what is below 0 is cut off then, so that a map of the wrong
+    sign is upside down. Here a component rises where the sum of the K maps does: of activations behind ReLU as the
+    paper's own component does (Muhammad and Yeasin 2020), which is not centred, so that none of its weights is below 0
+    (Perron and Frobenius); of a map that is smoothed as the map itself does.
     """
     places = [
         (module, name, getattr(module, name))
