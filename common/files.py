@@ -61,14 +61,32 @@ def visible(folder: Path, pattern: str = "*") -> Iterator[Path]:
     """What a pattern finds in a folder, in no order, without hidden files and what is in hidden folders of it.
 
     Hidden is what has a dot before its name, as systems put files of their own beside a user's: macOS a `._NAME` for
-    each file NAME of a disk that other systems know, too.
+    each file NAME of a disk that other systems know, too. A folder that may not be read raises OSError, here and, of
+    patterns that begin with `**/`, below; `Path.glob` takes it for an empty one.
     """
+    if pattern.startswith("**/"):
+        yield from _below(folder, pattern.removeprefix("**/"))
+        return
     if folder.is_dir():
-        os.scandir(folder).close()  # raises where it may not be read, which glob takes for an empty folder
+        os.scandir(folder).close()
     above = len(folder.parts)
     for path in folder.glob(pattern):
         if not any(part.startswith(".") for part in path.parts[above:]):
             yield path
+
+
+def _below(folder: Path, pattern: str) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if not name.startswith(".") and path.match(pattern):
+                yield path
+
+
+def _unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):  # as where there is no such folder
+        raise error
 
 
 def sweep(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,24 @@ def test_hidden_files_and_what_is_in_hidden_folders_are_not_found(tmp_path: Path
     assert found("**/*") == {*names, "sub", "sub/d.npy"}
     assert found("*/*.npy") == {"sub/b.npy", "sub/d.npy"}
     assert list(visible(folder / "none", "**/*")) == []
+
+
+@pytest.mark.parametrize("pattern", ["**/*", "**/*.npy"])
+def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
+    pattern: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own" / "others").mkdir(parents=True)
+    scandir = os.scandir
+
+    def refuse(folder: str | os.PathLike[str]) -> object:
+        if os.fspath(folder).endswith("others"):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for folder, asked in ((tmp_path, pattern), (tmp_path / "own" / "others", "*")):
+        with pytest.raises(PermissionError, match="others"):
+            list(visible(folder, asked))
 
 
 @pytest.mark.parametrize("listing", [".glob(", ".rglob(", ".iterdir(", "scandir(", "listdir(", "os.walk("])
