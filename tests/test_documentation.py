@@ -347,6 +347,16 @@ def test_lines_are_short(page: Page) -> None:
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []  # a table's row has no choice
 
 
+@pytest.mark.parametrize("page", EVERY, ids=lambda page: page.name)
+def test_no_line_of_a_paragraph_looks_like_a_list_of_its_own(page: Page) -> None:
+    """As a sentence that is wrapped before its last number, or before a minus."""
+    mark, fenced = re.compile(r" {0,3}(\d+[.)]|[-+*]) "), False
+    for before, line in pairwise(page.path.read_text(encoding="utf-8").splitlines()):
+        fenced ^= before.lstrip().startswith("```")
+        inside = bool(before.strip()) and not before.startswith(("#", "|", "    ")) and not mark.match(before)
+        assert fenced or not (inside and mark.match(line) and not before.startswith("  ")), line
+
+
 def test_the_configuration_on_its_page_is_read(tmp_path: Path) -> None:
     (content,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text("utf-8"), re.DOTALL)
     (tmp_path / "run.yaml").write_text(content)
