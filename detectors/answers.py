@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import CheckpointError, checkpoint
 
 from common.errors import InputError, described, is_interrupt
 from common.memory import place
@@ -52,13 +53,18 @@ def asking(detector: nn.Module, images: Tensor) -> Iterator[None]:
     except InputError:
         raise
     except BaseException as error:
-        if is_interrupt(error) or ran_out(error):
+        if is_interrupt(error) or ran_out(error) or _ends_recomputation(error):
             raise
         told = f"{described(error)}, at {place(error)}"
         raise ForwardError(f"detector {name} fails on {_pictures(len(images))} ({told}); mend its forward") from error
     finally:
         _PASSES.of[id(detector)] -= 1
         _PASSES.of += Counter()  # without those that ended
+
+
+def _ends_recomputation(error: BaseException) -> bool:
+    """Whether an error is how torch's own gradient checkpointing ends what it computes again, as a part of forward."""
+    return type(error).__module__ == checkpoint.__module__ and not isinstance(error, CheckpointError)
 
 
 def asks_itself(detector: nn.Module) -> bool:

@@ -80,7 +80,7 @@ def test_a_gradient_that_misleads_for_faces_alone_is_warned_of_once(
     with told(capsys) as lines:
         check_settings(settings_of(GRADIENT), detector, image_of(detector, face))
     assert f"{kind.__name__}: its gradient {FOLLOWS}" in lines[0]
-    assert f"on the first frame; {GRADIENT} follow it, and may not show what moves the verdict" in lines[0]
+    assert f"on the first frame; what follows it ({GRADIENT}) may not show what moves the verdict" in lines[0]
     with told(capsys) as lines:
         check_settings(settings_of(GRADIENT), detector, image_of(detector, face))
     assert lines == [""]

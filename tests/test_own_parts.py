@@ -413,7 +413,7 @@ def clouds() -> Tensor:
     ("detector", "name", "words"),
     [
         ("Layered", "normalising", "normalising asked the detector about pictures from -2 to 2.5: it takes them in [0"),
-        ("Detached", "following", "; the maps of tests.own_parts:following follow it, and may not show what moves"),
+        ("Detached", "following", "; what follows it (the maps of tests.own_parts:following) may not show what moves"),
         ("Layered", "following", ""),
         ("Detached", "asking", ""),
     ],

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from common.console import warn
-from common.errors import InputError, words
+from common.errors import InputError, described, words
 from detectors.answers import in_float32
 from detectors.base import Detector
 from detectors.checks.consistency import probes
@@ -185,7 +185,7 @@ def remarked_on_training(detector: Detector, names: Sequence[str], images: Itera
 
 def _warn_of(fault: GradientFault, where: str, detector: Detector, names: Sequence[str]) -> None:
     warn(
-        f"{type(detector).__name__}: {fault.reason}{where}; {', '.join(names)} follow it, and may not show what moves "
+        f"{type(detector).__name__}: {fault.reason}{where}; what follows it ({', '.join(names)}) may not show what moves "
         "the verdict"
     )
 
@@ -222,7 +222,8 @@ def gradients_at(queries: Queries, images: Tensor) -> Tensor | GradientFault:
         except RuntimeError as error:
             if ran_out(error):
                 raise
-            reason = words(error.__cause__ or error)  # a detector's forward says who fails in its own line
+            cause = error.__cause__ or error  # a detector's forward says who fails in its own line
+            reason = words(cause) or described(cause)
             return GradientFault(f"it cannot be differentiated ({reason})")
     if gradient is None:
         return GradientFault("it gives no gradient")

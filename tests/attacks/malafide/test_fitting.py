@@ -177,5 +177,5 @@ def test_a_gradient_that_misleads_on_what_is_trained_on_is_said_once(
             fitting.fit(cell, ("Deepfakes",), FilterSpec(size), replace(SETTINGS, epochs=1))
         told = " ".join(capsys.readouterr().err.split())
         assert told.count("warning: ") == said
-        assert told.count("on a frame of the training; the filters that are trained follow it, and may not") == said
+        assert told.count("on a frame of the training; what follows it (the filters that are trained) may not") == said
         assert known_to_mislead(detector) == ()  # its maps are tried by themselves

@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 import detectors
 from common.errors import InputError
@@ -154,6 +155,14 @@ class _OneWay(_Doubled):
         raise NotImplementedError("no way back")
 
 
+class _Silent(_Doubled):
+    """The same, without a word."""
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
 @pytest.fixture(scope="module")
 def image() -> Tensor:
     """Noise on the grid of 8 bits, as pictures are, with black and white pixels."""
@@ -181,6 +190,7 @@ FAULTS: dict[str, tuple[Callable[[Tensor], Tensor], str, bool]] = {
         False,
     ),
     "no way back": (_OneWay.apply, "it cannot be differentiated (no way back)", False),
+    "silent": (_Silent.apply, "it cannot be differentiated (NotImplementedError)", False),
     "rounded": (lambda x: (x * 255).round() / 255, "its gradient is zero", False),
     "floored": (lambda x: (x * 255).floor() / 255, "its gradient is zero", False),
     "not a number": (lambda x: x + 0 * (x * 0).sqrt(), "its gradient is not finite", False),
@@ -203,6 +213,17 @@ def test_what_is_wrong_is_found(name: str, image: Tensor, linear: LinearDetector
     assert fault is not None
     assert fault.reason.startswith(reason)
     assert fault.misleads == misleads
+
+
+def test_gradient_checkpoints_around_another_detector_are_sound(image: Tensor, linear: LinearDetector) -> None:
+    """torch ends what it computes again by an exception, inside of the inner detector's forward."""
+
+    class Checkpointed(Behind):
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = checkpoint(self.inner, images, use_reentrant=False)
+            return logits
+
+    assert gradient_fault(Checkpointed(linear, lambda x: x), image) is None
 
 
 def test_a_class_that_is_masked_off_hides_no_fault(image: Tensor, linear: LinearDetector) -> None:
@@ -433,7 +454,7 @@ def test_maps_by_a_gradient_that_misleads_are_warned_of_once(
     settings = build_settings("quick", {}, [parse_method("captum:Saliency"), parse_method("LIME")])
     check_settings(settings, detector)
     told = " ".join(capsys.readouterr().err.split())
-    assert ("captum:Saliency follow it, and may not show what moves the verdict" in told) == misleads
+    assert ("what follows it (captum:Saliency) may not show what moves the verdict" in told) == misleads
     check_settings(settings, detector)
     check_settings(build_settings("quick", {}, [parse_method("LIME")]), Behind(linear, change))
     assert capsys.readouterr().err == ""
