@@ -185,8 +185,8 @@ def remarked_on_training(detector: Detector, names: Sequence[str], images: Itera
 
 def _warn_of(fault: GradientFault, where: str, detector: Detector, names: Sequence[str]) -> None:
     warn(
-        f"{type(detector).__name__}: {fault.reason}{where}; what follows it ({', '.join(names)}) may not show what moves "
-        "the verdict"
+        f"{type(detector).__name__}: {fault.reason}{where}; what follows it ({', '.join(names)}) may not show what "
+        "moves the verdict"
     )
 
 
