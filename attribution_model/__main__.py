@@ -9,13 +9,13 @@ import typer
 import detectors
 from attribution_model.class_report import averaged, write_class_scores
 from common.commands import with_options
-from common.console import application, run, say, table
+from common.console import application, run, say, table, warn
 from data.demo.demo_frames import DemoFrames
 from data.frames import Frame
 from data.picture_doubts import warn_of_pictures
 from data.source import open_frames, refuse_without_frames, warn_of_doubt
 from detectors.checks.fresh_process import require_same_in_fresh_process
-from detectors.detector_test import number
+from detectors.detector_test import exchanged_names, number
 from detectors.loading.conventions import NOTHING_SAID, Conventions
 from detectors.options import CheckpointOption, DeviceOption
 from detectors.predictions import predict, report_left_out
@@ -76,6 +76,8 @@ def run_test(
     say(f"weighted F1              {number(scores.f1)}")
     say(f"macro average precision  {number(scores.average_precision)}")
     say(averaged(scores))
+    if doubt := exchanged_names(loaded, predictions):
+        warn(doubt)
     say(f"written to {out}: metrics.json, metrics.csv, predictions.csv, confusion.csv, confusion.png")
 
 

@@ -10,6 +10,7 @@ from common.console import count, say, table, warn
 from data.frames import Frame
 from detectors.base import REAL, Detector
 from detectors.checks.fresh_process import require_same_in_fresh_process
+from detectors.misnamed_classes import misnamed, said_of
 from detectors.predictions import Predictions, predict, report_left_out
 from detectors.rates import auc, auc_interval, equal_error_rate, error_rates
 from detectors.report_files import write_report_files
@@ -99,7 +100,8 @@ def run_test(detector: Detector, frames: Sequence[Frame], out: Path, batch_size:
     require_same_in_fresh_process(detector, len(frames), lambda index: frames[index].image)  # after all it was asked
     write_report(out, detector, report)
     show_report(report)
-    for doubt in filter(None, (swapped_classes(detector, report), one_verdict(report))):
+    names = swapped_classes(detector, report) or exchanged_names(detector, report.predictions)
+    for doubt in filter(None, (names, one_verdict(report))):
         warn(doubt)
     say(f"written to {out}: metrics.json, metrics.csv, predictions.csv")
     return report
@@ -146,6 +148,20 @@ def swapped_classes(detector: Detector, report: Report) -> str | None:
             "index's labels may be swapped"
         )
     return f"{found}: the classes may be swapped; if they are, give --classes {names}, else look at the index's labels"
+
+
+def exchanged_names(detector: Detector, predictions: Predictions) -> str:
+    """That verdicts fit frames' classes under other names (`detectors.misnamed_classes`), in words; "" where not."""
+    names, labels = detector.class_names, list(map(detector.label_of, predictions.families))
+    known = [index for index, label in enumerate(labels) if label is not None]
+    said = predictions.probabilities.argmax(dim=1).tolist()
+    return said_of(
+        misnamed(
+            [names[labels[index] or 0] for index in known],
+            [names[said[index]] for index in known],
+            [predictions.videos[index] for index in known],
+        )
+    )
 
 
 def fake_scores(predictions: Predictions, real: int) -> np.ndarray:

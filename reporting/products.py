@@ -21,7 +21,7 @@ from reporting.published_mark import published_mark
 from runs import row_files
 from runs.drift import drift_in_words
 from runs.finished_run import FinishedRun
-from runs.frame_table import FRAMES
+from runs.frame_table import FRAMES, class_names
 from runs.gathering import gather
 from runs.partial_frames import MissingPart, partial_frames
 from runs.run_folder import RunFolder
@@ -46,6 +46,7 @@ class RunResults:
         missing: what of the frames failed while the rest of each was scored.
         mark: what sets the run apart (`reporting.published_mark`).
         drift: what is to be said of a detector that drifted (`runs.drift`); "" for nothing.
+        names: what is to be said of the names of its classes (`reporting.words.exchanged_names`); likewise.
     """
 
     rows: ScoreTable
@@ -59,6 +60,7 @@ class RunResults:
     missing: tuple[MissingPart, ...] = ()
     mark: str = ""
     drift: str = ""
+    names: str = ""
 
 
 def write_products(
@@ -86,7 +88,7 @@ def write_products(
     headlines = rank_methods(scores, seed, gathered.frames)
     files = [*tables.write_tables(folder.path, name, scores, summary, configuration), *gathered.files]
     row_files.write_failures(folder.path, failures, gathered.missing)
-    drift = drift_in_words(folder)
+    drift, names = drift_in_words(folder), words.exchanged_names(scores, class_names(configuration))
     if headlines:
         picture = folder.path / f"summary_{name}.png"
         mark = published_mark(configuration)
@@ -94,8 +96,9 @@ def write_products(
         content = FinishedRun(
             scores, flip_thresholds, metrics, gathered.costs, configuration, failures, gathered.frames, gathered.missing
         )
-        cautions = [*filter(None, [drift, partial_frames(gathered.missing), words.few_segments(gathered.frames)])]
-        page = write_page(folder.path, content, headlines, cautions, interval=_interval(seed))
+        cautions = [drift, names, partial_frames(gathered.missing), words.few_segments(gathered.frames)]
+        notes = [caution for caution in cautions if caution]
+        page = write_page(folder.path, content, headlines, notes, interval=_interval(seed))
         files = [page, *files, picture, *paper.write_paper_files(folder.path, content, headlines)]
         files += write_evidence(folder.path, evidence(scores, flip_thresholds, seed), mark)
     return RunResults(
@@ -110,6 +113,7 @@ def write_products(
         gathered.missing,
         published_mark(configuration),
         drift,
+        names,
     )
 
 

@@ -48,6 +48,8 @@ def show_results(results: RunResults, seed: int, folder: Path) -> None:
     """Prints the answer, a table for each attack, how many frames were left out of what, and the files."""
     if results.drift:
         paragraph(results.drift)
+    if results.names:
+        paragraph(results.names)
     for sentence in (said := conclude(results.headlines, results.summary)):
         paragraph(sentence)
     for attack in results.summary.attacks:

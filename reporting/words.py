@@ -12,6 +12,7 @@ from analysis.statistics import Estimate
 from analysis.surviving_flips import transforms, turned_alone
 from common.console import count
 from data.frames import REAL
+from detectors.misnamed_classes import misnamed, said_of
 from runs.conditions import detected
 from runs.score_table import as_score_table
 from xai import completeness
@@ -120,6 +121,24 @@ def one_verdict(rows: Rows) -> str:
         "sorted by their size, as pipelines give them, or whose weights were not loaded; python -m detectors test, "
         "with real and fake frames, tells."
     )
+
+
+def exchanged_names(rows: Rows, classes: Sequence[str]) -> str:
+    """That verdicts fit the frames' classes under other names (`detectors.misnamed_classes`); "" where they do not.
+
+    Args:
+        rows: the scores.
+        classes: the detector's, in the order that it names them.
+    """
+    frames = as_score_table(rows).frames
+    other = {name: classes[1 - place] for place, name in enumerate(classes)} if len(classes) == 2 else {}
+    known = frames[frames["correct"].notna()]
+    families, verdicts = known["family"].astype(object), known["predicted"].astype(object)
+    belongs = families.where(families.isin(classes), other.get(REAL))
+    belongs = belongs.where(known["correct"] == 0, verdicts)  # as a detector has it that says so itself
+    chosen = belongs.notna()
+    said = said_of(misnamed(*(values[chosen].tolist() for values in (belongs, verdicts, known["video"]))))
+    return f"{said[0].upper()}{said[1:]}." if said else ""
 
 
 def few_segments(frames: Rows) -> str:

@@ -12,10 +12,11 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from common.errors import InputError
-from data.frames import Frame
+from data.frames import CLASS_NAMES, Frame
 from detectors.base import Reading
-from detectors.detector_test import fake_scores, measure_detector, run_test
+from detectors.detector_test import exchanged_names, fake_scores, measure_detector, run_test
 from detectors.predictions import Predictions, predict
+from detectors.timm_network import TimmConfig, TimmDetector
 from tests.toys import LinearDetector, PatchDetector
 
 
@@ -214,6 +215,23 @@ def test_an_area_under_chance_says_that_classes_may_be_swapped(
     assert "give --classes Fake,Real, else look at the index's labels" in capsys.readouterr().err
     run_test(detector, swapped(many(2)), tmp_path)  # two of each are no evidence
     assert "swapped" not in capsys.readouterr().err
+
+
+def test_names_of_five_classes_in_another_order_are_said() -> None:
+    """Real exchanged with one of four manipulations leaves the AUC near one half."""
+    predictions = Predictions(
+        keys=tuple(map(str, range(25))),
+        families=tuple(name for name in CLASS_NAMES for _ in range(5)),
+        videos=tuple(map(str, range(25))),
+        labels=tuple(int(place >= 5) for place in range(25)),
+        probabilities=0.01 + 0.95 * torch.eye(5, dtype=torch.float64).repeat_interleave(5, dim=0),
+        left_out={},
+        unreadable=0,
+    )
+    detector = TimmDetector(TimmConfig(network="test_efficientnet", input_size=32))
+    assert exchanged_names(detector, predictions) == ""
+    last = replace(predictions, probabilities=predictions.probabilities[:, [4, 1, 2, 3, 0]])
+    assert "(those of FaceSwap Real, those of Real FaceSwap)" in exchanged_names(detector, last)
 
 
 def test_frames_of_one_video_are_no_further_samples(tmp_path: Path) -> None:

@@ -163,6 +163,26 @@ def lines(**known: object) -> pd.DataFrame:
     return pd.DataFrame({"key": keys, **shared, **unknown, **known})
 
 
+@pytest.mark.parametrize("names", [["Real", "Fake"], ["Real", "Face2Face", "FaceSwap"]])
+@pytest.mark.parametrize("is_exchanged", [True, False])
+def test_classes_named_in_another_order_are_said(names: list[str], is_exchanged: bool) -> None:
+    """By verdicts on three videos of each class, and one of a family that only a detector of two classes knows."""
+    turned = dict(zip(names, [*names[1:], names[0]] if is_exchanged else names, strict=True))
+    made = []
+    for video, family in enumerate(["Real"] * 3 + ["Face2Face"] * 3 + ["DFDC"]):
+        truth = family if family in names else "Fake" if len(names) == 2 else None
+        said = turned[truth or names[1]]
+        known = {"family": family, "predicted": said, "correct": -1 if truth is None else int(said == truth)}
+        made += [
+            replace(row, key=f"{video}/{row.key}", video=str(video), **known)
+            for row in make(flipping, METHODS, videos=1)
+        ]
+    found = words.exchanged_names(table(made), names)
+    assert found.startswith("Frames are mostly called by another class's name (those of ") == is_exchanged
+    assert (f"those of Real {names[1]}" in found) == is_exchanged
+    assert words.exchanged_names(table(made), ()) == ""  # a run whose configuration does not say
+
+
 def test_unattackable_is_said_only_of_what_the_lines_deny() -> None:
     made = make(lambda method, video, k: method == "whole" and video > 0, (*METHODS, "whole"), videos=3)
     third = made[-1].key
