@@ -50,6 +50,7 @@ UNAIMED = {
 """Attacks that cannot be aimed at Real, and what they do instead."""
 
 _LIFTED = frozenset({"CW", "EADL1", "EADEN"})  # and UPGD's margin: see ShownModel
+_LIFTED_TWO = frozenset({"Jitter"})  # divides by the largest logit, and adds noise that drowns one class of several
 
 _L2 = frozenset({"PGDL2", "PGDRSL2"})  # their `eps` is an L2 radius: a setting of its own, not the budget
 _GIVEN = frozenset({"model", "max_epsilon", "norm", "seed", "n_classes", "verbose"})  # by the bridge, not settings
@@ -135,6 +136,8 @@ class TorchAttack(RegionAttack):
         """What the library is shown of the detector's logits."""
         if self.aim is Aim.AWAY_FROM_NOT_REAL:
             return View.REAL_OR_NOT
+        if self.algorithm.__name__ in _LIFTED_TWO:
+            return View.LIFTED_REAL_OR_NOT
         lifted = self.algorithm.__name__ in _LIFTED or getattr(self, "loss", None) == "margin"
         return View.LIFTED if lifted else View.CLASSES
 
@@ -198,12 +201,13 @@ class TorchAttack(RegionAttack):
         if self.aim is Aim.AWAY:
             with torch.no_grad():
                 return model(model.originals).argmax(dim=1)
-        label = 0 if self.aim is Aim.AWAY_FROM_NOT_REAL else model.detector.real
+        of_two = {View.REAL_OR_NOT: 0, View.LIFTED_REAL_OR_NOT: 1}  # to leave, to reach
+        label = of_two.get(self.view, model.detector.real)
         return torch.full((len(model.originals),), label, device=model.where.device)
 
     def _arguments(self, detector: Detector, seed: int) -> dict[str, Any]:
         """The library's arguments: the settings, and what the bridge gives."""
-        classes = 2 if self.aim is Aim.AWAY_FROM_NOT_REAL else len(detector.class_names)
+        classes = 2 if self.view in (View.REAL_OR_NOT, View.LIFTED_REAL_OR_NOT) else len(detector.class_names)
         given = {"norm": "Linf", "seed": seed, "n_classes": classes, "verbose": False}
         given |= {"eps": self.epsilon, "max_epsilon": self.epsilon}
         given |= {setting.name: getattr(self, setting.name) for setting in fields(self) if setting.name != "epsilon"}

@@ -20,6 +20,7 @@ class View(Enum):
     CLASSES = "the logits"
     LIFTED = "the logits, moved so that the least is 1"
     REAL_OR_NOT = "two classes, not Real and Real: 0 and the log-odds of Real, in units of the first image's"
+    LIFTED_REAL_OR_NOT = "the same two, moved so that the lesser is 1"
 
 
 class AllFlippedError(Exception):
@@ -39,6 +40,9 @@ class ShownModel(nn.Module):
     away from a class: away from class 0 is towards Real, along the gradient of log p(Real), and past the verdict to
     p(Real) = 1/2. Its unit keeps float32's cross-entropy from rounding to 0 where Real is improbable; it changes no
     sign and no direction.
+
+    LIFTED_REAL_OR_NOT is for losses of logits over the largest of them (Jitter): of 0 and the log-odds that is
+    constant, and has no gradient.
 
     Attributes:
         images: (n, 3, H, W), the best of each pair; the original as long as nothing was judged.
@@ -127,8 +131,14 @@ class ShownModel(nn.Module):
         if self.view is View.CLASSES:
             return logits
         if self.view is View.LIFTED:
-            return logits - logits.detach().amin(dim=1, keepdim=True) + 1
+            return _lifted(logits)
         odds = log_odds(logits, self.detector.real)
         if self._unit is None:
             self._unit = odds.detach()[: len(self.originals)].abs().clamp(min=1.0)
-        return torch.stack([torch.zeros_like(odds), odds / self._unit], dim=1)
+        both = torch.stack([torch.zeros_like(odds), odds / self._unit], dim=1)
+        return both if self.view is View.REAL_OR_NOT else _lifted(both)
+
+
+def _lifted(logits: Tensor) -> Tensor:
+    """Logits (N, C) moved so that the least is 1."""
+    return logits - logits.detach().amin(dim=1, keepdim=True) + 1

@@ -311,6 +311,31 @@ def test_a_view_of_two_classes_has_the_gradient_of_the_log_odds() -> None:
     assert torch.allclose(slope * odds.abs().detach(), expected, atol=1e-5)
 
 
+class OneLogit(ConvDetector):
+    """The same network with one logit, which speaks for Fake: that of Real is 0, or its negative."""
+
+    class_names = ("Real", "Fake")  # type: ignore[assignment]
+
+    def __init__(self, symmetric: bool = False) -> None:
+        super().__init__(real_bias=0.0)
+        self.symmetric = symmetric
+
+    def forward(self, images: Tensor) -> Tensor:
+        fake = super().forward(images)[:, 1] + 1.5
+        return torch.stack([-fake / 2, fake / 2] if self.symmetric else [torch.zeros_like(fake), fake], dim=1)
+
+
+@pytest.mark.parametrize("make", [OneLogit, lambda: OneLogit(symmetric=True), TwoClasses, ConvDetector])
+def test_a_loss_of_logits_over_the_largest_climbs_to_real_whatever_the_logits(make: Callable[[], Detector]) -> None:
+    detector, images, regions = make(), some_images(2, spread=0.6), squares((4, 4), (10, 12), side=16)
+    jitter, best = (
+        build_attack(f"torchattacks:{name}")(detector, images, regions, [0, 1]) for name in ("Jitter", "PGD")
+    )
+    risen, could = (log_p(detector, each.images) - log_p(detector, images) for each in (jitter, best))
+    assert (could > 0.05).all()
+    assert (risen > 0.9 * could).all()
+
+
 def test_a_very_improbable_real_does_not_stop_an_attack_that_leaves_a_class() -> None:
     detector, images = Steep(), some_images(1, spread=0.2)
     assert log_p(detector, images) < -40
