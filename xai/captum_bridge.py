@@ -24,6 +24,7 @@ from xai.captum_samples import KeptSamples, covariance_of_parts
 from xai.completeness import Completeness, sum_over_segments
 from xai.deep_lift import mended
 from xai.libraries import LogOdds, one_line_errors, unknown
+from xai.relevance_start import StartedLogOdds
 from xai.relus import own_inputs, remark_on_functions
 from xai.sampling_error import Covariance, SampledMap, without_draws
 from xai.straight_path import along_path
@@ -171,7 +172,8 @@ class CaptumAttribution:
         elif self.algorithm.__name__ in CHANGE_RELUS:
             rules = own_inputs(detector, lambda module: isinstance(module, nn.ReLU))
         with differentiable(difference.device), untouched(detector), exact_float32(), rules:
-            function = LogOdds(detector, score.target, hidden).eval()
+            kind = StartedLogOdds if self.algorithm is captum.attr.LRP else LogOdds
+            function = kind(detector, score.target, hidden).eval()
 
             def attribute(start: float, stop: float, **changed: Any) -> tuple[Tensor, Covariance]:
                 inputs = (stop * difference).requires_grad_()

@@ -33,13 +33,17 @@ class LogOdds(nn.Module):
 
     def forward(self, difference: Tensor) -> Tensor:
         """(N,) of differences (N, 3, H, W)."""
+        return log_odds(self.logits(difference), self.target)
+
+    def logits(self, difference: Tensor) -> Tensor:
+        """What the detector says, (N, C) float32, of differences (N, 3, H, W)."""
         logits = in_float32(self.detector(self.background + difference))
         if torch.is_grad_enabled() and difference.requires_grad and not logits.requires_grad:
             raise InputError(
                 f"{type(self.detector).__name__} gives no gradient, which this method needs: "
                 "let its forward run without no_grad or detach"
             )
-        return log_odds(logits, self.target)
+        return logits
 
 
 @contextmanager

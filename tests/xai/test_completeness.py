@@ -112,6 +112,42 @@ def test_lrp_promises_the_score_itself() -> None:
     assert found.completeness.total == pytest.approx(found.saliency.sum(), rel=1e-4)
 
 
+class Rectified(Detector):
+    """Modules that LRP has rules for, of no bias, which would keep relevance; its logits are its last layer's."""
+
+    class_names = ("Real", "Face2Face", "FaceSwap")
+    real = 0
+    input_size = 32
+    mean = (0.5, 0.5, 0.5)
+
+    def __init__(self, logits: int) -> None:
+        super().__init__()
+        self.class_names = type(self).class_names[:logits]  # type: ignore[assignment]
+        self.first, self.second = nn.Conv2d(3, 6, 3, bias=False), nn.Conv2d(6, 6, 3, bias=False)
+        self.above, self.between = nn.ReLU(), nn.ReLU()
+        self.pooling, self.head = nn.AdaptiveAvgPool2d(4), nn.Linear(96, logits, bias=False)
+        draws = torch.Generator().manual_seed(5)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.5, generator=draws)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.above(self.second(self.between(self.first(images - 0.5))))
+        return self.head(self.pooling(features).flatten(1))
+
+
+@pytest.mark.parametrize("logits", [2, 3])
+def test_lrp_of_rectified_layers_is_gradient_times_input(logits: int) -> None:
+    """Without biases LRP-0 is so, exactly, and adds up over two logits, whose log-odds are their difference."""
+    detector, image = Rectified(logits).eval(), photo(32)
+    found, x = explained(detector, "captum:LRP"), image[None].clone().requires_grad_()
+    said = detector(x)[0]
+    (slope,) = torch.autograd.grad(said[-1] - said[:-1].logsumexp(dim=0), x)
+    expected = (slope[0] * (image - 0.5)).sum(dim=0).numpy()
+    assert np.abs(found.saliency - expected).max() < 1e-3 * np.abs(expected).max()
+    assert found.completeness is not None
+    assert logits > 2 or found.completeness.error < 0.01
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_promises_nothing_states_nothing(name: str) -> None:
     assert explained(SmallNetwork(), name).completeness is None
