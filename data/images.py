@@ -117,7 +117,8 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
         image = _header(data, name)
         # PNG's own getexif decodes the whole picture, to look behind it: needless where no such chunk is there
         exif = image.getexif() if any(chunk in data for chunk in _TURNING) else Image.Image.getexif(image)
-        turned = exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        # of TIFF, Pillow's size is that of the upright picture
+        turned = image.format != "TIFF" and exif.get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
     return (image.width, image.height) if turned else (image.height, image.width)
 
 

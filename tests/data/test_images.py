@@ -249,11 +249,12 @@ def test_png_is_lossless_and_other_arrays_are_refused() -> None:
             encode_png(wrong)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_the_size_is_read_from_the_header(orientation: int) -> None:
+def test_the_size_is_read_from_the_header(orientation: int, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encoded(PICTURE, "JPEG", exif=exif)
+    data = encoded(PICTURE, kind, exif=exif)
     assert size_of(data, "x") == decode(data, "x").shape[:2]
     png = encoded(PICTURE)
     assert size_of(png[:100], "x") == (40, 32)  # of which only the header was needed
