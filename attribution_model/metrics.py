@@ -17,6 +17,8 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
+from detectors.rates import tied
+
 
 @dataclass(frozen=True)
 class ClassScores:
@@ -110,10 +112,10 @@ def score(probabilities: Tensor, labels: Sequence[int], class_names: Sequence[st
 def _against_rest(metric: Callable[[Tensor, Tensor], Tensor], probabilities: Tensor, truth: Tensor) -> Tensor:
     """A metric of each class against the rest, (C,); NaN for classes without frames.
 
-    It depends on the order of the odds of a class alone. These keep confident verdicts apart, where p rounds to 1.
+    It depends on the order of the log-odds of a class alone. These keep confident verdicts apart, where p rounds to 1.
     """
     values = [
-        float(metric(_ranks(_odds(probabilities.double(), label)), (truth == label).long()))
+        float(metric(_ranks(_log_odds(probabilities.double(), label)), (truth == label).long()))
         if bool((truth == label).any())
         else math.nan
         for label in range(probabilities.shape[1])
@@ -121,10 +123,10 @@ def _against_rest(metric: Callable[[Tensor, Tensor], Tensor], probabilities: Ten
     return torch.tensor(values)
 
 
-def _odds(probabilities: Tensor, label: int) -> Tensor:
-    """p / (1 - p) of a class, (N,), of probabilities (N, C) float64; infinite where no other class has any chance."""
+def _log_odds(probabilities: Tensor, label: int) -> Tensor:
+    """log p / (1 - p) of a class, (N,), of probabilities (N, C) float64; infinite where p is 0 or 1, and tied."""
     others = torch.cat([probabilities[:, :label], probabilities[:, label + 1 :]], dim=1)
-    return probabilities[:, label] / others.sum(dim=1)
+    return torch.from_numpy(tied((probabilities[:, label] / others.sum(dim=1)).log().numpy()))
 
 
 def _ranks(values: Tensor) -> Tensor:

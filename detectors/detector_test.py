@@ -12,7 +12,7 @@ from detectors.base import REAL, Detector
 from detectors.checks.fresh_process import require_same_in_fresh_process
 from detectors.misnamed_classes import misnamed, said_of
 from detectors.predictions import Predictions, predict, report_left_out
-from detectors.rates import auc, auc_interval, equal_error_rate, error_rates
+from detectors.rates import auc, auc_interval, equal_error_rate, error_rates, tied
 from detectors.report_files import write_report_files
 
 ALL = "all"
@@ -168,12 +168,16 @@ def fake_scores(predictions: Predictions, real: int) -> np.ndarray:
     """p(fake) = 1 - p(Real) of N frames, (N,) float64, where `real` is the class "Real".
 
     It is computed from the fakes' classes and in float64, so that confident verdicts differ near 0 and near
-    1 alike, where one minus p(Real) rounds.
+    1 alike, where one minus p(Real) rounds. What rounding alone parts is equal.
     """
     probabilities = predictions.probabilities.double().numpy()
     accepted = probabilities[:, real]
     rejected = np.delete(probabilities, real, axis=1).sum(1)
-    return rejected / (rejected + accepted)
+    scores = rejected / (rejected + accepted)
+    with np.errstate(divide="ignore"):
+        odds = np.log(rejected) - np.log(accepted)
+    _, first, places = np.unique(tied(odds), return_index=True, return_inverse=True)
+    return scores[first][places]
 
 
 def write_report(out: Path, detector: Detector, report: Report) -> None:

@@ -9,6 +9,9 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
+ROUNDING = 1e-6
+"""Of log-odds: by how much those of one and the same probability may differ, as logits are float32."""
+
 
 @dataclass(frozen=True)
 class EqualErrorRate:
@@ -34,6 +37,18 @@ class ErrorRates:
 
     false_positive: float
     false_negative: float
+
+
+def tied(log_odds: ArrayLike) -> np.ndarray:
+    """Log-odds (N,) as float64, of which those that rounding alone parts are equal.
+
+    Of one class against several, the sum over these rounds otherwise in another order, however a frame was judged.
+    """
+    values = np.asarray(log_odds, dtype=np.float64)
+    distinct, places = np.unique(values, return_inverse=True)
+    with np.errstate(invalid="ignore"):  # of two infinities
+        first = np.concatenate([[True], ~(np.diff(distinct) <= ROUNDING)])
+    return distinct[np.flatnonzero(first)[np.cumsum(first) - 1]][places] if len(values) else values
 
 
 def auc(scores: ArrayLike, fake: ArrayLike) -> float | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.statistics import Estimate
 from data.frames import CLASS_NAMES
-from detectors.rates import auc
+from detectors.rates import auc, tied
 from robustness.attack_setup import AttackSetup
 from robustness.attacked_frames import FrameEntry
 from robustness.deep_image_prior import DIP
@@ -171,7 +171,7 @@ def _clean(frames: Sequence[FrameEntry], verdicts: Mapping[str, CleanVerdict], s
         videos = [frame.video for frame in members]
         passed = sum(verdicts[frame.key].relayed_real for frame in members if frame.fake)
         facing = [frame for frame in frames if family in (ALL, frame.family) or not frame.fake]
-        area = auc([verdicts[frame.key].score for frame in facing], [frame.fake for frame in facing])
+        area = auc(tied([verdicts[frame.key].score for frame in facing]), [frame.fake for frame in facing])
         lines.append(Clean(family, len(members), len(set(videos)), rate(right, videos, seed), area, passed))
     return lines
 

@@ -98,3 +98,11 @@ def test_verdicts_beyond_rounding_are_ranked_by_their_odds() -> None:
     assert found.auroc == pytest.approx(np.mean(areas), abs=1e-6)
     precisions = [truth.average_precision_score(labels == place, odds[:, place]) for place in range(5)]
     assert found.average_precision == pytest.approx(np.mean(precisions), abs=1e-6)
+
+
+def test_probabilities_that_rounding_alone_parts_are_tied() -> None:
+    """Every frame has the same chance of the first class; the others' sum rounds otherwise in another order."""
+    one, other = [0.16, 0.04, 0.29, 0.36, 0.15], [0.16, 0.29, 0.36, 0.15, 0.04]
+    logits = torch.tensor([one] * 10 + [other] * 10).log()
+    found = score(logits.double().softmax(1), [0] * 10 + [1] * 10, NAMES)
+    assert (found.per_class[0].auroc, found.per_class[0].average_precision) == (0.5, 0.5)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from detectors.rates import ErrorRates, auc, auc_interval, equal_error_rate, error_rates
+from detectors.rates import ErrorRates, auc, auc_interval, equal_error_rate, error_rates, tied
 
 
 def random_scores(seed: int, levels: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -174,3 +174,9 @@ def test_intervals_of_perfect_areas_have_a_length() -> None:
         assert mirrored[0] == pytest.approx(1 - high)
     assert auc_interval(0.0, 2, 2)[1] > 0.5  # one draw in six looks so
     assert auc_interval(0.0, 10, 10)[1] < 0.5
+
+
+def test_log_odds_that_rounding_alone_parts_are_tied() -> None:
+    values = np.array([1.0, 20.0, -np.inf, 1.0 + 2e-7, 20.00001, np.inf, np.inf, -np.inf])
+    assert tied(values).tolist() == [1.0, 20.0, -np.inf, 1.0, 20.00001, np.inf, np.inf, -np.inf]
+    assert tied([]).shape == (0,)
