@@ -42,13 +42,16 @@ class ErrorRates:
 def tied(log_odds: ArrayLike) -> np.ndarray:
     """Log-odds (N,) as float64, of which those that rounding alone parts are equal.
 
-    Of one class against several, the sum over these rounds otherwise in another order, however a frame was judged.
+    Of one class against several, the sum over these rounds otherwise in another order, however a frame was judged. No
+    two that are further apart than ROUNDING become equal, however many lie between.
     """
-    values = np.asarray(log_odds, dtype=np.float64)
-    distinct, places = np.unique(values, return_inverse=True)
-    with np.errstate(invalid="ignore"):  # of two infinities
-        first = np.concatenate([[True], ~(np.diff(distinct) <= ROUNDING)])
-    return distinct[np.flatnonzero(first)[np.cumsum(first) - 1]][places] if len(values) else values
+    distinct, places = np.unique(np.asarray(log_odds, dtype=np.float64), return_inverse=True)
+    start = 0
+    while start < len(distinct):
+        end = int(np.searchsorted(distinct, distinct[start] + ROUNDING, side="right"))
+        distinct[start:end] = distinct[start]
+        start = max(end, start + 1)
+    return distinct[places]
 
 
 def auc(scores: ArrayLike, fake: ArrayLike) -> float | None:

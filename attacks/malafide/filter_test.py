@@ -20,7 +20,7 @@ from common.console import warn
 from common.errors import InputError
 from common.settings import from_json
 from data.frames import REAL
-from detectors.rates import auc
+from detectors.rates import auc, tied
 
 WINDOW = 5  # pixels on each side of the one whose structural similarity is computed
 
@@ -196,15 +196,17 @@ def ssim(images: Tensor, others: Tensor) -> Tensor:
 
 
 def _rates(clean: np.ndarray, filtered: FilterScores, reals: np.ndarray) -> dict[str, float]:
-    """Every error rate of a test."""
-    before, after = eer(clean, reals), eer(filtered.scores, reals)
+    """Every error rate of a test; scores that rounding alone parts lie on one side of a threshold."""
+    known = [clean, filtered.scores, reals]
+    clean, passed, reals = np.split(tied(np.concatenate(known)), np.cumsum(list(map(len, known)))[:-1])
+    before, after = eer(clean, reals), eer(passed, reals)
     return {
         "clean_eer": before.rate,
         "clean_auc": _area(clean, reals),
         "eer": after.rate,
-        "auc": _area(filtered.scores, reals),
+        "auc": _area(passed, reals),
         "clean_accepted": float((clean < before.threshold).mean()),
-        "success": float((filtered.scores < before.threshold).mean()),
+        "success": float((passed < before.threshold).mean()),
         "attack_rate": float((reals >= after.threshold).mean()),
     }
 

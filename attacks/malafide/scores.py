@@ -13,7 +13,7 @@ from attacks.malafide.prepared_images import PreparedImages
 from detectors.base import Detector
 from detectors.checks.spot_checks import spot_checked
 from detectors.queries import Queries, exact_float32, log_odds
-from detectors.rates import EqualErrorRate, equal_error_rate
+from detectors.rates import EqualErrorRate, equal_error_rate, tied
 
 ASKED = "a picture, filtered or not,"
 """What is asked again about (`detectors.checks.spot_checks`)."""
@@ -92,5 +92,5 @@ def eer(fakes: np.ndarray, reals: np.ndarray) -> EqualErrorRate:
 
 
 def labelled(fakes: np.ndarray, reals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All scores (N,), and which are of fakes, (N,) bool."""
-    return np.concatenate([fakes, reals]), np.arange(len(fakes) + len(reals)) < len(fakes)
+    """All scores (N,), equal where rounding alone parts them, and which are of fakes, (N,) bool."""
+    return tied(np.concatenate([fakes, reals])), np.arange(len(fakes) + len(reals)) < len(fakes)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from detectors.rates import ErrorRates, auc, auc_interval, equal_error_rate, error_rates, tied
+from detectors.rates import ROUNDING, ErrorRates, auc, auc_interval, equal_error_rate, error_rates, tied
 
 
 def random_scores(seed: int, levels: int | None) -> tuple[np.ndarray, np.ndarray]:
@@ -180,3 +180,11 @@ def test_log_odds_that_rounding_alone_parts_are_tied() -> None:
     values = np.array([1.0, 20.0, -np.inf, 1.0 + 2e-7, 20.00001, np.inf, np.inf, -np.inf])
     assert tied(values).tolist() == [1.0, 20.0, -np.inf, 1.0, 20.00001, np.inf, np.inf, -np.inf]
     assert tied([]).shape == (0,)
+
+
+def test_many_log_odds_that_lie_close_do_not_all_become_equal() -> None:
+    values = np.random.default_rng(0).permutation(np.linspace(-0.01, 0.01, 200_001))  # a tenth of the rounding apart
+    found = tied(values)
+    assert np.abs(found - values).max() <= ROUNDING * (1 + 1e-9)
+    assert len(set(found.tolist())) == pytest.approx(20_000, rel=0.15)
+    assert tied(found).tolist() == found.tolist()

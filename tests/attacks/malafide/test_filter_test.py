@@ -16,9 +16,9 @@ from attacks.malafide.filter_dataset import FilterDataset, keys_sha256, split
 from attacks.malafide.filter_files import Facts, StoredFilter
 from attacks.malafide.filter_results import find_filters, plain_name
 from attacks.malafide.filter_settings import FilterTrainingSettings
-from attacks.malafide.filter_test import FilterTest, Testing, held_out, ssim
+from attacks.malafide.filter_test import FilterTest, Testing, _rates, held_out, ssim
 from attacks.malafide.fitting import Fitting, TargetDetector, cell_of
-from attacks.malafide.scores import fakeness
+from attacks.malafide.scores import FilterScores, fakeness
 from common.errors import InputError
 from detectors.base import Detector
 from tests.attacks.malafide.test_filter_files import FACTS
@@ -72,6 +72,16 @@ def test_rates_are_those_counted_by_hand() -> None:
     assert test.eer == pytest.approx(np.mean(nearest), abs=0.05)
     assert test.attack_rate == pytest.approx(test.eer, abs=1 / 15 + 1e-9)
     assert test.input_size == detector.input_size
+
+
+def test_scores_that_rounding_alone_parts_lie_on_one_side_of_every_threshold() -> None:
+    """A detector that says the same of all: its rates are those of a guess, not of how sums round."""
+    below, above = np.full(6, 1.6582280766), np.full(6, 1.6582280768)
+    same = _rates(below, FilterScores(above, 0.0, np.zeros(6)), below)
+    for reals in (below, above):
+        assert _rates(below, FilterScores(below, 0.0, np.zeros(6)), reals) == same
+        assert _rates(above, FilterScores(below, 0.0, np.zeros(6)), reals) == same
+    assert (same["clean_auc"], same["auc"], same["clean_eer"], same["eer"]) == (0.5, 0.5, 0.5, 0.5)
 
 
 def test_a_detector_that_looks_at_the_first_of_a_batch_is_refused() -> None:
