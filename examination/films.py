@@ -1,5 +1,6 @@
 """A film's faces: found and tracked on the frames that are looked at, and cropped as `data.preprocess` does."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ CURVE = 24
 """Frames of a film whose verdict is taken, spread over it, beside those that are examined."""
 FRAMES = 3
 """Frames that are examined where nothing is said."""
+ABSENT = 2.0
+"""Seconds without a face, on more than one frame that is looked at, after which it may be another person's."""
 SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
 BEFORE, AFTER = "the frame before", "the frame after"
 
@@ -88,21 +91,38 @@ def film_subjects(
     found = [(at, detector.detect(image)) for at, image in until_damage(read(path, sorted(looked_at)), problems)]
     positions, boxes = [at for at, _ in found], [each for _, each in found]
     times = [info.times[at] for at in positions]
-    tracks = [settle(track, times) for track in link(boxes, times)]
+    tracks = [settle(track, times) for track in link(boxes, times, info.cuts)]
     if not tracks:
         better = suggestion(name)
         raise InputError(
             f"{path}: no face found in any of the {len(positions)} frames looked at; --whole takes whole frames"
             + (f", {better} finds smaller and turned faces" if better else "")
         )
-    shown = [f"{len(track.boxes)} of {len(positions)} frames, {_where(track, info)}" for track in tracks]
+    shown = [
+        f"{len(track.boxes)} of {len(positions)} frames, {times[min(track.boxes)]:.2f} to "
+        f"{times[max(track.boxes)]:.2f} s, {_where(track, info)}"
+        for track in tracks
+    ]
     subjects = []
     for number in chosen_faces(path, choice, shown):
         track = {positions[index]: box for index, box in tracks[number - 1].boxes.items()}
         pictures = _crops(path, info, track, problems)
         kept = _examined(path, info, number, wanted, pictures, bool(asked))
-        subjects.append(_subject(path, info, number, pictures, kept, (*info.remarks, *problems)))
+        remarks = *info.remarks, *_absences(number, sorted(track), positions, info), *problems
+        subjects.append(_subject(path, info, number, pictures, kept, remarks))
     return subjects
+
+
+def _absences(number: int, seen: Sequence[int], looked_at: Sequence[int], info: VideoInfo) -> tuple[str, ...]:
+    """A remark where a face is not found on several frames in a row that are looked at, seconds apart."""
+    gaps = [
+        f"between {info.times[before]:.2f} s and {info.times[after]:.2f} s"
+        for before, after in itertools.pairwise(seen)
+        if info.times[after] - info.times[before] > ABSENT and sum(before < at < after for at in looked_at) > 1
+    ]
+    if not gaps:
+        return ()
+    return (f"face {number} is not found {join(gaps)}: who is seen after may be somebody else",)
 
 
 def _position(path: Path, info: VideoInfo, time: float) -> int:

@@ -54,7 +54,7 @@ def _make(clip: Clip, info: VideoInfo, recipe: PreprocessSettings, folder: CropF
     problems = [info.damage] if info.damage else []
     positions, faces_found = _detect(clip, chosen, recipe, problems)
     times = [info.times[position] for position in positions]
-    tracks = [settle(track, times) for track in link(faces_found, times)]
+    tracks = [settle(track, times) for track in link(faces_found, times, info.cuts)]
     companions, unfit = companions_of(clip, info, recipe.sources)
     remarks += [*info.remarks, *unfit, *_about_landmarks(clip, recipe)]
     plan = plan_crops(clip, positions, tracks, recipe, companions)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.preprocess.cuts import cuts_between
 from data.preprocess.face_detection import Box
 
 REACH = 0.5  # how far a face may move between two frames, in sizes of the face,
-SPEED = 1.0  # and how much farther for each second between them
+SPEED = 1.0  # and how much farther for each second between them,
+FARTHEST = 2.5  # but no farther than this, however long nothing was seen of it
 GROWTH = 2.0  # how much its size may change between two frames
 SHARE = 0.2  # a track that is in a smaller share of the frames with faces is taken for false detections
 GAP = 1.0  # seconds; a longer gap is not filled
@@ -29,11 +31,12 @@ class Settled:
     filled: frozenset[int]
 
 
-def link(frames: Sequence[Sequence[Box]], times: Sequence[float]) -> list[Track]:
+def link(frames: Sequence[Sequence[Box]], times: Sequence[float], cuts: Sequence[float] = ()) -> list[Track]:
     """Joins the faces of successive frames into tracks, the main one first.
 
     `frames[i]` are the faces found at `times[i]` seconds. The nearest face within reach continues a track: frames
-    may be seconds apart, when boxes of one head need not overlap, so distance decides and reach grows with time.
+    may be seconds apart, when boxes of one head need not overlap, so distance decides and reach grows with time, up to
+    FARTHEST. Nobody moves within a cut, of which `cuts` are the seconds: there a face is continued at its place alone.
     The main track is the one in most frames (then the larger, then the earlier). Tracks in fewer than SHARE of the
     frames with faces are left out as false detections, except the main one.
     """
@@ -44,7 +47,7 @@ def link(frames: Sequence[Sequence[Box]], times: Sequence[float]) -> list[Track]
             last = next(reversed(track))
             for index, face in enumerate(faces):
                 distance = _distance(track[last], face)
-                if distance <= REACH + SPEED * (times[position] - times[last]) and _alike(track[last], face):
+                if distance <= _reach(times[last], times[position], cuts) and _alike(track[last], face):
                     pairs.append((distance, number, index))
         taken_tracks: set[int] = set()
         taken_faces: set[int] = set()
@@ -90,6 +93,11 @@ def overlap(one: Box, other: Box) -> float:
     height = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
     common = max(width, 0.0) * max(height, 0.0)
     return common / (one.width * one.height + other.width * other.height - common)
+
+
+def _reach(before: float, after: float, cuts: Sequence[float]) -> float:
+    """How far a face may be from where it was last seen, in sizes."""
+    return REACH if cuts_between(cuts, before, after) else min(REACH + SPEED * (after - before), FARTHEST)
 
 
 def _average(box: Box, time: float, near: Mapping[float, Box]) -> Box:

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from common.errors import InputError
 from data.images import MAX_PIXELS, MIN_SIDE
+from data.preprocess.cuts import Cuts
 from data.preprocess.display import Display
 from data.preprocess.film_stream import opened_film, reason
 
@@ -40,6 +41,7 @@ class VideoInfo:
         rate: frames per second, on the mean of the film as its header tells.
         display: how its first frame is shown.
         times: seconds from the first of those frames to each, ascending; a camera may take them unevenly.
+        cuts: seconds from the first frame to each that is the first after a cut (`data.preprocess.cuts`).
         damage: what is wrong with the file behind those frames, beginning with its path, or None.
         remarks: lines about the file that a user may want to know.
     """
@@ -48,6 +50,7 @@ class VideoInfo:
     rate: float
     display: Display
     times: tuple[float, ...]
+    cuts: tuple[float, ...] = ()
     damage: str | None = None
     remarks: tuple[str, ...] = ()
 
@@ -86,13 +89,14 @@ def probe(path: Path) -> VideoInfo:
     """
     with _opened(path) as (container, stream, remarks):
         stamps: list[int | None] = []
-        damage, display, frame, woven = None, None, None, 0
+        damage, display, frame, woven, cuts = None, None, None, 0, Cuts()
         try:
             for frame in _shown(path, container, stream):
                 if display is None:
                     _rgb(path, frame)
                     display = _display(path, frame, stream)
                 stamps.append(frame.pts)
+                cuts.add(frame)
                 woven += frame.interlaced_frame
         except InputError as error:
             damage = str(error)
@@ -111,7 +115,8 @@ def probe(path: Path) -> VideoInfo:
         if times is None:
             times = [number / rate for number in range(len(stamps))]
             remarks += (f"its frames do not say when they are shown: times are counted at {rate:g} frames a second",)
-        return VideoInfo(len(stamps), rate, display, tuple(times), damage, remarks)
+        cut = tuple(times[at] for at in cuts.found())
+        return VideoInfo(len(stamps), rate, display, tuple(times), cut, damage, remarks + _cut(cut))
 
 
 def read(path: Path, positions: Sequence[int], size: tuple[int, int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
@@ -274,6 +279,17 @@ def _high_range(stream: VideoStream) -> tuple[str, ...]:
         return ()
     return (
         f"it is in high dynamic range ({curve}), and its colours, not tone-mapped, come out pale: convert it first",
+    )
+
+
+def _cut(times: Sequence[float]) -> tuple[str, ...]:
+    """A remark where a film is cut."""
+    if not times:
+        return ()
+    first = ", ".join(f"{time:.2f} s" for time in times[:3]) + (", ..." if len(times) > 3 else "")
+    return (
+        f"it is cut {len(times)} time{'' if len(times) == 1 else 's'} ({first}): a face before a cut and one at its "
+        "place after it are taken for the same, and may be two people's",
     )
 
 

@@ -1,5 +1,6 @@
 """The pictures that are taken from a film: at which times they are, and that each counts once."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from data.preprocess.face_detection import Box
 from data.preprocess.video import probe
 from examination.case import CurvePoint
 from examination.examining import verdicts
@@ -80,6 +82,33 @@ def test_a_film_of_one_frame(tmp_path: Path) -> None:
     found = subject(film)
     assert [shot.time for shot in found.shots] == [0.0]
     assert len(found.curve) == 1
+
+
+class Finder:
+    """Finds a face in the middle of a frame that is bright enough."""
+
+    def detect(self, image: np.ndarray) -> list[Box]:
+        return [Box(16, 16, 32, 32)] if image.mean() > 40 else []
+
+
+@pytest.mark.parametrize(("gone", "is_said"), [(range(100, 180), True), (range(100, 120), False)])
+def test_who_comes_back_after_a_while_may_be_somebody_else(tmp_path: Path, gone: range, is_said: bool) -> None:
+    pictures = [np.full((64, 64, 3), 20 if n in gone else 200 - n // 4, np.uint8) for n in range(250)]
+    film = write(tmp_path / "film.mp4", pictures)
+    (found,) = film_subjects(film, FrameChoice(), FaceChoice(), Finder(), "")
+    told = [remark for remark in found.remarks if "somebody else" in remark]
+    assert len(told) == is_said
+    assert not is_said or re.match(r"face 1 is not found between 3\.\d+ s and 7\.\d+ s: who is seen", told[0])
+
+
+def test_faces_that_are_to_be_chosen_are_said_with_their_times(tmp_path: Path) -> None:
+    class Two(Finder):
+        def detect(self, image: np.ndarray) -> list[Box]:
+            return [Box(0, 16, 12, 12) if image.mean() > 100 else Box(50, 16, 12, 12)]
+
+    film = write(tmp_path / "film.mp4", [shade(50 if n < 25 else 10) for n in range(50)])
+    with pytest.raises(InputError, match=r"shows 2 faces.*frames, 0\.00 to 0\.96 s, left.*frames, 1\.00 to 1\.96 s"):
+        film_subjects(film, FrameChoice(), FaceChoice(), Two(), "")
 
 
 def test_a_moment_without_a_verdict_is_left_out_and_said_unless_none_has_one() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.preprocess.face_detection import Box
-from data.preprocess.tracking import GAP, OVERLAP, SIGMA, link, overlap, settle
+from data.preprocess.tracking import FARTHEST, GAP, OVERLAP, SIGMA, link, overlap, settle
 
 
 def head(x: float, y: float = 100, size: float = 60) -> Box:
@@ -41,6 +41,19 @@ def test_frames_seconds_apart_are_linked_though_their_boxes_do_not_overlap() -> 
     assert overlap(faces[0][0], faces[1][0]) == 0
     assert [len(track) for track in link(faces, [0, 3, 6, 9])] == [4]
     assert len(link(faces, [0, 0.04, 0.08, 0.12])) > 1  # no head moves like that
+
+
+def test_nobody_is_looked_for_across_the_whole_picture_however_long_nothing_was_seen() -> None:
+    near, far = (FARTHEST - 0.1) * 60, (FARTHEST + 0.1) * 60
+    assert [len(track) for track in link([[head(100)], [head(100 + near)]], [0, 60])] == [2]
+    assert [len(track) for track in link([[head(100)], [], [head(100 + far)]], [0, 30, 60])] == [1, 1]
+
+
+def test_nobody_moves_within_a_cut() -> None:
+    shots = [[head(100)], [head(102)], [head(180)], [head(182)]]
+    assert [len(track) for track in link(shots, [0, 1, 2, 3])] == [4]
+    assert [len(track) for track in link(shots, [0, 1, 2, 3], cuts=[1.5])] == [2, 2]
+    assert [len(track) for track in link(shots, [0, 1, 2, 3], cuts=[2.5])] == [4]  # at its place
 
 
 def test_false_detections_are_left_out_but_a_second_face_is_not() -> None:
