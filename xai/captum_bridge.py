@@ -24,7 +24,7 @@ from xai.captum_samples import KeptSamples, covariance_of_parts
 from xai.completeness import Completeness, sum_over_segments
 from xai.deep_lift import mended
 from xai.libraries import LogOdds, one_line_errors, unknown
-from xai.relevance_start import StartedLogOdds
+from xai.relevance_start import StartedLogOdds, require_no_joins
 from xai.relus import own_inputs, remark_on_functions
 from xai.sampling_error import Covariance, SampledMap, without_draws
 from xai.straight_path import along_path
@@ -137,13 +137,15 @@ class CaptumAttribution:
         return replace(found, remedy=_REMEDIES.get(name, "") if missed else "")
 
     def check(self, detector: Detector) -> None:
-        """Raises InputError where the attribution has no gradient, or no rule for the detector's activations.
+        """Raises InputError where the attribution has no gradient, or no rule for what the detector computes.
 
         Warns where it would change the gradient of some ReLUs alone.
         """
         name = self.algorithm.__name__
         if self.follows_gradient:
             require_gradient(detector, f"{FAMILY}:{name}")
+        if name == "LRP":
+            require_no_joins(detector)
         kinds = {type(module) for module in detector.modules()}
         activations = {kind for kind in kinds if _is_activation(kind)}
         if name in CHANGE_RELUS and not any(issubclass(kind, nn.ReLU) for kind in kinds):

@@ -1,5 +1,7 @@
 """Maps that promise to add up say how far they are from it: right sums, wrong ones, and none where none is promised."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from detectors.base import Detector
 from detectors.queries import Queries
 from tests.toys import LinearDetector
 from tests.xai.helpers import SmallNetwork, photo
+from xai.captum_bridge import captum_explainer
 from xai.completeness import FLOOR, CompleteExplainer, Completeness
 from xai.explanation import Explanation, FrameExplanations
 from xai.explanation_settings import build_settings
@@ -146,6 +149,20 @@ def test_lrp_of_rectified_layers_is_gradient_times_input(logits: int) -> None:
     assert np.abs(found.saliency - expected).max() < 1e-3 * np.abs(expected).max()
     assert found.completeness is not None
     assert logits > 2 or found.completeness.error < 0.01
+
+
+@pytest.mark.parametrize("joined", [lambda a, b: a + b, lambda a, b: a - 0.5 * b, lambda a, b: a * b.sigmoid()])
+def test_lrp_refuses_branches_that_are_joined_by_a_function(joined: Callable[[Tensor, Tensor], Tensor]) -> None:
+    class Branching(Rectified):
+        def forward(self, images: Tensor) -> Tensor:
+            first = self.above(self.first(images - 0.5))
+            second = self.between(self.second(first))
+            return self.head(self.pooling(joined(second, first[..., 1:-1, 1:-1])).flatten(1))
+
+    lrp = captum_explainer("LRP")()
+    lrp.check(Rectified(2))
+    with pytest.raises(InputError, match=r"no rule for what Branching adds or multiplies .* 1 in a pass"):
+        lrp.check(Branching(2))
 
 
 @pytest.mark.parametrize("name", OTHERS)
