@@ -46,11 +46,11 @@ def tied(log_odds: ArrayLike) -> np.ndarray:
     two that are further apart than ROUNDING become equal, however many lie between.
     """
     distinct, places = np.unique(np.asarray(log_odds, dtype=np.float64), return_inverse=True)
-    start = 0
-    while start < len(distinct):
-        end = int(np.searchsorted(distinct, distinct[start] + ROUNDING, side="right"))
-        distinct[start:end] = distinct[start]
-        start = max(end, start + 1)
+    end = 0
+    for start in np.flatnonzero(np.diff(distinct) <= ROUNDING).tolist():  # as a rule none or few
+        if start >= end:
+            end = int(np.searchsorted(distinct, distinct[start] + ROUNDING, side="right"))
+            distinct[start:end] = distinct[start]
     return distinct[places]
 
 
