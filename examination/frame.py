@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from attacks import RegionAttack
+from common.console import count
 from common.errors import InputError
 from detectors import Detector, Queries
 from detectors.answers import require_unequal
@@ -156,7 +157,7 @@ class Examiner:
         area = common_area(segments)
         regions = {name: _region(explanation, area) for name, explanation in explanations.items()}
         drawn = random_regions(segments, area, self.regions, self.seed, shot.name)
-        begin(f"attacks on {len(regions)} regions and {self.regions} random ones")
+        begin(f"attacks on {count(len(regions), 'region')} and {self.regions} random ones")
         attacker = RegionAttacker(detector, image, verdict, self.seed, shot.name, self.batch_size)
         evidence = find_evidence(segments, regions, moved, drawn, attacker)
         stability: dict[str, dict[str, Overlap]] = {name: {} for name in regions}
