@@ -31,7 +31,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, in
         *("--preset", "quick", "--seed", "3", "--device", "cpu"),
         *(word for setting in SETTINGS for word in ("--set", setting)),
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    left = folder / "temporary"  # by those that die
+    left.mkdir()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TMPDIR": str(left)}
     program = [sys.executable, str(ROOT / "tests" / "runs" / "killing.py"), str(folder / "results"), *command]
     done = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
