@@ -122,7 +122,7 @@ def test_what_is_tried_is_tried_once_and_in_no_cost(face: np.ndarray) -> None:
 
 def test_looking_at_one_frame(index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, method, words in (
-        ("Reversed", GRADIENT, "on the first frame; captum:InputXGradient follow it"),
+        ("Reversed", GRADIENT, "on the first frame; what follows it (captum:InputXGradient)"),
         ("Mirrored", CAM, "sees the first frame elsewhere"),
         ("Remembering", "cam:AblationCAM", "error: cam:AblationCAM cannot explain Remembering: AttributeError: "),
         ("Fails", "LIME", "detector Fails fails on 1 picture (KeyError: 'box', at forward in face_detectors.py, line "),
@@ -136,7 +136,7 @@ def test_looking_at_one_frame(index: Path, tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize(
     ("name", "method", "words"),
-    [("Reversed", GRADIENT, "on the first frame; captum:InputXGradient follow it"), ("Twice", CAM, PLACE[2][1])],
+    [("Reversed", GRADIENT, "on the first frame; what follows it (captum:InputXGradient)"), ("Twice", CAM, PLACE[2][1])],
 )
 def test_a_run_and_an_examination(
     name: str, method: str, words: str, index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -1,6 +1,7 @@
 """What captum's LRP (0.9) needs: a start with each logit's share of the log-odds, and a network without branches."""
 
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from captum.attr._utils.custom_modules import Addition_Module
@@ -16,6 +17,9 @@ _SMALL = 1e-9
 
 _JOINS = frozenset({"Add", "Sub", "Mul", "Div"})
 """Autograd's names for what joins two branches as a function, which no rule of captum's sees."""
+
+_WITHOUT_JOINS: WeakSet[Detector] = WeakSet()
+"""The detectors that were seen to have none."""
 
 
 class StartedLogOdds(LogOdds):
@@ -40,13 +44,13 @@ class StartedLogOdds(LogOdds):
 def require_no_joins(detector: Detector) -> None:
     """Refuses a detector that adds or multiplies branches by functions: captum gives each branch all of the relevance.
 
-    Found by one forward pass of noise, charged to no frame. Of captum's own Addition_Module, which has a rule, the sum
+    Found by one forward pass of noise for a detector, charged to no frame. Of captum's own Addition_Module, which has a rule, the sum
     is taken to be right.
 
     Raises:
         InputError: naming how many joins there are.
     """
-    if any(isinstance(module, Addition_Module) for module in detector.modules()):
+    if detector in _WITHOUT_JOINS or any(isinstance(module, Addition_Module) for module in detector.modules()):
         return
     device, side = Queries(detector).device, detector.input_size
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
@@ -59,6 +63,7 @@ def require_no_joins(detector: Detector) -> None:
             f"captum:LRP has no rule for what {name} adds or multiplies as a function (shortcuts, gates; {joins} in a "
             "pass): each branch would get all of the relevance; take captum:IntegratedGradients"
         )
+    _WITHOUT_JOINS.add(detector)
 
 
 def _joins(node: Any) -> bool:

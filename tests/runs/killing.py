@@ -3,7 +3,8 @@
 Usage: killing.py RESULTS COMMAND...  Makes RESULTS/never, where no child dies; RESULTS/before, where the first child
 dies just before its first rename (which makes a file appear), the second before its second, and so on, so that every
 kind of file is met; and RESULTS/wait, where children die after 0.3, 0.6, ... seconds. Prints how often a child died in
-each. A program of its own, so that libraries are imported once and no thread is alive at a fork.
+each. A program of its own, so that libraries are imported once and no thread is alive at a fork. The detector is not
+asked in another process, which would import them anew.
 """
 
 import itertools
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import evaluate
 from common import console, files
+from detectors.checks import fresh_process
 
 
 def die() -> None:
@@ -61,5 +63,6 @@ def deaths_until_finished(moment: str, results: Path, command: list[str]) -> int
 
 
 if __name__ == "__main__":
+    fresh_process.loaded_as = lambda detector: None
     for each in ("never", "before", "wait"):
         print("deaths", each, deaths_until_finished(each, Path(sys.argv[1]), sys.argv[2:]), flush=True)
