@@ -136,7 +136,10 @@ def test_looking_at_one_frame(index: Path, tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize(
     ("name", "method", "words"),
-    [("Reversed", GRADIENT, "on the first frame; what follows it (captum:InputXGradient)"), ("Twice", CAM, PLACE[2][1])],
+    [
+        ("Reversed", GRADIENT, "on the first frame; what follows it (captum:InputXGradient)"),
+        ("Twice", CAM, PLACE[2][1]),
+    ],
 )
 def test_a_run_and_an_examination(
     name: str, method: str, words: str, index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

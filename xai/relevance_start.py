@@ -44,8 +44,8 @@ class StartedLogOdds(LogOdds):
 def require_no_joins(detector: Detector) -> None:
     """Refuses a detector that adds or multiplies branches by functions: captum gives each branch all of the relevance.
 
-    Found by one forward pass of noise for a detector, charged to no frame. Of captum's own Addition_Module, which has a rule, the sum
-    is taken to be right.
+    Found by one forward pass of noise for a detector, charged to no frame. Of captum's own Addition_Module, which has a
+    rule, the sum is taken to be right.
 
     Raises:
         InputError: naming how many joins there are.
