@@ -96,7 +96,8 @@ def probe(path: Path) -> VideoInfo:
                     _rgb(path, frame)
                     display = _display(path, frame, stream)
                 stamps.append(frame.pts)
-                cuts.add(frame)
+                with _convertible(path, frame):
+                    cuts.add(frame)
                 woven += frame.interlaced_frame
         except InputError as error:
             damage = str(error)
@@ -246,8 +247,15 @@ def _seconds(stamps: Sequence[int | None], unit: Fraction | None) -> list[float]
 
 def _rgb(path: Path, frame: VideoFrame) -> np.ndarray:
     """A frame as it is stored, (H, W, 3) uint8 RGB; raises InputError where FFmpeg cannot convert it."""
-    try:
+    with _convertible(path, frame):
         return frame.to_ndarray(format="rgb24")
+
+
+@contextlib.contextmanager
+def _convertible(path: Path, frame: VideoFrame) -> Iterator[None]:
+    """Raises InputError where FFmpeg cannot convert a frame inside."""
+    try:
+        yield
     except (av.FFmpegError, ValueError) as error:
         why = reason(error) if isinstance(error, av.FFmpegError) else str(error)
         colours = f"matrix {int(frame.colorspace)} of ITU-T H.273, pixels {frame.format.name}"

@@ -12,6 +12,7 @@ import pytest
 from av.stream import Disposition
 
 from common.errors import InputError
+from data.preprocess.cuts import Cuts
 from data.preprocess.video import _seconds, probe, read, until_damage
 from tests.data.preprocess.films import Film, move_earlier, write_film, write_of_two_sizes
 from tests.data.preprocess.videos import background, moving, write
@@ -280,3 +281,17 @@ def test_a_film_in_colours_that_cannot_be_converted_is_refused_by_name(tmp_path:
         with pytest.raises(InputError, match=r"v\.mp4: FFmpeg cannot convert its colours to RGB \(matrix") as caught:
             decode(film)
         assert str(caught.value).endswith("as by `ffmpeg -i v.mp4 -vf zscale=matrix=709 converted.mp4`")
+
+
+def test_colours_that_cannot_be_converted_from_some_frame_on_end_the_video_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, add = write(tmp_path / "film.mp4", [np.full((64, 64, 3), 100, np.uint8)] * 20), Cuts.add
+
+    def added(cuts: Cuts, frame: av.VideoFrame) -> None:
+        if frame.pts and frame.time == pytest.approx(12 / 25):
+            frame.colorspace = 8  # YCgCo, which FFmpeg does not convert
+        add(cuts, frame)
+
+    monkeypatch.setattr(Cuts, "add", added)
+    assert "cannot convert its colours" in str(probe(film).damage)
